@@ -1,0 +1,66 @@
+//! What the shard loop drives: one value per shard, given bytes and time, answering with effects.
+
+use std::net::SocketAddr;
+
+use strowger_sip::{Failure, Flow, Now, Outbox, Source};
+use strowger_syntax::Index;
+
+/// What became of a received message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It is done with; the buffer may be reused.
+    Done,
+    /// It belongs to this other shard: hand bytes, index and source over (one hop, [`Application::receive_hop`]).
+    Hop(u16),
+}
+
+/// A shard's share of the node. All calls for one shard come from its one thread.
+pub trait Application {
+    /// What the control side sends to a shard.
+    type Control: Send + 'static;
+
+    /// A message arrived at this shard. `bytes` is one datagram, or one framed message of a stream; `index` is scratch
+    /// space that the call fills and that a hop carries along.
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        index: &mut Index,
+        source: &Source,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Handled;
+
+    /// A message that another shard received and that belongs here; `index` is what its [`receive`](Self::receive) made.
+    fn receive_hop(&mut self, bytes: &[u8], index: &Index, source: &Source, now: Now, out: &mut Outbox);
+
+    /// A transmit that carried a token could not be sent.
+    fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox);
+
+    /// An ICMP error came back for a datagram sent from this shard. `quoted` is the beginning of that datagram.
+    fn unreachable(
+        &mut self,
+        remote: SocketAddr,
+        failure: Failure,
+        quoted: &[u8],
+        now: Now,
+        out: &mut Outbox,
+    );
+
+    /// A connection of this shard is gone.
+    fn flow_closed(&mut self, flow: Flow, now: Now, out: &mut Outbox);
+
+    /// The control side sent something.
+    fn control(&mut self, control: Self::Control, now: Now, out: &mut Outbox);
+
+    /// When [`wake`](Self::wake) wants to be called next, in monotonic nanoseconds; `None` when there is nothing to wait for.
+    fn deadline(&self) -> Option<u64>;
+
+    /// Time has come to [`deadline`](Self::deadline) or later.
+    fn wake(&mut self, now: Now, out: &mut Outbox);
+
+    /// The end of one turn of the loop: a chance to hand over log lines and publish counters.
+    fn turn_ended(&mut self, now: Now);
+
+    /// True once a draining shard has nothing left to wait for.
+    fn is_idle(&self) -> bool;
+}

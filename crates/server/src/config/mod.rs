@@ -1,0 +1,327 @@
+//! The node's configuration: one typed tree, read from TOML and checked as a whole before anything of it is
+//! applied. Every key is defined once, in [`schema`], and that definition reads it, checks it and documents it.
+//! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
+
+mod diagnostic;
+pub mod effective;
+mod flags;
+mod read;
+mod reference;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use diagnostic::{Diagnostic, Place};
+pub use flags::{Flags, Switch};
+pub use reference::reference;
+pub use value::{AdminListen, Cidr, HostPort, ListenUri};
+
+pub(crate) use value::transport_name;
+
+/// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Domains this node is responsible for, in lower case; empty means its own addresses and names.
+    pub domains: Vec<String>,
+    /// Where data is kept, relative to the working directory.
+    pub data_dir: PathBuf,
+    /// Number of shards; `None` is one per core.
+    pub shards: Option<u16>,
+    /// Sources that need not authenticate.
+    pub trusted: Vec<Cidr>,
+    /// How long a stopping node waits for what it has begun.
+    pub drain: Duration,
+    /// Listeners as asked for; empty means the default ones ([`effective::listeners`]).
+    pub listen: Vec<Listen>,
+    /// Administration.
+    pub admin: Admin,
+    /// Digest authentication (RFC 3261 §22, RFC 8760).
+    pub auth: Auth,
+    /// Registrar and location service (RFC 3261 §10).
+    pub location: Location,
+    /// Proxy (RFC 3261 §16).
+    pub proxy: Proxy,
+    /// Bounds on what peers can make the node hold.
+    pub limits: Limits,
+    /// Logging.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            data_dir: PathBuf::from("strowger-data"),
+            shards: None,
+            trusted: Vec::new(),
+            drain: Duration::from_secs(5),
+            listen: Vec::new(),
+            admin: Admin::default(),
+            auth: Auth::default(),
+            location: Location::default(),
+            proxy: Proxy::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Transport, address and port.
+    pub uri: ListenUri,
+    /// What to write into Via, Record-Route and Contact instead of the listener's address.
+    pub advertise: Option<HostPort>,
+    /// Certificate chain (PEM), for tls and wss.
+    pub certificate: Option<PathBuf>,
+    /// Private key (PEM), for tls and wss.
+    pub key: Option<PathBuf>,
+}
+
+impl Listen {
+    /// A listener with nothing but its URI.
+    pub fn plain(uri: ListenUri) -> Self {
+        Self { uri, advertise: None, certificate: None, key: None }
+    }
+}
+
+/// Administration over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Where.
+    pub listen: AdminListen,
+    /// Host names, besides loopback's, that a request may ask for.
+    pub names: Vec<String>,
+}
+
+/// Digest authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// Which requests are challenged.
+    pub methods: AuthMethods,
+    /// One challenge each, in this order.
+    pub algorithms: Vec<Algorithm>,
+    /// The realm of every challenge; `None` is the domain of the request.
+    pub realm: Option<String>,
+}
+
+/// Methods that are challenged by default once digest is on.
+pub const DEFAULT_METHODS: [&str; 2] = ["REGISTER", "INVITE"];
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { methods: AuthMethods::Automatic, algorithms: vec![Algorithm::Md5], realm: None }
+    }
+}
+
+/// Which requests are challenged, as far as somebody said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuthMethods {
+    /// Nobody said: [`DEFAULT_METHODS`] when a listener is not loopback, else none.
+    #[default]
+    Automatic,
+    /// Exactly these (upper case); none at all switches digest off.
+    Explicit(Vec<String>),
+}
+
+/// Digest algorithms (RFC 8760 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// MD5.
+    Md5,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512 cut to 256 bits.
+    Sha512_256,
+}
+
+impl Algorithm {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA-256",
+            Self::Sha512_256 => "SHA-512-256",
+        }
+    }
+}
+
+/// Registrar and location service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Where bindings live.
+    pub store: Store,
+    /// What an acknowledged binding survives.
+    pub durability: Durability,
+    /// Shorter registrations get 423 Interval Too Brief (RFC 3261 §10.3 step 7).
+    pub min_expires: Duration,
+    /// Longer registrations are cut to this.
+    pub max_expires: Duration,
+    /// For registrations that name no duration.
+    pub default_expires: Duration,
+    /// Contacts that one address-of-record may have.
+    pub max_contacts: u16,
+}
+
+impl Default for Location {
+    fn default() -> Self {
+        Self {
+            store: Store::Sqlite,
+            durability: Durability::Power,
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(86_400),
+            default_expires: Duration::from_secs(3600),
+            max_contacts: 10,
+        }
+    }
+}
+
+/// Where bindings live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In memory and in SQLite in the data directory.
+    Sqlite,
+    /// In memory only: gone with the process.
+    Memory,
+}
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The loss of power.
+    Power,
+    /// The death of the process, but not of the machine.
+    Process,
+}
+
+/// The proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What the node does with requests for others.
+    pub mode: Mode,
+    /// Stay on the path of later requests of a dialog (RFC 3261 §16.6 step 4).
+    pub record_route: bool,
+    /// How several contacts are tried.
+    pub fork: Fork,
+    /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
+    pub recurse: bool,
+    /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
+    pub udp_limit: u16,
+    /// A next hop that says nothing at all is given up after this.
+    pub next_hop_timeout: Duration,
+    /// Timer C: how long a branch of an INVITE may ring (RFC 3261 §16.6 step 11).
+    pub timer_c: Duration,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Stateful,
+            record_route: true,
+            fork: Fork::Parallel,
+            recurse: true,
+            udp_limit: 1300,
+            next_hop_timeout: Duration::from_secs(3),
+            timer_c: Duration::from_secs(181),
+        }
+    }
+}
+
+/// What the node does with requests for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Forwards with transactions (RFC 3261 §16.2).
+    Stateful,
+    /// Forwards without (RFC 3261 §16.11).
+    Stateless,
+    /// Answers with 3xx (RFC 3261 §8.3).
+    Redirect,
+}
+
+/// How several contacts are tried (RFC 3261 §16.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// All at once.
+    Parallel,
+    /// One after the other, by falling q.
+    Sequential,
+}
+
+/// Bounds on what peers can make the node hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a message's body.
+    pub body_size: u32,
+    /// Open TCP connections, all shards together.
+    pub tcp_connections: u32,
+    /// A TCP connection without traffic is closed after this.
+    pub tcp_idle: Duration,
+    /// Transactions of one shard; beyond, requests get 503.
+    pub transactions: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_size: 262_144,
+            tcp_connections: 65_536,
+            tcp_idle: Duration::from_secs(3900),
+            transactions: 1_048_576,
+        }
+    }
+}
+
+/// Logging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is written.
+    pub level: Level,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info }
+    }
+}
+
+/// Severity of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The node cannot do its work.
+    Error,
+    /// Something needs attention.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    /// The name, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Reads and checks a whole configuration. `path` is only what diagnostics call the file.
+///
+/// # Errors
+/// Every error of the text, in its order: syntax, unknown keys, wrong types, wrong values, and what this build does
+/// not carry.
+pub fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
+    schema::check(text, path)
+}

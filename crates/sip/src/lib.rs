@@ -1,0 +1,11 @@
+//! RFC 3261 behaviour as a deterministic function of bytes, time and a seed: transports' rules, transactions,
+//! digest authentication, registrar and proxy. Nothing here opens a socket, reads a clock or draws a random
+//! number; the caller gives bytes and [`Now`], and takes effects from an [`Outbox`].
+
+pub mod outbox;
+pub mod time;
+pub mod transport;
+
+pub use outbox::{Outbox, Transmit};
+pub use time::Now;
+pub use transport::{Destination, Failure, Flow, Source};

@@ -1,0 +1,71 @@
+//! What the core knows of the network (RFC 3261 §18): where a message came from, where one shall go, and how
+//! sending can fail. Sockets are the driver's; here they are numbers.
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use strowger_syntax::Transport;
+
+/// A connection (TCP, TLS, WebSocket). It stays on the shard that opened or accepted it for its whole life; the
+/// generation tells a reused index from the connection that was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The shard that owns the connection.
+    pub shard: u16,
+    /// Its place in that shard's table of connections.
+    pub index: u32,
+    /// Counts the uses of that place.
+    pub generation: u32,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The transport it arrived by.
+    pub transport: Transport,
+    /// The listener (index into the configured ones) it arrived at.
+    pub listener: u16,
+    /// Our address that it was sent to. For a wildcard listener this is the address that was asked, not 0.0.0.0.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The connection it arrived over; `None` for datagrams.
+    pub flow: Option<Flow>,
+}
+
+/// Where a message shall go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// By datagram from a listener's socket.
+    Datagram {
+        /// The UDP listener whose socket sends it.
+        listener: u16,
+        /// The address to send from, for wildcard listeners (IP_PKTINFO); `None` lets the kernel choose.
+        from: Option<IpAddr>,
+        /// The peer.
+        to: SocketAddr,
+    },
+    /// Over an existing connection; fails with [`Failure::Closed`] when it is gone.
+    Flow(Flow),
+    /// Over a connection to this peer: an open one if there is one, else a new one.
+    Connect {
+        /// TCP, TLS, WS or WSS.
+        transport: Transport,
+        /// The peer.
+        to: SocketAddr,
+    },
+}
+
+/// Why a message could not be sent. Reported once for each [`Transmit`](crate::Transmit) that carried a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The peer answered that nobody listens (RST, ICMP port unreachable).
+    Refused,
+    /// No route, or ICMP host or network unreachable.
+    Unreachable,
+    /// The connection had been closed or was reset.
+    Closed,
+    /// The connection was not established in time.
+    TimedOut,
+    /// A bounded queue (connection or ring) was full.
+    Full,
+}

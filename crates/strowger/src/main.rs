@@ -1,0 +1,2 @@
+//! The strowger program.
+fn main() {}

@@ -1,0 +1,206 @@
+//! The table of header field names: one line each yields the parser, the writer, the compact forms and the
+//! reference in the documentation.
+
+/// How often a header field's value may occur (RFC 3261 §7.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multiplicity {
+    /// At most once in a message.
+    Single,
+    /// A comma-separated list that may also be spread over several fields.
+    List,
+    /// Several fields, never combined with commas (the digest ones, §20.7).
+    Repeated,
+}
+
+macro_rules! names {
+    ($($variant:ident $text:literal $compact:expr, $multiplicity:ident, $doc:literal;)*) => {
+        /// A header field name. The text of [`Other`](Self::Other) is in the message.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Name {
+            $(#[doc = $doc] $variant,)*
+            /// A name that is not in the table: the field passes untouched.
+            Other,
+        }
+
+        impl Name {
+            /// How many names the table has.
+            pub const COUNT: usize = Self::Other as usize;
+            /// Every name of the table, in its order.
+            pub const KNOWN: &'static [Self] = &[$(Self::$variant),*];
+            const TEXTS: &'static [&'static str] = &[$($text),*];
+            const COMPACTS: &'static [Option<u8>] = &[$($compact),*];
+            const MULTIPLICITIES: &'static [Multiplicity] = &[$(Multiplicity::$multiplicity),*];
+        }
+    };
+}
+
+names! {
+    Accept "Accept" None, List, "RFC 3261 §20.1.";
+    AcceptContact "Accept-Contact" Some(b'a'), List, "RFC 3841 §9.2.";
+    AcceptEncoding "Accept-Encoding" None, List, "RFC 3261 §20.2.";
+    AcceptLanguage "Accept-Language" None, List, "RFC 3261 §20.3.";
+    AlertInfo "Alert-Info" None, List, "RFC 3261 §20.4.";
+    Allow "Allow" None, List, "RFC 3261 §20.5.";
+    AllowEvents "Allow-Events" Some(b'u'), List, "RFC 6665 §8.2.2.";
+    AuthenticationInfo "Authentication-Info" None, Single, "RFC 3261 §20.6.";
+    Authorization "Authorization" None, Repeated, "RFC 3261 §20.7.";
+    CallId "Call-ID" Some(b'i'), Single, "RFC 3261 §20.8.";
+    CallInfo "Call-Info" None, List, "RFC 3261 §20.9.";
+    Contact "Contact" Some(b'm'), List, "RFC 3261 §20.10.";
+    ContentDisposition "Content-Disposition" None, Single, "RFC 3261 §20.11.";
+    ContentEncoding "Content-Encoding" Some(b'e'), List, "RFC 3261 §20.12.";
+    ContentLanguage "Content-Language" None, List, "RFC 3261 §20.13.";
+    ContentLength "Content-Length" Some(b'l'), Single, "RFC 3261 §20.14.";
+    ContentType "Content-Type" Some(b'c'), Single, "RFC 3261 §20.15.";
+    CSeq "CSeq" None, Single, "RFC 3261 §20.16.";
+    Date "Date" None, Single, "RFC 3261 §20.17.";
+    ErrorInfo "Error-Info" None, List, "RFC 3261 §20.18.";
+    Event "Event" Some(b'o'), Single, "RFC 6665 §8.2.1.";
+    Expires "Expires" None, Single, "RFC 3261 §20.19.";
+    From "From" Some(b'f'), Single, "RFC 3261 §20.20.";
+    InReplyTo "In-Reply-To" None, List, "RFC 3261 §20.21.";
+    MaxBreadth "Max-Breadth" None, Single, "RFC 5393 §5.3.";
+    MaxForwards "Max-Forwards" None, Single, "RFC 3261 §20.22.";
+    MimeVersion "MIME-Version" None, Single, "RFC 3261 §20.24.";
+    MinExpires "Min-Expires" None, Single, "RFC 3261 §20.23.";
+    MinSe "Min-SE" None, Single, "RFC 4028 §5.";
+    Organization "Organization" None, Single, "RFC 3261 §20.25.";
+    PAssertedIdentity "P-Asserted-Identity" None, List, "RFC 3325 §9.1.";
+    PPreferredIdentity "P-Preferred-Identity" None, List, "RFC 3325 §9.2.";
+    Path "Path" None, List, "RFC 3327 §4.";
+    Priority "Priority" None, Single, "RFC 3261 §20.26.";
+    Privacy "Privacy" None, Single, "RFC 3323 §4.2.";
+    ProxyAuthenticate "Proxy-Authenticate" None, Repeated, "RFC 3261 §20.27.";
+    ProxyAuthorization "Proxy-Authorization" None, Repeated, "RFC 3261 §20.28.";
+    ProxyRequire "Proxy-Require" None, List, "RFC 3261 §20.29.";
+    RAck "RAck" None, Single, "RFC 3262 §7.2.";
+    Reason "Reason" None, List, "RFC 3326 §2.";
+    RecordRoute "Record-Route" None, List, "RFC 3261 §20.30.";
+    ReferTo "Refer-To" Some(b'r'), Single, "RFC 3515 §2.1.";
+    ReferredBy "Referred-By" Some(b'b'), Single, "RFC 3892 §3.";
+    RejectContact "Reject-Contact" Some(b'j'), List, "RFC 3841 §9.3.";
+    Replaces "Replaces" None, Single, "RFC 3891 §6.1.";
+    ReplyTo "Reply-To" None, Single, "RFC 3261 §20.31.";
+    RequestDisposition "Request-Disposition" Some(b'd'), List, "RFC 3841 §9.1.";
+    Require "Require" None, List, "RFC 3261 §20.32.";
+    RetryAfter "Retry-After" None, Single, "RFC 3261 §20.33.";
+    Route "Route" None, List, "RFC 3261 §20.34.";
+    RSeq "RSeq" None, Single, "RFC 3262 §7.1.";
+    Server "Server" None, Single, "RFC 3261 §20.35.";
+    ServiceRoute "Service-Route" None, List, "RFC 3608 §5.";
+    SessionExpires "Session-Expires" Some(b'x'), Single, "RFC 4028 §4.";
+    Subject "Subject" Some(b's'), Single, "RFC 3261 §20.36.";
+    SubscriptionState "Subscription-State" None, Single, "RFC 6665 §8.2.3.";
+    Supported "Supported" Some(b'k'), List, "RFC 3261 §20.37.";
+    Timestamp "Timestamp" None, Single, "RFC 3261 §20.38.";
+    To "To" Some(b't'), Single, "RFC 3261 §20.39.";
+    Unsupported "Unsupported" None, List, "RFC 3261 §20.40.";
+    UserAgent "User-Agent" None, Single, "RFC 3261 §20.41.";
+    Via "Via" Some(b'v'), List, "RFC 3261 §20.42.";
+    Warning "Warning" None, List, "RFC 3261 §20.43.";
+    WwwAuthenticate "WWW-Authenticate" None, Repeated, "RFC 3261 §20.44.";
+}
+
+const fn lower(byte: u8) -> u8 {
+    byte | 0x20
+}
+
+const fn slot(first: u8, last: u8, len: usize) -> usize {
+    (lower(first) as usize * 7 + lower(last) as usize * 3 + len * 11) & 255
+}
+
+const EMPTY: u8 = u8::MAX;
+
+/// Open addressing over a hash of first letter, last letter and length, filled at compile time.
+const TABLE: [u8; 256] = {
+    let mut table = [EMPTY; 256];
+    let mut i = 0;
+    while i < Name::COUNT {
+        let text = Name::TEXTS[i].as_bytes();
+        let mut at = slot(text[0], text[text.len() - 1], text.len());
+        while table[at] != EMPTY {
+            at = (at + 1) & 255;
+        }
+        table[at] = i as u8;
+        i += 1;
+    }
+    table
+};
+
+const COMPACT_TABLE: [u8; 26] = {
+    let mut table = [EMPTY; 26];
+    let mut i = 0;
+    while i < Name::COUNT {
+        if let Some(letter) = Name::COMPACTS[i] {
+            table[(letter - b'a') as usize] = i as u8;
+        }
+        i += 1;
+    }
+    table
+};
+
+impl Name {
+    /// Reads a header field name, long or compact; case does not matter.
+    pub fn from_bytes(name: &[u8]) -> Self {
+        let (Some(&first), Some(&last)) = (name.first(), name.last()) else {
+            return Self::Other;
+        };
+        if name.len() == 1 {
+            let letter = lower(first).wrapping_sub(b'a') as usize;
+            return match COMPACT_TABLE.get(letter) {
+                Some(&i) if i != EMPTY && first.is_ascii_alphabetic() => Self::KNOWN[i as usize],
+                _ => Self::Other,
+            };
+        }
+        let mut at = slot(first, last, name.len());
+        while TABLE[at] != EMPTY {
+            let i = TABLE[at] as usize;
+            if name.eq_ignore_ascii_case(Self::TEXTS[i].as_bytes()) {
+                return Self::KNOWN[i];
+            }
+            at = (at + 1) & 255;
+        }
+        Self::Other
+    }
+
+    /// The long form, as it is written; empty for [`Other`](Self::Other).
+    pub fn as_str(self) -> &'static str {
+        Self::TEXTS.get(self as usize).copied().unwrap_or("")
+    }
+
+    /// The compact form (RFC 3261 §7.3.3), if there is one.
+    pub fn compact(self) -> Option<char> {
+        Self::COMPACTS.get(self as usize).copied().flatten().map(char::from)
+    }
+
+    /// How often its value may occur.
+    pub fn multiplicity(self) -> Multiplicity {
+        Self::MULTIPLICITIES.get(self as usize).copied().unwrap_or(Multiplicity::Repeated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        for &name in Name::KNOWN {
+            assert_eq!(Name::from_bytes(name.as_str().as_bytes()), name);
+            assert_eq!(Name::from_bytes(name.as_str().to_uppercase().as_bytes()), name);
+            assert_eq!(Name::from_bytes(name.as_str().to_lowercase().as_bytes()), name);
+            if let Some(letter) = name.compact() {
+                assert_eq!(Name::from_bytes(letter.to_string().as_bytes()), name);
+                assert_eq!(Name::from_bytes(letter.to_uppercase().to_string().as_bytes()), name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_other() {
+        for name in ["", "Q", "-", "\u{1}", "Vie", "Call_ID", "X-Via", "Contents"] {
+            assert_eq!(Name::from_bytes(name.as_bytes()), Name::Other, "{name:?}");
+        }
+    }
+}

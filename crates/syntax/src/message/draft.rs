@@ -1,0 +1,145 @@
+//! A message that is to leave changed: the original and a list of edits, written out in one pass.
+
+use super::index::Span;
+use super::view::{ListItems, Message};
+use super::write::ViaStamp;
+use crate::Name;
+use crate::scan::skip_ws;
+
+#[derive(Clone, Copy, Debug)]
+struct Edit {
+    /// What is taken out of the original; empty for an insert.
+    cut: Span,
+    /// What comes in its place, in [`Edits::text`].
+    from: u32,
+    to: u32,
+}
+
+/// Storage for a draft's edits; reused from message to message.
+#[derive(Debug, Default)]
+pub struct Edits {
+    edits: Vec<Edit>,
+    text: Vec<u8>,
+}
+
+/// A message with edits. Edits at the same place keep the order in which they were made.
+#[derive(Debug)]
+pub struct Draft<'m, 'e> {
+    message: Message<'m>,
+    edits: &'e mut Edits,
+}
+
+impl<'m, 'e> Draft<'m, 'e> {
+    /// A draft without edits.
+    pub fn of(message: Message<'m>, edits: &'e mut Edits) -> Self {
+        edits.edits.clear();
+        edits.text.clear();
+        Self { message, edits }
+    }
+
+    /// Puts text in the place of a span.
+    pub fn replace(&mut self, cut: Span, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.edits.text.len() as u32;
+        write(&mut self.edits.text);
+        let edit = Edit { cut, from, to: self.edits.text.len() as u32 };
+        let at = self.edits.edits.iter().rposition(|e| e.cut.start <= cut.start).map_or(0, |i| i + 1);
+        self.edits.edits.insert(at, edit);
+    }
+
+    /// Replaces the Request-URI.
+    pub fn set_request_uri(&mut self, uri: &[u8]) {
+        self.replace(self.message.request_uri_span(), |out| out.extend_from_slice(uri));
+    }
+
+    /// Adds a field line above the first of its name, or above all fields.
+    pub fn push_top(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = match self.message.first_field(name) {
+            Some(field) => field.start,
+            None => self.message.index().fields.first().map_or(0, |f| f.start),
+        };
+        self.insert_field(at, name, write);
+    }
+
+    /// Adds a field line below all fields.
+    pub fn append(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.message.index().fields.last().map_or(0, |f| f.end);
+        self.insert_field(at, name, write);
+    }
+
+    fn insert_field(&mut self, at: u16, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        self.replace(Span { start: at, end: at }, |out| {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            write(out);
+            out.extend_from_slice(b"\r\n");
+        });
+    }
+
+    /// Gives a single field a value: the one that is there gets it, else a line is added.
+    pub fn set(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        match self.message.first_field(name) {
+            Some(field) => self.replace(field.value, write),
+            None => self.append(name, write),
+        }
+    }
+
+    /// Takes out every line of a name.
+    pub fn remove(&mut self, name: Name) {
+        for field in self.message.fields_of(name) {
+            self.replace(field.line, |_| {});
+        }
+    }
+
+    /// Takes out one field line.
+    pub fn remove_line(&mut self, line: Span) {
+        self.replace(line, |_| {});
+    }
+
+    /// Takes out the first `count` elements of a list field, across lines.
+    pub fn remove_first_elements(&mut self, name: Name, mut count: usize) {
+        for field in self.message.fields_of(name) {
+            if count == 0 {
+                return;
+            }
+            let elements = ListItems::new(field.value).count();
+            if elements <= count {
+                count -= elements;
+                self.replace(field.line, |_| {});
+                continue;
+            }
+            if let Some((_, end)) = ListItems::new(field.value).nth(count - 1) {
+                let end = skip_ws(field.value, end);
+                let cut = Span { start: field.span.start, end: field.span.start + end as u16 };
+                self.replace(cut, |_| {});
+            }
+            return;
+        }
+    }
+
+    /// Stamps the top Via (RFC 3261 §18.2.1, RFC 3581 §4).
+    pub fn stamp_via(&mut self, stamp: ViaStamp) {
+        if stamp == ViaStamp::default() {
+            return;
+        }
+        let via = self.message.via();
+        let bytes = self.message.bytes();
+        let (start, end) = (usize::from(via.value.start), usize::from(via.value.end));
+        self.replace(via.value, |out| stamp.write(out, bytes, start, end, via));
+    }
+
+    /// Writes the message out: ranges of the original and the edits' texts between them.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let bytes = self.message.bytes();
+        out.reserve(bytes.len() + self.edits.text.len());
+        let mut at = 0;
+        for edit in &self.edits.edits {
+            let start = usize::from(edit.cut.start);
+            if start > at {
+                out.extend_from_slice(&bytes[at..start]);
+            }
+            out.extend_from_slice(&self.edits.text[edit.from as usize..edit.to as usize]);
+            at = at.max(usize::from(edit.cut.end));
+        }
+        out.extend_from_slice(&bytes[at..]);
+    }
+}

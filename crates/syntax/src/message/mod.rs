@@ -1,0 +1,16 @@
+//! Messages (RFC 3261 §7): index, views, drafts and responses.
+
+mod draft;
+mod index;
+mod parse;
+pub mod stream;
+mod view;
+mod write;
+
+pub use draft::{Draft, Edits};
+pub use index::{BadMessage, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
+pub use view::{FieldView, ListItems, Message};
+pub use write::{ResponseWriter, ViaStamp};
+
+#[cfg(test)]
+mod tests;

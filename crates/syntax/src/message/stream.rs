@@ -1,0 +1,1 @@
+//! Framing on stream transports (RFC 3261 §18.3).

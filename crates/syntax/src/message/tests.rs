@@ -1,0 +1,97 @@
+use super::*;
+use crate::{Limits, Method, Name, Status};
+
+const INVITE: &[u8] = b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
+Via: SIP/2.0/UDP pc33.example.com:5062;branch=z9hG4bKnashds8;rport, SIP/2.0/TCP a;branch=z9hG4bKx\r\n\
+v: SIP / 2.0 / UDP 192.0.2.2\r\n\
+Max-Forwards: 70\r\n\
+Route: <sip:a;lr>, \"x, y\" <sip:b,c;lr>\r\n\
+Route: <sip:d;lr>\r\n\
+t: Bob <sip:bob@biloxi.example.com;tag=no>\r\n\
+From: \"Al \\\" <x;tag=z>\" <sip:alice@atlanta.example.com>\r\n ;tag=1928301774\r\n\
+Call-ID: a84b4c76e66710@pc33\r\n\
+CSeq:  314159   INVITE\r\n\
+X-Own: kept as it is \r\n\
+Content-Length: 4\r\n\r\nbodyjunk";
+
+#[test]
+fn a_request_is_indexed() {
+    let mut index = Index::default();
+    let m = index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
+    assert_eq!((m.method(), m.request_uri()), (Method::Invite, &b"sip:bob@biloxi.example.com"[..]));
+    assert_eq!((m.call_id(), m.cseq()), (&b"a84b4c76e66710@pc33"[..], 314_159));
+    assert_eq!((m.from_tag(), m.to_tag()), (Some(&b"1928301774"[..]), None));
+    assert_eq!((m.branch(), m.sent_by_host()), (Some(&b"z9hG4bKnashds8"[..]), &b"pc33.example.com"[..]));
+    assert_eq!((m.via().port, m.body()), (Some(5062), &b"body"[..]));
+    let routes: Vec<_> = m.elements(Name::Route).map(String::from_utf8_lossy).collect();
+    assert_eq!(routes, ["<sip:a;lr>", "\"x, y\" <sip:b,c;lr>", "<sip:d;lr>"]);
+}
+
+#[test]
+fn an_unchanged_draft_is_the_message() {
+    let mut index = Index::default();
+    let m = index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
+    let (mut edits, mut out) = (Edits::default(), Vec::new());
+    Draft::of(m, &mut edits).finish(&mut out);
+    assert_eq!(out, &INVITE[..INVITE.len() - 4]);
+}
+
+#[test]
+fn edits_touch_nothing_else() {
+    let mut index = Index::default();
+    let m = index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
+    let (mut edits, mut out) = (Edits::default(), Vec::new());
+    let mut draft = Draft::of(m, &mut edits);
+    draft.remove_first_elements(Name::Route, 1);
+    draft.set(Name::MaxForwards, |o| o.extend_from_slice(b"69"));
+    draft.set_request_uri(b"sip:bob@192.0.2.4");
+    draft.push_top(Name::Via, |o| o.extend_from_slice(b"SIP/2.0/UDP new"));
+    draft.push_top(Name::RecordRoute, |o| o.extend_from_slice(b"<sip:me;lr>"));
+    draft.stamp_via(ViaStamp { received: Some([192, 0, 2, 1].into()), rport: Some(9) });
+    draft.finish(&mut out);
+    let text = String::from_utf8_lossy(&INVITE[..INVITE.len() - 4])
+        .replace("sip:bob@biloxi.example.com SIP", "sip:bob@192.0.2.4 SIP")
+        .replace("Max-Forwards: 70", "Max-Forwards: 69")
+        .replace("Route: <sip:a;lr>,", "Route:")
+        .replace(";rport,", ";rport=9;received=192.0.2.1,")
+        .replace("2.0\r\nVia:", "2.0\r\nVia: SIP/2.0/UDP new\r\nRecord-Route: <sip:me;lr>\r\nVia:");
+    assert_eq!(String::from_utf8_lossy(&out), text);
+}
+
+#[test]
+fn a_response_copies_what_it_must() {
+    let mut index = Index::default();
+    index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
+    let mut out = Vec::new();
+    let stamp = ViaStamp { received: None, rport: Some(5) };
+    ResponseWriter::begin(&mut out, INVITE, &index, Status::NOT_FOUND, "Not Found", stamp, b"xyz").finish();
+    let mut other = Index::default();
+    let m = other.parse(&out, &Limits::DEFAULT).expect("well-formed");
+    assert_eq!((m.status(), m.to_tag(), m.from_tag()), (Some(Status::NOT_FOUND), Some(&b"xyz"[..]), Some(&b"1928301774"[..])));
+    assert_eq!(m.via().rport, Rport::Value(5));
+    assert_eq!(m.elements(Name::Via).count(), 3);
+    assert_eq!((m.method(), m.cseq()), (Method::Invite, 314_159));
+}
+
+fn fault(text: &str) -> (Fault, bool) {
+    let mut index = Index::default();
+    let bad = index.parse(text.as_bytes(), &Limits::DEFAULT).map(|m| m.bytes().len()).expect_err("broken");
+    (bad.fault, bad.answerable)
+}
+
+#[test]
+fn faults_are_named() {
+    let good = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    assert_eq!(fault(&good.replace("Call-ID: 1\r\n", "")), (Fault::Missing(Name::CallId), true));
+    assert_eq!(fault(&good.replace("Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n", "")), (Fault::Missing(Name::Via), false));
+    assert_eq!(fault(&good.replace("1 OPTIONS", "1 INVITE")), (Fault::CSeqMethod, true));
+    assert_eq!(fault(&good.replace("1 OPTIONS", "2147483648 OPTIONS")), (Fault::Malformed(Name::CSeq), true));
+    assert_eq!(fault(&good.replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia")), (Fault::Version, true));
+    assert_eq!(fault(&good.replace("Call-ID: 1\r\n", "Call-ID: 1\r\ni: 2\r\n")), (Fault::Duplicate(Name::CallId), true));
+    assert_eq!(fault(&good.replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n")), (Fault::Truncated, true));
+    assert_eq!(fault(&good.replace("<sip:b>", "\"b <sip:b>")), (Fault::Malformed(Name::To), true));
+    assert_eq!(fault(&good.replace("Call-ID", "Call ID")), (Fault::Line, true));
+    assert_eq!(fault(&good.replace("sip:a SIP", "sip:a b SIP")), (Fault::StartLine, true));
+    assert_eq!(fault(&good[..good.len() - 2]), (Fault::NoEnd, false));
+    assert_eq!(fault("hello"), (Fault::NotSip, false));
+}

@@ -1,0 +1,148 @@
+//! Writing responses (RFC 3261 §8.2.6) and stamping the top Via (§18.2.1, RFC 3581 §4).
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::index::{Index, Rport, ViaIndex};
+use super::view::Message;
+use crate::scan::put_number;
+use crate::{Name, Status};
+
+/// What the receiving transport adds to the top Via.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViaStamp {
+    /// The address the request came from, when it must be told.
+    pub received: Option<IpAddr>,
+    /// The port it came from, when rport asks for it.
+    pub rport: Option<u16>,
+}
+
+impl ViaStamp {
+    /// Writes `bytes[start..end]`, which holds the top Via value, with the stamp in it.
+    pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], start: usize, end: usize, via: &ViaIndex) {
+        let mut at = start;
+        let mut rport = match (via.rport, self.rport) {
+            (Rport::Asked(behind), Some(port)) => Some((usize::from(behind), port)),
+            _ => None,
+        };
+        let put_rport = |out: &mut Vec<u8>, at: &mut usize, behind: usize, port: u16| {
+            out.extend_from_slice(&bytes[*at..behind]);
+            out.push(b'=');
+            put_number(out, u64::from(port));
+            *at = behind;
+        };
+        let replaced = via.received.filter(|_| self.received.is_some());
+        if let Some((behind, port)) = rport
+            && replaced.is_none_or(|r| behind <= usize::from(r.start))
+        {
+            put_rport(out, &mut at, behind, port);
+            rport = None;
+        }
+        if let (Some(old), Some(address)) = (replaced, self.received) {
+            out.extend_from_slice(&bytes[at..usize::from(old.start)]);
+            let _ = write!(out, "{address}");
+            at = usize::from(old.end);
+        }
+        if let Some((behind, port)) = rport {
+            put_rport(out, &mut at, behind, port);
+        }
+        let value_end = usize::from(via.value.end);
+        out.extend_from_slice(&bytes[at..value_end]);
+        if let (None, Some(address)) = (replaced, self.received) {
+            let _ = write!(out, ";received={address}");
+        }
+        out.extend_from_slice(&bytes[value_end..end]);
+    }
+}
+
+/// Writes a response to a request. Works on the index of a broken request too, as far as that has fields.
+#[derive(Debug)]
+pub struct ResponseWriter<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'o> ResponseWriter<'o> {
+    /// Start line, then Via, From, To, Call-ID and CSeq as §8.2.6.2 asks, and Timestamp for a 100. `to_tag` goes to a
+    /// To that has none.
+    pub fn begin(
+        out: &'o mut Vec<u8>,
+        bytes: &[u8],
+        request: &Index,
+        status: Status,
+        reason: &str,
+        stamp: ViaStamp,
+        to_tag: &[u8],
+    ) -> Self {
+        out.extend_from_slice(b"SIP/2.0 ");
+        put_number(out, u64::from(status.code()));
+        out.push(b' ');
+        out.extend_from_slice(reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let mut writer = Self { out };
+        let top = request.first[Name::Via as usize];
+        for (i, field) in request.fields.iter().enumerate() {
+            let (start, end) = (usize::from(field.start), usize::from(field.end));
+            match field.name {
+                Name::Via if i == usize::from(top) && request.via.value.end != 0 => {
+                    stamp.write(writer.out, bytes, start, end, &request.via);
+                }
+                Name::Via | Name::From | Name::CallId | Name::CSeq => {
+                    writer.out.extend_from_slice(&bytes[start..end]);
+                }
+                Name::Timestamp if status == Status::TRYING => writer.out.extend_from_slice(&bytes[start..end]),
+                Name::To => {
+                    let value_end = usize::from(field.value.end);
+                    writer.out.extend_from_slice(&bytes[start..value_end]);
+                    if request.to_tag.is_none() && !to_tag.is_empty() {
+                        writer.out.extend_from_slice(b";tag=");
+                        writer.out.extend_from_slice(to_tag);
+                    }
+                    writer.out.extend_from_slice(&bytes[value_end..end]);
+                }
+                _ => {}
+            }
+        }
+        writer
+    }
+
+    /// Copies every field of a name from the request, as it is.
+    pub fn copy(self, request: Message<'_>, name: Name) -> Self {
+        for field in request.fields_of(name) {
+            self.out.extend_from_slice(field.line.of(request.bytes()));
+        }
+        self
+    }
+
+    /// Adds a field.
+    pub fn field(self, name: Name, value: &[u8]) -> Self {
+        self.field_with(name, |out| out.extend_from_slice(value))
+    }
+
+    /// Adds a field whose value `write` appends.
+    pub fn field_with(self, name: Name, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(b": ");
+        write(self.out);
+        self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Adds whole field lines that are already written out.
+    pub fn lines(self, lines: &[u8]) -> Self {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// Ends the response without a body.
+    pub fn finish(self) {
+        self.out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    }
+
+    /// Ends the response with a body.
+    pub fn finish_with(self, content_type: &str, body: &[u8]) {
+        let writer = self.field(Name::ContentType, content_type.as_bytes());
+        let writer = writer.field_with(Name::ContentLength, |out| put_number(out, body.len() as u64));
+        writer.out.extend_from_slice(b"\r\n");
+        writer.out.extend_from_slice(body);
+    }
+}

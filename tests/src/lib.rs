@@ -1,0 +1,1 @@
+//! Starts the real server and its peers for the whole-system tests.

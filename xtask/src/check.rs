@@ -1,0 +1,46 @@
+//! `cargo xtask check`: what every commit has to pass, without network and without other programs.
+
+use std::path::Path;
+
+use crate::report::Report;
+use crate::tidy;
+
+/// Runs the checks; true when all pass.
+pub(crate) fn run(root: &Path) -> bool {
+    let mut report = Report::default();
+    steps(root, &mut report);
+    report.close()
+}
+
+/// Adds the steps of the check to a report.
+pub(crate) fn steps(root: &Path, report: &mut Report) {
+    report.cargo("fmt", root, &["fmt", "--all", "--check"]);
+    report.cargo(
+        "clippy",
+        root,
+        &[
+            "clippy",
+            "--offline",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    );
+    report.run("tidy", || tidy::run(root));
+    report.cargo_test(
+        "unit tests",
+        root,
+        &[
+            "test",
+            "--offline",
+            "--workspace",
+            "--exclude",
+            "system-tests",
+            "--no-fail-fast",
+        ],
+        &[],
+    );
+}

@@ -1,0 +1,45 @@
+//! The project's own commands: `cargo xtask check`, `cargo xtask tidy` and `cargo xtask test`.
+
+mod check;
+mod needs;
+mod report;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  check          fmt, clippy, tidy and the unit tests, offline
+  tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
+  test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
+                 --full runs the large counts";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let passed = match arguments.as_slice() {
+        ["check"] => check::run(&root),
+        ["tidy"] => tidy::run(&root),
+        ["test"] => test::run(&root, test::Extent::Quick),
+        ["test", "--full"] => test::run(&root, test::Extent::Full),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The repository's top: where the workspace's `Cargo.toml` is.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -1,0 +1,220 @@
+//! Runs the steps of a command one after the other and says at the end what ran, what passed and how long it took.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The outcome of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    Failed,
+    /// Something that it needs had failed before.
+    NotRun,
+}
+
+/// What cargo's test runner counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+struct Step {
+    name: &'static str,
+    outcome: Outcome,
+    counts: Option<Counts>,
+    took: Duration,
+}
+
+/// The steps so far.
+#[derive(Default)]
+pub(crate) struct Report {
+    steps: Vec<Step>,
+}
+
+impl Report {
+    /// Runs a step of our own.
+    pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> bool) -> bool {
+        announce(name);
+        let started = Instant::now();
+        let passed = step();
+        self.push(name, passed, None, started);
+        passed
+    }
+
+    /// Runs cargo with these arguments.
+    pub(crate) fn cargo(&mut self, name: &'static str, root: &Path, arguments: &[&str]) -> bool {
+        self.run(name, || {
+            cargo(root, arguments)
+                .status()
+                .is_ok_and(|status| status.success())
+        })
+    }
+
+    /// Runs `cargo test` with these arguments; its output is shown as it comes, its `test result:` lines are counted.
+    pub(crate) fn cargo_test(
+        &mut self,
+        name: &'static str,
+        root: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> bool {
+        announce(name);
+        let started = Instant::now();
+        let mut command = cargo(root, arguments);
+        command.envs(environment.iter().map(|(key, value)| (key, value)));
+        let (passed, counts) = counted(&mut command);
+        self.push(name, passed, Some(counts), started);
+        passed
+    }
+
+    /// Notes a step that could not be tried.
+    pub(crate) fn not_run(&mut self, name: &'static str) {
+        self.steps.push(Step {
+            name,
+            outcome: Outcome::NotRun,
+            counts: None,
+            took: Duration::ZERO,
+        });
+    }
+
+    /// Prints the table and the closing line; true when every step passed.
+    pub(crate) fn close(&self) -> bool {
+        print!("{}", self.table());
+        self.steps.iter().all(|step| step.outcome == Outcome::Passed)
+    }
+
+    fn push(&mut self, name: &'static str, passed: bool, counts: Option<Counts>, started: Instant) {
+        let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
+        self.steps.push(Step {
+            name,
+            outcome,
+            counts,
+            took: started.elapsed(),
+        });
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!(
+            "\n{:<34} {:<8} {:>8} {:>8} {:>9}\n",
+            "step", "outcome", "passed", "failed", "seconds"
+        );
+        let mut total = Counts::default();
+        let mut took = Duration::ZERO;
+        for step in &self.steps {
+            let outcome = match step.outcome {
+                Outcome::Passed => "ok",
+                Outcome::Failed => "FAILED",
+                Outcome::NotRun => "not run",
+            };
+            let (passed, failed) = step.counts.map_or((String::new(), String::new()), |counts| {
+                (counts.passed.to_string(), counts.failed.to_string())
+            });
+            text += &format!(
+                "{:<34} {:<8} {:>8} {:>8} {:>9.1}\n",
+                step.name,
+                outcome,
+                passed,
+                failed,
+                step.took.as_secs_f64()
+            );
+            // A step without tests of its own counts as one.
+            let counts = step.counts.unwrap_or(match step.outcome {
+                Outcome::Passed => Counts { passed: 1, failed: 0 },
+                Outcome::Failed | Outcome::NotRun => Counts { passed: 0, failed: 1 },
+            });
+            total.passed += counts.passed;
+            total.failed += counts.failed;
+            took += step.took;
+        }
+        text += &format!(
+            "{:<34} {:<8} {:>8} {:>8} {:>9.1}\n",
+            "",
+            "",
+            "",
+            "",
+            took.as_secs_f64()
+        );
+        text += &format!("{} passed, {} failed\n", total.passed, total.failed);
+        text
+    }
+}
+
+fn announce(name: &str) {
+    println!("\n== {name}");
+}
+
+/// The cargo that runs this program, in the repository's top.
+pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root).args(arguments);
+    command
+}
+
+fn counted(command: &mut Command) -> (bool, Counts) {
+    let mut counts = Counts::default();
+    let mut child = match command.stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            println!("cannot start cargo: {error}");
+            return (false, counts);
+        }
+    };
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            println!("{line}");
+            if let Some(result) = counts_of(&line) {
+                counts.passed += result.passed;
+                counts.failed += result.failed;
+            }
+        }
+    }
+    (child.wait().is_ok_and(|status| status.success()), counts)
+}
+
+/// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; ...`.
+fn counts_of(line: &str) -> Option<Counts> {
+    let (_, rest) = line.split_once("test result: ")?;
+    let count = |word: &str| {
+        let before = rest.split(word).next()?;
+        before.trim_end().rsplit([' ', ';']).next()?.parse().ok()
+    };
+    Some(Counts {
+        passed: count("passed")?,
+        failed: count("failed")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_cargos_closing_line() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(
+            counts_of(line),
+            Some(Counts {
+                passed: 12,
+                failed: 3
+            })
+        );
+        assert_eq!(counts_of("running 3 tests"), None);
+    }
+
+    #[test]
+    fn the_closing_line_adds_up_and_a_step_that_was_not_run_counts_as_failed() {
+        let mut report = Report::default();
+        report.run("good", || true);
+        report.not_run("never");
+        assert!(
+            report.table().ends_with("1 passed, 1 failed\n"),
+            "{}",
+            report.table()
+        );
+        assert!(!report.close());
+    }
+}
