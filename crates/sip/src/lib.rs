@@ -2,10 +2,15 @@
 //! digest authentication, registrar and proxy. Nothing here opens a socket, reads a clock or draws a random
 //! number; the caller gives bytes and [`Now`], and takes effects from an [`Outbox`].
 
+pub mod auth;
+pub mod keys;
+pub mod memory;
 pub mod outbox;
 pub mod time;
+pub mod transaction;
 pub mod transport;
 
+pub use keys::{Keys, MacKey};
 pub use outbox::{Outbox, Transmit};
 pub use time::Now;
 pub use transport::{Destination, Failure, Flow, Source};

@@ -1,8 +1,16 @@
 //! What the core knows of the network (RFC 3261 §18): where a message came from, where one shall go, and how
 //! sending can fail. Sockets are the driver's; here they are numbers.
 
+pub mod branch;
+pub mod listeners;
+pub mod owner;
+pub mod via;
+
 use std::net::{IpAddr, SocketAddr};
 
+pub use branch::{Branches, OurBranch};
+pub use listeners::{Hop, Listener, Listeners};
+pub use owner::{Owner, owner};
 pub use strowger_syntax::Transport;
 
 /// A connection (TCP, TLS, WebSocket). It stays on the shard that opened or accepted it for its whole life; the

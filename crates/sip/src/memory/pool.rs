@@ -1,0 +1,98 @@
+//! Buffers for messages that must be kept: retransmissions, and requests that may have to be answered later.
+
+/// How many bytes of free buffers are kept beyond those in use.
+const SPARE: usize = 1 << 20;
+const STEP: usize = 64;
+const CLASSES: usize = 64;
+
+/// Bytes that are kept. Give it back to its [`Pool`] when it is no longer needed.
+#[derive(Debug)]
+pub struct Stored {
+    buffer: Box<[u8]>,
+    len: u32,
+}
+
+impl Stored {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.len as usize]
+    }
+}
+
+/// Free buffers by size, in steps of 64 bytes up to 4 KiB. Larger ones are allocated and freed as they come.
+#[derive(Debug)]
+pub struct Pool {
+    free: Vec<Vec<Box<[u8]>>>,
+    free_bytes: usize,
+    used_bytes: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { free: (0..CLASSES).map(|_| Vec::new()).collect(), free_bytes: 0, used_bytes: 0 }
+    }
+}
+
+impl Pool {
+    /// Keeps a copy of `bytes`.
+    pub fn store(&mut self, bytes: &[u8]) -> Stored {
+        let class = bytes.len().div_ceil(STEP);
+        let size = class * STEP;
+        let mut buffer = match self.free.get_mut(class).and_then(Vec::pop) {
+            Some(buffer) => {
+                self.free_bytes -= size;
+                buffer
+            }
+            None => vec![0; size].into_boxed_slice(),
+        };
+        self.used_bytes += size;
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        Stored { buffer, len: bytes.len() as u32 }
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&mut self, stored: Stored) {
+        let size = stored.buffer.len();
+        self.used_bytes = self.used_bytes.saturating_sub(size);
+        if let Some(class) = self.free.get_mut(size / STEP)
+            && self.free_bytes + size <= self.used_bytes + SPARE
+        {
+            self.free_bytes += size;
+            class.push(stored.buffer);
+        }
+    }
+
+    /// Bytes in buffers that are in use.
+    pub fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
+    /// Bytes in free buffers.
+    pub fn free_bytes(&self) -> usize {
+        self.free_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again() {
+        let mut pool = Pool::default();
+        let first = pool.store(&[7; 700]);
+        let place = first.bytes().as_ptr();
+        pool.give(first);
+        let second = pool.store(&[9; 690]);
+        assert_eq!((second.bytes().as_ptr(), second.bytes()), (place, &[9u8; 690][..]));
+    }
+
+    #[test]
+    fn free_buffers_are_bounded() {
+        let mut pool = Pool::default();
+        let stored: Vec<_> = (0..5000).map(|_| pool.store(&[1; 1000])).collect();
+        stored.into_iter().for_each(|s| pool.give(s));
+        assert_eq!(pool.used_bytes(), 0);
+        assert!(pool.free_bytes() <= 3 << 20, "{}", pool.free_bytes());
+    }
+}

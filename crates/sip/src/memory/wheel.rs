@@ -1,0 +1,231 @@
+//! The timer wheel: six levels of 64 slots, a millisecond the finest. Setting, moving and clearing a timer costs the
+//! same however many there are; the next deadline is found from one bitmap a level.
+
+const LEVELS: usize = 6;
+const SLOTS: usize = 64;
+const NONE: u32 = u32::MAX;
+const IDLE: u16 = u16::MAX;
+const DUE: u16 = (LEVELS * SLOTS) as u16;
+
+/// Names a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerId(u32);
+
+#[derive(Debug)]
+struct Node<T> {
+    payload: T,
+    at_ms: u64,
+    next: u32,
+    prev: u32,
+    /// `IDLE`, `DUE`, or level * 64 + slot.
+    slot: u16,
+}
+
+/// Timers that each carry a payload.
+#[derive(Debug)]
+pub struct Wheel<T> {
+    nodes: Vec<Node<T>>,
+    free: Vec<u32>,
+    heads: Box<[u32]>,
+    occupied: [u64; LEVELS],
+    /// Everything before this is in the list of what is due.
+    elapsed_ms: u64,
+}
+
+impl<T> Default for Wheel<T> {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            heads: vec![NONE; LEVELS * SLOTS + 1].into_boxed_slice(),
+            occupied: [0; LEVELS],
+            elapsed_ms: 0,
+        }
+    }
+}
+
+impl<T: Copy> Wheel<T> {
+    /// A timer that is not set.
+    pub fn add(&mut self, payload: T) -> TimerId {
+        let node = Node { payload, at_ms: 0, next: NONE, prev: NONE, slot: IDLE };
+        match self.free.pop() {
+            Some(index) => {
+                self.nodes[index as usize] = node;
+                TimerId(index)
+            }
+            None => {
+                self.nodes.push(node);
+                TimerId(self.nodes.len() as u32 - 1)
+            }
+        }
+    }
+
+    /// Sets a timer to a deadline (monotonic milliseconds), or clears it.
+    pub fn set(&mut self, timer: TimerId, deadline_ms: Option<u64>) {
+        let index = timer.0;
+        let node = &self.nodes[index as usize];
+        if let (Some(at), true) = (deadline_ms, node.slot != IDLE)
+            && node.at_ms == at
+        {
+            return;
+        }
+        self.unlink(index);
+        if let Some(at_ms) = deadline_ms {
+            self.nodes[index as usize].at_ms = at_ms;
+            self.link(index);
+        }
+    }
+
+    /// Takes a timer away.
+    pub fn remove(&mut self, timer: TimerId) {
+        self.unlink(timer.0);
+        self.free.push(timer.0);
+    }
+
+    /// The payload of one timer that is due at `now_ms`; that timer is then not set. Call until it says `None`.
+    pub fn expired(&mut self, now_ms: u64) -> Option<T> {
+        self.advance(now_ms);
+        let index = self.heads[DUE as usize];
+        if index == NONE {
+            return None;
+        }
+        self.unlink(index);
+        Some(self.nodes[index as usize].payload)
+    }
+
+    /// When to look again, in monotonic milliseconds: never later than the earliest deadline. A far deadline is
+    /// approached in few steps, a near one is named exactly.
+    pub fn next_deadline(&self) -> Option<u64> {
+        if self.heads[DUE as usize] != NONE {
+            return Some(self.elapsed_ms);
+        }
+        self.next_slot().map(|(_, _, start)| start)
+    }
+
+    /// The next occupied slot: level, slot and start. A timer lives on the level of the highest 6-bit digit in which it
+    /// differs from `elapsed_ms`, so what is on a finer level comes first.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        let level = self.occupied.iter().position(|&o| o != 0)?;
+        let now = self.elapsed_ms >> (6 * level);
+        let ahead = self.occupied[level].rotate_right((now % 64) as u32).trailing_zeros();
+        let start = now + u64::from(ahead);
+        Some((level, start as usize % SLOTS, start << (6 * level)))
+    }
+
+    fn advance(&mut self, now_ms: u64) {
+        while let Some((level, slot, start)) = self.next_slot()
+            && start <= now_ms
+        {
+            self.elapsed_ms = start;
+            self.empty_slot(level, slot);
+        }
+        self.elapsed_ms = self.elapsed_ms.max(now_ms);
+    }
+
+    /// Links everything of a slot anew: to what is due, or to a finer level.
+    fn empty_slot(&mut self, level: usize, slot: usize) {
+        let mut index = std::mem::replace(&mut self.heads[level * SLOTS + slot], NONE);
+        self.occupied[level] &= !(1 << slot);
+        while index != NONE {
+            let next = self.nodes[index as usize].next;
+            self.nodes[index as usize].slot = IDLE;
+            self.link(index);
+            index = next;
+        }
+    }
+
+    fn link(&mut self, index: u32) {
+        let at = self.nodes[index as usize].at_ms;
+        let slot = if at <= self.elapsed_ms {
+            DUE
+        } else {
+            let ahead = (at ^ self.elapsed_ms) | 63;
+            let level = ((63 - ahead.leading_zeros()) as usize / 6).min(LEVELS - 1);
+            let slot = (at >> (6 * level)) as usize % SLOTS;
+            self.occupied[level] |= 1 << slot;
+            (level * SLOTS + slot) as u16
+        };
+        let head = std::mem::replace(&mut self.heads[slot as usize], index);
+        if head != NONE {
+            self.nodes[head as usize].prev = index;
+        }
+        let node = &mut self.nodes[index as usize];
+        (node.next, node.prev, node.slot) = (head, NONE, slot);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Node { next, prev, slot, .. } = self.nodes[index as usize];
+        if slot == IDLE {
+            return;
+        }
+        if next != NONE {
+            self.nodes[next as usize].prev = prev;
+        }
+        if prev == NONE {
+            self.heads[slot as usize] = next;
+            if next == NONE && slot != DUE {
+                self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
+            }
+        } else {
+            self.nodes[prev as usize].next = next;
+        }
+        self.nodes[index as usize].slot = IDLE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn timers_fire_exactly_when_a_plain_list_says() {
+        let (mut wheel, mut seed, mut now) = (Wheel::default(), 42, 1_700_000_000_123);
+        assert_eq!(wheel.expired(now), None);
+        let timers: Vec<_> = (0..200usize).map(|i| wheel.add(i)).collect();
+        let mut model = vec![None; timers.len()];
+        for _ in 0..20_000 {
+            for _ in 0..3 {
+                let i = random(&mut seed) as usize % timers.len();
+                let deadline = match random(&mut seed) % 5 {
+                    0 => None,
+                    n => Some(now + random(&mut seed) % (1 << (7 * n))),
+                };
+                model[i] = deadline;
+                wheel.set(timers[i], deadline);
+            }
+            let earliest = model.iter().flatten().min().copied();
+            let next = wheel.next_deadline();
+            assert_eq!(earliest.is_some(), next.is_some());
+            if let (Some(earliest), Some(next)) = (earliest, next) {
+                assert!(next <= earliest.max(now), "{next} {earliest}");
+            }
+            now += random(&mut seed) % 5000;
+            let mut fired = Vec::new();
+            while let Some(i) = wheel.expired(now) {
+                fired.push(i);
+            }
+            fired.sort_unstable();
+            let due: Vec<_> = (0..model.len()).filter(|&i| model[i].is_some_and(|at| at <= now)).collect();
+            assert_eq!(fired, due);
+            due.into_iter().for_each(|i| model[i] = None);
+        }
+    }
+
+    #[test]
+    fn the_next_deadline_is_exact_when_near() {
+        let mut wheel = Wheel::default();
+        wheel.expired(1000);
+        let timer = wheel.add(());
+        wheel.set(timer, Some(1010));
+        assert_eq!(wheel.next_deadline(), Some(1010));
+        wheel.set(timer, None);
+        assert_eq!(wheel.next_deadline(), None);
+    }
+}

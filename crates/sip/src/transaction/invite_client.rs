@@ -1,0 +1,158 @@
+//! The INVITE client transaction (RFC 3261 §17.1.1 with RFC 6026 §7.2).
+
+use strowger_syntax::Status;
+
+use super::{Cx, Next};
+use crate::memory::{Pool, Stored};
+
+/// ```text
+///          INVITE sent
+///              |
+///           Calling --B--> Terminated
+///              |1xx                   (2xx, 300-699 from here as well)
+///         Proceeding --2xx--> Accepted --M--> Terminated
+///              |300-699, ACK sent
+///         Completed --D--> Terminated
+/// ```
+#[derive(Debug)]
+pub enum InviteClient {
+    /// Nothing was heard yet.
+    Calling {
+        /// The INVITE.
+        request: Stored,
+        /// Timer A; none on a reliable transport.
+        resend_a: Option<u64>,
+        /// The interval that led to `resend_a`.
+        interval_ms: u64,
+        /// Timer B, or the time after which a silent next hop is given up.
+        until_b: u64,
+    },
+    /// A provisional response came; how long to wait on is the proxy's business (timer C).
+    Proceeding {
+        /// The INVITE: CANCEL and ACK are made from it.
+        request: Stored,
+    },
+    /// A 2xx came; more of them go to the user (RFC 6026 §7.2).
+    Accepted {
+        /// Timer M.
+        until_m: u64,
+    },
+    /// A 300-699 came and was acknowledged; when it comes again, so is the ACK sent.
+    Completed {
+        /// The ACK.
+        ack: Stored,
+        /// Timer D.
+        until_d: u64,
+    },
+}
+
+/// What the user is to make of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is for the user.
+    Pass,
+    /// It was a retransmission, dealt with here.
+    Absorbed,
+}
+
+impl InviteClient {
+    /// Sends the INVITE that was written to the outbox since `start`.
+    pub fn start(start: usize, cx: &mut Cx<'_>) -> Self {
+        let request = cx.send_and_keep(start);
+        let interval_ms = cx.timers.t1_ms;
+        Self::Calling {
+            request,
+            resend_a: (!cx.reliable).then_some(cx.now_ms + interval_ms),
+            interval_ms,
+            until_b: cx.now_ms + cx.timers.lifetime_ms().min(cx.timers.next_hop_timeout_ms),
+        }
+    }
+
+    /// A response came. `write_ack` writes the ACK for a 300-699 (RFC 3261 §17.1.1.3), given the INVITE.
+    pub fn on_response(
+        &mut self,
+        status: Status,
+        write_ack: impl FnOnce(&[u8], &mut Vec<u8>),
+        cx: &mut Cx<'_>,
+    ) -> Delivery {
+        match (&mut *self, status.class()) {
+            (Self::Calling { .. }, 1) => {
+                if let Self::Calling { request, .. } = std::mem::replace(self, Self::Accepted { until_m: 0 }) {
+                    *self = Self::Proceeding { request };
+                }
+                Delivery::Pass
+            }
+            (Self::Proceeding { .. }, 1) | (Self::Accepted { .. }, 2) => Delivery::Pass,
+            (Self::Calling { .. } | Self::Proceeding { .. }, 2) => {
+                let until_m = cx.now_ms + cx.timers.lifetime_ms();
+                std::mem::replace(self, Self::Accepted { until_m }).dispose(cx.pool);
+                Delivery::Pass
+            }
+            (Self::Calling { request, .. } | Self::Proceeding { request }, _) => {
+                let start = cx.out.bytes.len();
+                write_ack(request.bytes(), &mut cx.out.bytes);
+                let ack = cx.send_and_keep(start);
+                let until_d = cx.after_unless_reliable(cx.timers.d_ms());
+                std::mem::replace(self, Self::Completed { ack, until_d }).dispose(cx.pool);
+                Delivery::Pass
+            }
+            (Self::Completed { ack, .. }, 3..) => {
+                cx.resend(ack);
+                Delivery::Absorbed
+            }
+            (Self::Completed { .. } | Self::Accepted { .. }, _) => Delivery::Absorbed,
+        }
+    }
+
+    /// The INVITE, as long as it is kept.
+    pub fn request(&self) -> Option<&[u8]> {
+        match self {
+            Self::Calling { request, .. } | Self::Proceeding { request } => Some(request.bytes()),
+            Self::Accepted { .. } | Self::Completed { .. } => None,
+        }
+    }
+
+    /// Whether a CANCEL may be sent now: after a provisional response, before a final one (RFC 3261 §9.1).
+    pub fn may_cancel(&self) -> bool {
+        matches!(self, Self::Proceeding { .. })
+    }
+
+    /// Whether no final response came yet.
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Calling { .. } | Self::Proceeding { .. })
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) wants to be called.
+    pub fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Calling { resend_a, until_b, .. } => Some(resend_a.map_or(*until_b, |a| a.min(*until_b))),
+            Self::Proceeding { .. } => None,
+            Self::Accepted { until_m } => Some(*until_m),
+            Self::Completed { until_d, .. } => Some(*until_d),
+        }
+    }
+
+    /// Time has come to the deadline. Ending in Calling is a timeout that the user must hear of.
+    pub fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Next {
+        match self {
+            Self::Calling { request, resend_a: Some(at), interval_ms, until_b } if cx.now_ms < *until_b => {
+                cx.resend(request);
+                *interval_ms *= 2;
+                *at = cx.now_ms + *interval_ms;
+                Next::Live
+            }
+            Self::Proceeding { .. } => Next::Live,
+            _ => Next::Ended,
+        }
+    }
+
+    /// Gives back what it keeps.
+    pub fn dispose(self, pool: &mut Pool) {
+        match self {
+            Self::Calling { request: stored, .. }
+            | Self::Proceeding { request: stored }
+            | Self::Completed { ack: stored, .. } => pool.give(stored),
+            Self::Accepted { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! The transaction layer: owns a shard's transactions and their timers, and finds the one that a message belongs to.
+
+use hashbrown::HashMap;
+use strowger_syntax::{Index, Limits, Message, Method, Name, Status};
+
+use super::key::ServerKey;
+use super::{Cx, Delivery, InviteClient, InviteServer, Misuse, Next, NonInviteClient, NonInviteServer, Timers};
+use crate::memory::{Id, Pool, Slab, TimerId, Wheel};
+use crate::{Destination, Outbox};
+
+/// Whose timer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timed {
+    /// A server transaction's.
+    Server(Id),
+    /// A client transaction's.
+    Client(Id),
+    /// A response context's (timer C).
+    Context(Id),
+    /// A call record's.
+    Call(Id),
+}
+
+/// Whom a client transaction works for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The response context.
+    pub context: Id,
+    /// The branch of that context.
+    pub branch: u16,
+}
+
+/// What became of a request that was offered to the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// A retransmission or an ACK to a 300-699: dealt with.
+    Absorbed,
+    /// A CANCEL for the INVITE of this server transaction.
+    Cancel(Id),
+    /// No transaction knows it.
+    New,
+}
+
+/// Something that time brought and that the layer's user must deal with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// A client transaction ended, in time or without an answer.
+    Client {
+        /// For whom it worked.
+        user: User,
+        /// Whether no final response came.
+        timed_out: bool,
+    },
+    /// A non-INVITE server transaction must send a 100 (RFC 4320 §4.1).
+    TryingDue(Id),
+    /// A response context's timer.
+    Context(Id),
+    /// A call record's timer.
+    Call(Id),
+}
+
+/// Whose message could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedSend {
+    /// A client transaction's; it has ended (RFC 3261 §17.1.4).
+    Client(User),
+    /// A server transaction's response; another destination may be tried.
+    Server(Id),
+    /// A transaction's that is no more.
+    Nobody,
+}
+
+#[derive(Debug)]
+enum ServerMachine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+#[derive(Debug)]
+struct Server {
+    machine: ServerMachine,
+    key: ServerKey,
+    to: Destination,
+    reliable: bool,
+    timer: TimerId,
+    context: Option<Id>,
+}
+
+#[derive(Debug)]
+enum ClientMachine {
+    /// The CANCEL shares the INVITE's branch (RFC 3261 §9.1), and so its record.
+    Invite { invite: InviteClient, cancel: Cancel },
+    NonInvite(NonInviteClient),
+}
+
+#[derive(Debug)]
+enum Cancel {
+    /// None was sent.
+    Not,
+    /// It was sent and has its own transaction.
+    Sent(NonInviteClient),
+    /// Its transaction has ended.
+    Done,
+}
+
+#[derive(Debug)]
+struct Client {
+    machine: ClientMachine,
+    to: Destination,
+    reliable: bool,
+    timer: TimerId,
+    user: User,
+}
+
+const SERVER_TOKEN: u64 = 1 << 62;
+const CLIENT_TOKEN: u64 = 2 << 62;
+
+fn token(kind: u64, id: Id) -> u64 {
+    kind | u64::from(id.index & 0x3fff_ffff) << 32 | u64::from(id.counter)
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Identity;
+
+impl std::hash::BuildHasher for Identity {
+    type Hasher = IdentityHasher;
+
+    fn build_hasher(&self) -> IdentityHasher {
+        IdentityHasher(0)
+    }
+}
+
+/// Server keys are keyed hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdentityHasher(u64);
+
+impl std::hash::Hasher for IdentityHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// A shard's transactions.
+#[derive(Debug)]
+pub struct Layer {
+    /// The timers' values.
+    pub timers: Timers,
+    /// Buffers for everything that is kept.
+    pub pool: Pool,
+    /// All timers of the shard.
+    pub wheel: Wheel<Timed>,
+    servers: Slab<Server>,
+    clients: Slab<Client>,
+    by_key: HashMap<ServerKey, Id, Identity>,
+    scratch: Index,
+}
+
+/// Splits the layer into a transaction's context and the rest.
+macro_rules! cx {
+    ($layer:ident, $record:expr, $token:expr, $now:expr, $out:expr) => {
+        Cx {
+            now_ms: $now,
+            timers: &$layer.timers,
+            reliable: $record.reliable,
+            to: $record.to,
+            token: $token,
+            out: $out,
+            pool: &mut $layer.pool,
+        }
+    };
+}
+
+impl Layer {
+    /// A layer without transactions.
+    pub fn new(timers: Timers) -> Self {
+        Self {
+            timers,
+            pool: Pool::default(),
+            wheel: Wheel::default(),
+            servers: Slab::default(),
+            clients: Slab::default(),
+            by_key: HashMap::with_hasher(Identity),
+            scratch: Index::default(),
+        }
+    }
+
+    /// How many server and client transactions there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.servers.len(), self.clients.len())
+    }
+
+    /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).
+    pub fn on_request(&mut self, request: Message<'_>, key: ServerKey, now_ms: u64, out: &mut Outbox) -> Matched {
+        let Some(&id) = self.by_key.get(&key) else { return Matched::New };
+        let Some(server) = self.servers.get_mut(id) else { return Matched::New };
+        let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
+        match (&mut server.machine, request.method()) {
+            (ServerMachine::Invite(_), Method::Cancel) => return Matched::Cancel(id),
+            (ServerMachine::Invite(invite), Method::Ack) if invite.is_accepted() => return Matched::New,
+            (ServerMachine::Invite(invite), Method::Ack) => invite.on_ack(&mut cx),
+            (ServerMachine::Invite(invite), _) => invite.on_request(&mut cx),
+            (ServerMachine::NonInvite(other), _) => other.on_request(&mut cx),
+        }
+        let deadline = server.machine.deadline();
+        self.wheel.set(server.timer, deadline);
+        Matched::Absorbed
+    }
+
+    /// Makes a server transaction for a request that no other knows.
+    pub fn accept(
+        &mut self,
+        key: ServerKey,
+        method: Method,
+        to: Destination,
+        reliable: bool,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Id {
+        let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
+        let id = self.servers.insert_with(|id| {
+            let machine = if method == Method::Invite {
+                ServerMachine::Invite(InviteServer::new())
+            } else {
+                let cx = Cx { now_ms, timers, reliable, to, token: 0, out, pool };
+                ServerMachine::NonInvite(NonInviteServer::new(&cx))
+            };
+            let timer = wheel.add(Timed::Server(id));
+            wheel.set(timer, machine.deadline());
+            Server { machine, key, to, reliable, timer, context: None }
+        });
+        self.by_key.insert(key, id);
+        id
+    }
+
+    /// Joins a server transaction to the context that answers it.
+    pub fn set_context(&mut self, server: Id, context: Option<Id>) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.context = context;
+        }
+    }
+
+    /// The context that answers a server transaction.
+    pub fn context_of(&self, server: Id) -> Option<Id> {
+        self.servers.get(server)?.context
+    }
+
+    /// Whether a server transaction has sent its final response (or is no more).
+    pub fn is_final(&self, server: Id) -> bool {
+        self.servers.get(server).is_none_or(|s| match &s.machine {
+            ServerMachine::Invite(invite) => invite.is_final(),
+            ServerMachine::NonInvite(other) => other.is_final(),
+        })
+    }
+
+    /// Sends the response that was written to the outbox since `start`.
+    pub fn respond(
+        &mut self,
+        server: Id,
+        status: Status,
+        start: usize,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Result<(), Misuse> {
+        let Some(record) = self.servers.get_mut(server) else {
+            out.bytes.truncate(start);
+            return Err(Misuse);
+        };
+        let mut cx = cx!(self, record, token(SERVER_TOKEN, server), now_ms, out);
+        let sent = match &mut record.machine {
+            ServerMachine::Invite(invite) => invite.respond(status, start, &mut cx),
+            ServerMachine::NonInvite(other) => other.respond(status, start, &mut cx),
+        };
+        let deadline = record.machine.deadline();
+        self.wheel.set(record.timer, deadline);
+        sent
+    }
+
+    /// Ends a server transaction without an answer: what RFC 4320 §4.2 leaves when a 408 must not be sent.
+    pub fn drop_server(&mut self, server: Id) {
+        if let Some(record) = self.servers.remove(server) {
+            self.wheel.remove(record.timer);
+            self.by_key.remove(&record.key);
+            match record.machine {
+                ServerMachine::Invite(invite) => invite.dispose(&mut self.pool),
+                ServerMachine::NonInvite(other) => other.dispose(&mut self.pool),
+            }
+        }
+    }
+
+    /// Sends a request in a client transaction of its own. `write` appends it, given the transaction's name for the
+    /// branch.
+    #[expect(clippy::too_many_arguments, reason = "one place makes client transactions; each argument is a fact of it")]
+    pub fn send(
+        &mut self,
+        method: Method,
+        to: Destination,
+        reliable: bool,
+        user: User,
+        now_ms: u64,
+        out: &mut Outbox,
+        write: impl FnOnce(Id, &mut Vec<u8>),
+    ) -> Id {
+        let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
+        self.clients.insert_with(|id| {
+            let start = out.bytes.len();
+            write(id, &mut out.bytes);
+            let mut cx = Cx { now_ms, timers, reliable, to, token: token(CLIENT_TOKEN, id), out, pool };
+            let machine = if method == Method::Invite {
+                ClientMachine::Invite { invite: InviteClient::start(start, &mut cx), cancel: Cancel::Not }
+            } else {
+                ClientMachine::NonInvite(NonInviteClient::start(start, &mut cx))
+            };
+            let timer = wheel.add(Timed::Client(id));
+            wheel.set(timer, machine.deadline());
+            Client { machine, to, reliable, timer, user }
+        })
+    }
+
+    /// A response came whose branch names this client transaction. `Some` when it is for the user.
+    pub fn on_response(&mut self, client: Id, response: Message<'_>, now_ms: u64, out: &mut Outbox) -> Option<User> {
+        let status = response.status()?;
+        let record = self.clients.get_mut(client)?;
+        let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
+        let scratch = &mut self.scratch;
+        let delivery = match (&mut record.machine, response.method()) {
+            (ClientMachine::Invite { cancel, .. }, Method::Cancel) => {
+                if let Cancel::Sent(cancel) = cancel {
+                    cancel.on_response(status, &mut cx);
+                }
+                Delivery::Absorbed
+            }
+            (ClientMachine::Invite { invite, .. }, Method::Invite) => {
+                let to = response.first(Name::To).unwrap_or(&[]);
+                let ack = |request: &[u8], out: &mut Vec<u8>| write_hop_request(scratch, request, "ACK", to, out);
+                invite.on_response(status, ack, &mut cx)
+            }
+            (ClientMachine::NonInvite(_), Method::Invite | Method::Cancel) | (ClientMachine::Invite { .. }, _) => {
+                Delivery::Absorbed
+            }
+            (ClientMachine::NonInvite(other), _) => other.on_response(status, &mut cx),
+        };
+        let deadline = record.machine.deadline();
+        self.wheel.set(record.timer, deadline);
+        (delivery == Delivery::Pass).then_some(record.user)
+    }
+
+    /// Whether a client transaction still waits for a final response.
+    pub fn is_pending(&self, client: Id) -> bool {
+        self.clients.get(client).is_some_and(|c| match &c.machine {
+            ClientMachine::Invite { invite, .. } => invite.is_pending(),
+            ClientMachine::NonInvite(other) => other.is_pending(),
+        })
+    }
+
+    /// Sends the CANCEL of an INVITE, once; false when it must wait for a provisional response (RFC 3261 §9.1).
+    pub fn cancel(&mut self, client: Id, now_ms: u64, out: &mut Outbox) -> bool {
+        let Some(record) = self.clients.get_mut(client) else { return true };
+        let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
+        if let ClientMachine::Invite { invite, cancel: cancel @ Cancel::Not } = &mut record.machine {
+            let (true, Some(request)) = (invite.may_cancel(), invite.request()) else { return !invite.is_pending() };
+            let start = cx.out.bytes.len();
+            write_hop_request(&mut self.scratch, request, "CANCEL", &[], &mut cx.out.bytes);
+            *cancel = Cancel::Sent(NonInviteClient::start(start, &mut cx));
+            let deadline = record.machine.deadline();
+            self.wheel.set(record.timer, deadline);
+        }
+        true
+    }
+
+    /// Ends a client transaction at once.
+    pub fn drop_client(&mut self, client: Id) {
+        if let Some(record) = self.clients.remove(client) {
+            self.wheel.remove(record.timer);
+            match record.machine {
+                ClientMachine::Invite { invite, cancel } => {
+                    invite.dispose(&mut self.pool);
+                    if let Cancel::Sent(cancel) = cancel {
+                        cancel.dispose(&mut self.pool);
+                    }
+                }
+                ClientMachine::NonInvite(other) => other.dispose(&mut self.pool),
+            }
+        }
+    }
+
+    /// The next thing that time has brought. Call until it says `None`.
+    pub fn expired(&mut self, now_ms: u64, out: &mut Outbox) -> Option<Expired> {
+        while let Some(timed) = self.wheel.expired(now_ms) {
+            let event = match timed {
+                Timed::Server(id) => self.server_deadline(id, now_ms, out),
+                Timed::Client(id) => self.client_deadline(id, now_ms, out),
+                Timed::Context(id) => Some(Expired::Context(id)),
+                Timed::Call(id) => Some(Expired::Call(id)),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
+    }
+
+    fn server_deadline(&mut self, id: Id, now_ms: u64, out: &mut Outbox) -> Option<Expired> {
+        let server = self.servers.get_mut(id)?;
+        let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
+        let next = match &mut server.machine {
+            ServerMachine::Invite(invite) => invite.on_deadline(&mut cx),
+            ServerMachine::NonInvite(other) if other.wants_trying(now_ms) => return Some(Expired::TryingDue(id)),
+            ServerMachine::NonInvite(other) => other.on_deadline(),
+        };
+        match next {
+            Next::Live => {
+                let deadline = server.machine.deadline();
+                self.wheel.set(server.timer, deadline);
+            }
+            Next::Ended => self.drop_server(id),
+        }
+        None
+    }
+
+    fn client_deadline(&mut self, id: Id, now_ms: u64, out: &mut Outbox) -> Option<Expired> {
+        let client = self.clients.get_mut(id)?;
+        let mut cx = cx!(self, client, token(CLIENT_TOKEN, id), now_ms, out);
+        let user = client.user;
+        let (next, timed_out) = match &mut client.machine {
+            ClientMachine::Invite { invite, cancel } => {
+                if let Cancel::Sent(machine) = cancel
+                    && machine.deadline().is_some_and(|d| d <= now_ms)
+                    && machine.on_deadline(&mut cx) == Next::Ended
+                    && let Cancel::Sent(ended) = std::mem::replace(cancel, Cancel::Done)
+                {
+                    ended.dispose(cx.pool);
+                }
+                let due = invite.deadline().is_some_and(|d| d <= now_ms);
+                let next = if due { invite.on_deadline(&mut cx) } else { Next::Live };
+                (next, invite.is_pending())
+            }
+            ClientMachine::NonInvite(other) => (other.on_deadline(&mut cx), other.is_pending()),
+        };
+        if next == Next::Ended {
+            self.drop_client(id);
+            return Some(Expired::Client { user, timed_out });
+        }
+        let deadline = client.machine.deadline().map(|d| d.max(now_ms + 1));
+        self.wheel.set(client.timer, deadline);
+        None
+    }
+
+    /// A transmit with this token could not be sent (RFC 3261 §17.1.4, §17.2.4).
+    pub fn on_send_failed(&mut self, failed: u64) -> FailedSend {
+        let id = Id { index: (failed >> 32) as u32 & 0x3fff_ffff, counter: failed as u32 };
+        match failed & (3 << 62) {
+            SERVER_TOKEN if self.servers.get(id).is_some() => FailedSend::Server(id),
+            CLIENT_TOKEN => match self.clients.get(id) {
+                Some(client) if self.is_pending(id) => {
+                    let user = client.user;
+                    self.drop_client(id);
+                    FailedSend::Client(user)
+                }
+                _ => FailedSend::Nobody,
+            },
+            _ => FailedSend::Nobody,
+        }
+    }
+
+    /// An ICMP error came for a message of this client transaction.
+    pub fn on_unreachable(&mut self, client: Id) -> FailedSend {
+        self.on_send_failed(token(CLIENT_TOKEN, client))
+    }
+
+    /// Sends a server transaction's responses elsewhere from now on, beginning with the last one
+    /// (RFC 3261 §18.2.2: the connection is gone).
+    pub fn redirect_responses(&mut self, server: Id, to: Destination, now_ms: u64, out: &mut Outbox) {
+        let Some(record) = self.servers.get_mut(server) else { return };
+        if record.to == to {
+            return;
+        }
+        record.to = to;
+        let mut cx = cx!(self, record, 0, now_ms, out);
+        match &mut record.machine {
+            ServerMachine::Invite(invite) => invite.on_request(&mut cx),
+            ServerMachine::NonInvite(other) => other.on_request(&mut cx),
+        }
+    }
+}
+
+impl ServerMachine {
+    fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Invite(invite) => invite.deadline(),
+            Self::NonInvite(other) => other.deadline(),
+        }
+    }
+}
+
+impl ClientMachine {
+    fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Invite { invite, cancel } => {
+                let cancel = match cancel {
+                    Cancel::Sent(machine) => machine.deadline(),
+                    Cancel::Not | Cancel::Done => None,
+                };
+                [invite.deadline(), cancel].into_iter().flatten().min()
+            }
+            Self::NonInvite(other) => other.deadline(),
+        }
+    }
+}
+
+/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent: the same Request-URI, top Via,
+/// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
+/// INVITE's.
+fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {
+    let Ok(invite) = scratch.parse(invite, &Limits::DEFAULT) else { return };
+    out.extend_from_slice(method.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(invite.request_uri());
+    out.extend_from_slice(b" SIP/2.0\r\nVia: ");
+    out.extend_from_slice(invite.via().value.of(invite.bytes()));
+    out.extend_from_slice(b"\r\nMax-Forwards: 70\r\n");
+    for field in invite.fields() {
+        match field.name {
+            Name::To if !to.is_empty() => {
+                out.extend_from_slice(b"To: ");
+                out.extend_from_slice(to);
+                out.extend_from_slice(b"\r\n");
+            }
+            Name::From | Name::To | Name::CallId | Name::Route => {
+                out.extend_from_slice(field.line.of(invite.bytes()));
+            }
+            _ => {}
+        }
+    }
+    out.extend_from_slice(b"CSeq: ");
+    strowger_syntax::scan::put_number(out, u64::from(invite.cseq()));
+    out.push(b' ');
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
+}

@@ -1,0 +1,85 @@
+//! Transactions (RFC 3261 §17, RFC 6026, RFC 4320): four state machines of one shape, and the layer that finds the
+//! right one for a message.
+//!
+//! A machine is given events (`on_*`, `respond`) with a [`Cx`], pushes what it sends into the outbox, and says when it
+//! wants to be woken (`deadline`). Its state is an enum whose variants own their data and timers: leaving a state
+//! leaves its timers behind.
+
+mod invite_client;
+mod invite_server;
+mod key;
+mod layer;
+mod non_invite_client;
+mod non_invite_server;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub use invite_client::{Delivery, InviteClient};
+pub use invite_server::InviteServer;
+pub use key::{KeyHasher, ServerKey};
+pub use layer::{
+    Expired, FailedSend, Layer, Matched, Timed, User, 
+};
+pub use non_invite_client::NonInviteClient;
+pub use non_invite_server::NonInviteServer;
+pub use timers::Timers;
+
+use crate::memory::{Pool, Stored};
+use crate::{Destination, Outbox};
+
+/// What a machine works with during one event.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// Monotonic milliseconds.
+    pub now_ms: u64,
+    /// The timers' values.
+    pub timers: &'a Timers,
+    /// Whether the transport is reliable.
+    pub reliable: bool,
+    /// Where the machine's messages go.
+    pub to: Destination,
+    /// The token its transmits carry.
+    pub token: u64,
+    /// Where they are put.
+    pub out: &'a mut Outbox,
+    /// Where what must be kept is copied to.
+    pub pool: &'a mut Pool,
+}
+
+impl Cx<'_> {
+    /// Sends what was written to the outbox's bytes since `start`.
+    fn send_written(&mut self, start: usize) {
+        self.out.send_from(start, self.to, self.token);
+    }
+
+    /// Sends it and keeps a copy.
+    fn send_and_keep(&mut self, start: usize) -> Stored {
+        let kept = self.pool.store(&self.out.bytes[start..]);
+        self.send_written(start);
+        kept
+    }
+
+    /// Sends stored bytes again.
+    fn resend(&mut self, stored: &Stored) {
+        self.out.send(stored.bytes(), self.to, self.token);
+    }
+
+    /// `delay` from now on an unreliable transport, at once on a reliable one (timers I, J and K).
+    fn after_unless_reliable(&self, delay_ms: u64) -> u64 {
+        self.now_ms + if self.reliable { 0 } else { delay_ms }
+    }
+}
+
+/// Whether a machine goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It lives.
+    Live,
+    /// It has reached Terminated.
+    Ended,
+}
+
+/// A response that the state does not allow: the caller's fault, nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misuse;

@@ -1,0 +1,47 @@
+//! The values of the timers (RFC 3261 §17.1.1.2 and its table 4).
+
+/// T1, T2 and T4; all others follow from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// The round-trip estimate, in milliseconds.
+    pub t1_ms: u64,
+    /// The longest interval between retransmissions of what is not an INVITE.
+    pub t2_ms: u64,
+    /// How long a message stays in the network.
+    pub t4_ms: u64,
+    /// After how long a next hop that said nothing at all is given up, for failover. Never longer than timers B and F.
+    pub next_hop_timeout_ms: u64,
+}
+
+impl Timers {
+    /// The RFC's values.
+    pub const DEFAULT: Self = Self { t1_ms: 500, t2_ms: 4000, t4_ms: 5000, next_hop_timeout_ms: 3000 };
+
+    /// 64*T1: timers B, F, H, J (unreliable), L and M.
+    pub const fn lifetime_ms(&self) -> u64 {
+        64 * self.t1_ms
+    }
+
+    /// Timer D: at least 32 s on an unreliable transport (RFC 3261 §17.1.1.2).
+    pub const fn d_ms(&self) -> u64 {
+        if self.lifetime_ms() > 32_000 { self.lifetime_ms() } else { 32_000 }
+    }
+
+    /// When a client's timer E would be reset to T2: a 100 to a non-INVITE request is sent no earlier
+    /// (RFC 4320 §4.1).
+    pub const fn trying_after_ms(&self) -> u64 {
+        let mut interval = self.t1_ms;
+        let mut at = 0;
+        while interval < self.t2_ms {
+            at += interval;
+            interval *= 2;
+        }
+        at
+    }
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,159 @@
+//! Our branch parameters: `z9hG4bK`, a kind, and a token.
+//!
+//! Kind `t` names a client transaction by shard, place and allocation counter, so that a response finds it without a
+//! search; a MAC keeps others from naming one. Kind `s` is a keyed hash, the same whenever the same request is
+//! forwarded without state (RFC 3261 §16.11). Behind both stands the loop part (RFC 5393 §4.2): a keyed hash over
+//! what routing depends on.
+
+use crate::keys::MacKey;
+use crate::memory::Id;
+
+const COOKIE: &[u8] = b"z9hG4bK";
+const HEX: &[u8; 16] = b"0123456789abcdef";
+/// shard, index, counter, boot id, MAC: 4 + 8 + 8 + 4 + 8 digits.
+const TOKEN_DIGITS: usize = 32;
+
+/// Writes and reads this process's branches.
+#[derive(Clone, Debug)]
+pub struct Branches {
+    key: MacKey,
+    boot: u16,
+}
+
+/// What one of our branches says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OurBranch {
+    /// A client transaction of this process.
+    Stateful {
+        /// The shard that owns it.
+        shard: u16,
+        /// Its name there.
+        client: Id,
+    },
+    /// Forwarded without state.
+    Stateless,
+}
+
+impl Branches {
+    /// For a key of the node's and a number that changes from start to start.
+    pub fn new(key: MacKey, boot: u16) -> Self {
+        Self { key, boot }
+    }
+
+    fn mac(&self, shard: u16, client: Id) -> u32 {
+        let mut text = [0; 12];
+        text[..2].copy_from_slice(&shard.to_le_bytes());
+        text[2..6].copy_from_slice(&client.index.to_le_bytes());
+        text[6..10].copy_from_slice(&client.counter.to_le_bytes());
+        text[10..].copy_from_slice(&self.boot.to_le_bytes());
+        self.key.mac(&[b"t", &text]) as u32
+    }
+
+    /// Appends the branch of a client transaction.
+    pub fn write_stateful(&self, out: &mut Vec<u8>, shard: u16, client: Id, loop_part: u64) {
+        out.extend_from_slice(COOKIE);
+        out.push(b't');
+        put_hex(out, u64::from(shard), 4);
+        put_hex(out, u64::from(client.index), 8);
+        put_hex(out, u64::from(client.counter), 8);
+        put_hex(out, u64::from(self.boot), 4);
+        put_hex(out, u64::from(self.mac(shard, client)), 8);
+        put_hex(out, loop_part, 16);
+    }
+
+    /// Appends a stateless branch.
+    pub fn write_stateless(&self, out: &mut Vec<u8>, token: u64, loop_part: u64) {
+        out.extend_from_slice(COOKIE);
+        out.push(b's');
+        put_hex(out, token, 16);
+        put_hex(out, self.key.mac(&[b"s", &token.to_le_bytes()]) & 0xffff_ffff, 8);
+        put_hex(out, loop_part, 16);
+    }
+
+    /// Reads a branch; `None` when it is not ours, or of an earlier start.
+    pub fn read(&self, branch: &[u8]) -> Option<OurBranch> {
+        let rest = branch.strip_prefix(COOKIE)?;
+        match (rest.first()?, rest.len()) {
+            (b't', len) if len == 1 + TOKEN_DIGITS + 16 => {
+                let shard = hex(&rest[1..5])? as u16;
+                let client = Id { index: hex(&rest[5..13])? as u32, counter: hex(&rest[13..21])? as u32 };
+                let ours = hex(&rest[21..25])? == u64::from(self.boot)
+                    && hex(&rest[25..33])? == u64::from(self.mac(shard, client));
+                ours.then_some(OurBranch::Stateful { shard, client })
+            }
+            (b's', 41) => {
+                let token = hex(&rest[1..17])?;
+                let mac = self.key.mac(&[b"s", &token.to_le_bytes()]) & 0xffff_ffff;
+                (hex(&rest[17..25])? == mac).then_some(OurBranch::Stateless)
+            }
+            _ => None,
+        }
+    }
+
+    /// The loop part of a branch that may be ours.
+    pub fn loop_part(branch: &[u8]) -> Option<u64> {
+        let rest = branch.strip_prefix(COOKIE)?;
+        let at = match (rest.first()?, rest.len()) {
+            (b't', len) if len == 1 + TOKEN_DIGITS + 16 => 1 + TOKEN_DIGITS,
+            (b's', 41) => 25,
+            _ => return None,
+        };
+        hex(&rest[at..])
+    }
+
+    /// One of our stateful branches somewhere in a text, such as the beginning of a datagram that ICMP gave back.
+    pub fn find(&self, text: &[u8]) -> Option<OurBranch> {
+        let at = memchr::memmem::find(text, COOKIE)?;
+        self.read(text.get(at..at + COOKIE.len() + 1 + TOKEN_DIGITS + 16)?)
+    }
+}
+
+/// Appends the low `digits` hexadecimal digits of a number.
+pub fn put_hex(out: &mut Vec<u8>, value: u64, digits: usize) {
+    out.extend((0..digits).rev().map(|i| HEX[(value >> (4 * i)) as usize & 15]));
+}
+
+/// Reads hexadecimal digits of lower case, at most 16.
+pub fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, &digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Keys;
+
+    #[test]
+    fn a_branch_names_its_transaction_and_no_other_does() {
+        let branches = Branches::new(Keys::derive(&[7; 32]).branch, 9);
+        let client = Id { index: 77, counter: 4_000_000_000 };
+        let mut text = Vec::new();
+        branches.write_stateful(&mut text, 3, client, 0xabcd);
+        assert_eq!(branches.read(&text), Some(OurBranch::Stateful { shard: 3, client }));
+        assert_eq!(Branches::loop_part(&text), Some(0xabcd));
+        for i in 8..text.len() - 16 {
+            let mut forged = text.clone();
+            forged[i] = if forged[i] == b'0' { b'1' } else { b'0' };
+            assert_eq!(branches.read(&forged), None, "digit {i}");
+        }
+        let next_start = Branches::new(Keys::derive(&[7; 32]).branch, 10);
+        assert_eq!(next_start.read(&text), None);
+    }
+
+    #[test]
+    fn a_quoted_datagram_gives_its_branch() {
+        let branches = Branches::new(Keys::derive(&[7; 32]).branch, 9);
+        let client = Id { index: 1, counter: 2 };
+        let mut text = b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=".to_vec();
+        branches.write_stateful(&mut text, 0, client, 5);
+        text.extend_from_slice(b"\r\nVia: cut o");
+        assert_eq!(branches.find(&text), Some(OurBranch::Stateful { shard: 0, client }));
+    }
+}

@@ -1,0 +1,192 @@
+//! The addresses we listen on: what we write into Via and Record-Route, which socket a message leaves by, and which
+//! hosts are ourselves.
+
+use std::net::{IpAddr, SocketAddr};
+
+use strowger_syntax::Transport;
+
+use super::Destination;
+
+/// One listener, bound.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its transport.
+    pub transport: Transport,
+    /// The address it is bound to, with the port it got.
+    pub address: SocketAddr,
+    /// Host and port that peers are told instead (`advertise`).
+    pub advertise: Option<String>,
+}
+
+/// The way a request leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The transport, as it is written into Via.
+    pub transport: Transport,
+    /// Our listener whose address is written into Via and Record-Route.
+    pub listener: u16,
+    /// Our address there, for listeners bound to a wildcard.
+    pub local: IpAddr,
+    /// Where it goes.
+    pub to: Destination,
+}
+
+/// All listeners of the node, the same on every shard.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    all: Vec<Listener>,
+    /// What stands for us where a wildcard listener was not asked by any address yet, by family.
+    outward: Vec<IpAddr>,
+}
+
+impl Listeners {
+    /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
+    pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
+        Self { all, outward }
+    }
+
+    /// All of them, in configured order.
+    pub fn all(&self) -> &[Listener] {
+        &self.all
+    }
+
+    /// The listener of a number.
+    pub fn get(&self, listener: u16) -> Option<&Listener> {
+        self.all.get(usize::from(listener))
+    }
+
+    /// The way to a peer: from the preferred listener if it can reach it, else from the first that can.
+    pub fn hop(&self, transport: Transport, to: SocketAddr, preferred: Option<(u16, IpAddr)>) -> Option<Hop> {
+        let able = |l: &Listener| l.transport == transport && reaches(l.address.ip(), to.ip());
+        let preferred = preferred.filter(|&(number, local)| {
+            self.get(number).is_some_and(able) && local.is_ipv4() == to.is_ipv4()
+        });
+        let (listener, local) = match preferred {
+            Some(found) => found,
+            None => {
+                let number = self.all.iter().position(able)?;
+                (number as u16, self.local_for(self.all[number].address.ip(), to.ip()))
+            }
+        };
+        let to = if transport.is_reliable() {
+            Destination::Connect { transport, to }
+        } else {
+            Destination::Datagram { listener, from: None, to }
+        };
+        Some(Hop { transport, listener, local, to })
+    }
+
+    fn local_for(&self, bound: IpAddr, to: IpAddr) -> IpAddr {
+        if !bound.is_unspecified() {
+            return bound;
+        }
+        if to.is_loopback() {
+            return to;
+        }
+        self.outward.iter().copied().find(|a| a.is_ipv4() == to.is_ipv4()).unwrap_or(bound)
+    }
+
+    /// Appends host and port by which peers reach a listener.
+    pub fn write_host_port(&self, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
+        let Some(listener) = self.get(listener) else { return };
+        match &listener.advertise {
+            Some(advertise) => out.extend_from_slice(advertise.as_bytes()),
+            None => {
+                let ip = if listener.address.ip().is_unspecified() { local } else { listener.address.ip() };
+                write_socket_address(SocketAddr::new(ip, listener.address.port()), out);
+            }
+        }
+    }
+
+    /// Whether an address and port is one of ours, on any transport.
+    pub fn is_ours(&self, ip: IpAddr, port: Option<u16>) -> bool {
+        self.all.iter().any(|l| {
+            let here = l.address.ip() == ip || (l.address.ip().is_unspecified() && self.is_local(l.address.ip(), ip));
+            here && port.is_none_or(|p| p == l.address.port())
+        })
+    }
+
+    fn is_local(&self, bound: IpAddr, ip: IpAddr) -> bool {
+        bound.is_ipv4() == ip.is_ipv4() && (ip.is_loopback() || self.outward.contains(&ip))
+    }
+
+    /// Whether some listener has this port.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.all.iter().any(|l| l.address.port() == port)
+    }
+
+    /// Whether `host` (with `port`, if given) is what a listener advertises.
+    pub fn is_advertised(&self, host: &[u8], port: Option<u16>) -> bool {
+        self.all.iter().filter_map(|l| l.advertise.as_deref()).any(|advertise| {
+            let (name, its_port) = split_port(advertise.as_bytes());
+            name.eq_ignore_ascii_case(host) && port.is_none_or(|p| its_port.unwrap_or(5060) == p)
+        })
+    }
+}
+
+/// Whether a socket bound to `bound` can send to `to`: the same family, and loopback only among itself.
+fn reaches(bound: IpAddr, to: IpAddr) -> bool {
+    bound.is_ipv4() == to.is_ipv4() && (bound.is_unspecified() || bound.is_loopback() == to.is_loopback())
+}
+
+fn split_port(advertise: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = advertise.iter().rposition(|&b| b == b':').filter(|&i| !advertise[i..].contains(&b']'));
+    match colon {
+        Some(i) => {
+            let port = strowger_syntax::scan::number(&advertise[i + 1..]).and_then(|n| u16::try_from(n).ok());
+            (&advertise[..i], port)
+        }
+        None => (advertise, None),
+    }
+}
+
+/// Appends an address with its port; IPv6 in brackets.
+pub fn write_socket_address(address: SocketAddr, out: &mut Vec<u8>) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            for (i, octet) in ip.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                strowger_syntax::scan::put_number(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(ip) => {
+            use std::io::Write as _;
+            let _ = write!(out, "[{ip}]");
+        }
+    }
+    out.push(b':');
+    strowger_syntax::scan::put_number(out, u64::from(address.port()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(text: &str) -> Listener {
+        Listener { transport: Transport::Udp, address: text.parse().expect("address"), advertise: None }
+    }
+
+    #[test]
+    fn loopback_stays_on_loopback() {
+        let listeners = Listeners::new(vec![listener("127.0.0.1:5060"), listener("192.0.2.1:5060")], vec![]);
+        let hop = |to: &str| listeners.hop(Transport::Udp, to.parse().expect("address"), None).map(|h| h.listener);
+        assert_eq!((hop("127.0.0.2:9"), hop("198.51.100.7:9"), hop("[2001:db8::1]:9")), (Some(0), Some(1), None));
+    }
+
+    #[test]
+    fn ours_needs_a_listeners_port_or_none() {
+        let listeners = Listeners::new(vec![listener("127.0.0.1:5070")], vec![]);
+        let ours = |port| listeners.is_ours([127, 0, 0, 1].into(), port);
+        assert_eq!((ours(None), ours(Some(5070)), ours(Some(6000))), (true, true, false));
+    }
+
+    #[test]
+    fn addresses_are_written_as_uris_need_them() {
+        let mut out = Vec::new();
+        write_socket_address("[2001:db8::7]:5060".parse().expect("address"), &mut out);
+        write_socket_address("192.0.2.10:1".parse().expect("address"), &mut out);
+        assert_eq!(out, b"[2001:db8::7]:5060192.0.2.10:1");
+    }
+}

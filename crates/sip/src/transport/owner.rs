@@ -1,0 +1,42 @@
+//! Which shard a message belongs to. A pure function, so that a simulation runs any number of shards.
+
+use strowger_syntax::message::{Index, StartLine};
+
+use super::branch::{Branches, OurBranch};
+use crate::keys::MacKey;
+
+/// Whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This shard's, wherever it arrived.
+    Shard(u16),
+    /// The one's that received it.
+    Here,
+}
+
+/// A request belongs to the shard of its Call-ID, so that INVITE, CANCEL, ACK and BYE meet; a response to the shard
+/// that its branch names. What has neither is dealt with where it arrived.
+pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &Branches) -> Owner {
+    if shards <= 1 {
+        return Owner::Here;
+    }
+    match index.start_line() {
+        Some(StartLine::Request { .. }) => match index.call_id(bytes) {
+            Some(call_id) => Owner::Shard(of_call_id(call_id, shards, key)),
+            None => Owner::Here,
+        },
+        Some(StartLine::Response { .. }) => {
+            let branch = index.via().branch.map(|b| b.of(bytes)).and_then(|b| branches.read(b));
+            match branch {
+                Some(OurBranch::Stateful { shard, .. }) if shard < shards => Owner::Shard(shard),
+                _ => Owner::Here,
+            }
+        }
+        None => Owner::Here,
+    }
+}
+
+/// The shard of a Call-ID.
+pub fn of_call_id(call_id: &[u8], shards: u16, key: &MacKey) -> u16 {
+    (key.mac(&[call_id]) % u64::from(shards.max(1))) as u16
+}

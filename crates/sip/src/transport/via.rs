@@ -1,0 +1,53 @@
+//! Via on receipt, and where responses go (RFC 3261 §18.2, RFC 3581 §4).
+
+use std::net::{IpAddr, SocketAddr};
+
+use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
+use strowger_syntax::Message;
+
+use super::{Destination, Source};
+
+/// What the top Via of a request must be told (RFC 3261 §18.2.1): `received` when sent-by is not the source address,
+/// and both `received` and `rport` when rport asks (RFC 3581 §4).
+pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
+    let via = request.via();
+    let same = host_ip(request.sent_by_host()) == Some(source.remote.ip());
+    let asked = matches!(via.rport, Rport::Asked(_));
+    ViaStamp {
+        received: (!same || asked).then(|| source.remote.ip()),
+        rport: asked.then(|| source.remote.port()),
+    }
+}
+
+/// Where the responses to a request go (RFC 3261 §18.2.2): back over the connection; by UDP to the source address, at
+/// the port it came from if rport asked, else at the port of sent-by.
+pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
+    if let Some(flow) = source.flow {
+        return Destination::Flow(flow);
+    }
+    let port = match via.rport {
+        Rport::Asked(_) | Rport::Value(_) => source.remote.port(),
+        Rport::Absent => via.port.unwrap_or(source.transport.default_port()),
+    };
+    Destination::Datagram {
+        listener: source.listener,
+        from: Some(source.local.ip()),
+        to: SocketAddr::new(source.remote.ip(), port),
+    }
+}
+
+/// Where a response goes when its connection is gone: a new one to the source address, at the port of sent-by.
+pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination> {
+    source.flow?;
+    let port = via.port.unwrap_or(source.transport.default_port());
+    Some(Destination::Connect { transport: source.transport, to: SocketAddr::new(source.remote.ip(), port) })
+}
+
+/// The address that a sent-by host is, when it is one.
+pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
+    let host = host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host);
+    if !host.iter().any(|&b| b == b':') && host.iter().any(|b| b.is_ascii_alphabetic()) {
+        return None;
+    }
+    std::str::from_utf8(host).ok()?.parse().ok()
+}
