@@ -1,1 +1,33 @@
-//! Starts the real server and its peers for the whole-system tests.
+//! Starts the real server and its peers for the whole-system tests: SIP phones and tools made by others, and plain
+//! sockets that send hand-written messages. What is sent and expected here is written from the RFCs, not with the
+//! project's own parser, so that a mistake is not made twice.
+//!
+//! `cargo xtask test` builds the server, installs the peers and runs the tests. By hand: `STROWGER_BIN` names the
+//! program (by default the release build), `STROWGER_PJSUA_PYTHON` a Python that has pjsua2, `STROWGER_FULL=1` asks for
+//! the large counts.
+
+pub mod baresip;
+pub mod digest;
+pub mod http;
+pub mod linphone;
+pub mod message;
+pub mod namespace;
+pub mod peer;
+pub mod pjsua;
+pub mod ports;
+pub mod process;
+pub mod scratch;
+pub mod server;
+pub mod sipp;
+pub mod tone;
+pub mod wait;
+
+pub use message::Message;
+pub use peer::Peer;
+pub use scratch::Scratch;
+pub use server::{Server, Setup};
+
+/// True when the large counts are asked for.
+pub fn full() -> bool {
+    std::env::var_os("STROWGER_FULL").is_some()
+}

@@ -11,6 +11,7 @@ pub enum Handled {
     /// It is done with; the buffer may be reused.
     Done,
     /// It belongs to this other shard: hand bytes, index and source over (one hop, [`Application::receive_hop`]).
+    /// When the way there is full, a datagram is dropped; a message of a connection waits.
     Hop(u16),
 }
 
@@ -20,7 +21,9 @@ pub trait Application {
     type Control: Send + 'static;
 
     /// A message arrived at this shard. `bytes` is one datagram, or one framed message of a stream; `index` is scratch
-    /// space that the call fills and that a hop carries along.
+    /// space that the call fills and that a hop carries along. When the end of a stream's message cannot be told
+    /// (RFC 3261 §18.3), `bytes` is its head only, as far as it goes; what is sent in answer during this call still
+    /// goes out, then the connection is closed.
     fn receive(
         &mut self,
         bytes: &[u8],
@@ -33,7 +36,8 @@ pub trait Application {
     /// A message that another shard received and that belongs here; `index` is what its [`receive`](Self::receive) made.
     fn receive_hop(&mut self, bytes: &[u8], index: &Index, source: &Source, now: Now, out: &mut Outbox);
 
-    /// A transmit that carried a token could not be sent.
+    /// A transmit that carried a token (not 0) could not be sent. It is told on the shard that asked for it, once. A
+    /// message that was written to a connection is sent, even if the peer never reads it.
     fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox);
 
     /// An ICMP error came back for a datagram sent from this shard. `quoted` is the beginning of that datagram.
@@ -46,7 +50,7 @@ pub trait Application {
         out: &mut Outbox,
     );
 
-    /// A connection of this shard is gone.
+    /// A connection of this shard that had been established is gone, whoever closed it.
     fn flow_closed(&mut self, flow: Flow, now: Now, out: &mut Outbox);
 
     /// The control side sent something.

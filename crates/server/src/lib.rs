@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The SIP node: configuration, administration, and everything that decides what becomes of a request.
+
+pub mod admin;
+pub mod config;
+pub mod data_dir;
+mod database;
+pub mod location;
+#[cfg(test)]
+mod scratch;
+pub mod subscriber;

@@ -3,14 +3,20 @@
 //! number; the caller gives bytes and [`Now`], and takes effects from an [`Outbox`].
 
 pub mod auth;
+pub mod endpoint;
 pub mod keys;
 pub mod memory;
 pub mod outbox;
+pub mod proxy;
+pub mod reject;
+pub mod registrar;
 pub mod time;
 pub mod transaction;
 pub mod transport;
 
 pub use keys::{Keys, MacKey};
+pub use endpoint::{Endpoint, EndpointConfig, Identity, Ingress};
 pub use outbox::{Outbox, Transmit};
+pub use reject::{Extra, Reject};
 pub use time::Now;
 pub use transport::{Destination, Failure, Flow, Source};

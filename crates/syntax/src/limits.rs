@@ -17,8 +17,13 @@ pub struct Limits {
 
 impl Limits {
     /// What a server accepts when nothing is configured.
-    pub const DEFAULT: Self =
-        Self { head: 65_535, body: 1 << 20, fields: 250, request_uri: 4096, call_id: 1024 };
+    pub const DEFAULT: Self = Self {
+        head: 65_535,
+        body: 1 << 20,
+        fields: 250,
+        request_uri: 4096,
+        call_id: 1024,
+    };
 }
 
 impl Default for Limits {

@@ -13,7 +13,10 @@ const TOKEN: [bool; 256] = {
     while i < 256 {
         let byte = i as u8;
         table[i] = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+            || matches!(
+                byte,
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+            );
         i += 1;
     }
     table
@@ -98,4 +101,43 @@ pub fn put_number(out: &mut Vec<u8>, value: u64) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes a byte as `%` and two hexadecimal digits.
+pub(crate) fn put_hex(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[
+        b'%',
+        DIGITS[usize::from(byte >> 4)],
+        DIGITS[usize::from(byte & 15)],
+    ]);
+}
+
+/// Appends text as the inside of a quoted string: quotes and backslashes escaped, control characters made spaces.
+pub fn escape_quoted_into(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\t' => out.push(byte),
+            0..=31 | 127 => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// The text that the inside of a quoted string stands for; allocates only when there is an escape in it.
+pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', inside).is_none() {
+        return inside.into();
+    }
+    let mut out = Vec::with_capacity(inside.len());
+    let mut bytes = inside.iter();
+    while let Some(&byte) = bytes.next() {
+        out.push(if byte == b'\\' {
+            bytes.next().copied().unwrap_or(byte)
+        } else {
+            byte
+        });
+    }
+    out.into()
 }

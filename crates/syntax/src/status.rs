@@ -28,7 +28,11 @@ pub struct Status(u16);
 impl Status {
     /// A status code; numbers outside of 100 to 699 are brought to 500, which is how unusable ones are treated.
     pub const fn new(code: u16) -> Self {
-        if code >= 100 && code < 700 { Self(code) } else { Self(500) }
+        if code >= 100 && code < 700 {
+            Self(code)
+        } else {
+            Self(500)
+        }
     }
 
     /// The number.

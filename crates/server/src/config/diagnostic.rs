@@ -61,11 +61,18 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), mend: mend.into() }
+        Self {
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 
     pub(super) fn at_flag(self, flag: &'static str) -> Diagnostic {
-        Diagnostic { place: Place::Flag { flag }, what: self.what, mend: self.mend }
+        Diagnostic {
+            place: Place::Flag { flag },
+            what: self.what,
+            mend: self.mend,
+        }
     }
 }
 
@@ -78,7 +85,11 @@ pub(super) struct Report<'t> {
 
 impl<'t> Report<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, found: Vec::new() }
+        Self {
+            file,
+            text,
+            found: Vec::new(),
+        }
     }
 
     pub(super) fn add(&mut self, span: &Range<usize>, complaint: Complaint) {
@@ -98,7 +109,10 @@ impl<'t> Report<'t> {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        (
+            u32::try_from(line).unwrap_or(u32::MAX),
+            u32::try_from(column).unwrap_or(u32::MAX),
+        )
     }
 
     /// The diagnostics in the order of the file.
@@ -109,8 +123,16 @@ impl<'t> Report<'t> {
             .into_iter()
             .map(|(offset, complaint)| {
                 let (line, column) = self.locate(offset);
-                let place = Place::File { file: self.file.to_owned(), line, column };
-                Diagnostic { place, what: complaint.what, mend: complaint.mend }
+                let place = Place::File {
+                    file: self.file.to_owned(),
+                    line,
+                    column,
+                };
+                Diagnostic {
+                    place,
+                    what: complaint.what,
+                    mend: complaint.mend,
+                }
             })
             .collect()
     }

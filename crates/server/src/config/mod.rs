@@ -1,5 +1,5 @@
 //! The node's configuration: one typed tree, read from TOML and checked as a whole before anything of it is
-//! applied. Every key is defined once, in [`schema`], and that definition reads it, checks it and documents it.
+//! applied. Every key is defined once, in `schema`, and that definition reads it, checks it and documents it.
 //! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
 
 mod diagnostic;
@@ -7,6 +7,7 @@ pub mod effective;
 mod flags;
 mod read;
 mod reference;
+mod route;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,11 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::location::Durability;
 pub use diagnostic::{Diagnostic, Place};
 pub use flags::{Flags, Switch};
 pub use reference::reference;
-pub use value::{AdminListen, Cidr, HostPort, ListenUri};
-
-pub(crate) use value::transport_name;
+pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +86,12 @@ pub struct Listen {
 impl Listen {
     /// A listener with nothing but its URI.
     pub fn plain(uri: ListenUri) -> Self {
-        Self { uri, advertise: None, certificate: None, key: None }
+        Self {
+            uri,
+            advertise: None,
+            certificate: None,
+            key: None,
+        }
     }
 }
 
@@ -106,8 +111,6 @@ pub struct Auth {
     pub methods: AuthMethods,
     /// One challenge each, in this order.
     pub algorithms: Vec<Algorithm>,
-    /// The realm of every challenge; `None` is the domain of the request.
-    pub realm: Option<String>,
 }
 
 /// Methods that are challenged by default once digest is on.
@@ -115,7 +118,10 @@ pub const DEFAULT_METHODS: [&str; 2] = ["REGISTER", "INVITE"];
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { methods: AuthMethods::Automatic, algorithms: vec![Algorithm::Md5], realm: None }
+        Self {
+            methods: AuthMethods::Automatic,
+            algorithms: vec![Algorithm::Md5],
+        }
     }
 }
 
@@ -188,15 +194,6 @@ pub enum Store {
     Sqlite,
     /// In memory only: gone with the process.
     Memory,
-}
-
-/// What an acknowledged write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The loss of power.
-    Power,
-    /// The death of the process, but not of the machine.
-    Process,
 }
 
 /// The proxy.

@@ -34,6 +34,8 @@ pub(super) enum Given {
     Required,
     /// A table: its keys have their own defaults.
     Table,
+    /// The key is understood, but this build carries nothing that it would be for; it is left out of the reference.
+    Reserved,
 }
 
 /// One value of the file under the name it is known by.
@@ -48,6 +50,14 @@ impl<'v, 't> Item<'v, 't> {
         self.value.span()
     }
 
+    /// Where one key of this table has its value; the table itself when it lacks the key.
+    pub(super) fn key_span(&self, key: &str) -> Range<usize> {
+        self.value
+            .get_ref()
+            .get(key)
+            .map_or_else(|| self.span(), Spanned::span)
+    }
+
     fn wrong_type(&self, wanted: &str, example: &str, report: &mut Report<'_>) {
         let found = match self.value.get_ref() {
             DeValue::String(_) => "a string",
@@ -59,7 +69,10 @@ impl<'v, 't> Item<'v, 't> {
             DeValue::Table(_) => "a table",
         };
         let what = format!("`{}` must be {wanted}, not {found}", self.path);
-        report.add(&self.span(), Complaint::new(what, format!("write it as {example}")));
+        report.add(
+            &self.span(),
+            Complaint::new(what, format!("write it as {example}")),
+        );
     }
 
     /// A string.
@@ -73,9 +86,15 @@ impl<'v, 't> Item<'v, 't> {
     }
 
     /// A string in a form of its own.
-    pub(super) fn parsed<R>(&self, read: fn(&str) -> Result<R, Complaint>, report: &mut Report<'_>) -> Option<R> {
+    pub(super) fn parsed<R>(
+        &self,
+        read: fn(&str) -> Result<R, Complaint>,
+        report: &mut Report<'_>,
+    ) -> Option<R> {
         let text = self.string(report)?;
-        read(text).map_err(|complaint| report.add(&self.span(), complaint)).ok()
+        read(text)
+            .map_err(|complaint| report.add(&self.span(), complaint))
+            .ok()
     }
 
     /// `true` or `false`.
@@ -97,7 +116,9 @@ impl<'v, 't> Item<'v, 't> {
             return None;
         };
         let number = i128::from_str_radix(written.as_str(), written.radix()).ok();
-        let number = number.and_then(|number| N::try_from(number).ok()).filter(|number| bounds.contains(number));
+        let number = number
+            .and_then(|number| N::try_from(number).ok())
+            .filter(|number| bounds.contains(number));
         if number.is_none() {
             let what = format!("`{}` = {written} is out of range", self.path);
             let mend = format!("write a number from {} to {}", bounds.start(), bounds.end());
@@ -107,17 +128,30 @@ impl<'v, 't> Item<'v, 't> {
     }
 
     /// A duration within bounds.
-    pub(super) fn duration(&self, bounds: RangeInclusive<Duration>, report: &mut Report<'_>) -> Option<Duration> {
+    pub(super) fn duration(
+        &self,
+        bounds: RangeInclusive<Duration>,
+        report: &mut Report<'_>,
+    ) -> Option<Duration> {
         if let Some(number) = self.value.get_ref().as_integer() {
-            let what = format!("`{}` must be a duration with its unit, not a bare number", self.path);
-            report.add(&self.span(), Complaint::new(what, format!("write \"{number}s\" if you meant seconds")));
+            let what = format!(
+                "`{}` must be a duration with its unit, not a bare number",
+                self.path
+            );
+            report.add(
+                &self.span(),
+                Complaint::new(what, format!("write \"{number}s\" if you meant seconds")),
+            );
             return None;
         }
         let read = self.parsed(duration, report)?;
         if !bounds.contains(&read) {
             let what = format!("`{}` = {} is out of range", self.path, duration_text(read));
             let (least, most) = (duration_text(*bounds.start()), duration_text(*bounds.end()));
-            report.add(&self.span(), Complaint::new(what, format!("write a duration from {least} to {most}")));
+            report.add(
+                &self.span(),
+                Complaint::new(what, format!("write a duration from {least} to {most}")),
+            );
             return None;
         }
         Some(read)
@@ -126,9 +160,15 @@ impl<'v, 't> Item<'v, 't> {
     /// One of a fixed set of words.
     pub(super) fn word<W: Copy>(&self, words: &[(&'static str, W)], report: &mut Report<'_>) -> Option<W> {
         let text = self.string(report)?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|&(_, value)| value);
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|&(_, value)| value);
         if found.is_none() {
-            report.add(&self.span(), unknown_word(self.path, text, words.iter().map(|(word, _)| *word).collect()));
+            report.add(
+                &self.span(),
+                unknown_word(self.path, text, words.iter().map(|(word, _)| *word).collect()),
+            );
         }
         found
     }
@@ -137,15 +177,32 @@ impl<'v, 't> Item<'v, 't> {
     pub(super) fn list<R>(
         &self,
         report: &mut Report<'_>,
-        mut read: impl FnMut(Item<'v, 't>, &mut Report<'_>) -> Option<R>,
+        mut read: impl FnMut(Self, &mut Report<'_>) -> Option<R>,
     ) -> Option<Vec<R>> {
         let value: &'v Spanned<DeValue<'t>> = self.value;
         let Some(array) = value.get_ref().as_array() else {
-            let example = if value.get_ref().is_str() { "[\"...\"], in brackets" } else { "[...]" };
-            self.wrong_type("a list", example, report);
+            let example = match value.get_ref() {
+                DeValue::String(_) => "[\"...\"], in brackets".to_owned(),
+                DeValue::Table(_) => format!("[[{}]], in double brackets", self.path),
+                _ => "[...]".to_owned(),
+            };
+            self.wrong_type("a list", &example, report);
             return None;
         };
-        Some(array.iter().filter_map(|value| read(Item { path: self.path, value }, report)).collect())
+        Some(
+            array
+                .iter()
+                .filter_map(|value| {
+                    read(
+                        Item {
+                            path: self.path,
+                            value,
+                        },
+                        report,
+                    )
+                })
+                .collect(),
+        )
     }
 
     /// A table of known keys.
@@ -176,7 +233,13 @@ pub(super) fn read_table<T>(
     into: &mut T,
     report: &mut Report<'_>,
 ) {
-    let full = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let full = |name: &str| {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
+    };
     for (name, value) in table.iter() {
         let path = full(name.get_ref());
         match keys.iter().find(|key| key.name == name.get_ref()) {
@@ -187,16 +250,22 @@ pub(super) fn read_table<T>(
     for key in keys {
         if key.given == Given::Required && !table.iter().any(|(name, _)| name.get_ref() == key.name) {
             let what = format!("`{}` is missing", full(key.name));
-            report.add(&place, Complaint::new(what, format!("add {} = {}", key.name, key.example)));
+            report.add(
+                &place,
+                Complaint::new(what, format!("add {} = {}", key.name, key.example)),
+            );
         }
     }
 }
 
 fn unknown_key<T>(path: &str, name: &str, keys: &[Key<T>]) -> Complaint {
-    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    let mend = match nearest(name, names.iter().copied()) {
+    let mend = match nearest(name, keys.iter().map(|key| key.name)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known here are {}", one_of(&names).replace(" or ", " and ")),
+        None => {
+            let carried = keys.iter().filter(|key| key.given != Given::Reserved);
+            let names: Vec<&str> = carried.map(|key| key.name).collect();
+            format!("known here are {}", one_of(&names).replace(" or ", " and "))
+        }
     };
     Complaint::new(format!("`{path}` is not a key"), mend)
 }

@@ -46,7 +46,10 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, Complaint> {
     };
     let Ok(address) = address.parse::<IpAddr>() else {
         let mend = "write an address or a block such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-        return Err(Complaint::new(format!("`{text}` is not an IP address block"), mend));
+        return Err(Complaint::new(
+            format!("`{text}` is not an IP address block"),
+            mend,
+        ));
     };
     let width = if address.is_ipv4() { 32 } else { 128 };
     let prefix = match length {
@@ -62,11 +65,17 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, Complaint> {
     let network = masked(address, prefix);
     if network != address {
         let what = format!("`{text}` has address bits set beyond its /{prefix}");
-        return Err(Complaint::new(what, format!("write \"{network}/{prefix}\", or \"{address}\" for the one host")));
+        return Err(Complaint::new(
+            what,
+            format!("write \"{network}/{prefix}\", or \"{address}\" for the one host"),
+        ));
     }
     let canonical = network.to_canonical();
     if canonical != network && prefix >= 96 {
-        return Ok(Cidr { network: canonical, prefix: prefix - 96 });
+        return Ok(Cidr {
+            network: canonical,
+            prefix: prefix - 96,
+        });
     }
     Ok(Cidr { network, prefix })
 }
@@ -100,7 +109,7 @@ impl fmt::Display for ListenUri {
 }
 
 /// The transport as a listen URI writes it.
-pub(crate) fn transport_name(transport: Transport) -> &'static str {
+pub fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
@@ -124,12 +133,17 @@ pub(super) fn listen_uri(text: &str) -> Result<ListenUri, Complaint> {
     let Some((scheme, rest)) = text.split_once(':') else {
         return Err(Complaint::new(format!("`{text}` is not a listen URI"), EXAMPLE));
     };
-    let found = TRANSPORTS.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+    let found = TRANSPORTS
+        .iter()
+        .find(|(name, _)| scheme.eq_ignore_ascii_case(name));
     let Some(&(_, transport)) = found else {
         let names = TRANSPORTS.map(|(name, _)| name);
         let looks_like_host = scheme.starts_with('[') || scheme.contains('.') || scheme == "localhost";
         if looks_like_host {
-            return Err(Complaint::new(format!("`{text}` names no transport"), format!("write \"udp:{text}\"")));
+            return Err(Complaint::new(
+                format!("`{text}` names no transport"),
+                format!("write \"udp:{text}\""),
+            ));
         }
         let mend = match nearest(scheme, names) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -149,7 +163,9 @@ pub(super) fn listen_uri(text: &str) -> Result<ListenUri, Complaint> {
 /// Reads `ADDRESS:PORT`; `localhost` stands for 127.0.0.1. The complaint's mend is empty when the caller knows a
 /// better example than we do.
 fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
-    let Some((host, port)) = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.starts_with('['))
+    let Some((host, port)) = text
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.contains(':') || host.starts_with('['))
     else {
         let what = match text.parse::<IpAddr>() {
             Ok(IpAddr::V6(_)) => format!("`{text}` is an IPv6 address without brackets and port"),
@@ -165,7 +181,10 @@ fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     };
     let Some(address) = address else {
         let what = format!("`{host}` is not an IP address");
-        return Err(Complaint::new(what, "write an address of this machine, or 0.0.0.0 or [::] for all of them"));
+        return Err(Complaint::new(
+            what,
+            "write an address of this machine, or 0.0.0.0 or [::] for all of them",
+        ));
     };
     let port = port_number(port)?;
     Ok(SocketAddr::new(address, port))
@@ -175,8 +194,14 @@ fn port_number(text: &str) -> Result<u16, Complaint> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if digits => Ok(port),
-        _ if digits => Err(Complaint::new(format!("port {text} is out of range"), "write a port from 0 to 65535")),
-        _ => Err(Complaint::new(format!("`{text}` is not a port"), "write a port from 0 to 65535")),
+        _ if digits => Err(Complaint::new(
+            format!("port {text} is out of range"),
+            "write a port from 0 to 65535",
+        )),
+        _ => Err(Complaint::new(
+            format!("`{text}` is not a port"),
+            "write a port from 0 to 65535",
+        )),
     }
 }
 
@@ -207,7 +232,10 @@ pub(super) fn admin_listen(text: &str) -> Result<AdminListen, Complaint> {
         let what = format!("the admin address {address} is not loopback, and it carries no TLS");
         return Err(Complaint::new(
             what,
-            format!("write \"127.0.0.1:{}\" and reach it through an SSH tunnel", address.port()),
+            format!(
+                "write \"127.0.0.1:{}\" and reach it through an SSH tunnel",
+                address.port()
+            ),
         ));
     }
     Ok(AdminListen::At(address))
@@ -237,9 +265,16 @@ impl fmt::Display for HostPort {
 pub(super) fn host_port(text: &str) -> Result<HostPort, Complaint> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((host, tail)) = rest.split_once(']') else {
-            return Err(Complaint::new(format!("`{text}` lacks a closing bracket"), "write \"[2001:db8::5]:5060\""));
+            return Err(Complaint::new(
+                format!("`{text}` lacks a closing bracket"),
+                "write \"[2001:db8::5]:5060\"",
+            ));
         };
-        (host, tail.strip_prefix(':').or((!tail.is_empty()).then_some(tail)))
+        (
+            host,
+            tail.strip_prefix(':')
+                .or_else(|| (!tail.is_empty()).then_some(tail)),
+        )
     } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
         (text, None)
     } else {
@@ -251,13 +286,21 @@ pub(super) fn host_port(text: &str) -> Result<HostPort, Complaint> {
     let host = match host.parse::<IpAddr>() {
         Ok(address) if address.is_unspecified() => {
             let what = format!("nobody can reach `{host}`");
-            return Err(Complaint::new(what, "write the address or name that others reach this node by"));
+            return Err(Complaint::new(
+                what,
+                "write the address or name that others reach this node by",
+            ));
         }
         Ok(address) => address.to_string(),
         Err(_) => domain(host)?,
     };
     let port = match port.map(port_number).transpose()? {
-        Some(0) => return Err(Complaint::new("nobody can reach port 0", "write the port that others reach, or none")),
+        Some(0) => {
+            return Err(Complaint::new(
+                "nobody can reach port 0",
+                "write the port that others reach, or none",
+            ));
+        }
         port => port,
     };
     Ok(HostPort { host, port })
@@ -273,7 +316,10 @@ pub(super) fn domain(text: &str) -> Result<String, Complaint> {
     if text.contains('@') {
         return complain("it names a user");
     }
-    let bare = text.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|v6| v6.strip_suffix(']'))
+        .unwrap_or(text);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(address.to_string());
     }
@@ -285,7 +331,9 @@ pub(super) fn domain(text: &str) -> Result<String, Complaint> {
         return complain("it carries a port");
     }
     for label in name.split('.') {
-        let clean = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        let clean = label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         let edges = label.starts_with('-') || label.ends_with('-');
         if label.is_empty() || label.len() > 63 || !clean || edges {
             return complain("each part between dots has 1 to 63 letters, digits or hyphens inside");
@@ -317,10 +365,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
         };
         let number: u64 = number.parse().map_err(|_| complain())?;
         let part = number.checked_mul(milliseconds).map(Duration::from_millis);
-        total = part.and_then(|part| total.checked_add(part)).ok_or_else(complain)?;
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(complain)?;
         rest = tail;
     }
-    if text.is_empty() { Err(complain()) } else { Ok(total) }
+    if text.is_empty() {
+        Err(complain())
+    } else {
+        Ok(total)
+    }
 }
 
 /// Writes a duration as [`duration`] reads it, in the largest unit that keeps it whole.
@@ -344,7 +398,17 @@ mod tests {
         assert_eq!(read("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(read("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(read("2d"), Some(Duration::from_secs(172_800)));
-        for wrong in ["", "5", "s", "5 s", "-5s", "5sec", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "5sec",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         for text in ["500ms", "5s", "3m", "12h", "1d", "181s", "0ms"] {
@@ -372,18 +436,42 @@ mod tests {
         ] {
             assert_eq!(inside(block, address), Ok(expected), "{block} {address}");
         }
-        for wrong in ["192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/", "192.0.2/24", "host/8", "::/129", "10.0.0.0/+8"] {
+        for wrong in [
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/",
+            "192.0.2/24",
+            "host/8",
+            "::/129",
+            "10.0.0.0/+8",
+        ] {
             assert!(cidr(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn listen_uris_read_back_as_written() {
-        for text in ["udp:127.0.0.1:5060", "tcp:[::1]:0", "wss:0.0.0.0:443", "tls:[2001:db8::1]:5061"] {
+        for text in [
+            "udp:127.0.0.1:5060",
+            "tcp:[::1]:0",
+            "wss:0.0.0.0:443",
+            "tls:[2001:db8::1]:5061",
+        ] {
             assert_eq!(listen_uri(text).map(|uri| uri.to_string()), Ok(text.to_owned()));
         }
-        assert_eq!(listen_uri("UDP:localhost:5060").map(|uri| uri.to_string()), Ok("udp:127.0.0.1:5060".to_owned()));
-        for wrong in ["udp:127.0.0.1", "udp:::1:5060", "udp:[::1]", "127.0.0.1:5060", "udp:1.2.3.4:65536", "sip:a", "udp"] {
+        assert_eq!(
+            listen_uri("UDP:localhost:5060").map(|uri| uri.to_string()),
+            Ok("udp:127.0.0.1:5060".to_owned())
+        );
+        for wrong in [
+            "udp:127.0.0.1",
+            "udp:::1:5060",
+            "udp:[::1]",
+            "127.0.0.1:5060",
+            "udp:1.2.3.4:65536",
+            "sip:a",
+            "udp",
+        ] {
             assert!(listen_uri(wrong).is_err(), "{wrong}");
         }
     }
@@ -392,17 +480,38 @@ mod tests {
     fn domains_are_bare_names() {
         assert_eq!(domain("Example.TEST."), Ok("example.test".to_owned()));
         assert_eq!(domain("[2001:db8::1]"), Ok("2001:db8::1".to_owned()));
-        for wrong in ["", "a..b", "sip:example.test", "alice@example.test", "example.test:5060", "-a.test", "a b"] {
+        for wrong in [
+            "",
+            "a..b",
+            "sip:example.test",
+            "alice@example.test",
+            "example.test:5060",
+            "-a.test",
+            "a b",
+        ] {
             assert!(domain(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn an_advertised_address_may_carry_a_port() {
-        for text in ["203.0.113.5:5060", "203.0.113.5", "pbx.example.test:5070", "[2001:db8::5]:5060", "[2001:db8::5]"] {
+        for text in [
+            "203.0.113.5:5060",
+            "203.0.113.5",
+            "pbx.example.test:5070",
+            "[2001:db8::5]:5060",
+            "[2001:db8::5]",
+        ] {
             assert_eq!(host_port(text).map(|host| host.to_string()), Ok(text.to_owned()));
         }
-        for wrong in ["0.0.0.0:5060", "a:b", "203.0.113.5:0", "[::1", "[2001:db8::5]5060x", ""] {
+        for wrong in [
+            "0.0.0.0:5060",
+            "a:b",
+            "203.0.113.5:0",
+            "[::1",
+            "[2001:db8::5]5060x",
+            "",
+        ] {
             assert!(host_port(wrong).is_err(), "{wrong}");
         }
     }

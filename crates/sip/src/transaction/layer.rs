@@ -64,9 +64,7 @@ pub enum Expired {
 pub enum FailedSend {
     /// A client transaction's; it has ended (RFC 3261 §17.1.4).
     Client(User),
-    /// A server transaction's response; another destination may be tried.
-    Server(Id),
-    /// A transaction's that is no more.
+    /// A response, which went elsewhere or is lost; or a transaction's that is no more.
     Nobody,
 }
 
@@ -81,6 +79,8 @@ struct Server {
     machine: ServerMachine,
     key: ServerKey,
     to: Destination,
+    /// Where responses go when the connection is gone (RFC 3261 §18.2.2).
+    fallback: Option<Destination>,
     reliable: bool,
     timer: TimerId,
     context: Option<Id>,
@@ -218,11 +218,12 @@ impl Layer {
         key: ServerKey,
         method: Method,
         to: Destination,
-        reliable: bool,
+        fallback: Option<Destination>,
         now_ms: u64,
         out: &mut Outbox,
     ) -> Id {
         let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
+        let reliable = !matches!(to, Destination::Datagram { .. });
         let id = self.servers.insert_with(|id| {
             let machine = if method == Method::Invite {
                 ServerMachine::Invite(InviteServer::new())
@@ -232,7 +233,7 @@ impl Layer {
             };
             let timer = wheel.add(Timed::Server(id));
             wheel.set(timer, machine.deadline());
-            Server { machine, key, to, reliable, timer, context: None }
+            Server { machine, key, to, fallback, reliable, timer, context: None }
         });
         self.by_key.insert(key, id);
         id
@@ -300,13 +301,13 @@ impl Layer {
         &mut self,
         method: Method,
         to: Destination,
-        reliable: bool,
         user: User,
         now_ms: u64,
         out: &mut Outbox,
         write: impl FnOnce(Id, &mut Vec<u8>),
     ) -> Id {
         let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
+        let reliable = !matches!(to, Destination::Datagram { .. });
         self.clients.insert_with(|id| {
             let start = out.bytes.len();
             write(id, &mut out.bytes);
@@ -451,11 +452,14 @@ impl Layer {
         None
     }
 
-    /// A transmit with this token could not be sent (RFC 3261 §17.1.4, §17.2.4).
-    pub fn on_send_failed(&mut self, failed: u64) -> FailedSend {
+    /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
+    pub fn on_send_failed(&mut self, failed: u64, now_ms: u64, out: &mut Outbox) -> FailedSend {
         let id = Id { index: (failed >> 32) as u32 & 0x3fff_ffff, counter: failed as u32 };
         match failed & (3 << 62) {
-            SERVER_TOKEN if self.servers.get(id).is_some() => FailedSend::Server(id),
+            SERVER_TOKEN => {
+                self.take_fallback(id, now_ms, out);
+                FailedSend::Nobody
+            }
             CLIENT_TOKEN => match self.clients.get(id) {
                 Some(client) if self.is_pending(id) => {
                     let user = client.user;
@@ -469,17 +473,13 @@ impl Layer {
     }
 
     /// An ICMP error came for a message of this client transaction.
-    pub fn on_unreachable(&mut self, client: Id) -> FailedSend {
-        self.on_send_failed(token(CLIENT_TOKEN, client))
+    pub fn on_unreachable(&mut self, client: Id, now_ms: u64, out: &mut Outbox) -> FailedSend {
+        self.on_send_failed(token(CLIENT_TOKEN, client), now_ms, out)
     }
 
-    /// Sends a server transaction's responses elsewhere from now on, beginning with the last one
-    /// (RFC 3261 §18.2.2: the connection is gone).
-    pub fn redirect_responses(&mut self, server: Id, to: Destination, now_ms: u64, out: &mut Outbox) {
+    fn take_fallback(&mut self, server: Id, now_ms: u64, out: &mut Outbox) {
         let Some(record) = self.servers.get_mut(server) else { return };
-        if record.to == to {
-            return;
-        }
+        let Some(to) = record.fallback.take() else { return };
         record.to = to;
         let mut cx = cx!(self, record, 0, now_ms, out);
         match &mut record.machine {

@@ -113,6 +113,11 @@ pub fn put_hex(out: &mut Vec<u8>, value: u64, digits: usize) {
     out.extend((0..digits).rev().map(|i| HEX[(value >> (4 * i)) as usize & 15]));
 }
 
+/// The 16 hexadecimal digits of a number.
+pub fn hex_digits(value: u64) -> [u8; 16] {
+    std::array::from_fn(|i| HEX[(value >> (60 - 4 * i)) as usize & 15])
+}
+
 /// Reads hexadecimal digits of lower case, at most 16.
 pub fn hex(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |value, &digit| {

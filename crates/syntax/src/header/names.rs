@@ -30,6 +30,7 @@ macro_rules! names {
             pub const KNOWN: &'static [Self] = &[$(Self::$variant),*];
             const TEXTS: &'static [&'static str] = &[$($text),*];
             const COMPACTS: &'static [Option<u8>] = &[$($compact),*];
+            const CLAUSES: &'static [&'static str] = &[$($doc),*];
             const MULTIPLICITIES: &'static [Multiplicity] = &[$(Multiplicity::$multiplicity),*];
         }
     };
@@ -171,12 +172,26 @@ impl Name {
 
     /// The compact form (RFC 3261 §7.3.3), if there is one.
     pub fn compact(self) -> Option<char> {
-        Self::COMPACTS.get(self as usize).copied().flatten().map(char::from)
+        Self::COMPACTS
+            .get(self as usize)
+            .copied()
+            .flatten()
+            .map(char::from)
+    }
+
+    /// Where it is defined, without the full stop: `RFC 3261 §20.1`.
+    pub fn clause(self) -> &'static str {
+        Self::CLAUSES
+            .get(self as usize)
+            .map_or("", |text| text.trim_end_matches('.'))
     }
 
     /// How often its value may occur.
     pub fn multiplicity(self) -> Multiplicity {
-        Self::MULTIPLICITIES.get(self as usize).copied().unwrap_or(Multiplicity::Repeated)
+        Self::MULTIPLICITIES
+            .get(self as usize)
+            .copied()
+            .unwrap_or(Multiplicity::Repeated)
     }
 }
 
@@ -192,7 +207,10 @@ mod tests {
             assert_eq!(Name::from_bytes(name.as_str().to_lowercase().as_bytes()), name);
             if let Some(letter) = name.compact() {
                 assert_eq!(Name::from_bytes(letter.to_string().as_bytes()), name);
-                assert_eq!(Name::from_bytes(letter.to_uppercase().to_string().as_bytes()), name);
+                assert_eq!(
+                    Name::from_bytes(letter.to_uppercase().to_string().as_bytes()),
+                    name
+                );
             }
         }
     }

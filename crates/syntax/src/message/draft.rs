@@ -41,8 +41,17 @@ impl<'m, 'e> Draft<'m, 'e> {
     pub fn replace(&mut self, cut: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let from = self.edits.text.len() as u32;
         write(&mut self.edits.text);
-        let edit = Edit { cut, from, to: self.edits.text.len() as u32 };
-        let at = self.edits.edits.iter().rposition(|e| e.cut.start <= cut.start).map_or(0, |i| i + 1);
+        let edit = Edit {
+            cut,
+            from,
+            to: self.edits.text.len() as u32,
+        };
+        let at = self
+            .edits
+            .edits
+            .iter()
+            .rposition(|e| e.cut.start <= cut.start)
+            .map_or(0, |i| i + 1);
         self.edits.edits.insert(at, edit);
     }
 
@@ -109,7 +118,10 @@ impl<'m, 'e> Draft<'m, 'e> {
             }
             if let Some((_, end)) = ListItems::new(field.value).nth(count - 1) {
                 let end = skip_ws(field.value, end);
-                let cut = Span { start: field.span.start, end: field.span.start + end as u16 };
+                let cut = Span {
+                    start: field.span.start,
+                    end: field.span.start + end as u16,
+                };
                 self.replace(cut, |_| {});
             }
             return;

@@ -13,12 +13,17 @@ pub struct Span {
 
 impl Span {
     pub(super) fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u16, end: end as u16 }
+        Self {
+            start: start as u16,
+            end: end as u16,
+        }
     }
 
     /// The bytes it covers; empty when it reaches past the end.
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or(&[])
+        bytes
+            .get(usize::from(self.start)..usize::from(self.end))
+            .unwrap_or(&[])
     }
 }
 
@@ -242,19 +247,37 @@ impl Index {
     }
 
     /// Indexes a message of a stream: Content-Length must be there (RFC 3261 §18.3).
-    pub fn parse_framed<'a>(&'a mut self, bytes: &'a [u8], limits: &Limits) -> Result<Message<'a>, BadMessage> {
+    pub fn parse_framed<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Message<'a>, BadMessage> {
         self.run(bytes, limits, true)
     }
 
-    fn run<'a>(&'a mut self, bytes: &'a [u8], limits: &Limits, framed: bool) -> Result<Message<'a>, BadMessage> {
+    fn run<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        limits: &Limits,
+        framed: bool,
+    ) -> Result<Message<'a>, BadMessage> {
         self.clear();
         match self.read(bytes, limits, framed) {
             Ok(()) => Ok(Message::view(bytes, self)),
             Err(fault) => {
                 let is_request = matches!(self.start_line, Some(StartLine::Request { .. }));
-                let ack = matches!(self.start_line, Some(StartLine::Request { method: Method::Ack, .. }));
+                let ack = matches!(
+                    self.start_line,
+                    Some(StartLine::Request {
+                        method: Method::Ack,
+                        ..
+                    })
+                );
                 let has_via = self.via.value != Span::default();
-                Err(BadMessage { fault, answerable: is_request && has_via && !ack })
+                Err(BadMessage {
+                    fault,
+                    answerable: is_request && has_via && !ack,
+                })
             }
         }
     }

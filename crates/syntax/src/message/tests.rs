@@ -18,10 +18,16 @@ Content-Length: 4\r\n\r\nbodyjunk";
 fn a_request_is_indexed() {
     let mut index = Index::default();
     let m = index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
-    assert_eq!((m.method(), m.request_uri()), (Method::Invite, &b"sip:bob@biloxi.example.com"[..]));
+    assert_eq!(
+        (m.method(), m.request_uri()),
+        (Method::Invite, &b"sip:bob@biloxi.example.com"[..])
+    );
     assert_eq!((m.call_id(), m.cseq()), (&b"a84b4c76e66710@pc33"[..], 314_159));
     assert_eq!((m.from_tag(), m.to_tag()), (Some(&b"1928301774"[..]), None));
-    assert_eq!((m.branch(), m.sent_by_host()), (Some(&b"z9hG4bKnashds8"[..]), &b"pc33.example.com"[..]));
+    assert_eq!(
+        (m.branch(), m.sent_by_host()),
+        (Some(&b"z9hG4bKnashds8"[..]), &b"pc33.example.com"[..])
+    );
     assert_eq!((m.via().port, m.body()), (Some(5062), &b"body"[..]));
     let routes: Vec<_> = m.elements(Name::Route).map(String::from_utf8_lossy).collect();
     assert_eq!(routes, ["<sip:a;lr>", "\"x, y\" <sip:b,c;lr>", "<sip:d;lr>"]);
@@ -47,14 +53,20 @@ fn edits_touch_nothing_else() {
     draft.set_request_uri(b"sip:bob@192.0.2.4");
     draft.push_top(Name::Via, |o| o.extend_from_slice(b"SIP/2.0/UDP new"));
     draft.push_top(Name::RecordRoute, |o| o.extend_from_slice(b"<sip:me;lr>"));
-    draft.stamp_via(ViaStamp { received: Some([192, 0, 2, 1].into()), rport: Some(9) });
+    draft.stamp_via(ViaStamp {
+        received: Some([192, 0, 2, 1].into()),
+        rport: Some(9),
+    });
     draft.finish(&mut out);
     let text = String::from_utf8_lossy(&INVITE[..INVITE.len() - 4])
         .replace("sip:bob@biloxi.example.com SIP", "sip:bob@192.0.2.4 SIP")
         .replace("Max-Forwards: 70", "Max-Forwards: 69")
         .replace("Route: <sip:a;lr>,", "Route:")
         .replace(";rport,", ";rport=9;received=192.0.2.1,")
-        .replace("2.0\r\nVia:", "2.0\r\nVia: SIP/2.0/UDP new\r\nRecord-Route: <sip:me;lr>\r\nVia:");
+        .replace(
+            "2.0\r\nVia:",
+            "2.0\r\nVia: SIP/2.0/UDP new\r\nRecord-Route: <sip:me;lr>\r\nVia:",
+        );
     assert_eq!(String::from_utf8_lossy(&out), text);
 }
 
@@ -63,11 +75,30 @@ fn a_response_copies_what_it_must() {
     let mut index = Index::default();
     index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
     let mut out = Vec::new();
-    let stamp = ViaStamp { received: None, rport: Some(5) };
-    ResponseWriter::begin(&mut out, INVITE, &index, Status::NOT_FOUND, "Not Found", stamp, b"xyz").finish();
+    let stamp = ViaStamp {
+        received: None,
+        rport: Some(5),
+    };
+    ResponseWriter::begin(
+        &mut out,
+        INVITE,
+        &index,
+        Status::NOT_FOUND,
+        "Not Found",
+        stamp,
+        b"xyz",
+    )
+    .finish();
     let mut other = Index::default();
     let m = other.parse(&out, &Limits::DEFAULT).expect("well-formed");
-    assert_eq!((m.status(), m.to_tag(), m.from_tag()), (Some(Status::NOT_FOUND), Some(&b"xyz"[..]), Some(&b"1928301774"[..])));
+    assert_eq!(
+        (m.status(), m.to_tag(), m.from_tag()),
+        (
+            Some(Status::NOT_FOUND),
+            Some(&b"xyz"[..]),
+            Some(&b"1928301774"[..])
+        )
+    );
     assert_eq!(m.via().rport, Rport::Value(5));
     assert_eq!(m.elements(Name::Via).count(), 3);
     assert_eq!((m.method(), m.cseq()), (Method::Invite, 314_159));
@@ -75,23 +106,113 @@ fn a_response_copies_what_it_must() {
 
 fn fault(text: &str) -> (Fault, bool) {
     let mut index = Index::default();
-    let bad = index.parse(text.as_bytes(), &Limits::DEFAULT).map(|m| m.bytes().len()).expect_err("broken");
+    let bad = index
+        .parse(text.as_bytes(), &Limits::DEFAULT)
+        .map(|m| m.bytes().len())
+        .expect_err("broken");
     (bad.fault, bad.answerable)
 }
 
 #[test]
 fn faults_are_named() {
     let good = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
-    assert_eq!(fault(&good.replace("Call-ID: 1\r\n", "")), (Fault::Missing(Name::CallId), true));
-    assert_eq!(fault(&good.replace("Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n", "")), (Fault::Missing(Name::Via), false));
-    assert_eq!(fault(&good.replace("1 OPTIONS", "1 INVITE")), (Fault::CSeqMethod, true));
-    assert_eq!(fault(&good.replace("1 OPTIONS", "2147483648 OPTIONS")), (Fault::Malformed(Name::CSeq), true));
-    assert_eq!(fault(&good.replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia")), (Fault::Version, true));
-    assert_eq!(fault(&good.replace("Call-ID: 1\r\n", "Call-ID: 1\r\ni: 2\r\n")), (Fault::Duplicate(Name::CallId), true));
-    assert_eq!(fault(&good.replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n")), (Fault::Truncated, true));
-    assert_eq!(fault(&good.replace("<sip:b>", "\"b <sip:b>")), (Fault::Malformed(Name::To), true));
+    assert_eq!(
+        fault(&good.replace("Call-ID: 1\r\n", "")),
+        (Fault::Missing(Name::CallId), true)
+    );
+    assert_eq!(
+        fault(&good.replace("Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n", "")),
+        (Fault::Missing(Name::Via), false)
+    );
+    assert_eq!(
+        fault(&good.replace("1 OPTIONS", "1 INVITE")),
+        (Fault::CSeqMethod, true)
+    );
+    assert_eq!(
+        fault(&good.replace("1 OPTIONS", "2147483648 OPTIONS")),
+        (Fault::Malformed(Name::CSeq), true)
+    );
+    assert_eq!(
+        fault(&good.replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia")),
+        (Fault::Version, true)
+    );
+    assert_eq!(
+        fault(&good.replace("Call-ID: 1\r\n", "Call-ID: 1\r\ni: 2\r\n")),
+        (Fault::Duplicate(Name::CallId), true)
+    );
+    assert_eq!(
+        fault(&good.replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n")),
+        (Fault::Truncated, true)
+    );
+    assert_eq!(
+        fault(&good.replace("<sip:b>", "\"b <sip:b>")),
+        (Fault::Malformed(Name::To), true)
+    );
     assert_eq!(fault(&good.replace("Call-ID", "Call ID")), (Fault::Line, true));
-    assert_eq!(fault(&good.replace("sip:a SIP", "sip:a b SIP")), (Fault::StartLine, true));
-    assert_eq!(fault(&good[..good.len() - 2]), (Fault::NoEnd, false));
+    assert_eq!(
+        fault(&good.replace("sip:a SIP", "sip:a b SIP")),
+        (Fault::StartLine, true)
+    );
+    assert_eq!(fault(&good[..good.len() - 2]), (Fault::NoEnd, true));
+    assert_eq!(fault(&good[..good.len() - 3]), (Fault::NoEnd, true));
+    assert_eq!(
+        fault(&good.replace("Call-ID: 1\r\n", "Call-ID: 1\n")),
+        (Fault::NoEnd, true)
+    );
+    assert_eq!(
+        fault(&good.replace(" SIP/2.0\r\nVia", " SIP/2.0 \r\nVia")),
+        (Fault::StartLine, true)
+    );
+    assert_eq!(
+        fault(&good.replace("SIP/2.0/UDP h;", "SIP/2.0/UDP h;;;")),
+        (Fault::Malformed(Name::Via), true)
+    );
+    assert_eq!(
+        fault(&good.replace("branch=z9hG4bK1", "branch=a;branch=b")),
+        (Fault::Malformed(Name::Via), true)
+    );
+    assert_eq!(
+        fault(&good.replace("SIP/2.0/UDP h", "SIP/2.0/UDP  ;")),
+        (Fault::Malformed(Name::Via), false)
+    );
+    assert_eq!(fault(&good.replace("SIP/2.0", "SIP/7.0")), (Fault::Version, true));
+    assert_eq!(
+        fault(&good.replace("<sip:a>", "Bell, A. <sip:a>")),
+        (Fault::Malformed(Name::From), true)
+    );
+    assert_eq!(
+        fault(&good.replace("<sip:b>", "< sip:b >")),
+        (Fault::Malformed(Name::To), true)
+    );
+    assert_eq!(
+        fault(&good.replace("<sip:b>", "<sip:b>;;;")),
+        (Fault::Malformed(Name::To), true)
+    );
+    assert_eq!(
+        fault(&good.replace("tag=1", "tag=1;tag=2")),
+        (Fault::Malformed(Name::From), true)
+    );
     assert_eq!(fault("hello"), (Fault::NotSip, false));
+}
+
+#[test]
+fn a_head_over_the_limit_is_answered_with_513() {
+    let head = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nX: ".to_owned();
+    let text = head
+        + &"x".repeat(70_000)
+        + "\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    assert_eq!(fault(&text), (Fault::TooLarge, true));
+    let many = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n".to_owned()
+        + &"X: y\r\n".repeat(300);
+    assert_eq!(fault(&many), (Fault::TooLarge, true));
+}
+
+#[test]
+fn an_rport_with_an_empty_value_is_left_alone() {
+    let text = String::from_utf8_lossy(INVITE).replace(";rport,", ";rport=,");
+    let mut index = Index::default();
+    let m = index
+        .parse(text.as_bytes(), &Limits::DEFAULT)
+        .expect("well-formed");
+    assert_eq!(m.via().rport, Rport::Absent);
 }

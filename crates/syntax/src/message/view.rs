@@ -34,7 +34,9 @@ impl<'a> Message<'a> {
 
     /// The whole message, up to the end of its body.
     pub fn bytes(self) -> &'a [u8] {
-        self.bytes.get(..self.index.body_end as usize).unwrap_or(self.bytes)
+        self.bytes
+            .get(..self.index.body_end as usize)
+            .unwrap_or(self.bytes)
     }
 
     /// The index it is seen through.
@@ -132,7 +134,9 @@ impl<'a> Message<'a> {
 
     /// The body.
     pub fn body(self) -> &'a [u8] {
-        self.bytes.get(self.index.body_start as usize..self.index.body_end as usize).unwrap_or(&[])
+        self.bytes
+            .get(self.index.body_start as usize..self.index.body_end as usize)
+            .unwrap_or(&[])
     }
 
     /// Whether there is such a field.
@@ -157,19 +161,28 @@ impl<'a> Message<'a> {
             text: &self.bytes[usize::from(f.start)..usize::from(f.start) + usize::from(f.name_len)],
             value: f.value.of(self.bytes),
             span: f.value,
-            line: Span { start: f.start, end: f.end },
+            line: Span {
+                start: f.start,
+                end: f.end,
+            },
         })
     }
 
     /// The fields of one name, in order.
     pub fn fields_of(self, name: Name) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let first = self.index.first.get(name as usize).map_or(usize::MAX, |&i| usize::from(i));
+        let first = self
+            .index
+            .first
+            .get(name as usize)
+            .map_or(usize::MAX, |&i| usize::from(i));
         self.fields().skip(first).filter(move |f| f.name == name)
     }
 
     /// The elements of a list field, across commas and lines.
     pub fn elements(self, name: Name) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.fields_of(name).flat_map(|f| ListItems::new(f.value)).map(|(item, _)| item)
+        self.fields_of(name)
+            .flat_map(|f| ListItems::new(f.value))
+            .map(|(item, _)| item)
     }
 
     /// Whether a list of tokens has one, without regard to case (Supported, Require ...).
@@ -188,7 +201,9 @@ impl<'a> Message<'a> {
     /// Decodes every value of a field: elements of lists, lines of the others.
     pub fn all<H: Header<'a>>(self) -> impl Iterator<Item = Result<H, HeaderError>> + use<'a, H> {
         let list = H::NAME.multiplicity() == super::super::header::Multiplicity::List;
-        self.fields_of(H::NAME).flat_map(move |f| ListItems::of(f.value, list)).map(|(item, _)| H::decode(item))
+        self.fields_of(H::NAME)
+            .flat_map(move |f| ListItems::of(f.value, list))
+            .map(|(item, _)| H::decode(item))
     }
 }
 
@@ -219,7 +234,11 @@ impl<'a> Iterator for ListItems<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.at < self.value.len() {
             let start = self.at;
-            let end = if self.split { element_end(self.value, start) } else { self.value.len() };
+            let end = if self.split {
+                element_end(self.value, start)
+            } else {
+                self.value.len()
+            };
             self.at = (end + 1).min(self.value.len()).max(end);
             let item = trim(&self.value[start..end]);
             if !item.is_empty() {

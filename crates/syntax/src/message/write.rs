@@ -78,7 +78,7 @@ impl<'o> ResponseWriter<'o> {
         out.push(b' ');
         out.extend_from_slice(reason.as_bytes());
         out.extend_from_slice(b"\r\n");
-        let mut writer = Self { out };
+        let writer = Self { out };
         let top = request.first[Name::Via as usize];
         for (i, field) in request.fields.iter().enumerate() {
             let (start, end) = (usize::from(field.start), usize::from(field.end));
@@ -89,7 +89,9 @@ impl<'o> ResponseWriter<'o> {
                 Name::Via | Name::From | Name::CallId | Name::CSeq => {
                     writer.out.extend_from_slice(&bytes[start..end]);
                 }
-                Name::Timestamp if status == Status::TRYING => writer.out.extend_from_slice(&bytes[start..end]),
+                Name::Timestamp if status == Status::TRYING => {
+                    writer.out.extend_from_slice(&bytes[start..end])
+                }
                 Name::To => {
                     let value_end = usize::from(field.value.end);
                     writer.out.extend_from_slice(&bytes[start..value_end]);

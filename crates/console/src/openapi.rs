@@ -1,0 +1,154 @@
+//! The API's description (OpenAPI 3.1).
+
+use serde_json::{Value, json};
+
+/// The description as JSON.
+pub fn openapi() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Strowger administration",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Queries and commands of a running node. Loopback only; the token is in admin.token in the data directory."
+        },
+        "security": [{ "token": [] }],
+        "paths": paths(),
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": schemas()
+        }
+    })
+}
+
+fn answer(description: &str, schema: &str) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } }
+    })
+}
+
+fn failure(description: &str) -> Value {
+    answer(description, "Error")
+}
+
+fn list(summary: &str, schema: &str) -> Value {
+    let parameter = |name: &str, kind: &str, description: &str| json!({ "name": name, "in": "query", "required": false, "schema": { "type": kind }, "description": description });
+    json!({
+        "summary": summary,
+        "parameters": [
+            parameter("q", "string", "Only entries that contain this text, ignoring case."),
+            parameter("after", "string", "`next` of the page before."),
+            parameter("limit", "integer", "Entries wanted, 1 to 1000; 100 if not said.")
+        ],
+        "responses": {
+            "200": {
+                "description": "One page.",
+                "content": { "application/json": { "schema": {
+                    "type": "object",
+                    "properties": {
+                        "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{schema}") } },
+                        "next": { "type": ["string", "null"], "description": "Ask for the next page with this as `after`." },
+                        "total": { "type": ["integer", "null"] }
+                    }
+                } } }
+            },
+            "401": failure("The token is missing or wrong.")
+        }
+    })
+}
+
+fn body(kind: &str, schema: Value) -> Value {
+    json!({ "required": true, "content": { kind: { "schema": schema } } })
+}
+
+fn paths() -> Value {
+    let address = json!([{ "name": "address", "in": "path", "required": true, "schema": { "type": "string" },
+                           "description": "user@domain" }]);
+    let text = |description: &str| json!({ "description": description, "content": { "text/plain": { "schema": { "type": "string" } } } });
+    json!({
+        "/healthz": { "get": { "summary": "Is it well?", "security": [],
+            "responses": { "200": text("It is."), "503": text("It drains, or does not answer.") } } },
+        "/metrics": { "get": { "summary": "Figures for Prometheus",
+            "responses": { "200": text("Prometheus text format."), "401": failure("The token is missing or wrong.") } } },
+        "/api/v1/openapi.json": { "get": { "summary": "This description", "security": [],
+            "responses": { "200": { "description": "OpenAPI 3.1." } } } },
+        "/api/v1/status": { "get": { "summary": "How the node is",
+            "responses": { "200": answer("Its state.", "Status"), "401": failure("The token is missing or wrong.") } } },
+        "/api/v1/registrations": { "get": list("Who is registered", "Registration") },
+        "/api/v1/calls": { "get": list("Calls that the node keeps state of", "Call") },
+        "/api/v1/users": {
+            "get": list("Users", "User"),
+            "post": {
+                "summary": "Add a user",
+                "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/NewUser" })),
+                "responses": { "201": answer("Added.", "User"), "409": failure("The address or an alias is taken."),
+                               "422": failure("Something in it is malformed.") }
+            }
+        },
+        "/api/v1/users/import": { "post": {
+            "summary": "Add many users, or change their passwords",
+            "requestBody": body("text/csv", json!({ "type": "string", "description": "Lines of user@domain,password." })),
+            "responses": { "200": answer("What became of the lines.", "Import"), "415": failure("Not text/csv.") }
+        } },
+        "/api/v1/users/{address}": { "delete": {
+            "summary": "Remove a user and its registrations", "parameters": address,
+            "responses": { "204": { "description": "Removed." }, "404": failure("There is no such user.") }
+        } },
+        "/api/v1/users/{address}/password": { "put": {
+            "summary": "Change a user's password", "parameters": address,
+            "requestBody": body("application/json", json!({ "type": "object", "required": ["password"],
+                "properties": { "password": { "type": "string", "minLength": 1, "maxLength": 256 } } })),
+            "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
+        } },
+        "/api/v1/drain": { "post": {
+            "summary": "Finish what was begun, then end",
+            "responses": { "202": { "description": "It has begun to." } }
+        } }
+    })
+}
+
+fn object(properties: Value) -> Value {
+    json!({ "type": "object", "properties": properties })
+}
+
+fn schemas() -> Value {
+    let text = json!({ "type": "string" });
+    let perhaps_text = json!({ "type": ["string", "null"] });
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "Error": object(json!({ "error": text, "mend": text })),
+        "Status": object(json!({
+            "version": text, "pid": number, "uptime": number,
+            "state": { "enum": ["running", "draining"] },
+            "listeners": texts, "admin": perhaps_text, "shards": number, "domains": texts, "data_dir": text,
+            "auth": object(json!({ "methods": texts, "algorithms": texts, "because": text })),
+            "counts": object(json!({
+                "users": number, "registered": number, "contacts": number, "calls": number,
+                "transactions": number, "connections": number
+            }))
+        })),
+        "Registration": object(json!({
+            "aor": text, "contact": text, "expires_in": number, "q": { "type": ["integer", "null"], "description": "Thousandths." },
+            "transport": text, "source": perhaps_text, "user_agent": perhaps_text, "call_id": text, "cseq": number
+        })),
+        "Call": object(json!({
+            "call_id": text, "from": text, "to": text,
+            "state": { "enum": ["trying", "ringing", "established", "cancelling"] },
+            "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+            "branches": number, "source": perhaps_text
+        })),
+        "User": object(json!({
+            "address": text, "display_name": perhaps_text, "aliases": texts,
+            "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }
+        })),
+        "NewUser": { "type": "object", "required": ["address", "password"], "additionalProperties": false, "properties": {
+            "address": text, "password": { "type": "string", "minLength": 1, "maxLength": 256 },
+            "display_name": perhaps_text, "aliases": texts
+        } },
+        "Import": object(json!({
+            "added": number, "changed": number, "failures": number,
+            "failed": { "type": "array", "items": object(json!({ "line": number, "error": text })) }
+        }))
+    })
+}

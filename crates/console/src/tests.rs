@@ -1,0 +1,644 @@
+//! The API over a real socket, with a node that is only a list of users.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use strowger_server::admin::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::{Access, openapi, serve};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+#[derive(Default)]
+struct Fake {
+    users: Mutex<Vec<NewUser>>,
+    draining: Mutex<bool>,
+}
+
+impl Fake {
+    fn users(&self) -> std::sync::MutexGuard<'_, Vec<NewUser>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shown(user: &NewUser) -> User {
+    User {
+        address: user.address.clone(),
+        display_name: user.display_name.clone(),
+        aliases: user.aliases.clone(),
+        contacts: Some(0),
+    }
+}
+
+fn a_registration() -> Registration {
+    Registration {
+        aor: "sip:alice@example.test".to_owned(),
+        contact: "sip:alice@127.0.0.1:5070".to_owned(),
+        expires_in: 60,
+        q: Some(500),
+        transport: "UDP".to_owned(),
+        source: Some(SocketAddr::from(([127, 0, 0, 1], 5070))),
+        user_agent: None,
+        call_id: "c".to_owned(),
+        cseq: 1,
+    }
+}
+
+fn a_call() -> Call {
+    Call {
+        call_id: "c".to_owned(),
+        from: "a".to_owned(),
+        to: "b".to_owned(),
+        state: CallState::Ringing,
+        since: 1,
+        branches: 1,
+        source: None,
+    }
+}
+
+impl Admin for Fake {
+    async fn status(&self) -> Result<Status, AdminError> {
+        let draining = *self.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Status {
+            version: "0".to_owned(),
+            pid: 1,
+            uptime: 2,
+            state: if draining { State::Draining } else { State::Running },
+            listeners: vec!["udp:127.0.0.1:5060".to_owned()],
+            admin: None,
+            shards: 1,
+            domains: Vec::new(),
+            data_dir: "/d".to_owned(),
+            auth: AuthStatus {
+                methods: Vec::new(),
+                algorithms: Vec::new(),
+                because: "x".to_owned(),
+            },
+            counts: Counts::default(),
+        })
+    }
+
+    async fn registrations(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> Result<Page<Registration>, AdminError> {
+        let all: Vec<Registration> = (0..5)
+            .map(|number| Registration {
+                contact: format!("sip:alice@127.0.0.1:{number}"),
+                ..a_registration()
+            })
+            .filter(|entry| filter.matches(&[&entry.aor, &entry.contact]))
+            .collect();
+        Ok(Page::cut(all, &page, |entry| &entry.contact))
+    }
+
+    async fn calls(&self, _: Filter, _: PageRequest) -> Result<Page<Call>, AdminError> {
+        Err(AdminError::Unavailable("a shard is silent"))
+    }
+
+    async fn users(&self, filter: Filter, page: PageRequest) -> Result<Page<User>, AdminError> {
+        let all = self
+            .users()
+            .iter()
+            .map(shown)
+            .filter(|user| filter.matches(&[user.address.as_str()]))
+            .collect();
+        Ok(Page::cut(all, &page, |user| user.address.as_str()))
+    }
+
+    async fn add_user(&self, user: NewUser) -> Result<User, AdminError> {
+        let mut users = self.users();
+        if users.iter().any(|other| other.address == user.address) {
+            return Err(AdminError::Exists(user.address.to_string()));
+        }
+        users.push(user.clone());
+        Ok(shown(&user))
+    }
+
+    async fn remove_user(&self, user: UserId) -> Result<(), AdminError> {
+        let mut users = self.users();
+        let before = users.len();
+        users.retain(|other| other.address != user);
+        if users.len() < before {
+            Ok(())
+        } else {
+            Err(AdminError::NoSuchUser(user))
+        }
+    }
+
+    async fn set_password(&self, user: UserId, password: Secret) -> Result<(), AdminError> {
+        let mut users = self.users();
+        let found = users
+            .iter_mut()
+            .find(|other| other.address == user)
+            .ok_or(AdminError::NoSuchUser(user))?;
+        found.password = password;
+        Ok(())
+    }
+
+    async fn import_users(&self, batch: Vec<NewUser>) -> Result<Import, AdminError> {
+        let mut import = Import::default();
+        for (place, user) in (1..).zip(batch) {
+            if user.address.user() == "taken" {
+                import.fail(place, "taken");
+            } else {
+                import.added += 1;
+                self.users().push(user);
+            }
+        }
+        Ok(import)
+    }
+
+    async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
+        Ok(vec![Family::single("strowger_calls", "Calls.", Kind::Gauge, 3.0)])
+    }
+
+    async fn drain(&self) -> Result<(), AdminError> {
+        *self.draining.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        Ok(())
+    }
+}
+
+/// A console on a free port; it ends when this is dropped.
+struct Running {
+    address: SocketAddr,
+    fake: Arc<Fake>,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<Result<(), crate::Refused>>,
+}
+
+async fn start() -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let fake = Arc::new(Fake::default());
+    let access = Access {
+        token: Secret::new(TOKEN),
+        names: vec!["pbx.example.test".to_owned()],
+    };
+    let (stop, stopped) = oneshot::channel();
+    let admin = Arc::clone(&fake);
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let task = tokio::spawn(serve(listener, admin, access, stopped));
+    Running {
+        address,
+        fake,
+        stop: Some(stop),
+        task,
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Running {
+    /// Sends raw bytes and reads until the server closes.
+    async fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.expect("listening");
+        stream.write_all(request).await.expect("sent");
+        let mut answer = Vec::new();
+        let reading = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .expect("in time")
+            .expect("read");
+        let text = String::from_utf8(answer).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or_default();
+        Answer {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// A request with these header lines besides Host and Content-Length.
+    async fn with(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+        let host = if headers.iter().any(|line| line.starts_with("Host:")) {
+            ""
+        } else {
+            "Host: 127.0.0.1\r\n"
+        };
+        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\n{host}{lines}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        self.raw(request.as_bytes()).await
+    }
+
+    /// A request as `strowger ctl` makes it.
+    async fn own(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = format!("Authorization: Bearer {TOKEN}");
+        self.with(method, path, &[&token, "Content-Type: application/json"], body)
+            .await
+    }
+}
+
+#[tokio::test]
+async fn health_is_open_and_follows_the_node() {
+    let node = start().await;
+    assert_eq!((node.with("GET", "/healthz", &[], "").await).status, 200);
+    assert_eq!(node.own("POST", "/api/v1/drain", "").await.status, 202);
+    assert_eq!(node.with("GET", "/healthz", &[], "").await.status, 503);
+}
+
+#[tokio::test]
+async fn everything_else_needs_the_token() {
+    let node = start().await;
+    for path in [
+        "/metrics",
+        "/api/v1/status",
+        "/api/v1/users",
+        "/api/v1/registrations",
+        "/nothing",
+        "/api/v1/users/import",
+    ] {
+        for header in [
+            "X: y".to_owned(),
+            "Authorization: Bearer".to_owned(),
+            "Authorization: Bearer ".to_owned(),
+            format!("Authorization: Bearer {TOKEN}x"),
+            format!("Authorization: Bearer {}", &TOKEN[1..]),
+            format!("Authorization: Basic {TOKEN}"),
+        ] {
+            let answer = node.with("GET", path, &[&header], "").await;
+            assert_eq!(answer.status, 401, "{path} {header}");
+            assert!(
+                answer.head.contains("www-authenticate: bearer"),
+                "{}",
+                answer.head
+            );
+            assert!(
+                answer.json()["mend"]
+                    .as_str()
+                    .is_some_and(|mend| mend.contains("admin.token"))
+            );
+        }
+    }
+    assert_eq!(
+        node.own("GET", "/metrics", "").await.body,
+        "# HELP strowger_calls Calls.\n# TYPE strowger_calls gauge\nstrowger_calls 3\n"
+    );
+    assert_eq!(
+        node.own("GET", "/api/v1/status", "").await.json()["state"],
+        "running"
+    );
+    assert_eq!(node.own("GET", "/nothing", "").await.status, 404);
+    assert_eq!(node.own("DELETE", "/api/v1/status", "").await.status, 405);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_ours_is_refused_even_with_the_token() {
+    let node = start().await;
+    let token = format!("Authorization: Bearer {TOKEN}");
+    for (host, expected) in [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:8080", 200),
+        ("127.9.9.9", 200),
+        ("[::1]:8080", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("pbx.example.test", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("192.0.2.1", 421),
+        ("", 400),
+        ("a b", 400),
+    ] {
+        let answer = node
+            .with("GET", "/api/v1/status", &[&format!("Host: {host}"), &token], "")
+            .await;
+        assert_eq!(answer.status, expected, "{host}");
+        let healthz = node
+            .with("GET", "/healthz", &[&format!("Host: {host}")], "")
+            .await;
+        assert_eq!(healthz.status, expected, "{host}");
+    }
+    assert_eq!(node.raw(b"GET /healthz HTTP/1.0\r\n\r\n").await.status, 400);
+    let two = node
+        .with("GET", "/healthz", &["Host: 127.0.0.1", "Host: 127.0.0.1"], "")
+        .await;
+    assert_eq!(two.status, 400);
+}
+
+#[tokio::test]
+async fn a_web_page_can_change_nothing() {
+    let node = start().await;
+    let token = format!("Authorization: Bearer {TOKEN}");
+    let body = json!({ "address": "alice@a.test", "password": "pw" }).to_string();
+    let json = "Content-Type: application/json";
+    for (lines, expected) in [
+        (vec!["Origin: http://evil.example", json], 403),
+        (vec!["Origin: null", json], 403),
+        (vec!["Origin: http://127.0.0.1:9999", json], 403),
+        (vec!["Sec-Fetch-Site: cross-site", json], 403),
+        (vec!["Sec-Fetch-Site: same-site", json], 403),
+        (vec!["Content-Type: text/plain"], 415),
+        (vec!["Content-Type: application/x-www-form-urlencoded"], 415),
+        (vec![], 415),
+        (
+            vec!["Origin: http://127.0.0.1", "Sec-Fetch-Site: same-origin", json],
+            201,
+        ),
+    ] {
+        let lines: Vec<&str> = lines.into_iter().chain([token.as_str()]).collect();
+        assert_eq!(
+            node.with("POST", "/api/v1/users", &lines, &body).await.status,
+            expected,
+            "{lines:?}"
+        );
+    }
+    assert_eq!(node.fake.users().len(), 1);
+    let answer = node.own("GET", "/api/v1/status", "").await;
+    assert!(!answer.head.contains("access-control-"), "{}", answer.head);
+    assert!(
+        answer.head.contains("nosniff") && answer.head.contains("no-store"),
+        "{}",
+        answer.head
+    );
+}
+
+#[tokio::test]
+async fn users_are_added_listed_changed_and_removed() {
+    let node = start().await;
+    let alice =
+        json!({ "address": "Alice@A.test", "password": "one", "aliases": ["1001"], "display_name": "Alice" });
+    let added = node.own("POST", "/api/v1/users", &alice.to_string()).await;
+    assert_eq!(added.status, 201);
+    assert_eq!(
+        added.json(),
+        json!({ "address": "Alice@a.test", "display_name": "Alice", "aliases": ["1001"], "contacts": 0 })
+    );
+    assert!(!added.body.contains("one"));
+    assert_eq!(
+        node.own("POST", "/api/v1/users", &alice.to_string()).await.status,
+        409
+    );
+    let password = json!({ "password": "two" }).to_string();
+    assert_eq!(
+        node.own("PUT", "/api/v1/users/Alice%40a.test/password", &password)
+            .await
+            .status,
+        204
+    );
+    assert_eq!(node.fake.users()[0].password.expose(), "two");
+    assert_eq!(
+        node.own("PUT", "/api/v1/users/bob@a.test/password", &password)
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        node.own("GET", "/api/v1/users?q=ALICE", "").await.json()["total"],
+        1
+    );
+    assert_eq!(
+        node.own("GET", "/api/v1/users?q=bob", "").await.json()["total"],
+        0
+    );
+    assert_eq!(
+        node.own("DELETE", "/api/v1/users/Alice@a.test", "").await.status,
+        204
+    );
+    assert_eq!(
+        node.own("DELETE", "/api/v1/users/Alice@a.test", "").await.status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn malformed_bodies_and_queries_are_refused_with_a_mend() {
+    let node = start().await;
+    for (body, expected) in [
+        ("{", 400),
+        ("{}", 422),
+        (r#"{"address":"alice","password":"x"}"#, 422),
+        (r#"{"address":"alice@a.test","password":""}"#, 422),
+        (r#"{"address":"alice@a.test","password":"x","admin":true}"#, 422),
+        (
+            r#"{"address":"alice@a.test","password":"x","aliases":["a b"]}"#,
+            422,
+        ),
+    ] {
+        let answer = node.own("POST", "/api/v1/users", body).await;
+        assert_eq!(answer.status, expected, "{body}");
+        assert!(answer.json()["mend"].is_string(), "{body}");
+    }
+    let large = format!(
+        r#"{{"address":"alice@a.test","password":"{}"}}"#,
+        "x".repeat(100_000)
+    );
+    assert_eq!(node.own("POST", "/api/v1/users", &large).await.status, 413);
+    assert_eq!(node.own("GET", "/api/v1/users?limit=x", "").await.status, 400);
+    assert_eq!(node.own("GET", "/api/v1/users?qq=x", "").await.status, 400);
+    assert_eq!(node.own("GET", "/api/v1/calls", "").await.status, 503);
+    assert_eq!(node.own("DELETE", "/api/v1/users/alice", "").await.status, 422);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let node = start().await;
+    let first = node.own("GET", "/api/v1/registrations?limit=3", "").await.json();
+    assert_eq!(
+        (first["items"].as_array().map(Vec::len), &first["total"]),
+        (Some(3), &json!(5))
+    );
+    let next = first["next"].as_str().expect("more").replace(':', "%3A");
+    let second = node
+        .own("GET", &format!("/api/v1/registrations?limit=3&after={next}"), "")
+        .await
+        .json();
+    assert_eq!(
+        (second["items"].as_array().map(Vec::len), &second["next"]),
+        (Some(2), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn an_import_is_read_as_a_stream_and_names_the_lines_it_did_not_take() {
+    let node = start().await;
+    let mut lines = String::from("# users\n\nalice@a.test,pw\nnonsense\ntaken@a.test,pw\r\n");
+    for number in 0..600 {
+        lines.push_str(&format!("u{number}@a.test,pw{number}\n"));
+    }
+    lines.push_str("taken@b.test,x\n");
+    lines.push_str(&format!("long@a.test,{}\nlast@a.test,pw", "x".repeat(5000)));
+    let token = format!("Authorization: Bearer {TOKEN}");
+    let plain = node
+        .with(
+            "POST",
+            "/api/v1/users/import",
+            &[&token, "Content-Type: text/plain"],
+            &lines,
+        )
+        .await;
+    assert_eq!(plain.status, 415);
+    let answer = node
+        .with(
+            "POST",
+            "/api/v1/users/import",
+            &[&token, "Content-Type: text/csv"],
+            &lines,
+        )
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let import: Import = serde_json::from_str(&answer.body).expect("an import");
+    assert_eq!((import.added, import.failures), (602, 4));
+    let mut failed: Vec<u64> = import.failed.iter().map(|failed| failed.line).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, [4, 5, 606, 607]);
+    assert_eq!(
+        node.fake
+            .users()
+            .last()
+            .map(|user| user.address.to_string())
+            .as_deref(),
+        Some("last@a.test")
+    );
+}
+
+#[tokio::test]
+async fn many_connections_are_served_and_silent_ones_do_not_keep_the_end_from_coming() {
+    let mut node = start().await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(node.address).await.expect("listening"));
+    }
+    assert_eq!(node.with("GET", "/healthz", &[], "").await.status, 200);
+    drop(node.stop.take());
+    let ended = tokio::time::timeout(Duration::from_secs(5), &mut node.task).await;
+    assert!(matches!(ended, Ok(Ok(Ok(())))), "{ended:?}");
+    assert!(TcpStream::connect(node.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_listener_that_is_not_loopback_is_not_served() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
+    let access = Access {
+        token: Secret::new(TOKEN),
+        names: Vec::new(),
+    };
+    let refused = serve(
+        listener,
+        Arc::new(Fake::default()),
+        access,
+        std::future::pending(),
+    )
+    .await;
+    assert!(matches!(refused, Err(crate::Refused::NotLoopback(_))));
+}
+
+#[tokio::test]
+async fn an_empty_token_lets_nobody_in() {
+    let access = Access {
+        token: Secret::new(""),
+        names: Vec::new(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let task = tokio::spawn(serve(
+        listener,
+        Arc::new(Fake::default()),
+        access,
+        std::future::pending(),
+    ));
+    let node = Running {
+        address,
+        fake: Arc::default(),
+        stop: None,
+        task,
+    };
+    let answer = node
+        .with("GET", "/api/v1/status", &["Authorization: Bearer "], "")
+        .await;
+    assert_eq!(answer.status, 401);
+    node.task.abort();
+}
+
+/// Path and method of everything the description lists.
+fn described() -> Vec<(String, String)> {
+    let description = openapi();
+    let paths = description["paths"].as_object().expect("paths").clone();
+    let operations = |(path, item): (String, Value)| {
+        let methods = item.as_object().expect("methods").clone();
+        methods
+            .into_iter()
+            .map(move |(method, _)| (path.clone(), method.to_uppercase()))
+            .collect::<Vec<_>>()
+    };
+    paths.into_iter().flat_map(operations).collect()
+}
+
+#[tokio::test]
+async fn what_the_description_lists_is_there() {
+    let node = start().await;
+    assert_eq!(
+        node.with("GET", "/api/v1/openapi.json", &[], "").await.json(),
+        openapi()
+    );
+    for (path, method) in described() {
+        let answer = node
+            .own(&method, &path.replace("{address}", "nobody@a.test"), "")
+            .await;
+        let absent = answer.body.contains("there is nothing here");
+        assert!(
+            !absent && answer.status != 405,
+            "{method} {path}: {}",
+            answer.status
+        );
+    }
+}
+
+#[test]
+fn what_the_description_says_of_values_is_what_is_sent() {
+    let schemas = openapi()["components"]["schemas"].clone();
+    let alice = NewUser::from_line("alice@a.test,pw").expect("a line");
+    let user = NewUser {
+        display_name: Some("A".to_owned()),
+        aliases: vec!["1".to_owned()],
+        ..alice
+    };
+    let mut import = Import::default();
+    import.fail(1, "x");
+    for (name, value) in [
+        ("Registration", serde_json::to_value(a_registration())),
+        ("Call", serde_json::to_value(a_call())),
+        ("User", serde_json::to_value(shown(&user))),
+        ("NewUser", serde_json::to_value(&user)),
+        ("Import", serde_json::to_value(&import)),
+        ("Error", Ok(json!({ "error": "", "mend": "" }))),
+    ] {
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .map(|object| object.keys().cloned().collect::<Vec<_>>())
+        };
+        let mut sent = keys(&value.expect("a value")).expect("an object");
+        let mut described = keys(&schemas[name]["properties"]).expect(name);
+        sent.sort();
+        described.sort();
+        assert_eq!(sent, described, "{name}");
+    }
+}

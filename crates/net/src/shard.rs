@@ -1,0 +1,270 @@
+//! The loop of one shard: take what the sockets and the other shards have, let the application work, send what it
+//! wants sent, sleep until there is more or its next deadline comes.
+
+mod receive;
+mod send;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use socket2::Socket;
+use strowger_sip::{Now, Outbox};
+use strowger_syntax::Transport;
+
+use crate::application::Application;
+use crate::clock;
+use crate::counters::Counters;
+use crate::epoll::{Events, Interest, Readiness, Token};
+use crate::listener::Listen;
+use crate::options::Options;
+use crate::packet::{Packet, Pool};
+use crate::ring::{Doorbell, Links};
+use crate::shards::{Phase, Shared};
+use crate::tcp::{Connections, Surroundings};
+use crate::udp::{Batches, UdpSocket};
+
+/// What a shard is made of, before its thread begins.
+pub(crate) struct Seed {
+    pub(crate) around: Surroundings,
+    pub(crate) udp: Vec<Option<UdpSocket>>,
+    pub(crate) acceptors: Vec<(u16, Transport, Socket)>,
+    pub(crate) links: Links,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Seed {
+    /// Gives a shard its socket of each listener.
+    pub(crate) fn take_sockets(&mut self, sockets: Vec<(Listen, Socket)>, options: &Options) {
+        for (position, (listen, socket)) in sockets.into_iter().enumerate() {
+            let listener = position as u16;
+            if listen.transport == Transport::Udp {
+                self.udp.push(Some(UdpSocket::new(
+                    socket,
+                    listener,
+                    listen.address,
+                    options.udp_backlog,
+                )));
+            } else {
+                self.udp.push(None);
+                self.acceptors.push((listener, listen.transport, socket));
+            }
+        }
+    }
+}
+
+/// Readiness events taken from the kernel in one turn.
+const EVENTS: usize = 256;
+
+/// Items taken from one ring in one turn.
+const ITEMS_PER_TURN: usize = 256;
+
+/// Messages of the control side taken in one turn.
+const CONTROLS_PER_TURN: usize = 256;
+
+/// How often what the application sends in answer to what happened while sending is sent in the same turn.
+const FLUSH_ROUNDS: usize = 4;
+
+/// How long something that waits for room in a ring waits; also how long at least passes between two calls of
+/// `wake` by an application whose deadline does not move.
+const RETRY_NS: u64 = 1_000_000;
+
+/// One shard.
+pub(super) struct Shard<A: Application> {
+    id: u16,
+    app: A,
+    now: Now,
+    /// What the application wants sent; it is filled while `sending` is sent.
+    out: Outbox,
+    sending: Outbox,
+    udp: Vec<Option<UdpSocket>>,
+    /// Whether a socket's room to write is waited for.
+    udp_armed: Vec<bool>,
+    batches: Batches,
+    datagrams_per_turn: usize,
+    connections: Connections,
+    links: Links,
+    pool: Pool,
+    /// The index of a stream's message is made here, and its bytes are copied here if it has to travel.
+    scratch: Box<Packet>,
+    control: Receiver<A::Control>,
+    doorbell: Arc<Doorbell>,
+    counters: Arc<Counters>,
+    around: Surroundings,
+    shared: Arc<Shared>,
+    /// Work is left over for the next turn, which is to follow at once.
+    more: bool,
+    /// Something waits for room in a ring.
+    waits: bool,
+    woken: bool,
+    draining: bool,
+}
+
+impl<A: Application> Shard<A> {
+    pub(crate) fn new(
+        seed: Seed,
+        app: A,
+        control: Receiver<A::Control>,
+        options: &Options,
+    ) -> io::Result<Self> {
+        let Seed {
+            around,
+            udp,
+            acceptors,
+            links,
+            shared,
+        } = seed;
+        let id = around.shard;
+        let doorbell = Arc::clone(&shared.doorbells[usize::from(id)]);
+        around.epoll.add(doorbell.as_fd(), Interest::Read, Token::Bell)?;
+        for (position, socket) in udp.iter().enumerate() {
+            if let Some(socket) = socket {
+                around
+                    .epoll
+                    .add(socket.as_fd(), Interest::Read, Token::Udp(position as u16))?;
+            }
+        }
+        let mut connections = Connections::new(around.clone(), options);
+        for (listener, transport, socket) in acceptors {
+            connections.listen(socket, listener, transport)?;
+        }
+        let mut pool = Pool::new(id, options.ring);
+        Ok(Self {
+            id,
+            app,
+            now: Now::default(),
+            out: Outbox::default(),
+            sending: Outbox::default(),
+            udp_armed: vec![false; udp.len()],
+            udp,
+            batches: Batches::new(&mut pool),
+            datagrams_per_turn: options.datagrams_per_turn.max(1),
+            connections,
+            links,
+            scratch: pool.take(),
+            pool,
+            control,
+            doorbell,
+            counters: Arc::clone(&around.counters),
+            around,
+            shared,
+            more: true,
+            waits: false,
+            woken: false,
+            draining: false,
+        })
+    }
+
+    /// Turns until the shards are stopped, or have been drained.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::new(EVENTS);
+        loop {
+            let timeout = self.fall_asleep();
+            self.around.epoll.wait(&mut events, timeout);
+            self.doorbell.rise();
+            self.counters.turns.add(1);
+            self.now = clock::now();
+            self.turn(&events);
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.more = false;
+        for position in 0..events.len() {
+            self.take_event(events.get(position));
+        }
+        self.take_items();
+        self.take_controls();
+        self.connections.sweep(self.now.mono_ns);
+        self.woken = self.app.deadline().is_some_and(|at| at <= self.now.mono_ns);
+        if self.woken {
+            self.app.wake(self.now, &mut self.out);
+        }
+        self.flush();
+        self.app.turn_ended(self.now);
+    }
+
+    fn take_event(&mut self, readiness: Readiness) {
+        match readiness.token {
+            Token::Bell => self.doorbell.silence(),
+            Token::Udp(listener) => {
+                if readiness.is_error() {
+                    self.take_udp_errors(listener);
+                }
+                if readiness.is_readable() {
+                    self.receive_datagrams(listener);
+                }
+                if readiness.is_writable() {
+                    self.send_udp_backlog(listener);
+                }
+            }
+            Token::Acceptor(listener) => self.connections.accept(listener, self.now.mono_ns),
+            Token::Connection { index, generation } => self.read_connection(readiness, index, generation),
+        }
+    }
+
+    /// How long to sleep, in the unit of epoll. From here on other threads ring the bell for what they bring.
+    fn fall_asleep(&mut self) -> i32 {
+        if self.more {
+            return 0;
+        }
+        let now = clock::mono_ns();
+        let mut wake_at = earliest(self.app.deadline(), self.connections.deadline());
+        if self.woken {
+            wake_at = wake_at.map(|at| at.max(self.now.mono_ns + RETRY_NS));
+        }
+        if self.waits {
+            wake_at = earliest(wake_at, Some(now + RETRY_NS));
+        }
+        if self.draining {
+            wake_at = earliest(wake_at, Some(self.shared.drain_until()));
+        }
+        self.doorbell.fall_asleep();
+        let is_called = !self.links.is_empty()
+            || self.doorbell.has_control()
+            || self.shared.phase() == Phase::Stopped
+            || (self.shared.phase() == Phase::Draining && !self.draining);
+        if is_called {
+            self.doorbell.rise();
+            return 0;
+        }
+        wake_at.map_or(-1, |at| {
+            let ms = at.saturating_sub(now).div_ceil(1_000_000);
+            i32::try_from(ms).unwrap_or(i32::MAX)
+        })
+    }
+
+    /// Whether this was the last turn.
+    fn is_over(&mut self) -> bool {
+        match self.shared.phase() {
+            Phase::Running => false,
+            Phase::Stopped => true,
+            Phase::Draining => {
+                if !self.draining {
+                    self.draining = true;
+                    self.connections.stop_accepting();
+                }
+                let is_idle = !self.more
+                    && !self.waits
+                    && self.app.is_idle()
+                    && !self.connections.has_output()
+                    && self.udp.iter().flatten().all(|socket| !socket.has_backlog());
+                self.doorbell.set_idle(is_idle);
+                let is_over =
+                    self.now.mono_ns >= self.shared.drain_until() || (is_idle && self.shared.are_all_idle());
+                if is_over {
+                    self.shared.stop();
+                }
+                is_over
+            }
+        }
+    }
+}
+
+fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    [one, other].into_iter().flatten().min()
+}

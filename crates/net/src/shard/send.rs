@@ -1,0 +1,209 @@
+//! Sending what the application wants sent, at the end of a turn.
+
+use std::ops::Range;
+use std::os::fd::AsFd;
+
+use strowger_sip::{Destination, Failure, Flow, Transmit};
+
+use super::receive::take_packet;
+use super::{FLUSH_ROUNDS, Shard};
+use crate::application::Application;
+use crate::epoll::{Interest, Token};
+use crate::packet::Errand;
+use crate::ring::Item;
+
+/// Memory that the buffer of outgoing messages keeps from one turn to the next.
+const KEPT_BYTES: usize = 4 << 20;
+
+impl<A: Application> Shard<A> {
+    /// Sends everything, tells who has to know what could not be sent, and sends what that led to.
+    pub(super) fn flush(&mut self) {
+        for _ in 0..FLUSH_ROUNDS {
+            std::mem::swap(&mut self.out, &mut self.sending);
+            for position in 0..self.sending.transmits.len() {
+                self.dispatch(position);
+            }
+            self.flush_sockets();
+            self.sending.clear();
+            if self.sending.bytes.capacity() > KEPT_BYTES {
+                self.sending.bytes.shrink_to(KEPT_BYTES);
+            }
+            if self.connections.reports.is_empty() {
+                break;
+            }
+            self.tell_reports();
+        }
+        self.more |= !self.out.transmits.is_empty() || !self.connections.reports.is_empty();
+        self.waits = self.links.retry();
+        self.links.wake_receivers(&self.counters);
+    }
+
+    fn flush_sockets(&mut self) {
+        let Self {
+            udp,
+            batches,
+            sending,
+            counters,
+            connections,
+            id,
+            ..
+        } = self;
+        for socket in udp.iter_mut().flatten() {
+            let reports = &mut connections.reports;
+            batches.send(socket, sending, counters, |token, failure| {
+                reports.unsent(*id, token, failure)
+            });
+        }
+        self.connections.flush(&self.sending.bytes, self.now.mono_ns);
+        for listener in 0..self.udp.len() {
+            self.arm_udp(listener);
+        }
+    }
+
+    /// Puts one transmit where it goes out.
+    fn dispatch(&mut self, position: usize) {
+        let Transmit { to, span, token } = self.sending.transmits[position].clone();
+        match to {
+            Destination::Datagram { listener, from, to } => {
+                let socket = self.udp.get_mut(usize::from(listener)).and_then(Option::as_mut);
+                if !socket.is_some_and(|socket| socket.queue(position, span.len(), from, to)) {
+                    self.counters.datagrams_not_sent.add(1);
+                    self.connections
+                        .reports
+                        .unsent(self.id, token, Failure::Unreachable);
+                }
+            }
+            Destination::Flow(flow) if flow.shard == self.id => {
+                self.connections.stage(flow, span, token, self.id);
+            }
+            Destination::Flow(flow) => self.send_by(flow, to, span, token),
+            Destination::Connect {
+                transport,
+                to: remote,
+            } => {
+                if self.connections.find(transport, remote).is_some() {
+                    return self.stage_or_connect(to, span, token, self.id);
+                }
+                let remote = crate::directory::normalised(remote);
+                match self.around.directory.find(transport, remote) {
+                    Some(flow) if flow.shard != self.id => self.send_by(flow, to, span, token),
+                    _ => self.stage_or_connect(to, span, token, self.id),
+                }
+            }
+        }
+    }
+
+    /// Stages a message over a connection of this shard: the one there is, else a new one.
+    fn stage_or_connect(&mut self, to: Destination, span: Range<u32>, token: u64, origin: u16) {
+        let Destination::Connect {
+            transport,
+            to: remote,
+        } = to
+        else {
+            return self.connections.reports.unsent(origin, token, Failure::Closed);
+        };
+        let flow = match self.connections.find(transport, remote) {
+            Some(flow) => Ok(flow),
+            None => self.connections.connect(transport, remote, self.now.mono_ns),
+        };
+        match flow {
+            Ok(flow) => self.connections.stage(flow, span, token, origin),
+            Err(failure) => self.connections.reports.unsent(origin, token, failure),
+        }
+    }
+
+    /// Stages a message of another shard, whose bytes are in the outbox that is being filled.
+    pub(super) fn stage_for_other(
+        &mut self,
+        to: Destination,
+        flow: Flow,
+        span: Range<u32>,
+        token: u64,
+        origin: u16,
+    ) {
+        if self.connections.is_open(flow) {
+            self.connections.stage(flow, span, token, origin);
+        } else {
+            // The connection has closed since the other shard found it: a new one is opened if any will do.
+            self.stage_or_connect(to, span, token, origin);
+        }
+    }
+
+    /// Hands a message to the shard that owns the connection.
+    fn send_by(&mut self, flow: Flow, to: Destination, span: Range<u32>, token: u64) {
+        let mut packet = take_packet(&mut self.pool, &mut self.links);
+        packet
+            .data
+            .extend_from_slice(&self.sending.bytes[span.start as usize..span.end as usize]);
+        packet.errand = Errand::Send { to, flow, token };
+        let is_known = usize::from(flow.shard) < self.shared.doorbells.len();
+        match self.links.push(flow.shard, Item::Packet(packet)) {
+            Ok(()) => self.counters.hops_out.add(1),
+            Err(item) => {
+                if let Item::Packet(packet) = item {
+                    self.pool.give(packet);
+                }
+                let failure = if is_known { Failure::Full } else { Failure::Closed };
+                self.counters.ring_refusals.add(1);
+                self.connections.reports.unsent(self.id, token, failure);
+            }
+        }
+    }
+
+    /// Tells the application, or the shard that asked, what became of messages and connections.
+    fn tell_reports(&mut self) {
+        let mut reports = std::mem::take(&mut self.connections.reports);
+        for unsent in reports.unsent.drain(..) {
+            if unsent.origin == self.id {
+                self.app
+                    .send_failed(unsent.token, unsent.failure, self.now, &mut self.out);
+            } else {
+                let item = Item::Failed {
+                    token: unsent.token,
+                    failure: unsent.failure,
+                };
+                if self.links.push_or_wait(unsent.origin, item).is_err() {
+                    self.counters.ring_drops.add(1);
+                }
+            }
+        }
+        for flow in reports.closed.drain(..) {
+            self.app.flow_closed(flow, self.now, &mut self.out);
+        }
+        // Nothing was added meanwhile: the application only writes to its outbox.
+        self.connections.reports = reports;
+    }
+
+    pub(super) fn send_udp_backlog(&mut self, listener: u16) {
+        let Self {
+            udp,
+            batches,
+            counters,
+            ..
+        } = self;
+        if let Some(Some(socket)) = udp.get_mut(usize::from(listener)) {
+            batches.send_backlog(socket, counters);
+        }
+    }
+
+    /// Waits for room to write exactly as long as something waits for it.
+    fn arm_udp(&mut self, listener: usize) {
+        let Some(socket) = &self.udp[listener] else {
+            return;
+        };
+        let wanted = socket.has_backlog();
+        if wanted != self.udp_armed[listener] {
+            self.udp_armed[listener] = wanted;
+            let interest = if wanted {
+                Interest::ReadWrite
+            } else {
+                Interest::Read
+            };
+            // The descriptor is open and registered, so this cannot fail.
+            let _: std::io::Result<()> =
+                self.around
+                    .epoll
+                    .modify(socket.as_fd(), interest, Token::Udp(listener as u16));
+        }
+    }
+}

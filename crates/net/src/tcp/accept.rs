@@ -1,0 +1,139 @@
+//! Accepting connections, within limits.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use socket2::Socket;
+use strowger_sip::Source;
+use strowger_syntax::Transport;
+
+use super::Connections;
+use super::connection::{State, later};
+use crate::directory::normalised;
+use crate::epoll::{Interest, Token};
+
+/// One listener's listening socket of one shard.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    socket: Socket,
+    listener: u16,
+    transport: Transport,
+}
+
+/// Connections accepted by one socket in one turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// How long nothing is accepted when there are no descriptors left.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Connections {
+    /// Begins to accept connections from a listening socket.
+    pub(crate) fn listen(&mut self, socket: Socket, listener: u16, transport: Transport) -> io::Result<()> {
+        self.around
+            .epoll
+            .add(socket.as_fd(), Interest::Read, Token::Acceptor(listener))?;
+        self.acceptors.push(Acceptor {
+            socket,
+            listener,
+            transport,
+        });
+        Ok(())
+    }
+
+    /// Closes the listening sockets; connections stay.
+    pub(crate) fn stop_accepting(&mut self) {
+        self.acceptors.clear();
+        self.watch.accept_at = None;
+    }
+
+    /// Accepts what waits at a listener.
+    pub(crate) fn accept(&mut self, listener: u16, now: u64) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(acceptor) = self.acceptors.iter().find(|a| a.listener == listener) else {
+                return;
+            };
+            let transport = acceptor.transport;
+            match acceptor.socket.accept() {
+                Ok((socket, remote)) => {
+                    if let Some(remote) = remote.as_socket() {
+                        self.admit(socket, normalised(remote), listener, transport, now);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => match error.raw_os_error() {
+                    // The connection was gone before it was accepted: nothing to pause for.
+                    Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO) => {}
+                    _ => return self.pause_accepting(now),
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: Socket, remote: SocketAddr, listener: u16, transport: Transport, now: u64) {
+        let key = source_key(remote.ip());
+        let from_source = self.sources.get(&key).copied().unwrap_or(0);
+        if self.open >= self.options.per_shard || from_source >= self.options.per_source {
+            self.around.counters.connections_refused.add(1);
+            return;
+        }
+        let ready = socket
+            .set_nonblocking(true)
+            .and_then(|()| socket.set_tcp_nodelay(true));
+        let local = socket.local_addr().ok().and_then(|address| address.as_socket());
+        let (Ok(()), Some(local)) = (ready, local) else {
+            return;
+        };
+        let source = Source {
+            transport,
+            listener,
+            local: normalised(local),
+            remote,
+            flow: None,
+        };
+        if self.insert(socket, source, State::Open, Some(key), now).is_ok() {
+            self.around.counters.connections_accepted.add(1);
+        }
+    }
+
+    // A listening socket stays readable while its queue is not empty: without a pause the loop would spin.
+    fn pause_accepting(&mut self, now: u64) {
+        self.watch.accept_at = Some(later(now, PAUSE));
+        self.set_accepting(Interest::Nothing);
+    }
+
+    /// Accepts again after a pause.
+    pub(super) fn resume_accepting(&mut self) {
+        self.watch.accept_at = None;
+        self.set_accepting(Interest::Read);
+    }
+
+    fn set_accepting(&self, interest: Interest) {
+        for acceptor in &self.acceptors {
+            let token = Token::Acceptor(acceptor.listener);
+            let _: io::Result<()> = self.around.epoll.modify(acceptor.socket.as_fd(), interest, token);
+        }
+    }
+}
+
+/// Whom a connection is counted under: an IPv6 user has at least a /64, so addresses within one count together.
+fn source_key(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_v6_network_is_one_source_and_each_v4_address_is_its_own() {
+        let key = |text: &str| source_key(text.parse().expect("an address"));
+        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+}

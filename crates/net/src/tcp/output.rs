@@ -1,0 +1,153 @@
+//! What waits to be written to one connection.
+
+use std::collections::VecDeque;
+use std::io;
+
+use socket2::Socket;
+
+/// A message whose last byte has not been written yet, and whose sender wants to know if it never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// One behind its last byte, in the buffer.
+    end: usize,
+    /// The sender's token.
+    pub(super) token: u64,
+    /// The shard that sends it.
+    pub(super) origin: u16,
+}
+
+/// Bytes that wait for room in the kernel's send buffer. It owns no memory while nothing waits.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    buffer: Vec<u8>,
+    written: usize,
+    waiting: VecDeque<Waiting>,
+    /// When the peer last took something, or the first byte began to wait; monotonic nanoseconds.
+    progress_at: u64,
+}
+
+/// Written bytes are moved out of a buffer that never runs empty once there are so many.
+const COMPACT_AT: usize = 32 << 10;
+
+impl Output {
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
+    pub(super) fn progress_at(&self) -> u64 {
+        self.progress_at
+    }
+
+    /// Appends a message, or the rest of one; `buffers` are spare buffers.
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        token: u64,
+        origin: u16,
+        now: u64,
+        buffers: &mut Vec<Vec<u8>>,
+    ) {
+        if self.buffer.is_empty() {
+            self.progress_at = now;
+            if self.buffer.capacity() == 0 {
+                self.buffer = buffers.pop().unwrap_or_default();
+            }
+        }
+        self.buffer.extend_from_slice(bytes);
+        if token != 0 {
+            self.waiting.push_back(Waiting {
+                end: self.buffer.len(),
+                token,
+                origin,
+            });
+        }
+    }
+
+    /// Writes as much as the kernel takes. Returns how many bytes it took.
+    pub(super) fn write(&mut self, socket: &Socket, now: u64) -> io::Result<usize> {
+        let mut total = 0;
+        while self.written < self.buffer.len() {
+            match socket.send_with_flags(&self.buffer[self.written..], libc::MSG_NOSIGNAL) {
+                Ok(count) => {
+                    self.written += count;
+                    self.progress_at = now;
+                    total += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.forget_written();
+        Ok(total)
+    }
+
+    fn forget_written(&mut self) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|waiting| waiting.end <= self.written)
+        {
+            self.waiting.pop_front();
+        }
+        if self.written == self.buffer.len() {
+            self.buffer.clear();
+            self.written = 0;
+        } else if self.written >= COMPACT_AT {
+            self.buffer.drain(..self.written);
+            for waiting in &mut self.waiting {
+                waiting.end -= self.written;
+            }
+            self.written = 0;
+        }
+    }
+
+    /// The memory of an output that has run empty.
+    pub(super) fn take_memory(&mut self) -> Option<Vec<u8>> {
+        if !self.buffer.is_empty() {
+            return None;
+        }
+        self.waiting = VecDeque::new();
+        Some(std::mem::take(&mut self.buffer))
+    }
+
+    /// The messages that were not written to their end.
+    pub(super) fn unwritten(&mut self) -> impl Iterator<Item = Waiting> {
+        self.waiting.drain(..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_unwritten_until_its_last_byte_is_gone() {
+        let mut output = Output::default();
+        output.append(&[1; 10], 7, 0, 0, &mut Vec::new());
+        output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
+        output.written = 19;
+        output.forget_written();
+        assert_eq!(output.len(), 1);
+        assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
+    fn written_bytes_of_a_buffer_that_never_runs_empty_do_not_pile_up() {
+        let mut output = Output::default();
+        output.append(&[1; COMPACT_AT], 7, 0, 0, &mut Vec::new());
+        output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
+        output.written = COMPACT_AT;
+        output.forget_written();
+        assert_eq!(output.buffer, [2; 10]);
+        output.written = 10;
+        output.forget_written();
+        assert!(output.is_empty());
+        assert_eq!(output.unwritten().count(), 0);
+    }
+}

@@ -1,0 +1,209 @@
+//! The promise that a shard allocates nothing per message, kept under the eyes of a counting allocator.
+#![expect(unsafe_code, reason = "a global allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use strowger_net::{Application, Handled, Listen, Listener, Options, Pinning, start};
+use strowger_sip::{Destination, Failure, Flow, Now, Outbox, Source};
+use strowger_syntax::{Index, Transport};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IS_SHARD: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    if IS_SHARD.with(Cell::get) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: everything is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Answers every message with itself. Even ones are worked on by shard 0, odd ones by the last shard.
+struct Mirror {
+    shard: u16,
+    last: u16,
+}
+
+impl Mirror {
+    fn answer(bytes: &[u8], source: &Source, out: &mut Outbox) {
+        let to = match source.flow {
+            Some(flow) => Destination::Flow(flow),
+            None => Destination::Datagram {
+                listener: source.listener,
+                from: None,
+                to: source.remote,
+            },
+        };
+        out.send(bytes, to, 1);
+    }
+}
+
+impl Application for Mirror {
+    type Control = ();
+
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        _index: &mut Index,
+        source: &Source,
+        _now: Now,
+        out: &mut Outbox,
+    ) -> Handled {
+        let owner = if bytes.last().is_some_and(|last| last % 2 == 1) {
+            self.last
+        } else {
+            0
+        };
+        if owner != self.shard {
+            return Handled::Hop(owner);
+        }
+        Self::answer(bytes, source, out);
+        Handled::Done
+    }
+
+    fn receive_hop(&mut self, bytes: &[u8], _index: &Index, source: &Source, _now: Now, out: &mut Outbox) {
+        Self::answer(bytes, source, out);
+    }
+
+    fn send_failed(&mut self, _token: u64, _failure: Failure, _now: Now, _out: &mut Outbox) {}
+
+    fn unreachable(
+        &mut self,
+        _to: SocketAddr,
+        _failure: Failure,
+        _quoted: &[u8],
+        _now: Now,
+        _out: &mut Outbox,
+    ) {
+    }
+
+    fn flow_closed(&mut self, _flow: Flow, _now: Now, _out: &mut Outbox) {}
+
+    fn control(&mut self, _control: (), _now: Now, _out: &mut Outbox) {}
+
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
+
+    fn wake(&mut self, _now: Now, _out: &mut Outbox) {}
+
+    fn turn_ended(&mut self, _now: Now) {
+        IS_SHARD.with(|is_shard| is_shard.set(true));
+    }
+
+    fn is_idle(&self) -> bool {
+        true
+    }
+}
+
+/// Bursts of datagrams, each waited for.
+fn exchange_datagrams(socket: &UdpSocket, count: u32) {
+    let mut buffer = [0; 2048];
+    let text = [b'x'; 600];
+    for burst in 0..count / 20 {
+        for number in 0..20 {
+            let mut message = text;
+            message[599] = (burst + number) as u8;
+            socket.send(&message).expect("send");
+        }
+        for _ in 0..20 {
+            assert_eq!(socket.recv(&mut buffer).expect("an answer"), 600);
+        }
+    }
+}
+
+fn exchange_stream(stream: &mut TcpStream, count: u32) {
+    let message = |last: char| {
+        format!("OPTIONS sip:a@example.test SIP/2.0\r\nContent-Length: 4\r\n\r\nabc{last}").into_bytes()
+    };
+    let both = [message('a'), message('b')].concat();
+    let mut answer = vec![0; both.len()];
+    for _ in 0..count / 2 {
+        stream.write_all(&both).expect("write");
+        stream.read_exact(&mut answer).expect("an answer");
+    }
+}
+
+/// One test, because the count is one for the whole process.
+#[test]
+fn nothing_is_allocated_per_message_on_any_shard() {
+    for shards in [1u16, 2] {
+        let options = Options {
+            shards,
+            pinning: Pinning::Off,
+            ..Options::default()
+        };
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let bind = |transport| {
+            Listener::bind(
+                Listen {
+                    transport,
+                    address: any,
+                },
+                &options,
+            )
+            .expect("a free port")
+        };
+        let listeners = vec![bind(Transport::Udp), bind(Transport::Tcp)];
+        let (udp, tcp) = (listeners[0].address(), listeners[1].address());
+        let shards = start(listeners, &options, |shard| Mirror {
+            shard,
+            last: options.shards - 1,
+        });
+        let shards = shards.expect("the shards start");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.connect(udp).expect("connect");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("timeout");
+        let mut stream = TcpStream::connect(tcp).expect("connect");
+        stream.set_nodelay(true).expect("nodelay");
+        exchange_datagrams(&socket, 2000);
+        exchange_stream(&mut stream, 500);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        // The buffers have grown meanwhile, which shows that the count works.
+        assert!(before > 0);
+        exchange_datagrams(&socket, 10_000);
+        exchange_stream(&mut stream, 2000);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+        let hops: u64 = shards
+            .counters()
+            .iter()
+            .map(|counters| counters.hops_in.read())
+            .sum();
+        assert_eq!(hops > 5000, options.shards > 1, "{hops}");
+        shards.stop();
+        shards.join().expect("no shard panicked");
+    }
+}

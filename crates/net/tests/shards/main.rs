@@ -1,0 +1,8 @@
+//! Real sockets on loopback against a small application.
+
+mod control;
+mod echo;
+mod listen;
+mod tcp;
+mod tcp_limits;
+mod udp;

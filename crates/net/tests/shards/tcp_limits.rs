@@ -1,0 +1,260 @@
+//! Connections that ask for too much.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use strowger_net::{ConnectionOptions, Options};
+use strowger_sip::{Destination, Failure, Flow};
+
+use crate::echo::{Control, Event, PATIENCE, Rig, message, options};
+use crate::tcp::{client, read, read_to_end};
+
+fn flow_of(rig: &Rig, stream: &mut TcpStream) -> Flow {
+    let one = message("who am I");
+    stream.write_all(&one).expect("write");
+    assert_eq!(read(stream, one.len()), one);
+    rig.wait_for(|event| match event {
+        Event::Received { source, .. } => source.flow,
+        _ => None,
+    })
+}
+
+/// True when the peer ended the connection, orderly or not.
+fn is_ended(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn a_peer_that_never_completes_a_message_is_closed_however_busy_it_looks() {
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(1));
+    let mut slow = client(rig.address(0));
+    let mut good = client(rig.address(0));
+    let begin = Instant::now();
+    let one = message("all well");
+    let until = begin + PATIENCE;
+    while rig.count("strowger_connections_timed_out_total") == 0 {
+        assert!(Instant::now() < until, "the slow one is still there");
+        // A byte now and then, for ever.
+        let _: std::io::Result<usize> = slow.write(b"A");
+        good.write_all(&one).expect("write");
+        assert_eq!(read(&mut good, one.len()), one);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    assert!(is_ended(&mut slow));
+}
+
+#[test]
+fn the_patience_with_an_incomplete_message_begins_with_that_message() {
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(1));
+    let mut stream = client(rig.address(0));
+    let one = message("in two parts");
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(200));
+        stream.write_all(&one[..20]).expect("write");
+        std::thread::sleep(Duration::from_millis(50));
+        stream.write_all(&one[20..]).expect("write");
+        assert_eq!(read(&mut stream, one.len()), one);
+        // The next one begins in the same read as the last one ends.
+        let end_and_beginning = [&one[..], &one[..20]].concat();
+        stream.write_all(&end_and_beginning).expect("write");
+        assert_eq!(read(&mut stream, one.len()), one);
+        std::thread::sleep(Duration::from_millis(150));
+        stream.write_all(&one[20..]).expect("write");
+        assert_eq!(read(&mut stream, one.len()), one);
+    }
+}
+
+#[test]
+fn a_peer_that_never_reads_is_closed_while_others_work() {
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(1));
+    let stuck = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    stuck.set_recv_buffer_size(4096).expect("a small buffer");
+    stuck.connect(&rig.address(0).into()).expect("connect");
+    let mut stuck = TcpStream::from(stuck);
+    stuck.write_all(&message("silent")).expect("write");
+    let flow = rig.wait_for(|event| match event {
+        Event::Received { source, .. } => source.flow,
+        _ => None,
+    });
+    let mut good = client(rig.address(0));
+    let large = vec![b'x'; 60_000];
+    for token in 1..=300 {
+        rig.send(0, Destination::Flow(flow), &large, token);
+    }
+    let one = message("all well");
+    good.write_all(&one).expect("write");
+    assert_eq!(read(&mut good, one.len()), one);
+    // What does not fit is refused at once, what waits fails when the connection is closed.
+    let mut full = 0;
+    let closed = loop {
+        match rig.event() {
+            Event::Failed {
+                failure: Failure::Full,
+                ..
+            } => full += 1,
+            Event::Failed {
+                failure: Failure::Closed,
+                token,
+                ..
+            } => break token,
+            _ => {}
+        }
+    };
+    assert!(full > 0);
+    assert!(closed > 0);
+    rig.wait_for(|event| matches!(event, Event::Closed { flow: gone, .. } if *gone == flow).then_some(()));
+    good.write_all(&one).expect("write");
+    assert_eq!(read(&mut good, one.len()), one);
+}
+
+#[test]
+fn a_backlog_is_written_in_order_once_the_peer_reads() {
+    let patient = ConnectionOptions {
+        backlog: 64 << 20,
+        stall: PATIENCE,
+        ..options(1).connections
+    };
+    let rig = Rig::new(
+        &["tcp:127.0.0.1:0"],
+        &Options {
+            connections: patient,
+            ..options(1)
+        },
+    );
+    let mut stream = client(rig.address(0));
+    let flow = flow_of(&rig, &mut stream);
+    let mut expected = Vec::new();
+    for number in 0..400u32 {
+        let bytes = number.to_be_bytes().repeat(10_000);
+        rig.send(0, Destination::Flow(flow), &bytes, u64::from(number) + 1);
+        expected.extend_from_slice(&bytes);
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    let got = read(&mut stream, expected.len());
+    assert!(got == expected, "16 MB come in another order or form");
+    rig.expect_nothing(Duration::from_millis(20));
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time() {
+    let connections = ConnectionOptions {
+        idle: Duration::from_millis(200),
+        ..options(1).connections
+    };
+    let rig = Rig::new(
+        &["tcp:127.0.0.1:0"],
+        &Options {
+            connections,
+            ..options(1)
+        },
+    );
+    let mut stream = client(rig.address(0));
+    let begin = Instant::now();
+    assert_eq!(read_to_end(&mut stream), b"");
+    assert!(begin.elapsed() >= Duration::from_millis(150));
+    assert!(matches!(rig.event(), Event::Closed { .. }));
+    assert_eq!(rig.count("strowger_connections_timed_out_total"), 1);
+}
+
+#[test]
+fn connections_beyond_a_limit_are_closed_and_places_become_free_again() {
+    let per_source = ConnectionOptions {
+        per_source: 2,
+        ..options(1).connections
+    };
+    let per_shard = ConnectionOptions {
+        per_shard: 2,
+        ..options(1).connections
+    };
+    for connections in [per_source, per_shard] {
+        let rig = Rig::new(
+            &["tcp:127.0.0.1:0"],
+            &Options {
+                connections,
+                ..options(1)
+            },
+        );
+        let mut first = client(rig.address(0));
+        let mut second = client(rig.address(0));
+        flow_of(&rig, &mut first);
+        flow_of(&rig, &mut second);
+        let mut third = client(rig.address(0));
+        assert!(is_ended(&mut third));
+        assert_eq!(rig.count("strowger_connections_refused_total"), 1);
+        drop(first);
+        rig.wait_for(|event| matches!(event, Event::Closed { .. }).then_some(()));
+        flow_of(&rig, &mut client(rig.address(0)));
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_closes_the_connection() {
+    let limits = strowger_syntax::Limits {
+        body: 1000,
+        ..strowger_syntax::Limits::DEFAULT
+    };
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &Options { limits, ..options(1) });
+    let mut stream = client(rig.address(0));
+    stream.write_all(&message(&"x".repeat(1001))).expect("write");
+    assert!(is_ended(&mut stream));
+    assert!(matches!(rig.event(), Event::Closed { .. }));
+}
+
+#[test]
+fn a_stream_send_through_a_full_ring_fails_on_the_shard_that_asked() {
+    let rig = Rig::new(
+        &["tcp:127.0.0.1:0"],
+        &Options {
+            ring: 4,
+            ..options(2)
+        },
+    );
+    let mut stream = client(rig.address(0));
+    let flow = flow_of(&rig, &mut stream);
+    let asking = 1 - flow.shard;
+    let block = Control::Block(Duration::from_millis(300));
+    rig.shards.send(flow.shard, block).expect("the shard takes it");
+    std::thread::sleep(Duration::from_millis(50));
+    for token in 1..=10 {
+        rig.send(asking, Destination::Flow(flow), b"x", token);
+    }
+    for token in 5..=10 {
+        assert_eq!(
+            rig.event(),
+            Event::Failed {
+                shard: asking,
+                token,
+                failure: Failure::Full
+            }
+        );
+    }
+    assert_eq!(read(&mut stream, 4), b"xxxx");
+    assert_eq!(rig.count("strowger_ring_refusals_total"), 6);
+}
+
+#[test]
+fn a_failure_on_the_owning_shard_is_told_to_the_shard_that_asked() {
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(2));
+    let stream = client(rig.address(0));
+    let address: SocketAddr = stream.local_addr().expect("an address");
+    let mut stream = stream;
+    let flow = flow_of(&rig, &mut stream);
+    drop(stream);
+    rig.wait_for(|event| matches!(event, Event::Closed { .. }).then_some(()));
+    let asking = 1 - flow.shard;
+    rig.send(asking, Destination::Flow(flow), b"x", 9);
+    assert_eq!(
+        rig.event(),
+        Event::Failed {
+            shard: asking,
+            token: 9,
+            failure: Failure::Closed
+        }
+    );
+    assert_ne!(address, rig.address(0));
+}

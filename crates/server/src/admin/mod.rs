@@ -1,0 +1,405 @@
+//! What an administrator asks of a node and tells it, as typed values: no HTTP here. The node implements
+//! [`Admin`]; the console and the command line speak it.
+
+mod metrics;
+mod secret;
+mod users;
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use metrics::{Family, Kind, Sample};
+pub use secret::Secret;
+pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
+
+/// Most entries that one page carries.
+pub const PAGE_LIMIT: u32 = 1000;
+
+/// The administration of a running node. The futures are driven by the control runtime; the node asks its shards
+/// and its store, and none of them waits for another administrator.
+pub trait Admin: Send + Sync + 'static {
+    /// How the node is.
+    fn status(&self) -> impl Future<Output = Result<Status, AdminError>> + Send;
+
+    /// Who is registered.
+    fn registrations(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Registration>, AdminError>> + Send;
+
+    /// Calls that are being set up or established, as far as the node keeps state of them.
+    fn calls(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Call>, AdminError>> + Send;
+
+    /// Users, by address.
+    fn users(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<User>, AdminError>> + Send;
+
+    /// Adds a user; [`AdminError::Exists`] when the address or an alias is taken.
+    fn add_user(&self, user: NewUser) -> impl Future<Output = Result<User, AdminError>> + Send;
+
+    /// Removes a user and its registrations.
+    fn remove_user(&self, user: UserId) -> impl Future<Output = Result<(), AdminError>> + Send;
+
+    /// Gives a user another password.
+    fn set_password(
+        &self,
+        user: UserId,
+        password: Secret,
+    ) -> impl Future<Output = Result<(), AdminError>> + Send;
+
+    /// Adds many users, or changes the passwords of those that exist. One batch is committed as a whole. The failures
+    /// name users by their place in the batch, counted from 1, instead of by line.
+    fn import_users(&self, users: Vec<NewUser>) -> impl Future<Output = Result<Import, AdminError>> + Send;
+
+    /// The figures of the node.
+    fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
+
+    /// Begins to drain: new work is refused, the process ends when what was begun is finished or the time is up.
+    fn drain(&self) -> impl Future<Output = Result<(), AdminError>> + Send;
+}
+
+/// Why a query or command was not answered. Says whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminError {
+    /// What was asked for is malformed.
+    Invalid {
+        /// What is wrong.
+        what: String,
+        /// What to write instead.
+        mend: String,
+    },
+    /// There is no such user.
+    NoSuchUser(UserId),
+    /// The address or alias belongs to a user already.
+    Exists(String),
+    /// The node is stopping, or a shard did not answer in time.
+    Unavailable(&'static str),
+    /// The store failed; the text is its reason.
+    Store(String),
+}
+
+impl AdminError {
+    /// What to do about it, for people.
+    pub fn mend(&self) -> String {
+        match self {
+            Self::Invalid { mend, .. } => mend.clone(),
+            Self::NoSuchUser(_) => "see `strowger user list`".to_owned(),
+            Self::Exists(_) => {
+                "choose another one, or change the password with `strowger user passwd`".to_owned()
+            }
+            Self::Unavailable(_) => "try again".to_owned(),
+            Self::Store(_) => {
+                "look at the server's log, at the free space and at the permissions of the data directory"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { what, .. } => f.write_str(what),
+            Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
+            Self::Exists(name) => write!(f, "{name} exists already"),
+            Self::Unavailable(why) => write!(f, "the node cannot answer: {why}"),
+            Self::Store(why) => write!(f, "the store failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for AdminError {}
+
+impl From<Malformed> for AdminError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Invalid {
+            what: malformed.what,
+            mend: malformed.mend,
+        }
+    }
+}
+
+/// Which entries to list: those that contain the text, ignoring case, in their address, contact or Call-ID.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Filter {
+    /// The text; empty matches all.
+    #[serde(default)]
+    pub q: String,
+}
+
+impl Filter {
+    /// True when one of the texts contains what is asked for.
+    pub fn matches(&self, texts: &[&str]) -> bool {
+        if self.q.is_empty() {
+            return true;
+        }
+        let wanted = self.q.to_ascii_lowercase();
+        texts
+            .iter()
+            .any(|text| text.to_ascii_lowercase().contains(&wanted))
+    }
+}
+
+/// Which part of a list to answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PageRequest {
+    /// Where to go on: [`Page::next`] of the page before; empty for the first.
+    pub after: String,
+    /// Entries wanted, at most [`PAGE_LIMIT`].
+    pub limit: u32,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            after: String::new(),
+            limit: 100,
+        }
+    }
+}
+
+impl PageRequest {
+    /// The first page of the greatest size.
+    pub fn first() -> Self {
+        Self {
+            after: String::new(),
+            limit: PAGE_LIMIT,
+        }
+    }
+
+    /// How many entries to answer.
+    pub fn entries(&self) -> usize {
+        self.limit.clamp(1, PAGE_LIMIT) as usize
+    }
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The entries, in the order of their key.
+    pub items: Vec<T>,
+    /// What to ask for next; `None` at the end.
+    pub next: Option<String>,
+    /// Entries that match in all, when they were counted.
+    pub total: Option<u64>,
+}
+
+impl<T> Page<T> {
+    /// Cuts one page out of all the entries that match. `key` must be unique; the entries may come in any order.
+    pub fn cut(mut matching: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> &str) -> Self {
+        let total = matching.len() as u64;
+        matching.sort_by(|a, b| key(a).cmp(key(b)));
+        let start = matching
+            .partition_point(|entry| !request.after.is_empty() && key(entry) <= request.after.as_str());
+        let mut items = matching.split_off(start);
+        let more = items.len() > request.entries();
+        items.truncate(request.entries());
+        let next = items.last().filter(|_| more).map(|last| key(last).to_owned());
+        Self {
+            items,
+            next,
+            total: Some(total),
+        }
+    }
+}
+
+/// How the node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Seconds since the start.
+    pub uptime: u64,
+    /// What it is doing.
+    pub state: State,
+    /// The listeners that are bound, as URIs.
+    pub listeners: Vec<String>,
+    /// The admin address.
+    pub admin: Option<String>,
+    /// Number of shards.
+    pub shards: u16,
+    /// What the node is responsible for.
+    pub domains: Vec<String>,
+    /// The absolute path of the data directory.
+    pub data_dir: String,
+    /// Digest authentication.
+    pub auth: AuthStatus,
+    /// Counts of what is held at this moment.
+    pub counts: Counts,
+}
+
+/// What the node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Working.
+    Running,
+    /// Finishing what it has begun.
+    Draining,
+}
+
+/// Digest authentication as it is in effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthStatus {
+    /// Methods that are challenged; none when it is off.
+    pub methods: Vec<String>,
+    /// Algorithms offered, in order.
+    pub algorithms: Vec<String>,
+    /// Why it is on or off.
+    pub because: String,
+}
+
+/// Counts of what is held at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Users.
+    pub users: u64,
+    /// Addresses-of-record that are registered.
+    pub registered: u64,
+    /// Contacts they are registered with.
+    pub contacts: u64,
+    /// Calls being set up or established.
+    pub calls: u64,
+    /// Server and client transactions.
+    pub transactions: u64,
+    /// Open connections.
+    pub connections: u64,
+}
+
+/// One registered contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The address-of-record.
+    pub aor: String,
+    /// The contact's URI.
+    pub contact: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+    /// Its preference in thousandths (RFC 3261 §10.2.1.2).
+    pub q: Option<u16>,
+    /// The transport the registration came by.
+    pub transport: String,
+    /// Where it came from.
+    pub source: Option<SocketAddr>,
+    /// The User-Agent that registered.
+    pub user_agent: Option<String>,
+    /// The registration's Call-ID.
+    pub call_id: String,
+    /// Its CSeq number.
+    pub cseq: u32,
+}
+
+/// One call that the node keeps state of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The Call-ID.
+    pub call_id: String,
+    /// The caller's address.
+    pub from: String,
+    /// The callee's address.
+    pub to: String,
+    /// How far it is.
+    pub state: CallState,
+    /// When it began, in seconds since the Unix epoch.
+    pub since: u64,
+    /// Branches it was forked to.
+    pub branches: u16,
+    /// Where the INVITE came from.
+    pub source: Option<SocketAddr>,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallState {
+    /// No answer yet.
+    Trying,
+    /// At least one branch rings.
+    Ringing,
+    /// Answered.
+    Established,
+    /// Being given up.
+    Cancelling,
+}
+
+impl CallState {
+    /// The name, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Ringing => "ringing",
+            Self::Established => "established",
+            Self::Cancelling => "cancelling",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let all: Vec<String> = (0..25).rev().map(|number| format!("u{number:02}")).collect();
+        let mut request = PageRequest {
+            limit: 10,
+            ..PageRequest::default()
+        };
+        let mut seen = Vec::new();
+        for expected in [10, 10, 5] {
+            let page = Page::cut(all.clone(), &request, String::as_str);
+            assert_eq!((page.items.len(), page.total), (expected, Some(25)));
+            seen.extend(page.items);
+            request.after = page.next.unwrap_or_default();
+        }
+        assert!(request.after.is_empty());
+        assert_eq!(
+            seen,
+            (0..25).map(|number| format!("u{number:02}")).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_page_is_never_larger_than_the_limit() {
+        assert_eq!(
+            PageRequest {
+                limit: u32::MAX,
+                ..PageRequest::default()
+            }
+            .entries(),
+            1000
+        );
+        assert_eq!(
+            PageRequest {
+                limit: 0,
+                ..PageRequest::default()
+            }
+            .entries(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_filter_ignores_case() {
+        let filter = Filter {
+            q: "ALICE".to_owned(),
+        };
+        assert!(filter.matches(&["x", "sip:alice@example.test"]));
+        assert!(!filter.matches(&["sip:bob@example.test"]));
+        assert!(Filter::default().matches(&[]));
+    }
+}

@@ -1,0 +1,259 @@
+//! What follows from a configuration: pure functions from the tree, and from what the machine says about itself,
+//! to what the node does.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use strowger_syntax::Transport;
+
+use super::{AdminListen, AuthMethods, Cidr, Config, DEFAULT_METHODS, Listen, ListenUri};
+
+/// Whether somebody asked for a thing, or it is only a default. What was asked for must work; a default that cannot
+/// is warned about and left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nobody asked.
+    Default,
+    /// Somebody did.
+    Explicit,
+}
+
+/// A listener to bind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What to bind.
+    pub listen: Listen,
+    /// Whether it must bind.
+    pub asked: Asked,
+}
+
+/// The port of SIP over UDP and TCP (RFC 3261 §19.1.2).
+pub const SIP_PORT: u16 = 5060;
+
+/// The admin listener's default port.
+pub const ADMIN_PORT: u16 = 8080;
+
+/// The listeners: those configured, or udp and tcp on `127.0.0.1:5060` and `[::1]:5060`.
+pub fn listeners(config: &Config) -> Vec<Listener> {
+    if !config.listen.is_empty() {
+        let explicit = |listen: &Listen| Listener {
+            listen: listen.clone(),
+            asked: Asked::Explicit,
+        };
+        return config.listen.iter().map(explicit).collect();
+    }
+    let hosts = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let transports = [Transport::Udp, Transport::Tcp];
+    let pairs = hosts
+        .into_iter()
+        .flat_map(|host| transports.map(|transport| (host, transport)));
+    pairs
+        .map(|(host, transport)| {
+            let uri = ListenUri {
+                transport,
+                address: SocketAddr::new(host, SIP_PORT),
+            };
+            Listener {
+                listen: Listen::plain(uri),
+                asked: Asked::Default,
+            }
+        })
+        .collect()
+}
+
+/// The admin address, if there is to be one. A default that is taken moves to a free port.
+pub fn admin(config: &Config) -> Option<(SocketAddr, Asked)> {
+    match config.admin.listen {
+        AdminListen::Off => None,
+        AdminListen::At(address) => Some((address, Asked::Explicit)),
+        AdminListen::Automatic => Some((
+            SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)),
+            Asked::Default,
+        )),
+    }
+}
+
+/// Whether requests are challenged, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// The methods that are challenged, in upper case; none when digest is off.
+    pub methods: Vec<String>,
+    /// What decided it.
+    pub because: Because,
+}
+
+impl Digest {
+    /// True when anything is challenged.
+    pub fn is_on(&self) -> bool {
+        !self.methods.is_empty()
+    }
+}
+
+/// What decided whether digest is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The configuration or the command line.
+    Asked,
+    /// Every listener is loopback.
+    OnlyLoopback,
+    /// This listener is not.
+    Open(ListenUri),
+}
+
+/// Decides on digest: one listener that is not loopback turns it on for the whole node, unless the configuration
+/// says which methods are challenged (or that none are).
+pub fn digest(config: &Config) -> Digest {
+    if let AuthMethods::Explicit(methods) = &config.auth.methods {
+        return Digest {
+            methods: methods.clone(),
+            because: Because::Asked,
+        };
+    }
+    let open = config
+        .listen
+        .iter()
+        .map(|listen| listen.uri)
+        .find(|uri| !is_loopback(uri.address.ip()));
+    match open {
+        Some(uri) => {
+            let methods = DEFAULT_METHODS.map(str::to_owned).to_vec();
+            Digest {
+                methods,
+                because: Because::Open(uri),
+            }
+        }
+        None => Digest {
+            methods: Vec::new(),
+            because: Because::OnlyLoopback,
+        },
+    }
+}
+
+/// True for loopback addresses, also for IPv4 ones inside IPv6.
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// True when the source is one of the blocks that need not authenticate.
+pub fn is_trusted(trusted: &[Cidr], source: IpAddr) -> bool {
+    trusted.iter().any(|block| block.contains(source))
+}
+
+/// Which hosts are ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ours {
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    ports: Vec<u16>,
+}
+
+/// What the machine says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// Its host name, as the system has it.
+    pub host_name: String,
+    /// The addresses of its interfaces, for listeners that are bound to all of them.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Works out which hosts are ours: the configured domains and the listeners' addresses; without domains also
+/// `localhost` and the host name. `bound` are the listeners with the ports they really have.
+pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
+    let mut ours = Ours {
+        names: config.domains.clone(),
+        ..Ours::default()
+    };
+    if config.domains.is_empty() {
+        ours.names.push("localhost".to_owned());
+        let host_name = machine.host_name.trim_end_matches('.').to_ascii_lowercase();
+        if !host_name.is_empty() && host_name != "localhost" {
+            ours.names.push(host_name);
+        }
+    }
+    for listen in bound {
+        let address = listen.uri.address;
+        ours.add_port(address.port());
+        if address.ip().is_unspecified() {
+            let same_family = |other: &&IpAddr| other.is_ipv4() == address.is_ipv4();
+            machine
+                .addresses
+                .iter()
+                .filter(same_family)
+                .for_each(|&other| ours.add_address(other));
+        } else {
+            ours.add_address(address.ip());
+        }
+        if let Some(advertise) = &listen.advertise {
+            match advertise.host.parse() {
+                Ok(address) => ours.add_address(address),
+                Err(_) => ours.names.push(advertise.host.clone()),
+            }
+            if let Some(port) = advertise.port {
+                ours.add_port(port);
+            }
+        }
+    }
+    // A domain that is written as an address is compared as one.
+    let addresses: Vec<IpAddr> = ours.names.iter().filter_map(|name| name.parse().ok()).collect();
+    addresses
+        .into_iter()
+        .for_each(|address| ours.add_address(address));
+    ours
+}
+
+impl Ours {
+    /// True when a host with an optional port, as a URI carries them (IPv6 with or without brackets), is ours: with no
+    /// port, or with a listener's.
+    pub fn is_ours(&self, host: &str, port: Option<u16>) -> bool {
+        if port.is_some_and(|port| !self.ports.contains(&port)) {
+            return false;
+        }
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if self.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+            return true;
+        }
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        bare.parse()
+            .is_ok_and(|address: IpAddr| self.addresses.contains(&address.to_canonical()))
+    }
+
+    /// The names that are ours: domains first, in the configured order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The addresses that are ours.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// The ports that are ours.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    fn add_address(&mut self, address: IpAddr) {
+        let address = address.to_canonical();
+        if !self.addresses.contains(&address) {
+            self.addresses.push(address);
+        }
+    }
+
+    fn add_port(&mut self, port: u16) {
+        if port != 0 && !self.ports.contains(&port) {
+            self.ports.push(port);
+        }
+    }
+}
+
+/// How many shards to run on a machine with this many usable cores.
+pub fn shards(config: &Config, cores: usize) -> u16 {
+    config
+        .shards
+        .unwrap_or_else(|| u16::try_from(cores.clamp(1, 1024)).unwrap_or(1))
+}

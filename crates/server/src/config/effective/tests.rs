@@ -1,0 +1,150 @@
+//! The rules, case by case.
+
+use super::super::{HostPort, Switch, check};
+use super::*;
+
+fn config(text: &str) -> Config {
+    check(text, "test").unwrap_or_else(|wrong| panic!("{wrong:?}"))
+}
+
+fn machine() -> Machine {
+    let addresses = ["127.0.0.1", "192.0.2.10", "::1", "2001:db8::10"];
+    Machine {
+        host_name: "Pbx.Example.Test".to_owned(),
+        addresses: addresses
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect(),
+    }
+}
+
+#[test]
+fn nothing_configured_listens_on_loopback_and_admin_8080() {
+    let config = Config::default();
+    let uris: Vec<String> = listeners(&config)
+        .iter()
+        .map(|listener| listener.listen.uri.to_string())
+        .collect();
+    assert_eq!(
+        uris,
+        [
+            "udp:127.0.0.1:5060",
+            "tcp:127.0.0.1:5060",
+            "udp:[::1]:5060",
+            "tcp:[::1]:5060"
+        ]
+    );
+    assert!(
+        listeners(&config)
+            .iter()
+            .all(|listener| listener.asked == Asked::Default)
+    );
+    assert_eq!(
+        admin(&config),
+        Some((SocketAddr::from(([127, 0, 0, 1], 8080)), Asked::Default))
+    );
+    let config = config_with_listen("udp:127.0.0.1:5070", "admin.listen = \"off\"");
+    assert_eq!(listeners(&config)[0].asked, Asked::Explicit);
+    assert_eq!(admin(&config), None);
+}
+
+fn config_with_listen(uri: &str, more: &str) -> Config {
+    config(&format!("{more}\n[[listen]]\nuri = \"{uri}\"\n"))
+}
+
+#[test]
+fn one_open_listener_turns_digest_on_for_the_whole_node() {
+    assert_eq!(digest(&Config::default()).because, Because::OnlyLoopback);
+    assert!(!digest(&config_with_listen("udp:127.0.0.9:5060", "")).is_on());
+    assert!(!digest(&config_with_listen("udp:[::ffff:127.0.0.1]:5060", "")).is_on());
+    for open in ["udp:0.0.0.0:5060", "udp:[::]:5060", "tcp:192.0.2.1:5060"] {
+        let digest = digest(&config_with_listen(open, ""));
+        assert_eq!(digest.methods, DEFAULT_METHODS, "{open}");
+        assert!(matches!(digest.because, Because::Open(uri) if uri.to_string() == open));
+    }
+}
+
+#[test]
+fn what_is_said_about_digest_wins() {
+    let off = config_with_listen("udp:0.0.0.0:5060", "auth.methods = []");
+    assert_eq!(
+        digest(&off),
+        Digest {
+            methods: Vec::new(),
+            because: Because::Asked
+        }
+    );
+    let on = config("auth.methods = [\"MESSAGE\"]");
+    assert_eq!(digest(&on).methods, ["MESSAGE"]);
+    for (mut config, switch, expected) in [
+        (on.clone(), Switch::Off, vec![]),
+        (on, Switch::On, vec!["MESSAGE"]),
+        (off, Switch::On, vec!["REGISTER", "INVITE"]),
+        (Config::default(), Switch::On, vec!["REGISTER", "INVITE"]),
+    ] {
+        let flags = super::super::Flags {
+            auth: Some(switch),
+            ..Default::default()
+        };
+        assert_eq!(config.overlay(&flags), Ok(()));
+        assert_eq!(digest(&config).methods, expected);
+    }
+}
+
+#[test]
+fn without_domains_addresses_and_the_machines_names_are_ours() {
+    let config = config_with_listen("udp:127.0.0.1:5060", "");
+    let ours = ours(&config, &config.listen, &machine());
+    for (host, port, expected) in [
+        ("127.0.0.1", None, true),
+        ("127.0.0.1", Some(5060), true),
+        ("127.0.0.1", Some(5080), false),
+        ("LocalHost", None, true),
+        ("pbx.example.test.", Some(5060), true),
+        ("192.0.2.10", None, false),
+        ("example.test", None, false),
+    ] {
+        assert_eq!(ours.is_ours(host, port), expected, "{host} {port:?}");
+    }
+}
+
+#[test]
+fn configured_domains_replace_the_machines_names_but_not_the_addresses() {
+    let mut config = config_with_listen(
+        "udp:0.0.0.0:5060",
+        "domains = [\"Example.Test\", \"198.51.100.7\"]",
+    );
+    config.listen[0].advertise = Some(HostPort {
+        host: "203.0.113.5".to_owned(),
+        port: Some(5070),
+    });
+    let ours = ours(&config, &config.listen, &machine());
+    for (host, port, expected) in [
+        ("example.test", None, true),
+        ("EXAMPLE.test", Some(5070), true),
+        ("sub.example.test", None, false),
+        ("localhost", None, false),
+        ("pbx.example.test", None, false),
+        ("192.0.2.10", None, true),
+        ("[2001:db8::10]", None, false),
+        ("203.0.113.5", Some(5070), true),
+        ("198.51.100.7", None, true),
+    ] {
+        assert_eq!(ours.is_ours(host, port), expected, "{host} {port:?}");
+    }
+}
+
+#[test]
+fn ipv6_addresses_are_compared_as_addresses() {
+    let config = config_with_listen("udp:[2001:db8::10]:5060", "");
+    let ours = ours(&config, &config.listen, &machine());
+    assert!(ours.is_ours("[2001:0DB8:0:0:0:0:0:10]", None));
+    assert!(!ours.is_ours("[2001:db8::11]", None));
+}
+
+#[test]
+fn shards_follow_the_cores_unless_told() {
+    assert_eq!(shards(&Config::default(), 8), 8);
+    assert_eq!(shards(&Config::default(), 0), 1);
+    assert_eq!(shards(&config("shards = 3"), 8), 3);
+}

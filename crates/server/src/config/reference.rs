@@ -1,0 +1,72 @@
+//! The configuration written out with its documentation, from the same definitions that read it.
+
+use std::fmt::Write as _;
+
+use super::read::{Given, Key};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+
+/// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
+/// others are commented out with an example. Loading it is the same as loading nothing.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Strowger configuration. Every key is optional. Written out are the defaults; commented out are examples.\n\
+         # Durations are numbers with ms, s, m, h or d. `strowger check` tells what is wrong with a file.\n\n",
+    );
+    keys(&mut text, ROOT, Commented::AsGiven);
+    section(&mut text, "listen", "# [[listen]]", LISTEN, Commented::All);
+    section(&mut text, "admin", "[admin]", ADMIN, Commented::AsGiven);
+    section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
+    section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
+    section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
+    section(&mut text, "log", "[log]", LOG, Commented::AsGiven);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commented {
+    AsGiven,
+    All,
+}
+
+fn section<T>(text: &mut String, name: &str, head: &str, entries: &[Key<T>], commented: Commented) {
+    if let Some(key) = ROOT.iter().find(|key| key.name == name) {
+        paragraph(text, key.doc);
+    }
+    text.push_str(head);
+    text.push('\n');
+    keys(text, entries, commented);
+}
+
+fn keys<T>(text: &mut String, entries: &[Key<T>], commented: Commented) {
+    for key in entries
+        .iter()
+        .filter(|key| !matches!(key.given, Given::Table | Given::Reserved))
+    {
+        paragraph(text, key.doc);
+        let mark = if commented == Commented::All || key.given == Given::Example {
+            "# "
+        } else {
+            ""
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{mark}{} = {}\n", key.name, key.example);
+    }
+}
+
+/// A comment, broken at 110 columns.
+fn paragraph(text: &mut String, doc: &str) {
+    let mut column = 0;
+    for word in doc.split_whitespace() {
+        if column == 0 || column + 1 + word.len() > 108 {
+            text.push_str(if column == 0 { "#" } else { "\n#" });
+            column = 0;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text.push('\n');
+}

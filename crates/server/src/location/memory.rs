@@ -1,0 +1,63 @@
+//! The location service that keeps nothing: records live as long as the process.
+
+use super::table::{Refused, Table};
+use super::{Caller, Commit, Location, Version};
+
+/// Bindings in memory only. A commit is answered at once; a refresh takes no lock and allocates nothing.
+#[derive(Debug)]
+pub struct Memory {
+    table: Table,
+}
+
+impl Memory {
+    /// An empty store whose table hashes with this key (random bytes) and uses at most `max_bytes`.
+    pub fn new(key: [u8; 16], max_bytes: usize) -> Self {
+        Self {
+            table: Table::new(key, max_bytes),
+        }
+    }
+}
+
+impl Location for Memory {
+    fn read(&self, aor: &[u8], into: &mut Vec<u8>) -> Version {
+        self.table.read(aor, into)
+    }
+
+    fn commit(&self, aor: &[u8], seen: Version, record: &[u8], _: Caller) -> Commit {
+        match self.table.compare_and_set(aor, seen, record) {
+            Ok(version) => Commit::Done(version),
+            Err(Refused::Conflict) => Commit::Conflict,
+            Err(Refused::Full | Refused::TooLong) => Commit::Unavailable,
+        }
+    }
+
+    fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.table.for_each(visit);
+    }
+
+    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
+        let mut aors = Vec::new();
+        let mut count = 0;
+        let mut part = Some(0);
+        while let Some(from) = part {
+            part = self.table.sweep(from, now_secs, &mut aors);
+            count += aors.len();
+            aors.drain(..).for_each(|aor| removed(&aor));
+        }
+        count
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+}
+
+impl From<Table> for Memory {
+    fn from(table: Table) -> Self {
+        Self { table }
+    }
+}

@@ -1,0 +1,119 @@
+//! The location service (RFC 3261 §10, §16.5): which record belongs to an address-of-record.
+//!
+//! A *record* is an opaque byte string: the encoded bindings of one address-of-record, made and read by
+//! `strowger_sip::registrar`. The only thing a store knows of it is its first four bytes, little-endian: the Unix time in
+//! seconds at which the record as a whole has expired and may be dropped. An empty record is no record.
+//!
+//! [`Location`] is the port. Both stores read from one shared [`table`]: a look-up copies the record out of memory and takes
+//! no lock. [`Memory`] answers a commit at once; [`Sqlite`] answers it when it is on the disk. Compare-and-set on the
+//! [`Version`] gives §10.3's all or nothing without a lock in protocol code.
+
+mod memory;
+mod sqlite;
+pub mod table;
+
+pub use memory::Memory;
+pub use sqlite::{Answer, Settings, Sqlite};
+
+pub use crate::database::{Durability, OpenError, StoreFailure};
+
+/// The longest address-of-record a store takes, in bytes.
+pub const MAX_AOR: usize = 1024;
+
+/// The longest record a store takes, in bytes. Whoever makes records bounds the bindings of one address-of-record so
+/// that they stay below it.
+pub const MAX_RECORD: usize = 32 * 1024;
+
+/// The state of one record, as it was read. It changes with every commit; it does not survive a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub u32);
+
+impl Version {
+    /// The version of an address-of-record without a record.
+    pub const ABSENT: Self = Self(0);
+}
+
+/// Chosen by the caller of [`Location::commit`]; comes back with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Who committed, so that the answer finds the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The shard that waits.
+    pub shard: u16,
+    /// What it waits for.
+    pub ticket: Ticket,
+}
+
+/// What became of a commit, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It is done; the record has this version ([`Version::ABSENT`] after a removal).
+    Done(Version),
+    /// The record is no longer what the caller saw: read it again and decide again.
+    Conflict,
+    /// It is answered later, by one [`Committed`].
+    Pending,
+    /// It can't be taken: the queue or the memory is full, or the record is longer than [`MAX_RECORD`]. The server
+    /// answers 503.
+    Unavailable,
+}
+
+/// The late answer to a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Who waits for it.
+    pub caller: Caller,
+    /// The version of the record now, or why nothing was changed.
+    pub result: Result<Version, CommitError>,
+}
+
+/// Why a commit changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// The record is no longer what the caller saw: read it again and decide again.
+    Conflict,
+    /// The store could not write. The server answers 503.
+    Failed(StoreFailure),
+}
+
+/// The port: what the server asks of a location service.
+pub trait Location: Send + Sync {
+    /// Copies the record of an address-of-record into `into` (what was there is gone) and tells its version;
+    /// [`Version::ABSENT`] and an empty `into` when there is none. An expired record that was not swept yet is returned
+    /// like any other. Takes no lock, and does not allocate when `into` has the room.
+    fn read(&self, aor: &[u8], into: &mut Vec<u8>) -> Version;
+
+    /// Replaces the record if it still has the version `seen`; an empty `record` removes it.
+    fn commit(&self, aor: &[u8], seen: Version, record: &[u8], caller: Caller) -> Commit;
+
+    /// Visits every record (address-of-record, record), in no order. A record that is being moved by a commit meanwhile
+    /// may be visited twice or not at all. For listings, not for the path of a message.
+    fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
+
+    /// Removes the records that have expired at `now_secs` (Unix time in seconds) and tells `removed` whose they were.
+    /// Returns how many.
+    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize;
+
+    /// How many addresses-of-record have a record.
+    fn len(&self) -> usize;
+
+    /// Whether there is no record at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The memory that the records and their index use, in bytes.
+    fn bytes(&self) -> usize;
+
+    /// Why the last write failed; `None` while all is well.
+    fn failing(&self) -> Option<StoreFailure> {
+        None
+    }
+}
+
+/// When a record has expired as a whole, as Unix time in seconds. A record too short to say so has expired already.
+pub(crate) fn expiry(record: &[u8]) -> u32 {
+    record.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}

@@ -1,0 +1,217 @@
+//! The one thread that writes: it takes all that is queued, decides each commit in the order of the queue, appends what holds
+//! in one transaction, publishes it to the table, then answers. Between batches it compacts the log, a step at a time.
+
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, PoisonError};
+
+use super::log::{Compaction, Log, Progress};
+use super::{Answer, Shared};
+use crate::location::table::{Refused, Table};
+use crate::location::{Caller, CommitError, Committed, StoreFailure, Version};
+
+/// The most commits of one transaction.
+const BATCH: usize = 4096;
+
+/// A compaction begins when the log has more rows than `FACTOR` for each record that counts, and `SPARE` more.
+const FACTOR: u64 = 4;
+const SPARE: u64 = 10_000;
+
+/// A commit on its way to the disk: one allocation for address and record.
+#[derive(Debug)]
+pub(super) struct Item {
+    bytes: Box<[u8]>,
+    aor: usize,
+    seen: Version,
+    caller: Caller,
+}
+
+impl Item {
+    pub(super) fn new(aor: &[u8], seen: Version, record: &[u8], caller: Caller) -> Self {
+        Self {
+            bytes: [aor, record].concat().into_boxed_slice(),
+            aor: aor.len(),
+            seen,
+            caller,
+        }
+    }
+
+    fn aor(&self) -> &[u8] {
+        &self.bytes[..self.aor]
+    }
+
+    fn record(&self) -> &[u8] {
+        &self.bytes[self.aor..]
+    }
+}
+
+/// What shall become of a queued commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Write,
+    Refuse(CommitError),
+}
+
+pub(super) struct Writer {
+    log: Log,
+    shared: Arc<Shared>,
+    answer: Answer,
+    compaction: Option<Compaction>,
+}
+
+impl Writer {
+    pub(super) fn new(log: Log, shared: Arc<Shared>, answer: Answer) -> Self {
+        Self {
+            log,
+            shared,
+            answer,
+            compaction: None,
+        }
+    }
+
+    /// Works until the store is dropped and the queue is empty.
+    pub(super) fn run(mut self, queue: &Receiver<Item>) {
+        let mut batch = Vec::new();
+        loop {
+            if self.compaction_due() {
+                match queue.try_recv() {
+                    Ok(item) => batch.push(item),
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            } else if let Ok(item) = queue.recv() {
+                batch.push(item);
+            } else {
+                return;
+            }
+            while batch.len() < BATCH
+                && let Ok(item) = queue.try_recv()
+            {
+                batch.push(item);
+            }
+            if !batch.is_empty() {
+                self.settle(&batch);
+                batch.clear();
+            }
+            if self.compaction_due() {
+                self.compact();
+            }
+        }
+    }
+
+    /// Commit, publish, answer: in this order.
+    fn settle(&mut self, batch: &[Item]) {
+        let shared = Arc::clone(&self.shared);
+        let turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdicts = decide(batch, &shared.table);
+        let written = self.append(batch, &verdicts);
+        let answers: Vec<_> = batch
+            .iter()
+            .zip(&verdicts)
+            .map(|(item, verdict)| {
+                let result = match (verdict, written) {
+                    (Verdict::Refuse(refusal), _) => Err(*refusal),
+                    (Verdict::Write, Err(failure)) => Err(CommitError::Failed(failure)),
+                    (Verdict::Write, Ok(())) => publish(item, &shared.table),
+                };
+                Committed {
+                    caller: item.caller,
+                    result,
+                }
+            })
+            .collect();
+        drop(turn);
+        for committed in answers {
+            (self.answer)(committed);
+        }
+    }
+
+    fn append(&mut self, batch: &[Item], verdicts: &[Verdict]) -> Result<(), StoreFailure> {
+        if !verdicts.contains(&Verdict::Write) {
+            return Ok(());
+        }
+        let rows = batch
+            .iter()
+            .zip(verdicts)
+            .filter(|(_, verdict)| **verdict == Verdict::Write)
+            .map(|(item, _)| (item.aor(), item.record()));
+        let limit = self.shared.page_limit();
+        let written = self.log.limit(limit).and_then(|()| self.log.append(rows));
+        self.note(written)
+    }
+
+    fn compaction_due(&self) -> bool {
+        let worth = self.log.rows() > FACTOR * self.shared.table.len() as u64 + SPARE;
+        (worth || self.compaction.is_some()) && self.shared.failure().is_none()
+    }
+
+    fn compact(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let step = match self.compaction.take() {
+            // No turn is needed: only this thread writes, and a sweep removes only what has expired.
+            Some(mut compaction) => {
+                self.log
+                    .compact(&mut compaction, &shared.table)
+                    .map(|progress| match progress {
+                        Progress::Going => Some(compaction),
+                        Progress::Finished => None,
+                    })
+            }
+            None => self.log.compaction().map(Some),
+        };
+        if let Ok(next) = self.note(step) {
+            self.compaction = next;
+        }
+    }
+
+    /// Remembers whether writing works, tells the log when that changes, and has the file opened anew where that may help.
+    fn note<T>(&mut self, result: rusqlite::Result<T>) -> Result<T, StoreFailure> {
+        match result {
+            Ok(done) => {
+                if self.shared.set_failure(None).is_some() {
+                    tracing::info!("the location store can write again");
+                }
+                Ok(done)
+            }
+            Err(error) => {
+                let failure = StoreFailure::of(&error);
+                if self.shared.set_failure(Some(failure)) != Some(failure) {
+                    tracing::error!(%error, "the location store can't write: {failure}");
+                }
+                if !matches!(failure, StoreFailure::Full | StoreFailure::Busy) {
+                    self.log.disconnect();
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Compare-and-set in the order of the queue. Nobody can have seen what an earlier commit of the same batch will publish, so
+/// only the first one of an address can hold.
+fn decide(batch: &[Item], table: &Table) -> Vec<Verdict> {
+    let mut taken = HashSet::with_capacity(batch.len());
+    batch
+        .iter()
+        .map(|item| {
+            if table.version(item.aor()) != item.seen || taken.contains(item.aor()) {
+                Verdict::Refuse(CommitError::Conflict)
+            } else if item.seen == Version::ABSENT && table.is_full() {
+                Verdict::Refuse(CommitError::Failed(StoreFailure::Full))
+            } else {
+                taken.insert(item.aor());
+                Verdict::Write
+            }
+        })
+        .collect()
+}
+
+fn publish(item: &Item, table: &Table) -> Result<Version, CommitError> {
+    table
+        .compare_and_set(item.aor(), item.seen, item.record())
+        .map_err(|refused| match refused {
+            Refused::Conflict => CommitError::Conflict,
+            // The row is in the log but was never acknowledged; the next compaction leaves it out.
+            Refused::Full | Refused::TooLong => CommitError::Failed(StoreFailure::Full),
+        })
+}

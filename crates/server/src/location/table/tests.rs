@@ -1,0 +1,311 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+fn table() -> Table {
+    Table::new([7; 16], 256 * MIB)
+}
+
+fn aor(number: u32) -> Vec<u8> {
+    format!("u{number:06}@example.org").into_bytes() // 19 bytes
+}
+
+fn read(table: &Table, aor: &[u8]) -> (Version, Vec<u8>) {
+    let mut record = Vec::new();
+    let version = table.read(aor, &mut record);
+    (version, record)
+}
+
+#[test]
+fn a_record_is_replaced_only_by_who_saw_its_last_version() {
+    let table = table();
+    let first = table
+        .compare_and_set(b"a@x", Version::ABSENT, b"one")
+        .expect("free");
+    assert_eq!(
+        table.compare_and_set(b"a@x", Version::ABSENT, b"two"),
+        Err(Refused::Conflict)
+    );
+    let second = table.compare_and_set(b"a@x", first, b"two").expect("seen");
+    assert_ne!(first, second);
+    assert_eq!(
+        table.compare_and_set(b"a@x", first, b"three"),
+        Err(Refused::Conflict)
+    );
+    assert_eq!(read(&table, b"a@x"), (second, b"two".to_vec()));
+}
+
+#[test]
+fn a_version_does_not_come_back_with_the_record() {
+    let table = table();
+    let first = table
+        .compare_and_set(b"a@x", Version::ABSENT, b"one")
+        .expect("free");
+    table.compare_and_set(b"a@x", first, b"").expect("removed");
+    assert_eq!(read(&table, b"a@x"), (Version::ABSENT, vec![]));
+    let again = table
+        .compare_and_set(b"a@x", Version::ABSENT, b"one")
+        .expect("free");
+    assert_ne!(first, again);
+    assert_eq!(
+        table.compare_and_set(b"a@x", first, b"late"),
+        Err(Refused::Conflict)
+    );
+}
+
+#[test]
+fn records_of_every_length_come_back_whole() {
+    let table = table();
+    for len in (1..600).chain([2000, 10_000, MAX_RECORD]) {
+        let record: Vec<u8> = (0..len).map(|i| (i * 7 + len) as u8).collect();
+        table.set(b"long@example.org", &record).expect("room");
+        assert_eq!(read(&table, b"long@example.org").1, record);
+    }
+    assert_eq!(
+        table.set(b"long@example.org", &vec![0; MAX_RECORD + 1]),
+        Err(Refused::TooLong)
+    );
+    assert_eq!(table.set(&[b'a'; MAX_AOR + 1], b"one"), Err(Refused::TooLong));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn many_records_are_found_listed_and_counted() {
+    let table = table();
+    for number in 0..5000 {
+        table.set(&aor(number), &number.to_le_bytes()).expect("room");
+    }
+    for number in (0..5000).step_by(3) {
+        table.set(&aor(number), b"").expect("removed");
+    }
+    let mut seen = 0;
+    table.for_each(&mut |_, _| seen += 1);
+    assert_eq!((seen, table.len()), (3333, 3333));
+    for number in 0..5000_u32 {
+        let expected = if number % 3 == 0 {
+            vec![]
+        } else {
+            number.to_le_bytes().to_vec()
+        };
+        assert_eq!(read(&table, &aor(number)).1, expected, "{number}");
+    }
+}
+
+#[test]
+fn freed_places_are_used_again() {
+    let table = table();
+    for number in 0..2000 {
+        table.set(&aor(number), &[1; 110]).expect("room");
+    }
+    let bytes = table.bytes();
+    for round in 1..20 {
+        for number in 0..2000 {
+            table
+                .set(&aor(number + (round - 1) * 2000), b"")
+                .expect("removed");
+            table.set(&aor(number + round * 2000), &[1; 110]).expect("room");
+        }
+    }
+    assert_eq!(table.bytes(), bytes);
+}
+
+#[test]
+fn a_record_of_110_bytes_costs_less_than_200() {
+    const RECORDS: u32 = 500_000;
+    let table = table();
+    for number in 0..RECORDS {
+        let aor = format!("{number:06}@example.org"); // 18 bytes
+        table
+            .compare_and_set(aor.as_bytes(), Version::ABSENT, &[1; 110])
+            .expect("room");
+    }
+    let each = table.bytes() / RECORDS as usize;
+    assert!(each <= 200, "{each} bytes");
+}
+
+#[test]
+fn memory_is_bounded_and_what_is_there_can_still_be_refreshed() {
+    let table = Table::new([7; 16], MIB);
+    let mut stored = 0;
+    while table.set(&aor(stored), &[1; 110]).is_ok() {
+        stored += 1;
+        assert!(stored < 10_000, "no bound");
+    }
+    assert_eq!(table.set(&aor(stored), &[1; 110]), Err(Refused::Full));
+    assert!(table.is_full());
+    assert!(stored > 4000, "{stored} records in a MiB");
+    table.set(&aor(0), &[2; 110]).expect("an update in place");
+    table.set(&aor(1), b"").expect("a removal");
+    table
+        .set(&aor(stored), &[1; 110])
+        .expect("the place that was freed");
+}
+
+#[test]
+fn a_sweep_removes_what_has_expired_and_nothing_else() {
+    let table = table();
+    for number in 0..3000_u32 {
+        table
+            .set(&aor(number), &(1000 + number).to_le_bytes())
+            .expect("room");
+    }
+    let mut removed = Vec::new();
+    let mut part = Some(0);
+    while let Some(from) = part {
+        part = table.sweep(from, 1999, &mut removed);
+    }
+    assert_eq!((removed.len(), table.len()), (1000, 2000));
+    assert!(read(&table, &aor(999)).1.is_empty());
+    assert!(!read(&table, &aor(1000)).1.is_empty());
+}
+
+/// A record that says whose it is and proves that it is whole: number, counter, filler derived from both, of a length
+/// derived from both.
+fn sealed(number: u32, counter: u32) -> Vec<u8> {
+    let len = 20 + (counter.wrapping_mul(31) % 200) as usize;
+    let mut record = vec![(number ^ counter) as u8; len];
+    record[..4].copy_from_slice(&number.to_le_bytes());
+    record[4..8].copy_from_slice(&counter.to_le_bytes());
+    record
+}
+
+fn check_seal(number: u32, record: &[u8]) {
+    let counter = u32::from_le_bytes(record[4..8].try_into().expect("four bytes"));
+    assert_eq!(
+        record,
+        sealed(number, counter),
+        "torn, or of another address-of-record"
+    );
+}
+
+#[test]
+fn readers_never_see_a_torn_record_nor_anothers_while_writers_compete() {
+    const HOT: u32 = 8;
+    let table = table();
+    for number in 0..HOT {
+        table.set(&aor(number), &sealed(number, 0)).expect("room");
+    }
+    let stop = AtomicBool::new(false);
+    let (commits, reads) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut record = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    for number in 0..HOT {
+                        assert_ne!(table.read(&aor(number), &mut record), Version::ABSENT);
+                        check_seal(number, &record);
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut record = Vec::new();
+                    for turn in 0..40_000_u32 {
+                        let number = turn % HOT;
+                        let seen = table.read(&aor(number), &mut record);
+                        check_seal(number, &record);
+                        let counter = u32::from_le_bytes(record[4..8].try_into().expect("four bytes"));
+                        if table
+                            .compare_and_set(&aor(number), seen, &sealed(number, counter + 1))
+                            .is_ok()
+                        {
+                            commits.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        let died = writers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .any(|end| end.is_err());
+        stop.store(true, Ordering::Relaxed);
+        assert!(!died, "a writer saw a bad record");
+    });
+    // No commit was lost and none was made twice: the counters add up to the commits that were told to be done.
+    let counted: u64 = (0..HOT)
+        .map(|number| {
+            let record = read(&table, &aor(number)).1;
+            u64::from(u32::from_le_bytes(record[4..8].try_into().expect("four bytes")))
+        })
+        .sum();
+    assert_eq!(counted, commits.load(Ordering::Relaxed));
+    assert!(reads.load(Ordering::Relaxed) > 1000);
+}
+
+#[test]
+fn a_record_that_stays_is_found_while_others_come_and_go() {
+    let table = table();
+    for number in 0..64 {
+        table.set(&aor(number), &sealed(number, 0)).expect("room");
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut record = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    for number in 0..64 {
+                        assert_ne!(
+                            table.read(&aor(number), &mut record),
+                            Version::ABSENT,
+                            "{number} is missing"
+                        );
+                        check_seal(number, &record);
+                    }
+                }
+            });
+        }
+        let churn = scope.spawn(|| {
+            for turn in 0..30_u32 {
+                for number in 1000..4000 {
+                    table
+                        .set(&aor(number + turn), &sealed(number + turn, turn))
+                        .expect("room");
+                }
+                for number in 0..64 {
+                    table.set(&aor(number), &sealed(number, turn)).expect("room");
+                }
+                for number in 1000..4000 {
+                    table.set(&aor(number + turn), b"").expect("removed");
+                }
+            }
+        });
+        let died = churn.join().is_err();
+        stop.store(true, Ordering::Relaxed);
+        assert!(!died);
+    });
+    assert_eq!(table.len(), 64);
+}
+
+#[test]
+fn a_look_up_that_misses_while_links_change_looks_again() {
+    let table = table();
+    let version = table.set(b"a@x", b"one").expect("room");
+    let begun = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !begun.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            read(&table, b"a@x")
+        });
+        let structure = table.lock();
+        table.change_links(|| {
+            let head = table.index.head(table.hash(b"a@x"));
+            let place = head.swap(0, Ordering::AcqRel);
+            begun.store(true, Ordering::Release);
+            thread::sleep(std::time::Duration::from_millis(20));
+            head.store(place, Ordering::Release);
+        });
+        drop(structure);
+        assert_eq!(reader.join().expect("no panic"), (version, b"one".to_vec()));
+    });
+}

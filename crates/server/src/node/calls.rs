@@ -1,0 +1,194 @@
+//! The calls of a shard: a small record from INVITE to the final answer of BYE.
+
+use std::net::SocketAddr;
+
+use hashbrown::HashMap;
+use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
+use strowger_sip::proxy::Progress;
+use strowger_sip::transaction::Timed;
+use strowger_sip::{Ingress, Now};
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::{Message, Method, Name, Status};
+
+use super::journal::{Journal, Plain};
+use super::tally::Tally;
+use crate::admin::{self, CallState};
+
+/// How long an answered call is kept when nothing refreshes or ends it.
+const LONGEST_MS: u64 = 12 * 3600 * 1000;
+const TEXT: usize = 192;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Trying,
+    Ringing,
+    Answered,
+}
+
+/// At most 300 bytes; texts that do not fit are cut.
+#[derive(Debug)]
+struct Record {
+    key: u64,
+    started_ms: u64,
+    answered_ms: u64,
+    timer: TimerId,
+    source: SocketAddr,
+    branches: u16,
+    state: State,
+    lengths: [u8; 3],
+    /// From, To and Call-ID.
+    text: [u8; TEXT],
+}
+
+/// All calls of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    records: Slab<Record>,
+    by_key: HashMap<u64, Id, foldhash::fast::FixedState>,
+}
+
+impl Record {
+    fn texts(&self) -> [&[u8]; 3] {
+        let [a, b, c] = self.lengths.map(usize::from);
+        [&self.text[..a], &self.text[a..a + b], &self.text[a + b..a + b + c]]
+    }
+
+    fn set_texts(&mut self, texts: [&[u8]; 3]) {
+        let mut at = 0;
+        for (i, (text, share)) in texts.into_iter().zip([TEXT / 3, TEXT / 3, TEXT / 3]).enumerate() {
+            let len = text.len().min(share);
+            self.text[at..at + len].copy_from_slice(&text[..len]);
+            self.lengths[i] = len as u8;
+            at += len;
+        }
+    }
+}
+
+impl Calls {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The call of a Call-ID, whose keyed hash is `key`.
+    pub(super) fn find(&self, key: u64) -> Option<Id> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// Begins a call with its INVITE, or goes on with the one that has the same Call-ID (a retry with credentials).
+    pub(super) fn begin(
+        &mut self,
+        invite: Message<'_>,
+        key: u64,
+        ingress: &Ingress,
+        branches: usize,
+        wheel: &mut Wheel<Timed>,
+        now: Now,
+    ) -> Id {
+        if let Some(id) = self.find(key) {
+            return id;
+        }
+        let uri = |name| {
+            let value = invite.first(name).unwrap_or(&[]);
+            NameAddr::parse(value).map_or(value, |address| address.uri_text)
+        };
+        let id = self.records.insert_with(|id| {
+            let timer = wheel.add(Timed::Call(id));
+            wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
+            let mut record = Record {
+                key,
+                started_ms: now.wall_ms,
+                answered_ms: 0,
+                timer,
+                source: ingress.source.remote,
+                branches: branches as u16,
+                state: State::Trying,
+                lengths: [0; 3],
+                text: [0; TEXT],
+            };
+            record.set_texts([uri(Name::From), uri(Name::To), invite.call_id()]);
+            record
+        });
+        self.by_key.insert(key, id);
+        id
+    }
+
+    /// The proxy passed an answer on.
+    pub(super) fn on_progress(
+        &mut self,
+        progress: &Progress,
+        wheel: &mut Wheel<Timed>,
+        journal: &mut Journal,
+        tally: &Tally,
+        now: Now,
+    ) {
+        let Some(record) = self.records.get_mut(progress.call) else { return };
+        let status = progress.status;
+        match (progress.method, status.class()) {
+            (Method::Invite, 1) if record.state == State::Trying && status != Status::TRYING => {
+                record.state = State::Ringing;
+            }
+            (Method::Invite | Method::Update, 2) => {
+                if record.state != State::Answered {
+                    tally.call_answered();
+                    record.state = State::Answered;
+                    record.answered_ms = now.wall_ms;
+                }
+                // RFC 4028 §10: without a refresh the session is over; some more time for the BYE.
+                let expires = progress.session_expires.map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
+                wheel.set(record.timer, Some(now.mono_ms() + expires));
+            }
+            (Method::Invite, 3..) if record.state != State::Answered => {
+                self.end(progress.call, status, wheel, journal, now);
+            }
+            (Method::Bye, 2..) if !matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED) => {
+                self.end(progress.call, Status::OK, wheel, journal, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody refreshed or ended a call in time.
+    pub(super) fn on_deadline(&mut self, call: Id, wheel: &mut Wheel<Timed>, journal: &mut Journal, now: Now) {
+        self.end(call, Status::REQUEST_TIMEOUT, wheel, journal, now);
+    }
+
+    fn end(&mut self, call: Id, status: Status, wheel: &mut Wheel<Timed>, journal: &mut Journal, now: Now) {
+        let Some(record) = self.records.remove(call) else { return };
+        self.by_key.remove(&record.key);
+        wheel.remove(record.timer);
+        let [from, to, call_id] = record.texts().map(Plain);
+        if record.state == State::Answered {
+            let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
+            let how = if status == Status::OK { "ended" } else { "lost" };
+            journal.line(format_args!("call {how} from={from} to={to} duration={talked}s call-id={call_id}"));
+        } else {
+            journal.line(format_args!("call failed status={status} from={from} to={to} call-id={call_id}"));
+        }
+    }
+
+    /// All calls, for an administrator.
+    pub(super) fn list(&self) -> Vec<admin::Call> {
+        let describe = |(_, record): (Id, &Record)| {
+            let [from, to, call_id] = record.texts().map(|t| Plain(t).to_string());
+            let state = match record.state {
+                State::Trying => CallState::Trying,
+                State::Ringing => CallState::Ringing,
+                State::Answered => CallState::Answered,
+            };
+            let since = record.started_ms / 1000;
+            admin::Call { call_id, from, to, state, since, branches: record.branches, source: Some(record.source) }
+        };
+        self.records.iter().map(describe).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_takes_at_most_300_bytes() {
+        assert!(size_of::<Record>() <= 300, "{}", size_of::<Record>());
+    }
+}

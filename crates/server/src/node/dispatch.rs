@@ -1,0 +1,361 @@
+//! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
+
+use strowger_sip::auth::Staleness;
+use strowger_sip::endpoint::Ingress;
+use strowger_sip::memory::Id;
+use strowger_sip::proxy::{
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, preprocess, validate, write_forward,
+};
+use strowger_sip::registrar::canonical_aor;
+use strowger_sip::reject::ALLOW;
+use strowger_sip::transaction::ServerKey;
+use strowger_sip::transport::Hop;
+use strowger_sip::{Destination, Extra, Now, Outbox, Reject};
+use strowger_syntax::header::Via;
+use strowger_syntax::message::{Draft, Edits};
+use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::{Message, Method, Name, Status};
+
+use super::Node;
+use super::locate::{Located, Ways, locate};
+use super::policy::{Checked, Sender};
+use crate::subscriber::Resolved;
+
+/// What a node that is asked for its abilities says (RFC 3261 §11.2).
+const ABILITIES: &[u8] = b"Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+
+/// Where a request is bound for.
+enum Bound<'a> {
+    /// One of our addresses-of-record.
+    User(SipUri<'a>),
+    /// This node itself.
+    Node,
+    /// Somebody else's host; the URI to find it by.
+    Foreign(SipUri<'a>),
+}
+
+/// What the targets of a request come to.
+enum Found<'a> {
+    /// They are in the work buffers.
+    Targets,
+    /// One, whose host must be looked up.
+    Name(&'a [u8], Ways),
+}
+
+impl Node {
+    /// Decides on a request.
+    pub(super) fn dispatch(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        key: ServerKey,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        if request.method() == Method::Ack && self.endpoint.identity.has_own_tag(request) {
+            return;
+        }
+        let shared = std::sync::Arc::clone(&self.shared);
+        let routing = preprocess(&self.endpoint.identity, request, |uri| shared.is_ours(uri));
+        match self.decide(request, ingress, &routing, key, now, out) {
+            Ok(()) => {}
+            Err(_) if request.method() == Method::Ack => {}
+            Err(reject) => self.reject(request, ingress, &reject, out),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        routing: &Routing<'_>,
+        key: ServerKey,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let bound = self.bound_for(routing)?;
+        let method = request.method();
+        match bound {
+            Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
+                self.on_register(request, ingress, now, out);
+                return Ok(());
+            }
+            Bound::Node => return self.on_own(request, ingress, out),
+            _ if method == Method::Options && request.first(Name::MaxForwards) == Some(b"0") => {
+                return self.on_own(request, ingress, out);
+            }
+            _ => {}
+        }
+        let loop_part = self.endpoint.identity.loop_part(request);
+        validate(request, loop_part)?;
+        let Some(sender) = self.admit(request, ingress, routing, now, out)? else { return Ok(()) };
+        if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
+            return self.deny_relay(request, ingress, now, out);
+        }
+        let found = self.find_targets(&bound, request, ingress, now)?;
+        if matches!(method, Method::Ack | Method::Cancel) {
+            self.forward_stateless(request, ingress, routing, loop_part, out);
+            return Ok(());
+        }
+        self.check_room(method, routing)?;
+        let start = self.accept(request, ingress, routing, key, loop_part, now, out);
+        match found {
+            Found::Targets => {
+                self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
+                self.account(now);
+            }
+            Found::Name(name, ways) => self.look_up(request, &start, routing.request_uri, name, ways, now, out),
+        }
+        Ok(())
+    }
+
+    /// Whether the next Route element or else the Request-URI names us (§16.5).
+    fn bound_for<'a>(&self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
+        let malformed = |_| Reject::because(Status::BAD_REQUEST, "Malformed Request-URI");
+        let target = Uri::parse(routing.request_uri).map_err(malformed)?;
+        if let Some(next) = routing.next {
+            return match Uri::parse(next) {
+                Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),
+                _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
+            };
+        }
+        match target {
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) => Ok(Bound::Foreign(sip)),
+            Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
+            Uri::Sip(_) => Ok(Bound::Node),
+            Uri::Tel(_) => Err(Reject::new(Status::NOT_FOUND)),
+            Uri::Other { .. } => Err(Reject::new(Status::UNSUPPORTED_URI_SCHEME)),
+        }
+    }
+
+    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
+        match request.method() {
+            Method::Options => {
+                if request.has(Name::Require) {
+                    return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::Require, &["path"])));
+                }
+                let lines = &mut self.work.lines;
+                lines.clear();
+                lines.extend_from_slice(b"Allow: ");
+                lines.extend_from_slice(ALLOW.as_bytes());
+                lines.extend_from_slice(b"\r\n");
+                lines.extend_from_slice(ABILITIES);
+                self.endpoint.identity.reply(request, ingress, Status::OK, lines, out);
+                Ok(())
+            }
+            Method::Ack => Ok(()),
+            Method::Cancel => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            _ if request.to_tag().is_some() => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            Method::Invite => Err(Reject::new(Status::NOT_FOUND)),
+            _ => Err(Reject::with(Status::METHOD_NOT_ALLOWED, Extra::Allow)),
+        }
+    }
+
+    /// §16.3 step 6: who sends it. `None` when it was challenged. A valid token stands for a dialog that was set up
+    /// through us; a To tag alone counts for nothing.
+    fn admit(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        routing: &Routing<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Sender>, Reject> {
+        let sender = self.sender_by_source(ingress);
+        let method = request.method();
+        let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
+        if exempt || matches!(method, Method::Ack | Method::Cancel) || !self.shared.auth_on() {
+            return Ok(Some(sender));
+        }
+        let asked = self.shared.is_challenged(method, request.method_text());
+        if !asked && !request.has(Name::ProxyAuthorization) {
+            return Ok(Some(sender));
+        }
+        match self.check_credentials(request, now) {
+            Checked::Right(proof) if self.claim(&proof) => return Ok(Some(Sender::Authenticated)),
+            Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
+            Checked::NotOwner => return Err(Reject::new(Status::FORBIDDEN)),
+            // Credentials for somebody further on are not ours to judge.
+            Checked::Absent if !asked => return Ok(Some(sender)),
+            Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
+            Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
+        }
+        Ok(None)
+    }
+
+    /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
+    fn deny_relay(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let can_answer = !matches!(request.method(), Method::Ack | Method::Cancel);
+        if self.shared.auth_on() && can_answer {
+            self.challenge(request, ingress, Staleness::Fresh, now, out);
+            return Ok(());
+        }
+        Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
+    }
+
+    /// §16.5: the target set.
+    fn find_targets<'a>(
+        &mut self,
+        bound: &Bound<'a>,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+    ) -> Result<Found<'a>, Reject> {
+        let preferred = (ingress.source.listener, ingress.source.local.ip());
+        match bound {
+            Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
+            Bound::User(sip) => {
+                self.work.aor.clear();
+                canonical_aor(sip, &mut self.work.aor);
+                let known = self.follow_alias() != Resolved::Unknown;
+                self.targets_of_aor(preferred, now);
+                match (self.work.targets.is_empty(), known) {
+                    (false, _) => Ok(Found::Targets),
+                    (true, true) => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE)),
+                    (true, false) => Err(Reject::new(Status::NOT_FOUND)),
+                }
+            }
+            Bound::Foreign(sip) => {
+                self.work.targets.clear();
+                let listeners = &self.endpoint.identity.listeners;
+                match locate(listeners, sip, preferred, request.bytes().len(), self.shared.policy.udp_limit) {
+                    Located::Address(hop, fallback) => {
+                        self.work.targets.add(&[], &[], hop, fallback);
+                        Ok(Found::Targets)
+                    }
+                    Located::Name(name, ways) => Ok(Found::Name(name, ways)),
+                    Located::Unreachable => Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")),
+                }
+            }
+        }
+    }
+
+    /// New work is refused while draining and beyond the limit of transactions; what was begun goes on.
+    fn check_room(&self, method: Method, routing: &Routing<'_>) -> Result<(), Reject> {
+        let (servers, clients) = self.endpoint.layer.counts();
+        let full = servers + clients >= self.shared.policy.max_transactions;
+        let begun = routing.token == RouteToken::Valid || method == Method::Bye;
+        if (full || self.draining) && !begun {
+            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
+        }
+        Ok(())
+    }
+
+    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
+    /// place in the account of calls.
+    fn accept<'a>(
+        &mut self,
+        request: Message<'_>,
+        ingress: &'a Ingress,
+        routing: &Routing<'_>,
+        key: ServerKey,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Start<'a> {
+        let method = request.method();
+        let layer = &mut self.endpoint.layer;
+        let server = layer.accept(key, method, ingress.to, ingress.fallback, now.mono_ms(), out);
+        if method == Method::Invite {
+            let start = out.bytes.len();
+            let trying = Reject::new(Status::TRYING);
+            self.endpoint.identity.write_reject(request, ingress.stamp, &trying, &mut out.bytes);
+            // A transaction just made takes a provisional response.
+            let _ = self.endpoint.layer.respond(server, Status::TRYING, start, now.mono_ms(), out);
+        }
+        let record_route = self.record_route(request, routing);
+        let call = self.call_of(request, ingress, now);
+        Start { server, ingress, loop_part, pop: routing.pop, strict: routing.strict, record_route, call }
+    }
+
+    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set.
+    fn record_route(&self, request: Message<'_>, routing: &Routing<'_>) -> Option<RecordRoute> {
+        let sets_up = matches!(request.method(), Method::Invite | Method::Subscribe | Method::Refer | Method::Notify);
+        let tag = request.from_tag()?;
+        if !self.shared.policy.record_route || !sets_up || routing.token == RouteToken::Valid {
+            return None;
+        }
+        Some(RecordRoute { token: self.endpoint.identity.route_token(request.call_id(), tag) })
+    }
+
+    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
+        let key = self.endpoint.identity.keys.owner.mac(&[b"call", request.call_id()]);
+        match request.method() {
+            Method::Invite if request.to_tag().is_none() => {
+                if self.calls.find(key).is_none() {
+                    self.tally.call_started();
+                }
+                let branches = self.work.targets.targets().len().max(1);
+                Some(self.calls.begin(request, key, ingress, branches, &mut self.endpoint.layer.wheel, now))
+            }
+            Method::Invite | Method::Update | Method::Bye => self.calls.find(key),
+            _ => None,
+        }
+    }
+
+    /// Forwards without state: an ACK to a 2xx (§16.6), and a CANCEL that nobody here knows of (§16.10).
+    fn forward_stateless(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        routing: &Routing<'_>,
+        loop_part: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(target) = self.work.targets.targets().first() else { return };
+        let text = self.work.targets.text();
+        let uri = match target.uri(text) {
+            [] => routing.request_uri,
+            uri => uri,
+        };
+        let forwarding = Forwarding {
+            uri,
+            routes: target.routes(text),
+            pop: routing.pop,
+            strict: routing.strict,
+            record_route: None,
+            hop: target.hop,
+            ingress,
+            loop_part,
+        };
+        let start = out.bytes.len();
+        let identity = &self.endpoint.identity;
+        write_forward(identity, request, &forwarding, BranchKind::Stateless, &mut self.work.edits, &mut out.bytes);
+        out.send_from(start, target.hop.to, 0);
+    }
+
+    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says.
+    pub(super) fn forward_response(&mut self, response: Message<'_>, out: &mut Outbox) {
+        let Some(Ok(via)) = response.all::<Via<'_>>().nth(1) else { return };
+        let Some(to) = via.response_address() else { return };
+        let Some(transport) = via.transport else { return };
+        let Some(Hop { to, .. }) = self.endpoint.identity.listeners.hop(transport, to, None) else { return };
+        self.send_without_top_via(response, to, out);
+    }
+
+    fn send_without_top_via(&mut self, response: Message<'_>, to: Destination, out: &mut Outbox) {
+        let start = out.bytes.len();
+        let mut draft = Draft::of(response, &mut self.work.edits);
+        draft.remove_first_elements(Name::Via, 1);
+        draft.finish(&mut out.bytes);
+        out.send_from(start, to, 0);
+    }
+
+    /// Refuses a request without state.
+    pub(super) fn reject(&self, request: Message<'_>, ingress: &Ingress, reject: &Reject, out: &mut Outbox) {
+        self.tally.rejected(reject.status);
+        if request.method() != Method::Ack {
+            self.endpoint.identity.reject(request, ingress, reject, out);
+        }
+    }
+}
+
+/// Keeps the edits of drafts with the other buffers.
+pub(super) type DraftEdits = Edits;

@@ -1,0 +1,271 @@
+//! The SIP node: one [`Node`] per shard, and what all of them share.
+//!
+//! A request's way: [`Node::receive`](strowger_net::Application::receive) indexes it and finds its shard, the transaction
+//! layer takes what belongs to a transaction, [`dispatch`] decides which core answers the rest ([`registrar`], proxy, or
+//! the node itself), [`policy`] says who may do what, and [`locate`] finds where it goes.
+
+mod calls;
+mod dispatch;
+mod journal;
+mod locate;
+mod policy;
+mod registrar;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod tally;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use strowger_net::{Application, Handled};
+use strowger_sip::endpoint::Ingress;
+use strowger_sip::memory::{Id, Slab};
+use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
+use strowger_sip::transaction::{Expired, Matched};
+use strowger_sip::transport::{OurBranch, Owner};
+use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
+use strowger_syntax::message::{BadMessage, ResponseWriter, StartLine};
+use strowger_syntax::{Index, Message, Status};
+use tokio::sync::oneshot;
+
+pub use journal::{Journal, JournalEnd};
+pub use locate::Question;
+pub use shared::{NodePolicy, Shared};
+pub use tally::Tally;
+
+use crate::admin;
+use crate::location::Committed;
+use calls::Calls;
+use locate::PendingLookup;
+use registrar::PendingRegister;
+
+/// What the control side sends to a shard.
+#[derive(Debug)]
+pub enum Control {
+    /// A commit of the location service is done, or has failed.
+    Committed(Committed),
+    /// A host name was looked up; no address when it has none.
+    Resolved {
+        /// Which question it answers.
+        ticket: Id,
+        /// The addresses, best first.
+        addresses: Vec<IpAddr>,
+    },
+    /// An administrator wants to see the calls.
+    ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// New work is to be refused.
+    Drain,
+}
+
+/// One shard's part of the node.
+pub struct Node {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
+    proxy: Proxy,
+    calls: Calls,
+    registers: Slab<PendingRegister>,
+    lookups: Slab<PendingLookup>,
+    journal: Journal,
+    tally: Arc<Tally>,
+    draining: bool,
+    work: Work,
+}
+
+/// Buffers that are reused from request to request.
+#[derive(Default)]
+struct Work {
+    targets: TargetSet,
+    /// An address-of-record.
+    aor: Vec<u8>,
+    /// A record of the location service, and the next one.
+    record: Vec<u8>,
+    next_record: Vec<u8>,
+    /// Header field lines.
+    lines: Vec<u8>,
+    /// A user name or a domain.
+    name: Vec<u8>,
+    realm: Vec<u8>,
+    index: Index,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node {{ shard: {} }}", self.endpoint.identity.shard)
+    }
+}
+
+impl Node {
+    /// The part of one shard.
+    pub fn new(shard: u16, shared: Arc<Shared>, endpoint: &EndpointConfig, journal: Journal, tally: Arc<Tally>) -> Self {
+        let timer_c_ms = shared.policy.timer_c_ms;
+        Self {
+            endpoint: Endpoint::new(shard, endpoint),
+            proxy: Proxy::new(ProxyConfig { timer_c_ms }),
+            calls: Calls::default(),
+            registers: Slab::default(),
+            lookups: Slab::default(),
+            journal,
+            tally,
+            draining: false,
+            work: Work::default(),
+            shared,
+        }
+    }
+
+    fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        if message.is_request() {
+            self.on_request(message, source, now, out);
+        } else {
+            self.on_response(message, now, out);
+        }
+    }
+
+    fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        self.tally.request(request.method());
+        let ingress = Ingress::of(request, source);
+        let key = self.endpoint.identity.server_key(request);
+        match self.endpoint.layer.on_request(request, key, now.mono_ms(), out) {
+            Matched::Absorbed => self.tally.absorbed(),
+            Matched::Cancel(server) => {
+                // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
+                self.endpoint.identity.reply(request, &ingress, Status::OK, &[], out);
+                if let Some(context) = self.endpoint.layer.context_of(server) {
+                    self.proxy.on_cancel(&mut self.endpoint, context, now.mono_ms(), out);
+                    self.account(now);
+                }
+            }
+            Matched::New => self.dispatch(request, &ingress, key, now, out),
+        }
+    }
+
+    /// A response: to the client transaction that its branch names (§16.7 step 1), or on its way back to where a request
+    /// was forwarded without state. What matches neither is dropped (RFC 6026 §7.3).
+    fn on_response(&mut self, response: Message<'_>, now: Now, out: &mut Outbox) {
+        self.tally.response(response.status());
+        match response.branch().and_then(|b| self.endpoint.identity.branches.read(b)) {
+            Some(OurBranch::Stateful { shard, client }) if shard == self.endpoint.identity.shard => {
+                if let Some(user) = self.endpoint.layer.on_response(client, response, now.mono_ms(), out) {
+                    self.proxy.on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
+                    self.account(now);
+                }
+            }
+            Some(OurBranch::Stateless) => self.forward_response(response, out),
+            _ => self.tally.stray(),
+        }
+    }
+
+    /// A message that cannot be used: a request is told why, if it can be answered without keeping state of it.
+    fn on_bad(&mut self, bytes: &[u8], index: &Index, bad: BadMessage, source: &Source, out: &mut Outbox) {
+        self.tally.malformed();
+        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+            return;
+        }
+        let request = Message::view(bytes, index);
+        let ingress = Ingress::of(request, source);
+        let tag = self.endpoint.identity.to_tag(bytes, index);
+        let start = out.bytes.len();
+        let (status, reason) = (bad.fault.status(), bad.fault.reason());
+        ResponseWriter::begin(&mut out.bytes, bytes, index, status, reason, ingress.stamp, &tag).finish();
+        out.send_from(start, ingress.to, 0);
+    }
+
+    /// Brings the calls up to date with what the proxy has passed on.
+    fn account(&mut self, now: Now) {
+        while let Some(progress) = self.proxy.next_progress() {
+            self.calls.on_progress(&progress, &mut self.endpoint.layer.wheel, &mut self.journal, &self.tally, now);
+        }
+    }
+
+    fn publish(&self) {
+        let (servers, clients) = self.endpoint.layer.counts();
+        let (used, free) = (self.endpoint.layer.pool.used_bytes(), self.endpoint.layer.pool.free_bytes());
+        self.tally.publish(servers, clients, self.calls.len(), used + free);
+    }
+}
+
+impl Application for Node {
+    type Control = Control;
+
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        index: &mut Index,
+        source: &Source,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Handled {
+        let limits = self.endpoint.identity.limits;
+        let parsed = if source.flow.is_some() {
+            index.parse_framed(bytes, &limits).err()
+        } else {
+            index.parse(bytes, &limits).err()
+        };
+        match parsed {
+            Some(bad) => self.on_bad(bytes, index, bad, source, out),
+            None => match self.endpoint.identity.owner(bytes, index) {
+                Owner::Shard(shard) => return Handled::Hop(shard),
+                Owner::Here => self.on_message(Message::view(bytes, index), source, now, out),
+            },
+        }
+        Handled::Done
+    }
+
+    fn receive_hop(&mut self, bytes: &[u8], index: &Index, source: &Source, now: Now, out: &mut Outbox) {
+        self.on_message(Message::view(bytes, index), source, now, out);
+    }
+
+    fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+        self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+        self.account(now);
+    }
+
+    fn unreachable(&mut self, _: SocketAddr, _: Failure, quoted: &[u8], now: Now, out: &mut Outbox) {
+        if let Some(OurBranch::Stateful { client, .. }) = self.endpoint.identity.branches.find(quoted) {
+            let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+            self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+            self.account(now);
+        }
+    }
+
+    fn flow_closed(&mut self, _: Flow, _: Now, _: &mut Outbox) {}
+
+    fn control(&mut self, control: Control, now: Now, out: &mut Outbox) {
+        match control {
+            Control::Committed(committed) => self.on_committed(committed, now, out),
+            Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
+            // The administrator may have gone meanwhile.
+            Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Drain => self.draining = true,
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.endpoint.layer.wheel.next_deadline().map(|ms| ms * 1_000_000)
+    }
+
+    fn wake(&mut self, now: Now, out: &mut Outbox) {
+        let ms = now.mono_ms();
+        while let Some(expired) = self.endpoint.layer.expired(ms, out) {
+            match expired {
+                Expired::Client { user, timed_out } => {
+                    self.proxy.on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
+                }
+                Expired::TryingDue(server) => self.proxy.on_trying_due(&mut self.endpoint, server, ms, out),
+                Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
+                Expired::Call(call) => self.calls.on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now),
+            }
+            self.account(now);
+        }
+    }
+
+    fn turn_ended(&mut self, _: Now) {
+        self.journal.flush();
+        self.publish();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.proxy.is_empty() && self.registers.is_empty() && self.lookups.is_empty()
+    }
+}

@@ -1,0 +1,222 @@
+//! REGISTER (RFC 3261 §10.3): from the request to the commit, and from the commit to the answer.
+//!
+//! The pure procedure runs on a snapshot of the record; what it decides is committed only if the record is still the
+//! same, and run again if it is not. Commit, publish, answer, in this order.
+
+use strowger_sip::auth::Staleness;
+use strowger_sip::endpoint::Ingress;
+use strowger_sip::memory::Stored;
+use strowger_sip::registrar::{Bindings, Changes, Origin, Outcome, canonical_aor, register, write_answer};
+use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::uri::Uri;
+use strowger_syntax::{Limits, Message, Method, Name, Status};
+
+use super::Node;
+use super::journal::Plain;
+use super::policy::{Checked, Sender};
+use crate::location::{Caller, Commit, CommitError, Committed, Ticket};
+use crate::subscriber::Resolved;
+
+/// How often the procedure is run again because the record had changed meanwhile.
+const ATTEMPTS: u8 = 3;
+
+/// Extensions that a REGISTER may require of us.
+const SUPPORTED: &[&str] = &["path"];
+
+/// A REGISTER whose commit is under way.
+#[derive(Debug)]
+pub(super) struct PendingRegister {
+    request: Stored,
+    ingress: Ingress,
+    attempts: u8,
+    changes: Changes,
+}
+
+/// What one run of the procedure came to.
+enum Run {
+    Answered,
+    Pending,
+    Again,
+}
+
+impl Node {
+    /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record.
+    pub(super) fn on_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        // Step 2: extensions.
+        if request.elements(Name::Require).any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()))) {
+            let extra = Extra::Unsupported(Name::Require, SUPPORTED);
+            return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
+        }
+        // Steps 3 and 4: who asks, and whether the address is theirs.
+        let mut proof = None;
+        let exempt = self.sender_by_source(ingress) == Sender::Trusted;
+        if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
+            match self.check_credentials(request, now) {
+                Checked::Right(right) => proof = Some(right),
+                Checked::Absent => return self.challenge(request, ingress, Staleness::Fresh, now, out),
+                Checked::Rejected(rejection) => return self.refuse_credentials(request, ingress, rejection, now, out),
+                Checked::NotOwner => return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), out),
+            }
+        }
+        // Step 5: the address-of-record.
+        if let Err(reject) = self.find_aor(request) {
+            return self.reject(request, ingress, &reject, out);
+        }
+        // The nonce count is used up only now: a retransmission, which has none left, is known by the binding it made.
+        if let Some(proof) = proof
+            && !self.is_known_retransmission(request, ingress, now)
+            && !self.claim(&proof)
+        {
+            return self.challenge(request, ingress, Staleness::Stale, now, out);
+        }
+        self.run_register(request, ingress, 0, now, out);
+    }
+
+    /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user.
+    fn find_aor(&mut self, request: Message<'_>) -> Result<(), Reject> {
+        let to = request.first(Name::To).and_then(|value| NameAddr::parse(value).ok());
+        let Some(Uri::Sip(sip)) = to.map(|to| to.uri) else {
+            return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
+        };
+        // Step 1 and 5: not ours means not found, and a registrar does not register for others.
+        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+            return Err(Reject::new(Status::NOT_FOUND));
+        }
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        self.follow_alias();
+        if self.work.aor.len() > crate::location::MAX_AOR {
+            return Err(Reject::because(Status::BAD_REQUEST, "Address Too Long"));
+        }
+        Ok(())
+    }
+
+    /// Replaces the address-of-record in the work buffers by its user's, if it is an alias. Tells what it is.
+    pub(super) fn follow_alias(&mut self) -> Resolved {
+        let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else { return Resolved::Unknown };
+        let (user, domain) = self.work.aor.split_at(at);
+        let resolved = self.shared.subscribers.resolve(user, &domain[1..], &mut self.work.name);
+        if resolved == Resolved::AliasOf {
+            self.work.aor.splice(..at, self.work.name.iter().copied());
+        }
+        resolved
+    }
+
+    fn is_known_retransmission(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
+        self.shared.location.read(&self.work.aor, &mut self.work.record);
+        let record = Bindings::new(&self.work.record);
+        let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
+        let origin = Origin::of(&ingress.source, self.shared.policy.boot);
+        matches!(register(request, record, &origin, policy, now.wall_secs(), next), Ok(Outcome::Unchanged))
+    }
+
+    /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
+    fn run_register(&mut self, request: Message<'_>, ingress: &Ingress, attempts: u8, now: Now, out: &mut Outbox) {
+        for attempt in attempts..ATTEMPTS {
+            match self.try_register(request, ingress, attempt, now, out) {
+                Run::Answered | Run::Pending => return,
+                Run::Again => {}
+            }
+        }
+        let reject = Reject::because(Status::SERVER_INTERNAL_ERROR, "Registration Kept Changing");
+        self.reject(request, ingress, &reject, out);
+    }
+
+    fn try_register(&mut self, request: Message<'_>, ingress: &Ingress, attempt: u8, now: Now, out: &mut Outbox) -> Run {
+        let seen = self.shared.location.read(&self.work.aor, &mut self.work.record);
+        let record = Bindings::new(&self.work.record);
+        let mut origin = Origin::of(&ingress.source, self.shared.policy.boot);
+        let listener = self.endpoint.identity.listeners.get(ingress.source.listener);
+        if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
+            origin.from = Some(ingress.source.local.ip());
+        }
+        let policy = &self.shared.policy.registrar;
+        let decided = register(request, record, &origin, policy, now.wall_secs(), &mut self.work.next_record);
+        match decided {
+            Err(reject) => self.reject(request, ingress, &reject, out),
+            Ok(Outcome::Fetch | Outcome::Unchanged) => self.answer_register(request, ingress, now, out),
+            Ok(Outcome::Changed(changes)) => {
+                let pending = PendingRegister {
+                    request: self.endpoint.layer.pool.store(request.bytes()),
+                    ingress: *ingress,
+                    attempts: attempt + 1,
+                    changes,
+                };
+                let ticket = self.registers.insert_with(|_| pending);
+                let caller = Caller {
+                    shard: self.endpoint.identity.shard,
+                    ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
+                };
+                let commit = self.shared.location.commit(&self.work.aor, seen, &self.work.next_record, caller);
+                if commit == Commit::Pending {
+                    return Run::Pending;
+                }
+                if let Some(pending) = self.registers.remove(ticket) {
+                    self.endpoint.layer.pool.give(pending.request);
+                }
+                match commit {
+                    Commit::Done(_) => {
+                        std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+                        self.registered(request, ingress, changes, now, out);
+                    }
+                    Commit::Conflict => return Run::Again,
+                    Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, out),
+                }
+            }
+        }
+        Run::Answered
+    }
+
+    /// The store has answered.
+    pub(super) fn on_committed(&mut self, committed: Committed, now: Now, out: &mut Outbox) {
+        let Ticket(ticket) = committed.caller.ticket;
+        let ticket = strowger_sip::memory::Id { index: (ticket >> 32) as u32, counter: ticket as u32 };
+        let Some(pending) = self.registers.remove(ticket) else { return };
+        let mut index = std::mem::take(&mut self.work.index);
+        if let Ok(request) = index.parse(pending.request.bytes(), &Limits::DEFAULT)
+            && self.find_aor(request).is_ok()
+        {
+            let ingress = &pending.ingress;
+            match committed.result {
+                Ok(_) => {
+                    self.shared.location.read(&self.work.aor, &mut self.work.record);
+                    self.registered(request, ingress, pending.changes, now, out);
+                }
+                Err(CommitError::Conflict) => self.run_register(request, ingress, pending.attempts, now, out),
+                Err(CommitError::Failed(_)) => self.store_failed(request, ingress, out),
+            }
+        }
+        self.work.index = index;
+        self.endpoint.layer.pool.give(pending.request);
+    }
+
+    fn registered(&mut self, request: Message<'_>, ingress: &Ingress, changes: Changes, now: Now, out: &mut Outbox) {
+        if changes.added > 0 || changes.removed > 0 {
+            let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
+            self.journal.line(format_args!(
+                "registration aor={} added={} removed={} contacts={bindings} source={}:{}",
+                Plain(&self.work.aor),
+                changes.added,
+                changes.removed,
+                ingress.source.transport.uri_param(),
+                ingress.source.remote,
+            ));
+        }
+        self.answer_register(request, ingress, now, out);
+    }
+
+    /// Step 8: the 200 with all current bindings, from the record in the work buffers.
+    fn answer_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        self.tally.registered();
+        let lines = &mut self.work.lines;
+        lines.clear();
+        write_answer(request, Bindings::new(&self.work.record), now.wall_secs(), lines);
+        self.endpoint.identity.reply(request, ingress, Status::OK, lines, out);
+    }
+
+    fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {
+        let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
+        self.reject(request, ingress, &reject, out);
+    }
+}

@@ -1,0 +1,100 @@
+//! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
+
+use std::net::IpAddr;
+
+use strowger_sip::auth::{Algorithm, NonceTable};
+use strowger_sip::registrar;
+use strowger_syntax::uri::{Host, SipUri};
+use strowger_syntax::{Method, uri};
+use tokio::sync::mpsc;
+
+use super::locate::Question;
+use crate::config::Cidr;
+use crate::config::effective::{self, Ours};
+use crate::location::Location;
+use crate::subscriber::Subscribers;
+
+/// What the configuration comes to for a request.
+#[derive(Clone, Debug)]
+pub struct NodePolicy {
+    /// Methods that are challenged out of dialog; none when digest is off.
+    pub challenged: Vec<String>,
+    /// Algorithms, the preferred one first.
+    pub algorithms: Vec<Algorithm>,
+    /// The realm of every challenge; `None` is the domain of the request.
+    pub realm: Option<String>,
+    /// Sources that need not authenticate.
+    pub trusted: Vec<Cidr>,
+    /// Whether to stay on the path of dialogs.
+    pub record_route: bool,
+    /// Larger requests go by TCP (RFC 3261 §18.1.1).
+    pub udp_limit: usize,
+    /// Timer C, in milliseconds.
+    pub timer_c_ms: u64,
+    /// What the registrar allows.
+    pub registrar: registrar::Policy,
+    /// Transactions of one shard; beyond, requests get 503.
+    pub max_transactions: usize,
+    /// This start of the node.
+    pub boot: u32,
+}
+
+/// What all shards share.
+pub struct Shared {
+    /// What the configuration comes to.
+    pub policy: NodePolicy,
+    /// Which hosts are ours.
+    pub ours: Ours,
+    /// The location service.
+    pub location: Box<dyn Location>,
+    /// The users.
+    pub subscribers: Subscribers,
+    /// The nonces under way.
+    pub nonces: NonceTable,
+    /// Where host names are looked up.
+    pub resolver: mpsc::Sender<Question>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("policy", &self.policy).field("ours", &self.ours).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Whether a URI names this node: a configured domain or a listener's address, with no port or a listener's.
+    pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
+        if uri.port.is_some_and(|port| !self.ours.ports().contains(&port)) {
+            return false;
+        }
+        match uri.host {
+            Host::Name(name) => {
+                let name = name.strip_suffix(b".").unwrap_or(name);
+                self.ours.names().iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+            }
+            Host::V4(ip) => self.ours.addresses().contains(&IpAddr::V4(ip)),
+            Host::V6(ip) => self.ours.addresses().contains(&IpAddr::V6(ip).to_canonical()),
+        }
+    }
+
+    /// Whether a URI text names this node.
+    pub fn is_ours_text(&self, text: &[u8]) -> bool {
+        matches!(uri::Uri::parse(text), Ok(uri::Uri::Sip(sip)) if self.is_ours(&sip))
+    }
+
+    /// Whether digest is on.
+    pub fn auth_on(&self) -> bool {
+        !self.policy.challenged.is_empty()
+    }
+
+    /// Whether a method is challenged out of dialog.
+    pub fn is_challenged(&self, method: Method, text: &[u8]) -> bool {
+        let name = if method == Method::Other { text } else { method.as_str().as_bytes() };
+        self.policy.challenged.iter().any(|m| m.as_bytes() == name)
+    }
+
+    /// Whether a source need not authenticate.
+    pub fn is_trusted(&self, source: IpAddr) -> bool {
+        !self.policy.trusted.is_empty() && effective::is_trusted(&self.policy.trusted, source)
+    }
+}

@@ -1,0 +1,161 @@
+//! Challenges (RFC 3261 §20.27, §20.44; RFC 7616 §3.3; RFC 8760 §2.3).
+
+use strowger_syntax::Name;
+
+use super::algorithm::Algorithm;
+use super::nonce::NonceTable;
+use crate::keys::MacKey;
+
+/// Which qop values are offered and taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Qop {
+    /// `auth`, which every phone can do.
+    #[default]
+    Auth,
+    /// `auth,auth-int`: the client may have the body protected too.
+    AuthAndAuthInt,
+}
+
+/// Whether the client's credentials were right but for their nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staleness {
+    /// There were none, or they were wrong: the user has to be asked.
+    Fresh,
+    /// `stale=true`: the same password with the new nonce will do.
+    Stale,
+}
+
+/// Who challenges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenger {
+    /// A user agent server, registrar or redirect server: 401 and WWW-Authenticate.
+    Server,
+    /// A proxy: 407 and Proxy-Authenticate.
+    Proxy,
+}
+
+impl Challenger {
+    /// The header field its challenges are in.
+    pub const fn challenge_name(self) -> Name {
+        match self {
+            Self::Server => Name::WwwAuthenticate,
+            Self::Proxy => Name::ProxyAuthenticate,
+        }
+    }
+
+    /// The header field that credentials for it are in.
+    pub const fn credentials_name(self) -> Name {
+        match self {
+            Self::Server => Name::Authorization,
+            Self::Proxy => Name::ProxyAuthorization,
+        }
+    }
+}
+
+/// What this node asks of clients in one realm, and what it needs to recognise its own nonces.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtectionSpace<'a> {
+    /// The realm, which alone defines the space (RFC 3261 §22.1). Without control characters.
+    pub realm: &'a [u8],
+    /// The algorithms offered and taken, the preferred one first (RFC 8760 §2.3).
+    pub algorithms: &'a [Algorithm],
+    /// The qop values offered and taken.
+    pub qop: Qop,
+    /// The nonces of this node.
+    pub nonces: &'a NonceTable,
+    /// The key of their MACs.
+    pub key: &'a MacKey,
+}
+
+/// Appends one header field line for each algorithm, in their order (RFC 8760 §2.3). All share one nonce, since the
+/// client answers only one of them.
+pub fn write_challenges(
+    out: &mut Vec<u8>,
+    space: &ProtectionSpace<'_>,
+    challenger: Challenger,
+    staleness: Staleness,
+    now_secs: u64,
+) {
+    let nonce = space.nonces.issue(space.key, now_secs);
+    for algorithm in space.algorithms {
+        out.extend_from_slice(challenger.challenge_name().as_str().as_bytes());
+        out.extend_from_slice(b": Digest realm=\"");
+        for &byte in space.realm {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+        out.extend_from_slice(b"\", nonce=\"");
+        out.extend_from_slice(nonce.as_bytes());
+        out.extend_from_slice(b"\", algorithm=");
+        out.extend_from_slice(algorithm.as_str().as_bytes());
+        out.extend_from_slice(match space.qop {
+            Qop::Auth => b", qop=\"auth\"".as_slice(),
+            Qop::AuthAndAuthInt => b", qop=\"auth,auth-int\"",
+        });
+        if staleness == Staleness::Stale {
+            out.extend_from_slice(b", stale=true");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(realm: &str, algorithms: &[Algorithm], qop: Qop, staleness: Staleness) -> String {
+        let nonces = NonceTable::new(1, 1, 300);
+        let key = MacKey::new([5; 16]);
+        let space = ProtectionSpace {
+            realm: realm.as_bytes(),
+            algorithms,
+            qop,
+            nonces: &nonces,
+            key: &key,
+        };
+        let mut out = Vec::new();
+        write_challenges(&mut out, &space, Challenger::Server, staleness, 1_764_000_000);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    fn without_nonce(text: &str) -> String {
+        let mut parts = text.split("nonce=\"");
+        let mut kept = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            assert_eq!(part.find('"'), Some(32));
+            kept.push_str("nonce=\"");
+            kept.push_str(&part[32..]);
+        }
+        kept
+    }
+
+    #[test]
+    fn one_line_for_each_algorithm_in_the_order_of_preference() {
+        let text = written(
+            "example.test",
+            &[Algorithm::Sha256, Algorithm::Md5],
+            Qop::Auth,
+            Staleness::Fresh,
+        );
+        assert_eq!(
+            without_nonce(&text),
+            "WWW-Authenticate: Digest realm=\"example.test\", nonce=\"\", algorithm=SHA-256, qop=\"auth\"\r\n\
+             WWW-Authenticate: Digest realm=\"example.test\", nonce=\"\", algorithm=MD5, qop=\"auth\"\r\n"
+        );
+    }
+
+    #[test]
+    fn staleness_and_body_protection_are_said_and_the_realm_is_escaped() {
+        let text = written(
+            "a\"b\\c",
+            &[Algorithm::Md5],
+            Qop::AuthAndAuthInt,
+            Staleness::Stale,
+        );
+        let expected = "WWW-Authenticate: Digest realm=\"a\\\"b\\\\c\", nonce=\"\", algorithm=MD5, \
+                        qop=\"auth,auth-int\", stale=true\r\n";
+        assert_eq!(without_nonce(&text), expected);
+    }
+}

@@ -1,0 +1,267 @@
+//! The response of a digest (RFC 7616 §3.4.1 to §3.4.3, RFC 8760 §2.6), from H(A1).
+
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::algorithm::{Algorithm, Ha1, Hex};
+
+/// The `qop` of credentials, with the parameters that come with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection<'a> {
+    /// No qop: the form of RFC 2069, which RFC 3261 §22.4 (8) still wants understood.
+    None,
+    /// `auth`: the request line is protected.
+    Auth {
+        /// `nc` as it was sent.
+        nc: &'a [u8],
+        /// `cnonce` without its quotes.
+        cnonce: &'a [u8],
+    },
+    /// `auth-int`: the body too.
+    AuthInt {
+        /// `nc` as it was sent.
+        nc: &'a [u8],
+        /// `cnonce` without its quotes.
+        cnonce: &'a [u8],
+        /// The body of the request.
+        body: &'a [u8],
+    },
+}
+
+/// What goes into a response beside H(A1). Quoted values stand without their quotes but with the backslashes that
+/// were sent: those are left out while hashing (RFC 7616 §3.3, `unq`).
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The method of the request.
+    pub method: &'a [u8],
+    /// The `uri` parameter.
+    pub uri: &'a [u8],
+    /// The `nonce` parameter.
+    pub nonce: &'a [u8],
+    /// `qop` and its companions.
+    pub protection: Protection<'a>,
+}
+
+/// The response to a challenge: 32 or 64 hexadecimal digits.
+#[derive(Clone, Copy)]
+pub struct Response(Hex);
+
+impl Response {
+    /// Computes the response.
+    pub fn compute(algorithm: Algorithm, ha1: &Ha1, inputs: &Inputs<'_>) -> Self {
+        let method = [inputs.method, b":"].into_iter();
+        let ha2 = match inputs.protection {
+            Protection::None | Protection::Auth { .. } => algorithm.hash(method.chain(unquoted(inputs.uri))),
+            Protection::AuthInt { body, .. } => {
+                let body = algorithm.hash([body].into_iter());
+                let tail = [b":".as_slice(), body.as_bytes()].into_iter();
+                algorithm.hash(method.chain(unquoted(inputs.uri)).chain(tail))
+            }
+        };
+        let head = [ha1.as_hex(), b":"].into_iter().chain(unquoted(inputs.nonce));
+        let tail = [b":".as_slice(), ha2.as_bytes()].into_iter();
+        let (nc, cnonce, qop): (_, _, &[u8]) = match inputs.protection {
+            Protection::None => return Self(algorithm.hash(head.chain(tail))),
+            Protection::Auth { nc, cnonce } => (nc, cnonce, b"auth"),
+            Protection::AuthInt { nc, cnonce, .. } => (nc, cnonce, b"auth-int"),
+        };
+        let count = [b":".as_slice(), nc, b":"].into_iter();
+        let qop = [b":".as_slice(), qop].into_iter();
+        Self(algorithm.hash(head.chain(count).chain(unquoted(cnonce)).chain(qop).chain(tail)))
+    }
+
+    /// The digits, in lower case.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether a `response` parameter has these digits, in either case, in a time that does not tell how many.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        let expected = self.as_bytes();
+        if given.len() != expected.len() {
+            return false;
+        }
+        let equal = expected
+            .iter()
+            .zip(given)
+            .fold(Choice::from(1), |equal, (expected, given)| {
+                // The expected digit is one of 0-9 and a-f; setting bit 5 maps A-F to a-f, 0-9 to themselves.
+                equal & expected.ct_eq(&(given | 0x20)) & Choice::from(u8::from(given.is_ascii_hexdigit()))
+            });
+        equal.into()
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Response(not shown)")
+    }
+}
+
+/// The pieces of a quoted string's inside between the backslashes that escape.
+pub(super) fn unquoted(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        // An escaped character is the first of its piece, so the search begins behind it.
+        let begin = usize::from(rest[0] == b'\\' && rest.len() > 1);
+        let next = rest[begin + 1..].iter().position(|&b| b == b'\\');
+        let end = next.map_or(rest.len(), |at| at + begin + 1);
+        let piece = &rest[begin..end];
+        rest = &rest[end..];
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(response: &Response) -> &str {
+        std::str::from_utf8(response.as_bytes()).expect("hexadecimal digits")
+    }
+
+    #[test]
+    fn rfc_7616_section_3_9_1_and_rfc_2617_examples() {
+        let mufasa = |algorithm, nonce: &'static str, cnonce: &'static str, realm: &str, password: &str| {
+            let ha1 = Ha1::compute(algorithm, b"Mufasa", realm.as_bytes(), password.as_bytes());
+            let protection = Protection::Auth {
+                nc: b"00000001",
+                cnonce: cnonce.as_bytes(),
+            };
+            let nonce = nonce.as_bytes();
+            Response::compute(
+                algorithm,
+                &ha1,
+                &Inputs {
+                    method: b"GET",
+                    uri: b"/dir/index.html",
+                    nonce,
+                    protection,
+                },
+            )
+        };
+        let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        let md5 = mufasa(
+            Algorithm::Md5,
+            nonce,
+            cnonce,
+            "http-auth@example.org",
+            "Circle of Life",
+        );
+        assert_eq!(text(&md5), "8ca523f5e9506fed4657c9700eebdbec");
+        let sha = mufasa(
+            Algorithm::Sha256,
+            nonce,
+            cnonce,
+            "http-auth@example.org",
+            "Circle of Life",
+        );
+        assert_eq!(
+            text(&sha),
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+        );
+        let old = "dcd98b7102dd2f0e8b11d0f600bfb0c093";
+        let old = mufasa(
+            Algorithm::Md5,
+            old,
+            "0a4f113b",
+            "testrealm@host.com",
+            "Circle Of Life",
+        );
+        assert_eq!(text(&old), "6629fae49393a05397450978507c4ef1");
+    }
+
+    #[test]
+    fn rfc_7616_section_3_9_2_example_with_sha_512_256() {
+        let user = "J\u{e4}s\u{f8}n Doe".as_bytes();
+        let ha1 = Ha1::compute(
+            Algorithm::Sha512_256,
+            user,
+            b"api@example.org",
+            b"Secret, or not?",
+        );
+        let inputs = Inputs {
+            method: b"GET",
+            uri: b"/doe.json",
+            nonce: b"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK",
+            protection: Protection::Auth {
+                nc: b"00000001",
+                cnonce: b"NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v",
+            },
+        };
+        // The response printed in the RFC is not one of SHA-512/256 (FIPS 180-4); this is.
+        let right = "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5";
+        assert_eq!(
+            text(&Response::compute(Algorithm::Sha512_256, &ha1, &inputs)),
+            right
+        );
+    }
+
+    #[test]
+    fn without_qop_as_in_rfc_2069_and_with_auth_int() {
+        let ha1 = Ha1::compute(Algorithm::Md5, b"bob", b"biloxi.com", b"zanzibar");
+        let inputs = |protection| Inputs {
+            method: b"INVITE",
+            uri: b"sip:bob@biloxi.com",
+            nonce: b"dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            protection,
+        };
+        let (nc, cnonce) = (b"00000001".as_slice(), b"0a4f113b".as_slice());
+        let response = |protection| Response::compute(Algorithm::Md5, &ha1, &inputs(protection));
+        // From draft-smith-sipping-auth-examples-01.
+        assert_eq!(
+            text(&response(Protection::None)),
+            "bf57e4e0d0bffc0fbaedce64d59add5e"
+        );
+        assert_eq!(
+            text(&response(Protection::Auth { nc, cnonce })),
+            "89eb0059246c02b2f6ee02c7961d5ea3"
+        );
+        let with = |body| text(&response(Protection::AuthInt { nc, cnonce, body })).to_owned();
+        assert_ne!(with(b"v=0"), with(b"v=1"), "auth-int covers the body");
+    }
+
+    #[test]
+    fn digits_compare_in_either_case_and_in_whole() {
+        let ha1 = Ha1::compute(Algorithm::Md5, b"u", b"r", b"p");
+        let inputs = Inputs {
+            method: b"A",
+            uri: b"b",
+            nonce: b"c",
+            protection: Protection::None,
+        };
+        let response = Response::compute(Algorithm::Md5, &ha1, &inputs);
+        let right = response.as_bytes().to_vec();
+        assert!(response.matches(&right));
+        assert!(response.matches(&right.to_ascii_uppercase()));
+        assert!(!response.matches(&right[1..]));
+        assert!(!response.matches(b""));
+        for at in 0..right.len() {
+            let mut wrong = right.clone();
+            wrong[at] = if wrong[at] == b'0' { b'1' } else { b'0' };
+            assert!(!response.matches(&wrong));
+            // Digits without bit 5 (0x10 to 0x19) must not pass for 0 to 9.
+            wrong[at] = right[at] & !0x20;
+            assert_eq!(response.matches(&wrong), right[at].is_ascii_alphabetic());
+        }
+    }
+
+    #[test]
+    fn escaping_backslashes_are_left_out() {
+        for (given, meant) in [
+            ("", ""),
+            ("ab", "ab"),
+            (r#"a\"b"#, "a\"b"),
+            (r"a\\b", r"a\b"),
+            (r"\\\\", r"\\"),
+            (r"\", r"\"),
+            (r"a\", r"a\"),
+        ] {
+            let joined: Vec<u8> = unquoted(given.as_bytes()).flatten().copied().collect();
+            assert_eq!(joined, meant.as_bytes(), "{given}");
+        }
+    }
+}

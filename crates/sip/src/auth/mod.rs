@@ -1,0 +1,15 @@
+//! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): challenges, and the check of what answers them.
+
+mod algorithm;
+mod challenge;
+mod digest;
+mod nonce;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use algorithm::{Algorithm, Ha1};
+pub use challenge::{Challenger, ProtectionSpace, Qop, Staleness, write_challenges};
+pub use digest::{Inputs, Protection, Response};
+pub use nonce::{Claim, NONCE_LEN, Nonce, NonceTable, WINDOW};
+pub use verify::{Facts, Proof, Rejection, check_response, select};

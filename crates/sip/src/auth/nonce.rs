@@ -1,0 +1,266 @@
+//! Nonces that carry their own proof (RFC 7616 §3.3), and the table that lets each of their counts be used once.
+//!
+//! A nonce is 24 bytes in base64url: the second it was made, the boot it was made in, its serial number and a MAC.
+//! Making one therefore stores nothing, so a flood of requests without credentials costs no memory. The table has one
+//! slot for many serial numbers; a nonce takes its slot with the first valid credentials that use it.
+
+use portable_atomic::{AtomicU64, AtomicU128, Ordering};
+
+use crate::keys::MacKey;
+
+/// How many counts below the highest one seen may still come: requests of one client that overtook each other.
+pub const WINDOW: u32 = 64;
+
+/// How many characters a nonce has.
+pub const NONCE_LEN: usize = 32;
+
+/// A nonce as it is written into a challenge: characters of base64url (RFC 4648 §5), which need no escape in a
+/// quoted string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce([u8; NONCE_LEN]);
+
+impl Nonce {
+    /// Its characters.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What a nonce of ours says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// When it was made, in seconds since the Unix epoch.
+    pub(super) issued_secs: u32,
+    /// The boot of the node that made it.
+    pub(super) boot: u32,
+    /// Counts the nonces of that boot, from 0.
+    pub(super) serial: u64,
+}
+
+impl Stamp {
+    fn seal(&self, key: &MacKey) -> Nonce {
+        let mut bytes = [0u8; 24];
+        bytes[..4].copy_from_slice(&self.issued_secs.to_be_bytes());
+        bytes[4..8].copy_from_slice(&self.boot.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.serial.to_be_bytes());
+        let mac = key.mac(&[&bytes[..16]]);
+        bytes[16..].copy_from_slice(&mac.to_be_bytes());
+        Nonce(encode(&bytes))
+    }
+
+    /// Reads a nonce; `None` when it was not made with this key.
+    pub(super) fn open(nonce: &[u8], key: &MacKey) -> Option<Self> {
+        let bytes = decode(nonce)?;
+        let (stamp, mac) = bytes.split_at(16);
+        let number =
+            |range: std::ops::Range<usize>| bytes[range].iter().fold(0, |n, &b| n << 8 | u64::from(b));
+        key.verify(&[stamp], mac.iter().fold(0, |n, &b| n << 8 | u64::from(b)))
+            .then(|| Self {
+                issued_secs: number(0..4) as u32,
+                boot: number(4..8) as u32,
+                serial: number(8..16),
+            })
+    }
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn encode(bytes: &[u8; 24]) -> [u8; NONCE_LEN] {
+    let mut text = [0; NONCE_LEN];
+    for (four, three) in text.chunks_exact_mut(4).zip(bytes.chunks_exact(3)) {
+        let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
+        for (i, out) in four.iter_mut().enumerate() {
+            *out = ALPHABET[(bits >> (18 - 6 * i)) as usize & 63];
+        }
+    }
+    text
+}
+
+fn decode(text: &[u8]) -> Option<[u8; 24]> {
+    if text.len() != NONCE_LEN {
+        return None;
+    }
+    let mut bytes = [0; 24];
+    for (three, four) in bytes.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
+        let bits = four
+            .iter()
+            .try_fold(0u32, |bits, &c| Some(bits << 6 | u32::from(sextet(c)?)))?;
+        three.copy_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    Some(bytes)
+}
+
+const fn sextet(character: u8) -> Option<u8> {
+    match character {
+        b'A'..=b'Z' => Some(character - b'A'),
+        b'a'..=b'z' => Some(character - b'a' + 26),
+        b'0'..=b'9' => Some(character - b'0' + 52),
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => None,
+    }
+}
+
+/// Whether a count of a nonce could be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It was used for the first time, now.
+    Ok,
+    /// It had been used, or is too old to tell: the client gets a new nonce with `stale=true`.
+    Stale,
+}
+
+/// Which use of a nonce credentials are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// The count of an `nc` parameter.
+    Count(u32),
+    /// Without qop there is no count: the nonce is good for this one request.
+    Only,
+}
+
+/// Makes nonces and remembers which of their counts were used. One table serves all shards.
+///
+/// A slot is one 128-bit word:
+///
+/// ```text
+///  127          96 95           64 63                             0
+/// | lap            | highest count | bit i: count highest-i was used |
+/// ```
+///
+/// The lap (the serial number's upper part, plus one) says which of the nonces that share the slot owns it; 0 is
+/// nobody. A slot goes from older to newer laps only, so a nonce that lost its slot can never get it back, and with it
+/// never a second chance for a used count.
+#[derive(Debug)]
+pub struct NonceTable {
+    boot: u32,
+    lifetime_secs: u32,
+    next: Counter,
+    slots: Box<[AtomicU128]>,
+}
+
+/// On cache lines of its own: every challenge writes it, every claim reads its neighbours.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
+impl NonceTable {
+    /// How long nonces live when nothing else is configured, in seconds: longer than the time between the calls of a
+    /// busy client, which is spared the challenge; a phone that only refreshes its registration pays one in an hour.
+    pub const LIFETIME_SECS: u32 = 300;
+
+    /// Slots for a node of any size: 1 MiB. Two clients get in each other's way (and one is told `stale`) only when as
+    /// many challenges as there are slots lie between theirs.
+    pub const SLOTS: usize = 1 << 16;
+
+    /// A table. `boot` differs from start to start and from node to node (it may be random): what was used before a
+    /// start is forgotten, so nonces from before are stale. `slots` is brought to a power of two.
+    pub fn new(boot: u32, slots: usize, lifetime_secs: u32) -> Self {
+        let slots = slots.clamp(1, 1 << 24).next_power_of_two();
+        let slots = (0..slots).map(|_| AtomicU128::new(0)).collect();
+        Self {
+            boot,
+            lifetime_secs,
+            next: Counter(AtomicU64::new(0)),
+            slots,
+        }
+    }
+
+    /// Makes a nonce.
+    pub fn issue(&self, key: &MacKey, now_secs: u64) -> Nonce {
+        // Relaxed: the number has to be a different one each time, nothing else hangs on it.
+        let serial = self.next.0.fetch_add(1, Ordering::Relaxed);
+        Stamp {
+            issued_secs: now_secs as u32,
+            boot: self.boot,
+            serial,
+        }
+        .seal(key)
+    }
+
+    /// Whether a nonce is of this boot and not too old. A clock that was set back makes none too old.
+    pub(super) fn is_fresh(&self, stamp: &Stamp, now_secs: u64) -> bool {
+        stamp.boot == self.boot
+            && now_secs.saturating_sub(u64::from(stamp.issued_secs)) <= u64::from(self.lifetime_secs)
+    }
+
+    /// Uses a nonce once. Whatever shards do at the same time, [`Claim::Ok`] is answered at most once for a count.
+    pub(super) fn claim(&self, serial: u64, which: Use) -> Claim {
+        let slots = self.slots.len() as u64;
+        let Some(slot) = self.slots.get((serial & (slots - 1)) as usize) else {
+            return Claim::Stale;
+        };
+        let lap = (serial / slots + 1) as u32;
+        // Relaxed is enough everywhere: all that is shared is this one word, and the compare-and-exchange decides
+        // on its latest value. A losing thread looks again at what the winner wrote.
+        let mut seen = slot.load(Ordering::Relaxed);
+        loop {
+            let Some(next) = Window::unpack(seen).with(lap, which) else {
+                return Claim::Stale;
+            };
+            match slot.compare_exchange_weak(seen, next.pack(), Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Claim::Ok,
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    lap: u32,
+    highest: u32,
+    used: u64,
+}
+
+impl Window {
+    fn unpack(word: u128) -> Self {
+        Self {
+            lap: (word >> 96) as u32,
+            highest: (word >> 64) as u32,
+            used: word as u64,
+        }
+    }
+
+    fn pack(self) -> u128 {
+        u128::from(self.lap) << 96 | u128::from(self.highest) << 64 | u128::from(self.used)
+    }
+
+    /// The window after one more use; `None` when the nonce has lost the slot or the count is used or too old.
+    fn with(self, lap: u32, which: Use) -> Option<Self> {
+        let taken_over = lap > self.lap;
+        match which {
+            // All bits set at the highest count there is: no count of this nonce can follow.
+            Use::Only => taken_over.then_some(Self {
+                lap,
+                highest: u32::MAX,
+                used: u64::MAX,
+            }),
+            Use::Count(count) if taken_over => Some(Self {
+                lap,
+                highest: count,
+                used: 1,
+            }),
+            Use::Count(_) if lap < self.lap => None,
+            Use::Count(count) if count > self.highest => {
+                let used = self.used.checked_shl(count - self.highest).unwrap_or(0) | 1;
+                Some(Self {
+                    highest: count,
+                    used,
+                    ..self
+                })
+            }
+            Use::Count(count) => {
+                let behind = self.highest - count;
+                let bit = 1u64.checked_shl(behind).unwrap_or(0);
+                (behind < WINDOW && self.used & bit == 0).then_some(Self {
+                    used: self.used | bit,
+                    ..self
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

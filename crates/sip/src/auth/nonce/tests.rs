@@ -1,0 +1,147 @@
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+const KEY: MacKey = MacKey::new([3; 16]);
+
+fn table(slots: usize) -> NonceTable {
+    NonceTable::new(9, slots, 300)
+}
+
+#[test]
+fn a_nonce_is_read_back_and_none_other_is() {
+    let table = table(4);
+    table.issue(&KEY, 1_000);
+    let nonce = table.issue(&KEY, 1_764_000_000);
+    let stamp = Stamp {
+        issued_secs: 1_764_000_000,
+        boot: 9,
+        serial: 1,
+    };
+    assert_eq!(Stamp::open(nonce.as_bytes(), &KEY), Some(stamp));
+    assert_eq!(Stamp::open(nonce.as_bytes(), &MacKey::new([4; 16])), None);
+    for at in 0..NONCE_LEN {
+        let mut forged = nonce.0;
+        forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+        assert_eq!(Stamp::open(&forged, &KEY), None);
+    }
+    for garbage in [
+        &b""[..],
+        b"x",
+        &[b'A'; 33],
+        &[b'='; 32],
+        &[0xff; 32],
+        b"dcd98b7102dd2f0e8b11d0f600bfb0c0",
+    ] {
+        assert_eq!(Stamp::open(garbage, &KEY), None);
+    }
+}
+
+#[test]
+fn a_nonce_is_fresh_for_its_lifetime_and_in_its_boot() {
+    let table = table(4);
+    let stamp = Stamp {
+        issued_secs: 1_000,
+        boot: 9,
+        serial: 0,
+    };
+    assert!(table.is_fresh(&stamp, 1_000));
+    assert!(table.is_fresh(&stamp, 1_300));
+    assert!(!table.is_fresh(&stamp, 1_301));
+    assert!(table.is_fresh(&stamp, 990), "a clock that was set back");
+    assert!(!table.is_fresh(&Stamp { boot: 8, ..stamp }, 1_000));
+}
+
+#[test]
+fn counts_are_used_once_within_the_window() {
+    let table = table(1);
+    let claim = |count| table.claim(0, Use::Count(count));
+    for (count, answer) in [
+        (1, Claim::Ok),
+        (1, Claim::Stale),
+        (3, Claim::Ok),
+        (2, Claim::Ok),
+        (2, Claim::Stale),
+        (66, Claim::Ok),
+        (3, Claim::Stale),
+        (2, Claim::Stale),
+        (4, Claim::Ok),
+        (65, Claim::Ok),
+        (1_000, Claim::Ok),
+        (936, Claim::Stale),
+        (937, Claim::Ok),
+        (937, Claim::Stale),
+        (u32::MAX, Claim::Ok),
+        (u32::MAX, Claim::Stale),
+        (0, Claim::Stale),
+    ] {
+        assert_eq!(claim(count), answer, "{count}");
+    }
+}
+
+#[test]
+fn a_nonce_without_count_is_used_once() {
+    let table = table(4);
+    assert_eq!(table.claim(0, Use::Only), Claim::Ok);
+    assert_eq!(table.claim(0, Use::Only), Claim::Stale);
+    for count in [0, 1, u32::MAX - 63, u32::MAX] {
+        assert_eq!(table.claim(0, Use::Count(count)), Claim::Stale);
+    }
+    assert_eq!(table.claim(1, Use::Count(1)), Claim::Ok);
+    assert_eq!(
+        table.claim(1, Use::Only),
+        Claim::Stale,
+        "it had been used with a count"
+    );
+}
+
+#[test]
+fn a_newer_nonce_takes_the_slot_for_good() {
+    let table = table(4);
+    assert_eq!(table.claim(1, Use::Count(1)), Claim::Ok);
+    assert_eq!(table.claim(2, Use::Count(1)), Claim::Ok, "another slot");
+    assert_eq!(table.claim(5, Use::Count(1)), Claim::Ok);
+    assert_eq!(table.claim(1, Use::Count(2)), Claim::Stale);
+    assert_eq!(table.claim(5, Use::Count(2)), Claim::Ok);
+    assert_eq!(table.claim(2, Use::Count(2)), Claim::Ok);
+}
+
+#[test]
+fn challenges_alone_take_no_slot() {
+    let table = table(1);
+    let first = Stamp::open(table.issue(&KEY, 0).as_bytes(), &KEY).expect("our own nonce");
+    for _ in 0..1_000 {
+        table.issue(&KEY, 0);
+    }
+    assert_eq!(table.claim(first.serial, Use::Count(1)), Claim::Ok);
+}
+
+#[test]
+fn racing_threads_never_share_a_count() {
+    // Four nonces share one slot; every thread tries every count of each, in an order of its own.
+    const COUNTS: u64 = 2_000;
+    let table = table(1);
+    let accepted: Vec<AtomicUsize> = (0..4 * COUNTS).map(|_| AtomicUsize::new(0)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (table, accepted) = (&table, &accepted);
+            scope.spawn(move || {
+                for serial in 0..4 {
+                    for step in 0..COUNTS {
+                        let count = step ^ (thread * 5 % 16);
+                        if table.claim(serial, Use::Count(count as u32)) == Claim::Ok {
+                            accepted[(serial * COUNTS + count) as usize].fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert!(accepted.iter().all(|n| n.load(Ordering::Relaxed) <= 1));
+    // Nobody takes the slot from the last nonce, and whoever is ahead has left no count out.
+    assert!(
+        accepted[3 * COUNTS as usize..]
+            .iter()
+            .all(|n| n.load(Ordering::Relaxed) == 1)
+    );
+}

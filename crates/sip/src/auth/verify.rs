@@ -1,0 +1,195 @@
+//! The check of credentials (RFC 3261 §22.4, RFC 7616 §3.4, RFC 8760 §2.6), in two steps. The response comes first; the
+//! nonce count is used up second, so that the caller can recognise retransmissions in between: they carry a count that was
+//! used, and are no replay.
+
+use strowger_syntax::header::{Credentials, DigestResponse};
+use strowger_syntax::{Message, header};
+
+use super::algorithm::{Algorithm, Ha1, Hex};
+use super::challenge::{Challenger, ProtectionSpace, Qop, Staleness};
+use super::digest::{Inputs, Protection, Response};
+use super::nonce::{Claim, NonceTable, Stamp, Use};
+
+/// What the check needs of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The body, for `auth-int`.
+    pub body: &'a [u8],
+    /// Unix seconds.
+    pub now_secs: u64,
+}
+
+/// Why credentials do not authenticate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// They break their grammar or lack something: the client's fault, 400 (RFC 7616 §3.4). What is wrong fits into a
+    /// Reason-Phrase.
+    Malformed(&'static str),
+    /// They answer no challenge: an empty nonce or response (RFC 8760 §2.7), another realm or an algorithm that is not offered.
+    Unasked,
+    /// The response is not the one for this user's password.
+    Wrong,
+    /// Nobody has that name. What the client is told, and when, is the same as for [`Wrong`](Self::Wrong).
+    UnknownUser,
+    /// The response is right, but its nonce is not one of ours or too old.
+    Stale,
+}
+
+impl Rejection {
+    /// What the new challenge says; `None` when there is to be none but a 400.
+    pub const fn staleness(self) -> Option<Staleness> {
+        match self {
+            Self::Malformed(_) => None,
+            Self::Unasked | Self::Wrong | Self::UnknownUser => Some(Staleness::Fresh),
+            Self::Stale => Some(Staleness::Stale),
+        }
+    }
+}
+
+/// Credentials whose response is right. They authenticate once [`claim`](Self::claim) says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    serial: u64,
+    which: Use,
+}
+
+impl Proof {
+    /// Uses up the nonce count. [`Claim::Stale`] is answered with a new challenge, `stale=true`.
+    pub fn claim(&self, nonces: &NonceTable) -> Claim {
+        nonces.claim(self.serial, self.which)
+    }
+}
+
+/// The credentials of a request for one realm (RFC 3261 §22.3): of several, the first with an algorithm that is offered.
+/// Those of other realms and schemes are left for whom they are meant. An error is reported only when nothing else is there.
+pub fn select<'a>(
+    request: Message<'a>,
+    challenger: Challenger,
+    space: &ProtectionSpace<'_>,
+) -> Option<Result<DigestResponse<'a>, Rejection>> {
+    let mut fallback = None;
+    for field in request.fields_of(challenger.credentials_name()) {
+        match Credentials::parse(field.value) {
+            Ok(Credentials::Digest(given)) if is_for(&given, space.realm) => {
+                if offered(&given, space).is_some() {
+                    return Some(Ok(given));
+                }
+                fallback = Some(Ok(given));
+            }
+            Ok(_) => {}
+            Err(what) => fallback = fallback.or(Some(Err(Rejection::Malformed(what)))),
+        }
+    }
+    fallback
+}
+
+fn is_for(given: &DigestResponse<'_>, realm: &[u8]) -> bool {
+    given.realm.is_some_and(|r| *r.text() == *realm)
+}
+
+fn offered(given: &DigestResponse<'_>, space: &ProtectionSpace<'_>) -> Option<Algorithm> {
+    let algorithm = given
+        .algorithm
+        .map_or(Some(Algorithm::Md5), |a| Algorithm::from_token(a.inside()))?;
+    space.algorithms.contains(&algorithm).then_some(algorithm)
+}
+
+/// Step one: whether the response is right and its nonce is ours and fresh. `ha1` looks a user up.
+///
+/// The `uri` has to be there but need not be the Request-URI: proxies on the way may have changed that (RFC 8760 §2.6 (6)).
+/// The nonce is judged last, for `stale=true` says that the password was right.
+pub fn check_response(
+    given: &DigestResponse<'_>,
+    facts: &Facts<'_>,
+    space: &ProtectionSpace<'_>,
+    ha1: impl FnOnce(&[u8], Algorithm) -> Option<Ha1>,
+) -> Result<Proof, Rejection> {
+    let nonce = given.nonce.ok_or(Rejection::Malformed("nonce missing"))?.inside();
+    let response = given
+        .response
+        .ok_or(Rejection::Malformed("response missing"))?
+        .inside();
+    let uri = given
+        .uri
+        .ok_or(Rejection::Malformed("digest uri missing"))?
+        .inside();
+    let user = given.username.ok_or(Rejection::Malformed("username missing"))?;
+    if given.username_star.is_some() {
+        return Err(Rejection::Malformed("username given twice"));
+    }
+    if given.userhash.is_some_and(|u| u.is(b"true")) {
+        return Err(Rejection::Malformed("userhash was not offered"));
+    }
+    if nonce.is_empty() || response.is_empty() || !is_for(given, space.realm) {
+        return Err(Rejection::Unasked);
+    }
+    let algorithm = offered(given, space).ok_or(Rejection::Unasked)?;
+    if uri.is_empty() {
+        return Err(Rejection::Malformed("digest uri empty"));
+    }
+    let (protection, which) = protection(given, facts, space.qop)?;
+    let known = ha1(&user.text(), algorithm);
+    // A user who is not there costs the same work as one who is.
+    let secret = known.unwrap_or_else(|| nobody(algorithm));
+    let inputs = Inputs {
+        method: facts.method,
+        uri,
+        nonce,
+        protection,
+    };
+    let right = Response::compute(algorithm, &secret, &inputs).matches(response);
+    if known.is_none() {
+        return Err(Rejection::UnknownUser);
+    }
+    if !right {
+        return Err(Rejection::Wrong);
+    }
+    match Stamp::open(nonce, space.key) {
+        Some(stamp) if space.nonces.is_fresh(&stamp, facts.now_secs) => Ok(Proof {
+            serial: stamp.serial,
+            which,
+        }),
+        _ => Err(Rejection::Stale),
+    }
+}
+
+fn nobody(algorithm: Algorithm) -> Ha1 {
+    Ha1(Hex::zeroes(algorithm.hex_len()))
+}
+
+/// `qop` and what must come with it (RFC 7616 §3.4).
+fn protection<'a>(
+    given: &DigestResponse<'a>,
+    facts: &Facts<'a>,
+    offered: Qop,
+) -> Result<(Protection<'a>, Use), Rejection> {
+    let Some(qop) = given.qop else {
+        return Ok((Protection::None, Use::Only));
+    };
+    let cnonce = given
+        .cnonce
+        .map(header::ParamValue::inside)
+        .filter(|c| !c.is_empty());
+    let cnonce = cnonce.ok_or(Rejection::Malformed("cnonce missing"))?;
+    let nc = given
+        .nc
+        .ok_or(Rejection::Malformed("nonce count missing"))?
+        .inside();
+    let count = given
+        .nonce_count()
+        .ok_or(Rejection::Malformed("nonce count malformed"))?;
+    let protection = if qop.is(b"auth") {
+        Protection::Auth { nc, cnonce }
+    } else if qop.is(b"auth-int") && offered == Qop::AuthAndAuthInt {
+        Protection::AuthInt {
+            nc,
+            cnonce,
+            body: facts.body,
+        }
+    } else {
+        return Err(Rejection::Malformed("qop was not offered"));
+    };
+    Ok((protection, Use::Count(count)))
+}

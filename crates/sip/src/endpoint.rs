@@ -1,0 +1,197 @@
+//! A shard's front door: what every part of it needs to receive, answer and send.
+
+use std::sync::Arc;
+
+use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
+use strowger_syntax::{Limits, Message, Name, Status};
+
+use crate::keys::Keys;
+use crate::reject::Reject;
+use crate::transaction::{KeyHasher, Layer, ServerKey, Timers};
+use crate::transport::branch::{hex, hex_digits};
+use crate::transport::{Branches, Listeners, Owner, owner, via};
+use crate::{Destination, Outbox, Source};
+
+/// A To tag that is made without state: a MAC, in hexadecimal.
+pub type Tag = [u8; 16];
+
+/// What came with a request from outside, worked out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Ingress {
+    /// Where it came from.
+    pub source: Source,
+    /// What its top Via is told.
+    pub stamp: ViaStamp,
+    /// Where its responses go.
+    pub to: Destination,
+    /// Where they go when the connection is gone.
+    pub fallback: Option<Destination>,
+}
+
+impl Ingress {
+    /// For a request and its source (RFC 3261 §18.2).
+    pub fn of(request: Message<'_>, source: &Source) -> Self {
+        Self {
+            source: *source,
+            stamp: via::stamp(request, source),
+            to: via::response_destination(request.via(), source),
+            fallback: via::response_fallback(request.via(), source),
+        }
+    }
+}
+
+/// Who we are: what every message that is written here needs, and nothing that changes with messages.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// This shard's number.
+    pub shard: u16,
+    /// How many shards there are.
+    pub shards: u16,
+    /// The node's keys.
+    pub keys: Keys,
+    /// Our branches.
+    pub branches: Branches,
+    /// What we listen on.
+    pub listeners: Arc<Listeners>,
+    /// The realms whose credentials are for us.
+    pub realms: Arc<[String]>,
+    /// Sizes and counts that are accepted.
+    pub limits: Limits,
+    key_hasher: KeyHasher,
+}
+
+/// A shard's identity and its transactions.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Who we are.
+    pub identity: Identity,
+    /// The transactions.
+    pub layer: Layer,
+}
+
+/// What an endpoint is made of.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// The node's secret: all keys come from it.
+    pub secret: [u8; 32],
+    /// A number that changes from start to start.
+    pub boot: u32,
+    /// How many shards there are.
+    pub shards: u16,
+    /// What we listen on.
+    pub listeners: Arc<Listeners>,
+    /// The realms whose credentials are for us.
+    pub realms: Arc<[String]>,
+    /// The timers.
+    pub timers: Timers,
+    /// Sizes and counts that are accepted.
+    pub limits: Limits,
+}
+
+impl Endpoint {
+    /// The endpoint of one shard.
+    pub fn new(shard: u16, config: &EndpointConfig) -> Self {
+        let keys = Keys::derive(&config.secret);
+        let mut hasher_key = [0; 16];
+        hasher_key[..8].copy_from_slice(&keys.branch.mac(&[b"server key", &config.boot.to_le_bytes()]).to_le_bytes());
+        hasher_key[8..].copy_from_slice(&keys.owner.mac(&[b"server key", &config.boot.to_le_bytes()]).to_le_bytes());
+        let identity = Identity {
+            shard,
+            shards: config.shards,
+            branches: Branches::new(keys.branch.clone(), (config.boot ^ config.boot >> 16) as u16),
+            keys,
+            listeners: Arc::clone(&config.listeners),
+            realms: Arc::clone(&config.realms),
+            limits: config.limits,
+            key_hasher: KeyHasher::new(hasher_key),
+        };
+        Self { identity, layer: Layer::new(config.timers) }
+    }
+}
+
+impl Identity {
+    /// Whose a message is that arrived here.
+    pub fn owner(&self, bytes: &[u8], index: &Index) -> Owner {
+        match owner(bytes, index, self.shards, &self.keys.owner, &self.branches) {
+            Owner::Shard(shard) if shard == self.shard => Owner::Here,
+            owner => owner,
+        }
+    }
+
+    /// What identifies the server transaction of a request.
+    pub fn server_key(&self, request: Message<'_>) -> ServerKey {
+        self.key_hasher.of(request)
+    }
+
+    /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
+    /// carries it is known for what it is.
+    pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
+        let view = Message::view(bytes, index);
+        hex_digits(self.keys.to_tag.mac(&[view.call_id(), view.from_tag().unwrap_or(&[])]))
+    }
+
+    /// Whether a request's To tag was made here without state.
+    pub fn has_own_tag(&self, request: Message<'_>) -> bool {
+        request.to_tag() == Some(&self.to_tag(request.bytes(), request.index()))
+    }
+
+    /// The token of our Record-Route: a MAC over Call-ID and the caller's tag.
+    pub fn route_token(&self, call_id: &[u8], tag: &[u8]) -> u64 {
+        self.keys.record_route.mac(&[call_id, tag])
+    }
+
+    /// Whether a token belongs to the dialog of a request: made with the tag of either side.
+    pub fn is_route_token(&self, request: Message<'_>, token: &[u8]) -> bool {
+        let Some(token) = hex(token).filter(|_| token.len() == 16) else { return false };
+        let tags = [request.from_tag(), request.to_tag()];
+        tags.into_iter().flatten().any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
+    }
+
+    /// The loop part of branches (RFC 5393 §4.2): a keyed hash over what routing depends on, taken from the request as
+    /// it came.
+    pub fn loop_part(&self, request: Message<'_>) -> u64 {
+        let route = request.first(Name::Route).unwrap_or(&[]);
+        self.keys.branch.mac(&[
+            b"loop",
+            request.request_uri(),
+            route,
+            request.from_tag().unwrap_or(&[]),
+            request.to_tag().unwrap_or(&[]),
+            request.call_id(),
+            &request.cseq().to_le_bytes(),
+        ])
+    }
+
+    /// Answers a request without state. `lines` are whole header field lines.
+    pub fn reply(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        status: Status,
+        lines: &[u8],
+        out: &mut Outbox,
+    ) {
+        let start = out.bytes.len();
+        let tag = self.to_tag(request.bytes(), request.index());
+        ResponseWriter::begin(&mut out.bytes, request.bytes(), request.index(), status, status.reason(), ingress.stamp, &tag)
+            .lines(lines)
+            .finish();
+        out.send_from(start, ingress.to, 0);
+    }
+
+    /// Refuses a request without state.
+    pub fn reject(&self, request: Message<'_>, ingress: &Ingress, reject: &Reject, out: &mut Outbox) {
+        let start = out.bytes.len();
+        self.write_reject(request, ingress.stamp, reject, &mut out.bytes);
+        out.send_from(start, ingress.to, 0);
+    }
+
+    /// Appends the answer that refuses a request.
+    pub fn write_reject(&self, request: Message<'_>, stamp: ViaStamp, reject: &Reject, out: &mut Vec<u8>) {
+        let tag = self.to_tag(request.bytes(), request.index());
+        let tag: &[u8] = if reject.status == Status::TRYING { &[] } else { &tag };
+        let writer =
+            ResponseWriter::begin(out, request.bytes(), request.index(), reject.status, reject.reason, stamp, tag);
+        reject.write_extra(request, writer).finish();
+    }
+}

@@ -1,0 +1,477 @@
+//! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+use strowger_syntax::message::{Draft, Edits, Index};
+use strowger_syntax::{Limits, Message, Method, Name, Status};
+
+use super::best::is_better;
+use super::forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+use super::targets::{Target, TargetSet};
+use crate::endpoint::Ingress;
+use crate::memory::{Id, Slab, Stored, TimerId};
+use crate::reject::Reject;
+use crate::transaction::{FailedSend, Timed, User};
+use crate::{Endpoint, Outbox};
+
+/// What holds for every request that is forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyConfig {
+    /// Timer C, in milliseconds: more than three minutes (RFC 3261 §16.6 step 11).
+    pub timer_c_ms: u64,
+}
+
+/// Something that whoever keeps an account of calls wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The account given at the start.
+    pub call: Id,
+    /// The method of the request.
+    pub method: Method,
+    /// The status that was sent to the caller.
+    pub status: Status,
+    /// The time in seconds after which the session ends unless refreshed, when the answer names one (RFC 4028).
+    pub session_expires: Option<u32>,
+}
+
+/// A request that is to be forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Its server transaction.
+    pub server: Id,
+    /// Where it came in.
+    pub ingress: &'a Ingress,
+    /// The loop part of its branches.
+    pub loop_part: u64,
+    /// Route elements at the top that are ours.
+    pub pop: usize,
+    /// Whether the last Route element became the Request-URI.
+    pub strict: bool,
+    /// Whether to stay on the path.
+    pub record_route: Option<RecordRoute>,
+    /// Whose account hears of progress.
+    pub call: Option<Id>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BranchState {
+    /// Waits for a final response.
+    Pending,
+    /// To be cancelled as soon as a provisional response allows it (RFC 3261 §9.1).
+    CancelWanted,
+    /// Has its final response, or never will have one.
+    Done,
+}
+
+#[derive(Debug)]
+struct Branch {
+    client: Id,
+    state: BranchState,
+    target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No final response was passed on.
+    Open,
+    /// The caller gave up.
+    Cancelled,
+    /// A 2xx was passed on; more of them may come.
+    Answered,
+    /// Another final response was passed on.
+    Refused,
+}
+
+#[derive(Debug)]
+struct ResponseContext {
+    server: Id,
+    method: Method,
+    ingress: Ingress,
+    loop_part: u64,
+    pop: usize,
+    strict: bool,
+    record_route: Option<RecordRoute>,
+    call: Option<Id>,
+    phase: Phase,
+    branches: SmallVec<[Branch; 3]>,
+    /// Client transactions that have not ended.
+    alive: usize,
+    best: Option<(Status, Stored)>,
+    /// The request and the targets' texts, as long as something may still need them.
+    request: Option<Stored>,
+    texts: Option<Stored>,
+    timer_c: Option<TimerId>,
+}
+
+/// All response contexts of a shard.
+#[derive(Debug)]
+pub struct Proxy {
+    contexts: Slab<ResponseContext>,
+    config: ProxyConfig,
+    progress: VecDeque<Progress>,
+    edits: Edits,
+    scratch: Index,
+}
+
+impl Proxy {
+    /// A proxy with nothing under way.
+    pub fn new(config: ProxyConfig) -> Self {
+        Self {
+            contexts: Slab::default(),
+            config,
+            progress: VecDeque::new(),
+            edits: Edits::default(),
+            scratch: Index::default(),
+        }
+    }
+
+    /// How many requests are under way.
+    pub fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.contexts.is_empty()
+    }
+
+    /// Takes the next report for an account of calls.
+    pub fn next_progress(&mut self) -> Option<Progress> {
+        self.progress.pop_front()
+    }
+
+    /// Forwards a request to all targets at once (§16.6).
+    pub fn start(
+        &mut self,
+        endpoint: &mut Endpoint,
+        request: Message<'_>,
+        start: &Start<'_>,
+        targets: &TargetSet,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let method = request.method();
+        let layer = &mut endpoint.layer;
+        let (kept, texts) = (layer.pool.store(request.bytes()), layer.pool.store(targets.text()));
+        let id = self.contexts.insert_with(|id| {
+            // Step 11: timer C.
+            let timer_c = (method == Method::Invite).then(|| {
+                let timer = layer.wheel.add(Timed::Context(id));
+                layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
+                timer
+            });
+            ResponseContext {
+                server: start.server,
+                method,
+                ingress: *start.ingress,
+                loop_part: start.loop_part,
+                pop: start.pop,
+                strict: start.strict,
+                record_route: start.record_route,
+                call: start.call,
+                phase: Phase::Open,
+                branches: SmallVec::new(),
+                alive: 0,
+                best: None,
+                request: Some(kept),
+                texts: Some(texts),
+                timer_c,
+            }
+        });
+        layer.set_context(start.server, Some(id));
+        for target in targets.targets() {
+            self.forward(endpoint, id, request, target.clone(), None, now_ms, out);
+        }
+        self.conclude(endpoint, id, now_ms, out);
+    }
+
+    /// §16.6 for one target: a branch of its own, or the next attempt of one.
+    #[expect(clippy::too_many_arguments, reason = "a branch is made from all of them")]
+    fn forward(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        request: Message<'_>,
+        target: Target,
+        again: Option<u16>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(texts) = &context.texts else { return };
+        let forwarding = Forwarding {
+            uri: target.uri(texts.bytes()),
+            routes: target.routes(texts.bytes()),
+            pop: context.pop,
+            strict: context.strict,
+            record_route: context.record_route,
+            hop: target.hop,
+            ingress: &context.ingress,
+            loop_part: context.loop_part,
+        };
+        let number = again.unwrap_or(context.branches.len() as u16);
+        let user = User { context: id, branch: number };
+        let (edits, identity) = (&mut self.edits, &endpoint.identity);
+        let client = endpoint.layer.send(context.method, target.hop.to, user, now_ms, out, |client, bytes| {
+            write_forward(identity, request, &forwarding, BranchKind::Stateful(client), edits, bytes);
+        });
+        context.alive += 1;
+        let branch = Branch { client, state: BranchState::Pending, target };
+        match context.branches.get_mut(usize::from(number)) {
+            Some(place) => *place = branch,
+            None => context.branches.push(branch),
+        }
+    }
+
+    /// The ten steps of §16.7 for a response that a client transaction passed up.
+    pub fn on_response(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        response: Message<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        // Step 1: the context was found by the branch.
+        let Some(status) = response.status() else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
+        // Step 2: timer C.
+        if status.is_provisional() {
+            if status != Status::TRYING
+                && let Some(timer) = context.timer_c
+            {
+                endpoint.layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
+            }
+            if branch.state == BranchState::CancelWanted {
+                endpoint.layer.cancel(branch.client, now_ms, out);
+            }
+        } else {
+            branch.state = BranchState::Done;
+        }
+        match status.class() {
+            // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
+            1 if status == Status::TRYING => {}
+            1 | 2 => {
+                self.pass_on(endpoint, user.context, response, now_ms, out);
+                if status.is_success() {
+                    self.cancel_pending(endpoint, user.context, now_ms, out);
+                }
+            }
+            // Step 4: kept until the best one is known.
+            class => {
+                self.keep_if_better(endpoint, user.context, response, status);
+                if class == 6 {
+                    self.cancel_pending(endpoint, user.context, now_ms, out);
+                }
+            }
+        }
+        self.conclude(endpoint, user.context, now_ms, out);
+    }
+
+    /// Steps 3, 8 and 9: without our Via, to the caller.
+    fn pass_on(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(status) = response.status() else { return };
+        let start = out.bytes.len();
+        let mut draft = Draft::of(response, &mut self.edits);
+        draft.remove_first_elements(Name::Via, 1);
+        draft.finish(&mut out.bytes);
+        if endpoint.layer.respond(context.server, status, start, now_ms, out).is_err() {
+            return;
+        }
+        if status.is_success() {
+            context.phase = Phase::Answered;
+        } else if !status.is_provisional() {
+            context.phase = Phase::Refused;
+        }
+        if let Some(call) = context.call {
+            let session_expires = response.first(Name::SessionExpires).and_then(leading_number);
+            self.progress.push_back(Progress { call, method: context.method, status, session_expires });
+        }
+    }
+
+    fn keep_if_better(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, status: Status) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if context.best.as_ref().is_some_and(|(best, _)| !is_better(status, *best)) {
+            return;
+        }
+        let kept = endpoint.layer.pool.store(response.bytes());
+        if let Some((_, old)) = context.best.replace((status, kept)) {
+            endpoint.layer.pool.give(old);
+        }
+    }
+
+    /// Step 10: CANCEL for every branch without a final response.
+    fn cancel_pending(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if context.method != Method::Invite {
+            return;
+        }
+        for branch in context.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
+            branch.state = BranchState::CancelWanted;
+            endpoint.layer.cancel(branch.client, now_ms, out);
+        }
+        // A cancelled branch that never answers is given up as §9.1 says.
+        if let Some(timer) = context.timer_c {
+            endpoint.layer.wheel.set(timer, Some(now_ms + endpoint.layer.timers.lifetime_ms()));
+        }
+    }
+
+    /// The caller's CANCEL (§16.10): every pending branch is cancelled.
+    pub fn on_cancel(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        if let Some(context) = self.contexts.get_mut(id)
+            && context.phase == Phase::Open
+        {
+            context.phase = Phase::Cancelled;
+            self.cancel_pending(endpoint, id, now_ms, out);
+        }
+    }
+
+    /// A client transaction ended; `timed_out` when without a final response (§16.9).
+    pub fn on_client_ended(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        timed_out: bool,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        context.alive = context.alive.saturating_sub(1);
+        if timed_out {
+            self.branch_failed(endpoint, user, now_ms, out);
+        }
+        self.conclude(endpoint, user.context, now_ms, out);
+    }
+
+    /// A message could not be sent (§16.9).
+    pub fn on_send_failed(&mut self, endpoint: &mut Endpoint, failed: FailedSend, now_ms: u64, out: &mut Outbox) {
+        if let FailedSend::Client(user) = failed {
+            self.on_client_ended(endpoint, user, true, now_ms, out);
+        }
+    }
+
+    /// A branch without an answer: its other way is tried, else it is done.
+    fn branch_failed(&mut self, endpoint: &mut Endpoint, user: User, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
+        let retry = branch.target.fallback.take().filter(|_| branch.state == BranchState::Pending);
+        branch.state = BranchState::Done;
+        let (Some(hop), Some(kept)) = (retry, context.request.take()) else { return };
+        let mut target = branch.target.clone();
+        target.hop = hop;
+        let mut index = std::mem::take(&mut self.scratch);
+        if let Ok(request) = index.parse(kept.bytes(), &Limits::DEFAULT) {
+            self.forward(endpoint, user.context, request, target, Some(user.branch), now_ms, out);
+        }
+        self.scratch = index;
+        if let Some(context) = self.contexts.get_mut(user.context) {
+            context.request = Some(kept);
+        }
+    }
+
+    /// Timer C fired (§16.8), or a cancelled branch never answered.
+    pub fn on_deadline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if context.phase == Phase::Open && context.branches.iter().any(|b| b.state == BranchState::Pending) {
+            self.cancel_pending(endpoint, id, now_ms, out);
+            return;
+        }
+        for branch in context.branches.iter_mut().filter(|b| b.state != BranchState::Done) {
+            branch.state = BranchState::Done;
+            endpoint.layer.drop_client(branch.client);
+            context.alive = context.alive.saturating_sub(1);
+        }
+        self.conclude(endpoint, id, now_ms, out);
+    }
+
+    /// Step 6, once every branch is done: the best response, or one of our own; then lets go of what nobody needs.
+    fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        if context.branches.iter().any(|b| b.state != BranchState::Done) {
+            return;
+        }
+        if matches!(context.phase, Phase::Open | Phase::Cancelled) {
+            match context.best.take() {
+                // A 503 says that this next hop is overloaded, not that we are (step 6).
+                Some((Status::SERVICE_UNAVAILABLE, kept)) => {
+                    endpoint.layer.pool.give(kept);
+                    self.answer(endpoint, id, Reject::new(Status::SERVER_INTERNAL_ERROR), now_ms, out);
+                }
+                Some((_, kept)) => {
+                    let mut index = std::mem::take(&mut self.scratch);
+                    if let Ok(response) = index.parse(kept.bytes(), &Limits::DEFAULT) {
+                        self.pass_on(endpoint, id, response, now_ms, out);
+                    }
+                    self.scratch = index;
+                    endpoint.layer.pool.give(kept);
+                }
+                None => {
+                    let status = match (context.phase, context.method) {
+                        (Phase::Cancelled, _) => Status::REQUEST_TERMINATED,
+                        (_, Method::Invite) => Status::REQUEST_TIMEOUT,
+                        // No 408 to anything else (RFC 4320 §4.2).
+                        _ => Status::SERVER_TIMEOUT,
+                    };
+                    self.answer(endpoint, id, Reject::new(status), now_ms, out);
+                }
+            }
+        }
+        self.let_go(endpoint, id);
+    }
+
+    /// Answers a request here, from what was kept of it.
+    fn answer(&mut self, endpoint: &mut Endpoint, id: Id, reject: Reject, now_ms: u64, out: &mut Outbox) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(kept) = &context.request else { return };
+        let Ok(request) = self.scratch.parse(kept.bytes(), &Limits::DEFAULT) else { return };
+        let start = out.bytes.len();
+        endpoint.identity.write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
+        let _ = endpoint.layer.respond(context.server, reject.status, start, now_ms, out);
+        context.phase = Phase::Refused;
+        if let Some(call) = context.call {
+            let (method, status) = (context.method, reject.status);
+            self.progress.push_back(Progress { call, method, status, session_expires: None });
+        }
+    }
+
+    /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
+    pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
+        let context = endpoint.layer.context_of(server).and_then(|id| self.contexts.get(id));
+        let Some(kept) = context.and_then(|c| c.request.as_ref().map(|r| (r, c.ingress.stamp))) else {
+            endpoint.layer.drop_server(server);
+            return;
+        };
+        let Ok(request) = self.scratch.parse(kept.0.bytes(), &Limits::DEFAULT) else { return };
+        let start = out.bytes.len();
+        endpoint.identity.write_reject(request, kept.1, &Reject::new(Status::TRYING), &mut out.bytes);
+        let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
+    }
+
+    /// Once a final response was passed on and no branch is pending, only the answers of forked UAS are still waited for.
+    fn let_go(&mut self, endpoint: &mut Endpoint, id: Id) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        for stored in [context.request.take(), context.texts.take()].into_iter().flatten() {
+            endpoint.layer.pool.give(stored);
+        }
+        if let Some((_, kept)) = context.best.take() {
+            endpoint.layer.pool.give(kept);
+        }
+        if let Some(timer) = context.timer_c.take() {
+            endpoint.layer.wheel.remove(timer);
+        }
+        let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;
+        if !more_2xx || context.alive == 0 {
+            endpoint.layer.set_context(context.server, None);
+            self.contexts.remove(id);
+        }
+    }
+}
+
+/// The number at the beginning of a value such as Session-Expires.
+fn leading_number(value: &[u8]) -> Option<u32> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    strowger_syntax::scan::number(&value[..digits]).and_then(|n| u32::try_from(n).ok())
+}

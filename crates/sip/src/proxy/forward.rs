@@ -1,0 +1,198 @@
+//! Request forwarding (RFC 3261 §16.6): the copy that leaves.
+
+use strowger_syntax::message::{Draft, Edits, ListItems, Span};
+use strowger_syntax::scan::{number, put_number};
+use strowger_syntax::{Message, Name, Transport};
+
+use super::route::{TOKEN_PARAM, is_loose};
+use crate::endpoint::{Identity, Ingress};
+use crate::memory::Id;
+use crate::transport::Hop;
+use crate::transport::branch::put_hex;
+
+/// Which branch the copy gets.
+#[derive(Clone, Copy, Debug)]
+pub enum BranchKind {
+    /// A client transaction's.
+    Stateful(Id),
+    /// One that the same request always gets (§16.11).
+    Stateless,
+}
+
+/// What Record-Route says of us.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRoute {
+    /// The token that proves later requests of the dialog.
+    pub token: u64,
+}
+
+/// Everything that makes the copy differ from the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding<'a> {
+    /// The target's URI.
+    pub uri: &'a [u8],
+    /// Route values of the target (its Path), to stand on top; empty for none.
+    pub routes: &'a [u8],
+    /// Route elements at the top that are ours.
+    pub pop: usize,
+    /// Whether the last Route element became the Request-URI (§16.4).
+    pub strict: bool,
+    /// Whether and how to stay on the path.
+    pub record_route: Option<RecordRoute>,
+    /// The way it leaves.
+    pub hop: Hop,
+    /// Where the request came in.
+    pub ingress: &'a Ingress,
+    /// The loop part of the branch.
+    pub loop_part: u64,
+}
+
+/// Writes the copy, steps 1 to 9 of §16.6; step 10 is the caller's.
+pub fn write_forward(
+    identity: &Identity,
+    request: Message<'_>,
+    forwarding: &Forwarding<'_>,
+    branch: BranchKind,
+    edits: &mut Edits,
+    out: &mut Vec<u8>,
+) {
+    // Step 1: copy. A draft leaves alone what no step below changes.
+    let mut draft = Draft::of(request, edits);
+    // Steps 2 and 6: Request-URI, and the route set that goes with it.
+    set_target(&mut draft, request, forwarding);
+    // Step 3: Max-Forwards.
+    let hops = request.first(Name::MaxForwards).and_then(number).map_or(70, |n| n.saturating_sub(1));
+    draft.set(Name::MaxForwards, |out| put_number(out, hops));
+    // Step 4: Record-Route.
+    if let Some(record_route) = forwarding.record_route {
+        push_record_route(identity, &mut draft, forwarding, record_route);
+    }
+    // Step 5: what else changes: our credentials end here.
+    strip_credentials(identity, &mut draft, request);
+    draft.stamp_via(forwarding.ingress.stamp);
+    // Step 8: Via.
+    push_via(identity, &mut draft, request, forwarding, branch);
+    // Step 9: Content-Length.
+    if !request.has(Name::ContentLength) {
+        draft.append(Name::ContentLength, |out| put_number(out, request.body().len() as u64));
+    }
+    draft.finish(out);
+}
+
+/// Steps 2 and 6. A next hop that is a strict router gets itself as Request-URI, and the target at the end of Route.
+fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forwarding<'_>) {
+    draft.remove_first_elements(Name::Route, forwarding.pop);
+    if forwarding.strict {
+        remove_last_route(draft, request);
+    }
+    let next = super::route::top_route(request, forwarding.pop, forwarding.strict);
+    match next {
+        Some(next) if forwarding.routes.is_empty() && !is_loose(next) => {
+            draft.set_request_uri(next);
+            draft.remove_first_elements(Name::Route, forwarding.pop + 1);
+            draft.append(Name::Route, |out| {
+                out.push(b'<');
+                out.extend_from_slice(forwarding.uri);
+                out.push(b'>');
+            });
+        }
+        _ => {
+            if forwarding.uri != request.request_uri() {
+                draft.set_request_uri(forwarding.uri);
+            }
+            if !forwarding.routes.is_empty() {
+                draft.push_top(Name::Route, |out| out.extend_from_slice(forwarding.routes));
+            }
+        }
+    }
+}
+
+fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
+    if let Some(field) = request.fields_of(Name::Route).last() {
+        let items = ListItems::new(field.value);
+        let count = items.clone().count();
+        if count <= 1 {
+            draft.remove_line(field.line);
+        } else if let Some((_, end)) = items.take(count - 1).last() {
+            // From the comma before the last element to the end of the value.
+            let start = field.span.start + (end as u16).saturating_sub(1);
+            draft.replace(Span { start, end: field.span.end }, |_| {});
+        }
+    }
+}
+
+/// One entry, or two when the request leaves by another listener than it came in by, so that each side finds us at an
+/// address and transport it can reach (RFC 5658 §3).
+fn push_record_route(
+    identity: &Identity,
+    draft: &mut Draft<'_, '_>,
+    forwarding: &Forwarding<'_>,
+    record_route: RecordRoute,
+) {
+    let source = &forwarding.ingress.source;
+    let inside = (source.transport, source.listener, source.local.ip());
+    let outside = (forwarding.hop.transport, forwarding.hop.listener, forwarding.hop.local);
+    let mut push = |(transport, listener, local): (Transport, u16, std::net::IpAddr)| {
+        draft.push_top(Name::RecordRoute, |out| {
+            out.extend_from_slice(b"<sip:");
+            identity.listeners.write_host_port(listener, local, out);
+            if transport != Transport::Udp {
+                out.extend_from_slice(b";transport=");
+                out.extend_from_slice(transport.uri_param().as_bytes());
+            }
+            out.extend_from_slice(b";lr;");
+            out.extend_from_slice(TOKEN_PARAM);
+            out.push(b'=');
+            put_hex(out, record_route.token, 16);
+            out.push(b'>');
+        });
+    };
+    push(outside);
+    if outside != inside {
+        push(inside);
+    }
+}
+
+/// Proxy-Authorization for a realm of ours ends here (RFC 3261 §22.3).
+fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Message<'_>) {
+    if !request.has(Name::ProxyAuthorization) {
+        return;
+    }
+    for field in request.fields_of(Name::ProxyAuthorization) {
+        if identity.realms.iter().any(|realm| memchr::memmem::find(field.value, realm.as_bytes()).is_some()) {
+            draft.remove_line(field.line);
+        }
+    }
+}
+
+fn push_via(
+    identity: &Identity,
+    draft: &mut Draft<'_, '_>,
+    request: Message<'_>,
+    forwarding: &Forwarding<'_>,
+    branch: BranchKind,
+) {
+    draft.push_top(Name::Via, |out| {
+        out.extend_from_slice(b"SIP/2.0/");
+        out.extend_from_slice(forwarding.hop.transport.as_str().as_bytes());
+        out.push(b' ');
+        identity.listeners.write_host_port(forwarding.hop.listener, forwarding.hop.local, out);
+        out.extend_from_slice(b";branch=");
+        match branch {
+            BranchKind::Stateful(client) => {
+                identity.branches.write_stateful(out, identity.shard, client, forwarding.loop_part);
+            }
+            BranchKind::Stateless => {
+                let token = stateless_token(identity, request);
+                identity.branches.write_stateless(out, token, forwarding.loop_part);
+            }
+        }
+    });
+}
+
+/// §16.11: the same for a request and its retransmissions, and for the CANCEL of an INVITE: a hash over the incoming
+/// branch, or for RFC 2543 peers over the fields that identify the transaction.
+fn stateless_token(identity: &Identity, request: Message<'_>) -> u64 {
+    let key = identity.server_key(request).0;
+    identity.keys.branch.mac(&[b"stateless", &key.to_le_bytes()])
+}

@@ -1,0 +1,113 @@
+//! Route information preprocessing (RFC 3261 §16.4).
+
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::uri::SipUri;
+use strowger_syntax::{Message, Name, Uri};
+
+use crate::endpoint::Identity;
+
+/// The URI parameter that carries our token in Record-Route.
+pub const TOKEN_PARAM: &[u8] = b"st";
+
+/// What our own Route entries prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteToken {
+    /// No Route entry of ours, or one that nobody of us wrote.
+    Absent,
+    /// A token that fits this dialog: it was set up through us.
+    Valid,
+    /// A token that does not fit.
+    Forged,
+}
+
+/// Where a request is bound for once our own entries are gone from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Routing<'a> {
+    /// The Request-URI to route by.
+    pub request_uri: &'a [u8],
+    /// How many Route elements at the top are ours.
+    pub pop: usize,
+    /// Whether a strict router had put our Record-Route into the Request-URI: the last Route element was taken for the
+    /// Request-URI and is to be removed.
+    pub strict: bool,
+    /// What our entries prove.
+    pub token: RouteToken,
+    /// The URI of the next Route element, which decides where the request goes.
+    pub next: Option<&'a [u8]>,
+}
+
+/// Takes our own entries from the top of the route set. `is_ours` says whether a URI names this node.
+pub fn preprocess<'a>(
+    identity: &Identity,
+    request: Message<'a>,
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Routing<'a> {
+    let mut routing = Routing {
+        request_uri: request.request_uri(),
+        pop: 0,
+        strict: false,
+        token: RouteToken::Absent,
+        next: None,
+    };
+    let routes = || request.elements(Name::Route).map(uri_of);
+    if !request.has(Name::Route) {
+        return routing;
+    }
+    if let Some(token) = token_of(routing.request_uri, &is_ours)
+        && let Some(Some(last)) = routes().last()
+    {
+        routing.note(identity, request, Some(token));
+        (routing.request_uri, routing.strict) = (last, true);
+    }
+    for uri in routes() {
+        let own = uri.and_then(|uri| match Uri::parse(uri) {
+            Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
+            _ => None,
+        });
+        match own {
+            // Two entries stand for one pass through us that changed transport or address.
+            Some(token) if routing.pop < 2 => {
+                routing.note(identity, request, token);
+                routing.pop += 1;
+            }
+            _ => break,
+        }
+    }
+    routing.next = top_route(request, routing.pop, routing.strict);
+    routing
+}
+
+/// The URI of the first Route element behind `pop` of ours, leaving out the last one when it became the Request-URI.
+pub(super) fn top_route(request: Message<'_>, pop: usize, strict: bool) -> Option<&[u8]> {
+    let mut rest = request.elements(Name::Route).skip(pop).peekable();
+    let top = rest.next()?;
+    if strict && rest.peek().is_none() { None } else { uri_of(top) }
+}
+
+impl Routing<'_> {
+    fn note(&mut self, identity: &Identity, request: Message<'_>, token: Option<&[u8]>) {
+        let Some(token) = token else { return };
+        self.token = match self.token {
+            RouteToken::Absent if identity.is_route_token(request, token) => RouteToken::Valid,
+            RouteToken::Valid if identity.is_route_token(request, token) => RouteToken::Valid,
+            _ => RouteToken::Forged,
+        };
+    }
+}
+
+/// The token of a Request-URI that is one of our Record-Route entries.
+fn token_of<'a>(uri: &'a [u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&'a [u8]> {
+    match Uri::parse(uri) {
+        Ok(Uri::Sip(sip)) if sip.user.is_none() && is_ours(&sip) => sip.params.value(TOKEN_PARAM),
+        _ => None,
+    }
+}
+
+fn uri_of(element: &[u8]) -> Option<&[u8]> {
+    NameAddr::parse(element).ok().map(|address| address.uri_text)
+}
+
+/// Whether a Route element's URI asks for loose routing.
+pub(super) fn is_loose(uri: &[u8]) -> bool {
+    matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_loose_router())
+}

@@ -1,0 +1,108 @@
+//! The 200 to a REGISTER (RFC 3261 §10.3 step 8).
+
+use strowger_syntax::scan::put_number;
+use strowger_syntax::{Message, Name};
+
+use super::binding::Bindings;
+
+/// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
+/// the Path of the request (RFC 3327 §5.3) and Date.
+pub fn write_answer(request: Message<'_>, record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
+    write_contacts(record, now_secs, out);
+    for field in request.fields_of(Name::Path) {
+        out.extend_from_slice(field.line.of(request.bytes()));
+    }
+    write_date(now_secs, out);
+}
+
+/// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
+pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
+    for binding in record.live(now_secs) {
+        out.extend_from_slice(b"Contact: <");
+        out.extend_from_slice(binding.contact);
+        out.push(b'>');
+        out.extend_from_slice(binding.params);
+        out.extend_from_slice(b";expires=");
+        put_number(out, u64::from(binding.expires_at).saturating_sub(now_secs));
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a Date line (RFC 3261 §20.17): `Date: Sat, 13 Nov 2010 23:29:00 GMT`. Nothing for years behind 9999, which the
+/// grammar cannot write.
+pub fn write_date(now_secs: u64, out: &mut Vec<u8>) {
+    const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+    const MONTHS: [&[u8; 3]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+    ];
+    let (days, seconds) = (now_secs / 86_400, now_secs % 86_400);
+    let (year, month, day) = civil(days);
+    if year > 9999 {
+        return;
+    }
+    let two =
+        |out: &mut Vec<u8>, n: u64| out.extend_from_slice(&[b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(DAYS[(days % 7) as usize]);
+    out.extend_from_slice(b", ");
+    two(out, day);
+    out.push(b' ');
+    out.extend_from_slice(MONTHS[month as usize - 1]);
+    out.push(b' ');
+    two(out, year / 100);
+    two(out, year % 100);
+    for (separator, n) in [
+        (b' ', seconds / 3600),
+        (b':', seconds / 60 % 60),
+        (b':', seconds % 60),
+    ] {
+        out.push(separator);
+        two(out, n);
+    }
+    out.extend_from_slice(b" GMT\r\n");
+}
+
+/// Year, month (1 to 12) and day (1 to 31) of the Gregorian calendar, of days since 1970-01-01. Years are counted from March
+/// on, so that the leap day comes last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    const FOUR_CENTURIES: u64 = 146_097;
+    let days = days + 719_468;
+    let (era, day) = (days / FOUR_CENTURIES, days % FOUR_CENTURIES);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * day + 2) / 153;
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
+    (
+        era * 400 + year + u64::from(month <= 2),
+        month,
+        day - (153 * march_month + 2) / 5 + 1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_rfc_3261_20_17_has_them() {
+        for (secs, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1_289_690_940, "Sat, 13 Nov 2010 23:29:00 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+        ] {
+            let mut out = Vec::new();
+            write_date(secs, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), format!("Date: {date}\r\n"));
+        }
+        let mut out = Vec::new();
+        write_date(u64::from(u32::MAX) * 100_000, &mut out);
+        assert!(out.is_empty());
+    }
+}

@@ -1,0 +1,501 @@
+//! The record of one address-of-record: its bindings and the tombstones of those removed, in one compact byte string.
+//!
+//! ```text
+//! record    = purge-at:u32 *entry              ; little-endian; when the record as a whole may be dropped
+//! entry     = length:varint kind:u8 (binding | tombstone)
+//! tombstone = order until:u32 text(contact)
+//! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
+//! order     = cseq:varint branch:u32 text(call-id)
+//! origin    = transport:u8 listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
+//! text      = length:varint bytes
+//! ```
+//!
+//! Parts in brackets are there when a bit of `kind` says so. Decoding never fails: it ends at the first entry that is
+//! not well-formed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use strowger_syntax::header::Params;
+
+use crate::transport::{Destination, Flow, Source, Transport};
+
+const TOMBSTONE: u8 = 1;
+const PARAMS: u8 = 1 << 1;
+const PATH: u8 = 1 << 2;
+const Q: u8 = 1 << 3;
+const V6: u8 = 1 << 4;
+const FROM: u8 = 1 << 5;
+const FLOW: u8 = 1 << 6;
+
+/// The `q` of a contact that has none, in thousandths.
+pub const Q_DEFAULT: u16 = 1000;
+
+/// Which REGISTER made an entry: what RFC 3261 §10.3 wants remembered to ignore those that come out of order, and what
+/// recognises its retransmissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// Its Call-ID.
+    pub call_id: &'a [u8],
+    /// The number of its CSeq.
+    pub cseq: u32,
+    /// A hash of its top Via's branch and sent-by.
+    pub branch: u32,
+}
+
+/// A connection, and in which life of the node it was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundFlow {
+    /// The connection.
+    pub flow: Flow,
+    /// The boot that it belongs to: after a restart the same numbers mean another connection.
+    pub boot: u32,
+}
+
+/// Where a REGISTER came from, and so where its contact can be reached when its URI does not say (NAT, WebSocket).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The transport it came by.
+    pub transport: Transport,
+    /// The listener it came to.
+    pub listener: u16,
+    /// Our address that it came to, where the listener alone does not say (wildcards). Of the family of `remote`.
+    pub from: Option<IpAddr>,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The connection it came over; `None` for datagrams.
+    pub flow: Option<BoundFlow>,
+}
+
+impl Origin {
+    /// The origin of what came from `source` in this boot. `from` is left out: set it for wildcard listeners.
+    pub fn of(source: &Source, boot: u32) -> Self {
+        let flow = source.flow.map(|flow| BoundFlow { flow, boot });
+        Self {
+            transport: source.transport,
+            listener: source.listener,
+            from: None,
+            remote: source.remote,
+            flow,
+        }
+    }
+
+    /// The way back. A connection of another boot is gone: its peer is connected to anew.
+    pub fn destination(&self, boot: u32) -> Destination {
+        match (self.transport, self.flow) {
+            (Transport::Udp, _) => Destination::Datagram {
+                listener: self.listener,
+                from: self.from,
+                to: self.remote,
+            },
+            (_, Some(bound)) if bound.boot == boot => Destination::Flow(bound.flow),
+            (transport, _) => Destination::Connect {
+                transport,
+                to: self.remote,
+            },
+        }
+    }
+}
+
+/// A binding of a contact to the address-of-record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding<'a> {
+    /// The contact's URI as it was written.
+    pub contact: &'a [u8],
+    /// Its header field parameters as they were written, from the first `;` on, without `expires`.
+    pub params: &'a [u8],
+    /// Its `q` in thousandths; [`Q_DEFAULT`] without one.
+    pub q: u16,
+    /// The REGISTER that made or last refreshed it.
+    pub order: Order<'a>,
+    /// When it expires, in Unix seconds.
+    pub expires_at: u32,
+    /// When it was made or last refreshed, in Unix seconds.
+    pub updated_at: u32,
+    /// Where that REGISTER came from.
+    pub origin: Origin,
+    /// The values of its Path header fields, with commas between them (RFC 3327 §5.3).
+    pub path: &'a [u8],
+    /// The beginning of its User-Agent.
+    pub user_agent: &'a [u8],
+}
+
+/// What is left of a removed binding for a while: a duplicate that comes late must not bring it back, and the removing
+/// request may be retransmitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tombstone<'a> {
+    /// The URI of the contact that was removed.
+    pub contact: &'a [u8],
+    /// The REGISTER that removed it, or the one that had made it.
+    pub order: Order<'a>,
+    /// When it may be forgotten, in Unix seconds.
+    pub until: u32,
+}
+
+/// One entry of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A binding.
+    Binding(Binding<'a>),
+    /// A removed one.
+    Tombstone(Tombstone<'a>),
+}
+
+impl<'a> Entry<'a> {
+    /// The contact's URI.
+    pub fn contact(&self) -> &'a [u8] {
+        match self {
+            Self::Binding(binding) => binding.contact,
+            Self::Tombstone(tombstone) => tombstone.contact,
+        }
+    }
+
+    /// The REGISTER that counts for its order.
+    pub fn order(&self) -> Order<'a> {
+        match self {
+            Self::Binding(binding) => binding.order,
+            Self::Tombstone(tombstone) => tombstone.order,
+        }
+    }
+
+    /// When it ends, in Unix seconds.
+    pub fn ends_at(&self) -> u32 {
+        match self {
+            Self::Binding(binding) => binding.expires_at,
+            Self::Tombstone(tombstone) => tombstone.until,
+        }
+    }
+}
+
+/// A record, read in place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bindings<'a>(&'a [u8]);
+
+impl<'a> Bindings<'a> {
+    /// Looks at a record; the empty string is the record of nobody.
+    pub fn new(record: &'a [u8]) -> Self {
+        Self(record)
+    }
+
+    /// When the record as a whole may be dropped, in Unix seconds; 0 for an empty one.
+    pub fn purge_at(self) -> u32 {
+        self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// Every entry, ended ones included, in the order they were made.
+    pub fn entries(self) -> Entries<'a> {
+        Entries {
+            rest: self.0.get(4..).unwrap_or(&[]),
+        }
+    }
+
+    /// The bindings that have not expired.
+    pub fn live(self, now_secs: u64) -> impl Iterator<Item = Binding<'a>> + use<'a> {
+        self.entries().filter_map(move |(entry, _)| match entry {
+            Entry::Binding(binding) if u64::from(binding.expires_at) > now_secs => Some(binding),
+            _ => None,
+        })
+    }
+}
+
+/// The entries of a record.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Entries<'a> {
+    /// An entry and its encoding, length included.
+    type Item = (Entry<'a>, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut reader = Reader(self.rest);
+        let entry = reader.text().and_then(decode_entry);
+        let encoded = &self.rest[..self.rest.len() - reader.0.len()];
+        self.rest = if entry.is_some() { reader.0 } else { &[] };
+        entry.map(|entry| (entry, encoded))
+    }
+}
+
+fn decode_entry(bytes: &[u8]) -> Option<Entry<'_>> {
+    let mut reader = Reader(bytes);
+    let kind = reader.byte()?;
+    let cseq = u32::try_from(reader.varint()?).ok()?;
+    let branch = reader.u32()?;
+    let order = Order {
+        call_id: reader.text()?,
+        cseq,
+        branch,
+    };
+    let ends_at = reader.u32()?;
+    if kind & TOMBSTONE != 0 {
+        return Some(Entry::Tombstone(Tombstone {
+            contact: reader.text()?,
+            order,
+            until: ends_at,
+        }));
+    }
+    let lifetime = u32::try_from(reader.varint()?).ok()?;
+    let (contact, user_agent) = (reader.text()?, reader.text()?);
+    let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
+    let path = if kind & PATH != 0 { reader.text()? } else { &[] };
+    let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
+    let origin = decode_origin(&mut reader, kind)?;
+    let updated_at = ends_at.saturating_sub(lifetime);
+    Some(Entry::Binding(Binding {
+        contact,
+        params,
+        q,
+        order,
+        expires_at: ends_at,
+        updated_at,
+        origin,
+        path,
+        user_agent,
+    }))
+}
+
+fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
+    let transport = *Transport::ALL.get(usize::from(reader.byte()?))?;
+    let listener = u16::try_from(reader.varint()?).ok()?;
+    let remote = SocketAddr::new(reader.ip(kind)?, reader.u16()?);
+    let from = if kind & FROM != 0 {
+        Some(reader.ip(kind)?)
+    } else {
+        None
+    };
+    let flow = if kind & FLOW != 0 {
+        let shard = u16::try_from(reader.varint()?).ok()?;
+        let index = u32::try_from(reader.varint()?).ok()?;
+        let generation = u32::try_from(reader.varint()?).ok()?;
+        Some(BoundFlow {
+            flow: Flow {
+                shard,
+                index,
+                generation,
+            },
+            boot: reader.u32()?,
+        })
+    } else {
+        None
+    };
+    Some(Origin {
+        transport,
+        listener,
+        from,
+        remote,
+        flow,
+    })
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let len = self.varint()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
+    fn ip(&mut self, kind: u8) -> Option<IpAddr> {
+        if kind & V6 != 0 {
+            self.array::<16>().map(|octets| Ipv6Addr::from(octets).into())
+        } else {
+            self.array::<4>().map(|octets| Ipv4Addr::from(octets).into())
+        }
+    }
+}
+
+/// Writes a record, entry by entry.
+#[derive(Debug)]
+pub struct RecordWriter<'o> {
+    out: &'o mut Vec<u8>,
+    purge_at: u32,
+}
+
+impl<'o> RecordWriter<'o> {
+    /// Begins a record in a buffer, whose content is dropped.
+    pub fn new(out: &'o mut Vec<u8>) -> Self {
+        out.clear();
+        out.extend_from_slice(&[0; 4]);
+        Self { out, purge_at: 0 }
+    }
+
+    /// Appends an entry; an `expires` among the parameters of a binding is left out. Returns how many bytes it took.
+    pub fn put(&mut self, entry: &Entry<'_>) -> usize {
+        self.purge_at = self.purge_at.max(entry.ends_at());
+        let start = self.out.len();
+        put_sized(self.out, |out| match entry {
+            Entry::Binding(binding) => encode_binding(out, binding),
+            Entry::Tombstone(tombstone) => {
+                out.push(TOMBSTONE);
+                put_order(out, &tombstone.order);
+                out.extend_from_slice(&tombstone.until.to_le_bytes());
+                put_text(out, tombstone.contact);
+            }
+        });
+        self.out.len() - start
+    }
+
+    /// Appends an entry of another record as it is.
+    pub fn copy(&mut self, (entry, encoded): (Entry<'_>, &[u8])) {
+        self.purge_at = self.purge_at.max(entry.ends_at());
+        self.out.extend_from_slice(encoded);
+    }
+
+    /// Ends the record. One without entries becomes the empty string.
+    pub fn finish(self) {
+        match self.out.first_chunk_mut() {
+            Some(head) if self.purge_at != 0 => *head = self.purge_at.to_le_bytes(),
+            _ => self.out.clear(),
+        }
+    }
+}
+
+fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
+    let origin = &binding.origin;
+    let kind_at = out.len();
+    let mut kind = 0;
+    out.push(kind);
+    put_order(out, &binding.order);
+    out.extend_from_slice(&binding.expires_at.to_le_bytes());
+    put_varint(out, binding.expires_at.saturating_sub(binding.updated_at));
+    put_text(out, binding.contact);
+    put_text(out, binding.user_agent);
+    let params_at = out.len();
+    put_sized(out, |out| put_params_without_expires(out, binding.params));
+    if out.len() == params_at + 1 {
+        out.truncate(params_at);
+    } else {
+        kind |= PARAMS;
+    }
+    if !binding.path.is_empty() {
+        kind |= PATH;
+        put_text(out, binding.path);
+    }
+    if binding.q != Q_DEFAULT {
+        kind |= Q;
+        out.extend_from_slice(&binding.q.to_le_bytes());
+    }
+    out.push(origin.transport as u8);
+    put_varint(out, u32::from(origin.listener));
+    if origin.remote.is_ipv6() {
+        kind |= V6;
+    }
+    put_ip(out, origin.remote.ip());
+    out.extend_from_slice(&origin.remote.port().to_le_bytes());
+    if let Some(from) = origin
+        .from
+        .filter(|from| from.is_ipv6() == origin.remote.is_ipv6())
+    {
+        kind |= FROM;
+        put_ip(out, from);
+    }
+    if let Some(BoundFlow { flow, boot }) = origin.flow {
+        kind |= FLOW;
+        put_varint(out, u32::from(flow.shard));
+        put_varint(out, flow.index);
+        put_varint(out, flow.generation);
+        out.extend_from_slice(&boot.to_le_bytes());
+    }
+    out[kind_at] = kind;
+}
+
+fn put_order(out: &mut Vec<u8>, order: &Order<'_>) {
+    put_varint(out, order.cseq);
+    out.extend_from_slice(&order.branch.to_le_bytes());
+    put_text(out, order.call_id);
+}
+
+fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_varint(out, text.len() as u32);
+    out.extend_from_slice(text);
+}
+
+/// Writes something and its length in front of it, which nearly always fits into the one byte kept free for it.
+fn put_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let (end, len) = (out.len(), out.len() - at - 1);
+    put_varint(out, len as u32);
+    let head = out.len() - end;
+    if head == 1 {
+        out.pop();
+        out[at] = len as u8;
+    } else {
+        // The length was written behind: turn it to the front, over the byte kept free.
+        out.remove(at);
+        out[at..].rotate_right(head);
+    }
+}
+
+/// Parameters, each with its `;` and without white space, but for `expires`.
+fn put_params_without_expires(out: &mut Vec<u8>, params: &[u8]) {
+    let Some(params) = Params::parse(params) else {
+        return;
+    };
+    for (name, value) in params
+        .iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case(b"expires"))
+    {
+        out.push(b';');
+        out.extend_from_slice(name);
+        if let Some(value) = value {
+            out.push(b'=');
+            out.extend_from_slice(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

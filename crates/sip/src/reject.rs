@@ -1,0 +1,72 @@
+//! A request that is refused: whose fault it is, and the one answer that says so.
+
+use strowger_syntax::{Message, Name, ResponseWriter, Status};
+
+/// What an answer must carry beside its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Nothing.
+    Nothing,
+    /// Unsupported, naming what a header field of the request asks for and nobody here knows (RFC 3261 §8.2.2.3,
+    /// §16.3).
+    Unsupported(Name),
+    /// Min-Expires, in seconds (RFC 3261 §10.3).
+    MinExpires(u32),
+    /// Retry-After, in seconds (RFC 3261 §20.33).
+    RetryAfter(u32),
+    /// Allow, for a method that is not (RFC 3261 §8.2.1).
+    Allow,
+    /// Require, naming an extension that the request lacks (RFC 3261 §21.4.16).
+    Require(&'static str),
+}
+
+/// An answer of 3xx to 6xx made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Its Status-Code.
+    pub status: Status,
+    /// Its Reason-Phrase: the usual one, or one that says more.
+    pub reason: &'static str,
+    /// What goes with it.
+    pub extra: Extra,
+}
+
+/// The methods that somebody here answers or forwards.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER";
+
+impl Reject {
+    /// A status with its usual Reason-Phrase.
+    pub fn new(status: Status) -> Self {
+        Self { status, reason: status.reason(), extra: Extra::Nothing }
+    }
+
+    /// With a Reason-Phrase that says more.
+    pub fn because(status: Status, reason: &'static str) -> Self {
+        Self { reason, ..Self::new(status) }
+    }
+
+    /// With a header field.
+    pub fn with(status: Status, extra: Extra) -> Self {
+        Self { extra, ..Self::new(status) }
+    }
+
+    /// Adds the header field to an answer.
+    pub fn write_extra<'o>(&self, request: Message<'_>, writer: ResponseWriter<'o>) -> ResponseWriter<'o> {
+        let number = |value: u32| move |out: &mut Vec<u8>| strowger_syntax::scan::put_number(out, u64::from(value));
+        match self.extra {
+            Extra::Nothing => writer,
+            Extra::Unsupported(name) => writer.field_with(Name::Unsupported, |out| {
+                for (i, tag) in request.elements(name).enumerate() {
+                    if i > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    out.extend_from_slice(tag);
+                }
+            }),
+            Extra::MinExpires(seconds) => writer.field_with(Name::MinExpires, number(seconds)),
+            Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
+            Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),
+            Extra::Require(tag) => writer.field(Name::Require, tag.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use strowger_server::config::{Flags, Switch};
+
+const EXAMPLES: &str = "\
+First call, on this machine, without any configuration:
+  strowger serve
+  (register two phones as sip:anyone@127.0.0.1 and let one call the other)
+
+For an office:
+  strowger user add alice@example.test
+  strowger serve --domain example.test --listen udp:0.0.0.0:5060 --listen tcp:0.0.0.0:5060
+
+Exit codes: 0 done; 1 it could not be done, or the configuration has errors; 2 wrong usage; 3 no server answers.";
+
+/// Strowger, the SIP telephone system.
+///
+/// One program that registers phones, connects calls between them and keeps the list of users.
+#[derive(Debug, Parser)]
+#[command(name = "strowger", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Serve),
+    Check(Check),
+    User(User),
+    Ctl(Ctl),
+}
+
+/// Run the server.
+///
+/// With no options at all it serves phones on this machine without passwords: udp and tcp on port 5060 of 127.0.0.1
+/// and ::1, administration on 127.0.0.1:8080, data in ./strowger-data. As soon as one listener can be reached from
+/// outside, phones need a password (`strowger user add`), unless --auth says otherwise.
+///
+/// When every listener is bound it prints one line on standard output:
+///
+///   strowger ready: udp:127.0.0.1:5060 ... admin=http://127.0.0.1:8080
+///
+/// Logs go to standard error. SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
+/// second signal ends at once.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger serve
+  strowger serve --domain example.test --listen udp:0.0.0.0:5060 --listen tcp:0.0.0.0:5060
+  strowger serve --config strowger.toml
+  strowger serve --listen udp:127.0.0.1:0 --admin off --data-dir /tmp/try
+
+`strowger check --print-default` writes a configuration file with every setting explained.")]
+pub(crate) struct Serve {
+    /// Read settings from this TOML file; the options below go before what it says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Listen here: udp:HOST:PORT or tcp:HOST:PORT, IPv6 in brackets, port 0 picks one. Repeatable.
+    #[arg(long, value_name = "URI")]
+    pub(crate) listen: Vec<String>,
+    /// A domain this server is responsible for. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Vec<String>,
+    /// Where users, registrations and keys are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where administration listens (loopback only), or "off".
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub(crate) admin: Option<String>,
+    /// Ask phones for passwords, or not.
+    #[arg(long, value_enum, value_name = "on|off", hide_possible_values = true)]
+    pub(crate) auth: Option<OnOff>,
+    /// Once every port is bound, go on as this user instead of root.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OnOff {
+    On,
+    Off,
+}
+
+impl Serve {
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            listen: self.listen.clone(),
+            domain: self.domain.clone(),
+            data_dir: self.data_dir.clone(),
+            admin: self.admin.clone(),
+            auth: self.auth.map(|auth| match auth {
+                OnOff::On => Switch::On,
+                OnOff::Off => Switch::Off,
+            }),
+        }
+    }
+
+    /// True when nothing at all is configured, so that the first lines teach.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.config.is_none() && self.listen.is_empty() && self.domain.is_empty() && self.auth.is_none()
+    }
+}
+
+/// Check a configuration and tell every error in it.
+///
+/// Each error is one line: file:line:column, what is wrong, how to mend it. The exit code is 0 when there is none,
+/// else 1.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger check --config strowger.toml
+  strowger check --print-default > strowger.toml      a file to begin with, every setting explained")]
+pub(crate) struct Check {
+    /// The file to check; without it, the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Tell the errors as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a complete configuration file with the defaults and what each setting does.
+    #[arg(long, conflicts_with_all = ["config", "json"])]
+    pub(crate) print_default: bool,
+}
+
+/// Which server or data directory is meant.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Place {
+    /// The server's data directory.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The server's configuration file, to know its data directory.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Add, list, remove and change users.
+///
+/// A user is an address such as alice@example.test and a password. Works beside a running server (through its
+/// administration) and without one. Passwords are not kept, only the hashes that digest authentication needs.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger user add alice@example.test                       asks for the password
+  strowger user add bob@example.test --alias 1002 --display-name \"Bob Baker\"
+  echo s3cret | strowger user add carol@example.test         reads it from standard input
+  strowger user import users.csv                             lines of user@domain,password
+  strowger user list")]
+pub(crate) struct User {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user.
+    Add {
+        /// The address: user@domain.
+        #[arg(value_name = "USER@DOMAIN")]
+        address: String,
+        #[command(flatten)]
+        password: Password,
+        /// Another name or extension by which the user is reached, such as 1001. Repeatable.
+        #[arg(long, visible_alias = "extension", value_name = "NAME")]
+        alias: Vec<String>,
+        /// The name that phones show.
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+    },
+    /// List users.
+    List {
+        /// Only those whose address, name or alias contains this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a user and its registrations.
+    Remove {
+        /// The address: user@domain.
+        #[arg(value_name = "USER@DOMAIN")]
+        address: String,
+    },
+    /// Change a user's password.
+    Passwd {
+        /// The address: user@domain.
+        #[arg(value_name = "USER@DOMAIN")]
+        address: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Add many users, or change the passwords of those that exist, from lines of user@domain,password.
+    Import {
+        /// The file, or - for standard input.
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, ClapArgs)]
+pub(crate) struct Password {
+    /// The password. Others on this machine can see it while the command runs; better leave it out: it is asked for, or
+    /// read from standard input.
+    #[arg(long, value_name = "PW")]
+    pub(crate) password: Option<String>,
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// Ask a running server, and tell it what to do.
+///
+/// The server is found by its data directory, where it leaves its administration's address and a token.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger ctl status
+  strowger ctl registrations alice --json
+  strowger ctl drain --data-dir /var/lib/strowger
+  STROWGER_TOKEN=... strowger ctl calls --admin 127.0.0.1:8080")]
+pub(crate) struct Ctl {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The server's administration address. The token comes from STROWGER_TOKEN or the data directory.
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
+    pub(crate) admin: Option<String>,
+    /// Answer as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// How the server is.
+    Status,
+    /// Who is registered, and where.
+    Registrations {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Calls being set up or established.
+    Calls {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Finish what was begun, then end.
+    Drain,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_fits_the_contract() {
+        Args::command().debug_assert();
+        let help = Args::command().render_long_help().to_string();
+        for word in ["serve", "check", "user", "ctl", "Exit codes"] {
+            assert!(help.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_forms_of_the_contract_are_accepted() {
+        for line in [
+            "strowger serve --config f --listen udp:0.0.0.0:1 --listen tcp:0.0.0.0:1 --domain a --data-dir d --admin off --auth on",
+            "strowger check --config f",
+            "strowger user add alice@example.test --password pw --data-dir d",
+            "strowger user --data-dir d import -",
+            "strowger user import users.csv --data-dir d",
+            "strowger user list --json",
+            "strowger user passwd alice@example.test --password pw",
+            "strowger ctl status --data-dir d --json",
+            "strowger ctl --admin 127.0.0.1:8080 registrations",
+            "strowger ctl drain",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn debug_output_of_arguments_hides_passwords() {
+        let args = Args::try_parse_from(["strowger", "user", "add", "a@b.test", "--password", "hunter2"]);
+        assert!(args.is_ok());
+        assert!(!format!("{args:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,46 @@
+//! `strowger check`.
+
+use std::io::{Write, stdout};
+
+use serde_json::json;
+use strowger_server::config::{self, Diagnostic};
+
+use crate::args;
+use crate::failed::Failed;
+use crate::load;
+
+pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
+    let mut out = stdout().lock();
+    if args.print_default {
+        out.write_all(config::reference().as_bytes())?;
+        return Ok(());
+    }
+    let Some(path) = &args.config else {
+        return told(args, &[], "no file was named; the defaults are in order");
+    };
+    let text = load::read(path)?;
+    match config::check(&text, &path.display().to_string()) {
+        Ok(_) => told(args, &[], &format!("{} is in order", path.display())),
+        Err(wrong) => {
+            told(args, &wrong, "")?;
+            Err(Failed::Silent)
+        }
+    }
+}
+
+fn told(args: &args::Check, wrong: &[Diagnostic], fine: &str) -> Result<(), Failed> {
+    let mut out = stdout().lock();
+    if args.json {
+        writeln!(out, "{}", json!({ "ok": wrong.is_empty(), "errors": wrong }))?;
+        return Ok(());
+    }
+    for diagnostic in wrong {
+        writeln!(out, "{diagnostic}")?;
+    }
+    match wrong.len() {
+        0 => writeln!(out, "{fine}")?,
+        1 => eprintln!("1 error"),
+        count => eprintln!("{count} errors"),
+    }
+    Ok(())
+}

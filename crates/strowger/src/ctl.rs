@@ -1,0 +1,250 @@
+//! `strowger ctl`: questions and commands to a running server.
+
+use std::io::{Write, stdout};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use strowger_server::admin::{Call, PAGE_LIMIT, Page, Registration, Secret, State, Status};
+use strowger_server::data_dir::read_admin_token;
+
+use crate::args::{self, CtlCommand};
+use crate::client::{Client, Content, escaped};
+use crate::failed::Failed;
+use crate::place::{Found, find, told};
+use crate::table::{Table, span};
+
+pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
+    let client = client(args)?;
+    match &args.command {
+        CtlCommand::Status => status(&client, args.json),
+        CtlCommand::Registrations { filter } => registrations(&client, filter.as_deref(), args.json),
+        CtlCommand::Calls { filter } => calls(&client, filter.as_deref(), args.json),
+        CtlCommand::Drain => {
+            client.request("POST", "/api/v1/drain", &Content::None)?;
+            let text = if args.json {
+                "{\"draining\":true}"
+            } else {
+                "the server drains and will end"
+            };
+            writeln!(stdout(), "{text}")?;
+            Ok(())
+        }
+    }
+}
+
+fn client(args: &args::Ctl) -> Result<Client, Failed> {
+    let dir = args.place.config()?.data_dir;
+    let Some(address) = &args.admin else {
+        return match find(&dir)? {
+            Found::Server(client) => Ok(client),
+            Found::Nobody => Err(Failed::NoServer {
+                what: format!("no server runs on {}", dir.display()),
+                mend: "start it with `strowger serve`, or name its directory with --data-dir".to_owned(),
+            }),
+        };
+    };
+    let Ok(address) = address
+        .strip_prefix("http://")
+        .unwrap_or(address)
+        .trim_end_matches('/')
+        .parse()
+    else {
+        return Err(Failed::new(
+            format!("`{address}` is not an address"),
+            "write it as 127.0.0.1:8080",
+        ));
+    };
+    let token = match std::env::var("STROWGER_TOKEN") {
+        Ok(token) => token.trim().to_owned(),
+        Err(_) => read_admin_token(&dir).map_err(told)?,
+    };
+    if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(Failed::new(
+            "STROWGER_TOKEN is not a token",
+            "copy it from admin.token in the data directory",
+        ));
+    }
+    Ok(Client::new(address, Secret::new(token)))
+}
+
+fn status(client: &Client, json: bool) -> Result<(), Failed> {
+    let mut out = stdout().lock();
+    if json {
+        let value: serde_json::Value = client.ask("GET", "/api/v1/status", &Content::None)?;
+        writeln!(out, "{value:#}")?;
+        return Ok(());
+    }
+    let status: Status = client.ask("GET", "/api/v1/status", &Content::None)?;
+    let state = match status.state {
+        State::Running => "running",
+        State::Draining => "draining",
+    };
+    let auth = if status.auth.methods.is_empty() {
+        format!("off ({})", status.auth.because)
+    } else {
+        format!(
+            "{} by {} ({})",
+            status.auth.methods.join(", "),
+            status.auth.algorithms.join(", "),
+            status.auth.because
+        )
+    };
+    let counts = status.counts;
+    for (name, value) in [
+        (
+            "state",
+            format!(
+                "{state} for {}, pid {}, version {}",
+                span(status.uptime),
+                status.pid,
+                status.version
+            ),
+        ),
+        ("listeners", status.listeners.join(" ")),
+        ("domains", status.domains.join(" ")),
+        ("data", status.data_dir),
+        ("passwords", auth),
+        ("shards", status.shards.to_string()),
+        ("users", counts.users.to_string()),
+        (
+            "registered",
+            format!("{} with {} contacts", counts.registered, counts.contacts),
+        ),
+        ("calls", counts.calls.to_string()),
+        ("transactions", counts.transactions.to_string()),
+        ("connections", counts.connections.to_string()),
+    ] {
+        writeln!(out, "{name:13}{value}")?;
+    }
+    Ok(())
+}
+
+fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["address", "contact", "expires", "source", "user agent"];
+    list(
+        client,
+        "registrations",
+        filter,
+        json,
+        heads,
+        "nobody is registered",
+        |registration: Registration| {
+            let source = registration
+                .source
+                .map(|source| format!("{}:{source}", registration.transport.to_lowercase()));
+            [
+                registration.aor,
+                registration.contact,
+                span(registration.expires_in),
+                source.unwrap_or_default(),
+                registration.user_agent.unwrap_or_default(),
+            ]
+        },
+    )
+}
+
+fn calls(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let heads = ["from", "to", "state", "for", "call-id"];
+    list(
+        client,
+        "calls",
+        filter,
+        json,
+        heads,
+        "there are no calls",
+        |call: Call| {
+            [
+                call.from,
+                call.to,
+                call.state.as_str().to_owned(),
+                span(now.saturating_sub(call.since)),
+                call.call_id,
+            ]
+        },
+    )
+}
+
+/// Writes a list page by page, so that a long one needs no memory.
+pub(crate) fn list<T: DeserializeOwned + Serialize, const N: usize>(
+    client: &Client,
+    what: &str,
+    filter: Option<&str>,
+    json: bool,
+    heads: [&'static str; N],
+    nothing: &str,
+    row: impl Fn(T) -> [String; N],
+) -> Result<(), Failed> {
+    let mut listing = Listing::new(json, heads);
+    let mut after = String::new();
+    loop {
+        let filter = escaped(filter.unwrap_or_default());
+        let path = format!(
+            "/api/v1/{what}?limit={PAGE_LIMIT}&q={filter}&after={}",
+            escaped(&after)
+        );
+        let page: Page<T> = client.ask("GET", &path, &Content::None)?;
+        listing.write(page.items, &row)?;
+        match page.next {
+            Some(next) => after = next,
+            None => return listing.finish(nothing),
+        }
+    }
+}
+
+/// A list on its way to standard output, as a table or as one JSON array.
+pub(crate) struct Listing<const N: usize> {
+    table: Option<Table<N>>,
+    written: u64,
+}
+
+impl<const N: usize> Listing<N> {
+    pub(crate) fn new(json: bool, heads: [&'static str; N]) -> Self {
+        Self {
+            table: (!json).then(|| Table::new(heads)),
+            written: 0,
+        }
+    }
+
+    pub(crate) fn write<T: Serialize>(
+        &mut self,
+        items: Vec<T>,
+        row: impl Fn(T) -> [String; N],
+    ) -> Result<(), Failed> {
+        let mut out = stdout().lock();
+        let count = items.len() as u64;
+        match &mut self.table {
+            Some(table) => {
+                let rows: Vec<_> = items.into_iter().map(row).collect();
+                table.write(&mut out, &rows)?;
+            }
+            None => {
+                for (position, item) in items.iter().enumerate() {
+                    let opening = if self.written == 0 && position == 0 {
+                        "[\n"
+                    } else {
+                        ",\n"
+                    };
+                    let item = serde_json::to_string(item).map_err(std::io::Error::from)?;
+                    write!(out, "{opening}{item}")?;
+                }
+            }
+        }
+        self.written += count;
+        Ok(())
+    }
+
+    pub(crate) fn finish(self, nothing: &str) -> Result<(), Failed> {
+        let mut out = stdout().lock();
+        match (self.table.is_some(), self.written) {
+            (false, 0) => writeln!(out, "[]")?,
+            (false, _) => writeln!(out, "\n]")?,
+            (true, 0) => eprintln!("{nothing}"),
+            (true, _) => {}
+        }
+        Ok(())
+    }
+}

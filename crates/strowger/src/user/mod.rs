@@ -1,0 +1,165 @@
+//! `strowger user`: through a running server's administration, or on its store when none runs.
+
+mod import;
+mod local;
+mod password;
+
+use std::io::{Write, stdout};
+
+use serde_json::json;
+use strowger_server::admin::{Import, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
+
+use self::local::Local;
+use crate::args::{self, UserCommand};
+use crate::client::{Client, Content, escaped};
+use crate::ctl::Listing;
+use crate::failed::Failed;
+use crate::place::{Found, find};
+
+pub(crate) fn user(args: args::User) -> Result<(), Failed> {
+    let config = args.place.config()?;
+    let open = || -> Result<Users, Failed> {
+        Ok(match find(&config.data_dir)? {
+            Found::Server(client) => Users::Server(client),
+            Found::Nobody => Users::Store(Box::new(Local::open(&config)?)),
+        })
+    };
+    match args.command {
+        UserCommand::Add {
+            address,
+            password,
+            alias,
+            display_name,
+        } => {
+            let address = parsed(&address)?;
+            let password = password::read(password.password, &address)?;
+            let user = NewUser {
+                address,
+                password,
+                display_name,
+                aliases: alias,
+            };
+            user.check().map_err(malformed)?;
+            let user = open()?.add(user)?;
+            writeln!(stdout(), "added {}", user.address)?;
+        }
+        UserCommand::List { filter, json } => list(&open()?, filter.as_deref().unwrap_or_default(), json)?,
+        UserCommand::Remove { address } => {
+            let address = parsed(&address)?;
+            open()?.remove(&address)?;
+            writeln!(stdout(), "removed {address}")?;
+        }
+        UserCommand::Passwd { address, password } => {
+            let address = parsed(&address)?;
+            let password = password::read(password.password, &address)?;
+            password.check_password().map_err(malformed)?;
+            open()?.set_password(&address, password)?;
+            writeln!(stdout(), "changed the password of {address}")?;
+        }
+        UserCommand::Import { file } => import::import(&file, open)?,
+    }
+    Ok(())
+}
+
+fn parsed(address: &str) -> Result<UserId, Failed> {
+    address.parse().map_err(malformed)
+}
+
+fn malformed(wrong: Malformed) -> Failed {
+    Failed::new(wrong.what, wrong.mend)
+}
+
+fn list(users: &Users, filter: &str, json: bool) -> Result<(), Failed> {
+    let mut listing = Listing::new(json, ["user", "name", "aliases", "contacts"]);
+    let mut request = PageRequest::first();
+    loop {
+        let page = users.page(filter, &request)?;
+        listing.write(page.items, |user: User| {
+            let contacts = user
+                .contacts
+                .map(|contacts| contacts.to_string())
+                .unwrap_or_default();
+            [
+                user.address.to_string(),
+                user.display_name.unwrap_or_default(),
+                user.aliases.join(" "),
+                contacts,
+            ]
+        })?;
+        match page.next {
+            Some(next) => request.after = next,
+            None => {
+                return listing
+                    .finish("there are no users; add one with `strowger user add alice@example.test`");
+            }
+        }
+    }
+}
+
+/// Where users are.
+enum Users {
+    /// With a running server.
+    Server(Client),
+    /// In the store, which is ours as long as this lives.
+    Store(Box<Local>),
+}
+
+impl Users {
+    fn add(&self, user: NewUser) -> Result<User, Failed> {
+        match self {
+            Self::Server(client) => {
+                let body = serde_json::to_value(&user).map_err(std::io::Error::from)?;
+                client.ask("POST", "/api/v1/users", &Content::Json(body))
+            }
+            Self::Store(store) => store.add(user),
+        }
+    }
+
+    fn page(&self, filter: &str, request: &PageRequest) -> Result<Page<User>, Failed> {
+        match self {
+            Self::Server(client) => {
+                let (filter, after) = (escaped(filter), escaped(&request.after));
+                let path = format!("/api/v1/users?q={filter}&limit={}&after={after}", request.limit);
+                client.ask("GET", &path, &Content::None)
+            }
+            Self::Store(store) => store.page(filter, request),
+        }
+    }
+
+    fn remove(&self, user: &UserId) -> Result<(), Failed> {
+        match self {
+            Self::Server(client) => {
+                let path = format!("/api/v1/users/{}", escaped(user.as_str()));
+                client.request("DELETE", &path, &Content::None).map(drop)
+            }
+            Self::Store(store) => store.remove(user),
+        }
+    }
+
+    fn set_password(&self, user: &UserId, password: Secret) -> Result<(), Failed> {
+        match self {
+            Self::Server(client) => {
+                let path = format!("/api/v1/users/{}/password", escaped(user.as_str()));
+                let body = Content::Json(json!({ "password": password }));
+                client.request("PUT", &path, &body).map(drop)
+            }
+            Self::Store(store) => store.set_password(user, &password),
+        }
+    }
+
+    /// How many lines to import together: few make progress visible, many share one commit.
+    fn lines_at_once(&self) -> u64 {
+        match self {
+            Self::Server(_) => 1000,
+            Self::Store(_) => 10_000,
+        }
+    }
+
+    /// Takes whole lines; the failures name lines from 1.
+    fn import(&self, lines: &[u8]) -> Result<Import, Failed> {
+        match self {
+            Self::Server(client) => client.ask("POST", "/api/v1/users/import", &Content::Lines(lines)),
+            Self::Store(store) => store.import(lines),
+        }
+    }
+}

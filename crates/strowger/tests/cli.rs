@@ -1,0 +1,442 @@
+//! The program from outside: what it prints, how it ends, and how its commands find a running server.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A directory of a test; gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "strowger-cli-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a fresh directory");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
+    command
+        .env_remove("STROWGER_TOKEN")
+        .env_remove("STROWGER_LOG")
+        .stdin(Stdio::null());
+    command
+}
+
+fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// Runs to the end in a directory; exit code, standard output, standard error.
+fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    told(&program().current_dir(dir).args(args).output().expect("it starts"))
+}
+
+fn run_with_input(dir: &Path, args: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = program();
+    command
+        .current_dir(dir)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(input.as_bytes())
+        .expect("written");
+    told(&child.wait_with_output().expect("it ends"))
+}
+
+/// A running server; killed when this is dropped.
+struct Server {
+    child: Child,
+    ready: String,
+}
+
+impl Server {
+    fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut command = program();
+        command
+            .current_dir(dir)
+            .arg("serve")
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut ready)
+            .expect("a line");
+        if ready.is_empty() {
+            let mut errors = String::new();
+            let _ = child.stderr.take().expect("piped").read_to_string(&mut errors);
+            panic!("the server did not start: {errors}");
+        }
+        Self {
+            child,
+            ready: ready.trim_end().to_owned(),
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let done = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .expect("kill runs");
+        assert!(done.success());
+    }
+
+    /// Waits for the end; exit code and standard error.
+    fn end(&mut self) -> (i32, String) {
+        let begun = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("waits") {
+                Some(status) => break status,
+                None if begun.elapsed() > Duration::from_secs(10) => panic!("the server does not end"),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let mut errors = String::new();
+        self.child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_string(&mut errors)
+            .expect("read");
+        (status.code().unwrap_or(-1), errors)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const QUIET: [&str; 6] = [
+    "--listen",
+    "udp:127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+    "--data-dir",
+    "data",
+];
+
+#[test]
+fn check_tells_every_error_with_its_place_and_exits_1() {
+    let scratch = Scratch::new();
+    scratch.file("bad.toml", "shrads = 2\n[proxy]\nfork = \"paralel\"\n");
+    let (code, out, errors) = run(&scratch.0, &["check", "--config", "bad.toml"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        out,
+        "bad.toml:1:1: `shrads` is not a key; did you mean `shards`?\n\
+         bad.toml:3:8: `proxy.fork` cannot be `paralel`; did you mean `parallel`?\n"
+    );
+    assert_eq!(errors, "2 errors\n");
+    let (code, out, _) = run(&scratch.0, &["check", "--config", "bad.toml", "--json"]);
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &told["ok"]), (1, &json!(false)));
+    assert_eq!(told["errors"][1]["line"], 3);
+    assert_eq!(run(&scratch.0, &["check", "--config", "absent.toml"]).0, 1);
+    assert_eq!(run(&scratch.0, &["serve", "--config", "bad.toml"]).0, 1);
+}
+
+#[test]
+fn the_printed_default_is_a_configuration_in_order() {
+    let scratch = Scratch::new();
+    let (code, text, _) = run(&scratch.0, &["check", "--print-default"]);
+    assert_eq!(code, 0);
+    scratch.file("strowger.toml", &text);
+    assert_eq!(run(&scratch.0, &["check", "--config", "strowger.toml"]).0, 0);
+    assert_eq!(run(&scratch.0, &["check"]).0, 0);
+}
+
+#[test]
+fn users_are_kept_without_a_server() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    let (code, out, errors) = run(
+        dir,
+        &[
+            "user",
+            "add",
+            "alice@a.test",
+            "--password",
+            "pw",
+            "--alias",
+            "1001",
+        ],
+    );
+    assert_eq!((code, out.as_str()), (0, "added alice@a.test\n"), "{errors}");
+    let (code, _, errors) = run_with_input(
+        dir,
+        &["user", "add", "bob@a.test", "--display-name", "Bob"],
+        "s3cret\n",
+    );
+    assert_eq!(code, 0, "{errors}");
+    let (code, out, _) = run(dir, &["user", "list", "--json"]);
+    let users: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, users.as_array().map(Vec::len)), (0, Some(2)));
+    assert_eq!(
+        users[0],
+        json!({ "address": "alice@a.test", "display_name": null, "aliases": ["1001"], "contacts": null })
+    );
+    let (code, _, errors) = run(dir, &["user", "add", "alice@a.test", "--password", "pw"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("mend:"), "{errors}");
+    assert_eq!(
+        run(dir, &["user", "passwd", "alice@a.test", "--password", "other"]).0,
+        0
+    );
+    assert_eq!(run(dir, &["user", "remove", "alice@a.test"]).0, 0);
+    assert_eq!(run(dir, &["user", "remove", "alice@a.test"]).0, 1);
+    assert_eq!(run(dir, &["user", "add", "alice", "--password", "pw"]).0, 1);
+    assert_eq!(
+        run(dir, &["user", "add", "alice@a.test"]).0,
+        1,
+        "no password on an empty standard input"
+    );
+    let (_, out, _) = run(dir, &["user", "list"]);
+    assert!(
+        out.contains("bob@a.test") && out.contains("Bob") && !out.contains("alice"),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_import_names_the_lines_it_did_not_take() {
+    let scratch = Scratch::new();
+    let mut lines = String::from("# users\n");
+    (0..2500).for_each(|number| lines.push_str(&format!("u{number}@a.test,pw{number}\n")));
+    lines.push_str("nonsense\n");
+    let (code, out, errors) = run_with_input(&scratch.0, &["user", "import", "-"], &lines);
+    assert_eq!((code, out.as_str()), (1, "added 2500, changed 0, not taken 1\n"));
+    assert!(errors.contains("standard input:2502:"), "{errors}");
+    let server = Server::start(
+        &scratch.0,
+        &["--listen", "udp:127.0.0.1:0", "--admin", "127.0.0.1:0"],
+    );
+    scratch.file("users.csv", &lines.replace("nonsense", "new@a.test,pw"));
+    let (code, out, errors) = run(&scratch.0, &["user", "import", "users.csv"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (0, "added 1, changed 2500, not taken 0\n"),
+        "{errors}"
+    );
+    let (_, out, _) = run(&scratch.0, &["user", "list"]);
+    assert_eq!(out.lines().count(), 2502, "heads and users");
+    drop(server);
+}
+
+#[test]
+fn commands_find_a_running_server_by_its_data_directory() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    let mut server = Server::start(dir, &QUIET);
+    assert!(
+        server.ready.starts_with("strowger ready: udp:127.0.0.1:"),
+        "{}",
+        server.ready
+    );
+    let (_, admin) = server
+        .ready
+        .split_once(" admin=http://127.0.0.1:")
+        .expect("the admin address");
+    let admin = format!("127.0.0.1:{admin}");
+
+    let (code, _, errors) = run(
+        dir,
+        &[
+            "user",
+            "add",
+            "alice@a.test",
+            "--password",
+            "pw",
+            "--data-dir",
+            "data",
+        ],
+    );
+    assert_eq!(code, 0, "{errors}");
+    let (code, out, errors) = run(dir, &["ctl", "status", "--json", "--data-dir", "data"]);
+    assert_eq!(code, 0, "{errors}");
+    let status: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        (&status["state"], &status["counts"]["users"]),
+        (&json!("running"), &json!(1))
+    );
+    assert_eq!(status["pid"], server.child.id());
+    let (code, out, _) = run(dir, &["ctl", "registrations", "--data-dir", "data", "--json"]);
+    assert_eq!((code, out.as_str()), (0, "[]\n"));
+
+    let token = fs::read_to_string(dir.join("data/admin.token")).expect("a token");
+    let by_address = |token: &str| {
+        let args = ["ctl", "status", "--admin", &admin];
+        told(
+            &program()
+                .current_dir(dir)
+                .env("STROWGER_TOKEN", token)
+                .args(args)
+                .output()
+                .expect("it starts"),
+        )
+    };
+    assert_eq!(by_address(&token).0, 0);
+    let (code, _, errors) = by_address("wrong");
+    assert_eq!(code, 1);
+    assert!(errors.contains("the token is missing or wrong"), "{errors}");
+
+    let (code, _, errors) = run(
+        dir,
+        &[
+            "serve",
+            "--listen",
+            "udp:127.0.0.1:0",
+            "--admin",
+            "off",
+            "--data-dir",
+            "data",
+        ],
+    );
+    assert_eq!(code, 1);
+    assert!(errors.contains(&format!("pid {}", server.child.id())), "{errors}");
+
+    assert_eq!(run(dir, &["ctl", "drain", "--data-dir", "data"]).0, 0);
+    assert_eq!(server.end().0, 0);
+    assert!(!dir.join("data/admin.addr").exists());
+    let (code, _, errors) = run(dir, &["ctl", "status", "--data-dir", "data"]);
+    assert_eq!(code, 3);
+    assert!(errors.contains("no server runs"), "{errors}");
+}
+
+#[test]
+fn an_address_left_by_a_killed_server_misleads_nobody() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    let mut server = Server::start(dir, &QUIET);
+    server.signal("KILL");
+    server.end();
+    assert!(dir.join("data/admin.addr").exists());
+    assert_eq!(run(dir, &["ctl", "status", "--data-dir", "data"]).0, 3);
+    assert_eq!(
+        run(
+            dir,
+            &[
+                "user",
+                "add",
+                "alice@a.test",
+                "--password",
+                "pw",
+                "--data-dir",
+                "data"
+            ]
+        )
+        .0,
+        0
+    );
+}
+
+#[test]
+fn sigterm_drains_and_sighup_says_that_it_cannot_reload() {
+    let scratch = Scratch::new();
+    let mut server = Server::start(&scratch.0, &QUIET);
+    server.signal("HUP");
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    let (code, errors) = server.end();
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        errors.contains("SIGHUP") && errors.contains("draining"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_taken_admin_address_is_an_error_when_it_was_asked_for() {
+    let scratch = Scratch::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let (code, _, errors) = run(
+        &scratch.0,
+        &["serve", "--listen", "udp:127.0.0.1:0", "--admin", &address],
+    );
+    assert_eq!(code, 1);
+    assert!(errors.contains(&address) && errors.contains("mend:"), "{errors}");
+}
+
+#[test]
+fn wrong_flags_are_told_with_a_mend() {
+    let scratch = Scratch::new();
+    let (code, _, errors) = run(
+        &scratch.0,
+        &["serve", "--listen", "upd:127.0.0.1:0", "--admin", "192.0.2.1:1"],
+    );
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains("--listen: `upd` is not a transport; did you mean `udp`?"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("--admin: the admin address 192.0.2.1:1 is not loopback"),
+        "{errors}"
+    );
+    assert_eq!(run(&scratch.0, &["serve", "--nonsense"]).0, 2);
+}
+
+#[test]
+fn the_token_and_passwords_are_in_no_log() {
+    let scratch = Scratch::new();
+    let mut server = Server::start(&scratch.0, &QUIET);
+    let args = [
+        "user",
+        "add",
+        "alice@a.test",
+        "--password",
+        "hunter2",
+        "--data-dir",
+        "data",
+    ];
+    assert_eq!(run(&scratch.0, &args).0, 0);
+    let token = fs::read_to_string(scratch.0.join("data/admin.token")).expect("a token");
+    server.signal("TERM");
+    let (_, errors) = server.end();
+    assert!(errors.contains("user added"), "{errors}");
+    assert!(
+        !errors.contains("hunter2") && !errors.contains(token.trim()),
+        "{errors}"
+    );
+}

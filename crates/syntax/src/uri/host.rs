@@ -1,0 +1,135 @@
+//! Hosts (RFC 3261 §25.1 `host`, RFC 5954).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A host name or an address.
+#[derive(Clone, Copy, Debug)]
+pub enum Host<'a> {
+    /// A name, as it was written.
+    Name(&'a [u8]),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address.
+    V6(Ipv6Addr),
+}
+
+impl<'a> Host<'a> {
+    /// Reads a host that is the whole text; IPv6 addresses stand in brackets.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        match text {
+            [b'[', inner @ .., b']'] => ipv6(inner).map(Self::V6),
+            [] => None,
+            _ if is_numeric(text) => ipv4(text).map(Self::V4),
+            _ => is_name(text).then_some(Self::Name(text)),
+        }
+    }
+
+    /// [`parse`](Self::parse), and IPv6 addresses without their brackets too, as `received` and `maddr` have them
+    /// (RFC 5118 §4.5).
+    pub fn parse_bare(text: &'a [u8]) -> Option<Self> {
+        if memchr::memchr(b':', text).is_some() && !text.starts_with(b"[") {
+            return ipv6(text).map(Self::V6);
+        }
+        Self::parse(text)
+    }
+
+    /// The address, unless it is a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match *self {
+            Self::Name(_) => None,
+            Self::V4(address) => Some(address.into()),
+            Self::V6(address) => Some(address.into()),
+        }
+    }
+
+    /// Appends it as a URI has it, names in lower case.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        // Writing to a Vec cannot fail.
+        let _ = match self {
+            Self::Name(name) => return out.extend(name.iter().map(u8::to_ascii_lowercase)),
+            Self::V4(address) => write!(out, "{address}"),
+            Self::V6(address) => write!(out, "[{address}]"),
+        };
+    }
+}
+
+/// Names without regard to case and to a final dot, addresses by value. A name is never an address.
+impl PartialEq for Host<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(a), Self::Name(b)) => rootless(a).eq_ignore_ascii_case(rootless(b)),
+            (Self::V4(a), Self::V4(b)) => a == b,
+            (Self::V6(a), Self::V6(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Host<'_> {}
+
+impl std::fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(&String::from_utf8_lossy(name)),
+            Self::V4(address) => address.fmt(f),
+            Self::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+fn rootless(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b".").unwrap_or(name)
+}
+
+fn is_numeric(text: &[u8]) -> bool {
+    text.iter().all(|&b| b.is_ascii_digit() || b == b'.')
+}
+
+/// `IPv4address`: four decimal groups of at most three digits.
+fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0u8; 4];
+    let mut groups = text.split(|&b| b == b'.');
+    for octet in &mut octets {
+        let group = groups.next().filter(|g| matches!(g.len(), 1..=3))?;
+        let value = group
+            .iter()
+            .fold(0u16, |value, &digit| value * 10 + u16::from(digit - b'0'));
+        *octet = u8::try_from(value).ok()?;
+    }
+    groups.next().is_none().then(|| octets.into())
+}
+
+/// An IPv6 address; the three colons that RFC 3261's own grammar yields before an IPv4 tail count as two
+/// (RFC 5118 §4.10).
+fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
+    let parse = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();
+    match memchr::memmem::find(text, b":::") {
+        None => parse(text),
+        Some(at) => {
+            let mut copy = [0u8; 48];
+            let shorter = copy.get_mut(..text.len() - 1)?;
+            shorter[..at].copy_from_slice(&text[..at]);
+            shorter[at..].copy_from_slice(&text[at + 1..]);
+            parse(shorter)
+        }
+    }
+}
+
+/// `hostname`, and underscores, which names of real machines have. The top label must not be a number, or the name would be
+/// a broken address.
+fn is_name(text: &[u8]) -> bool {
+    let name = rootless(text);
+    let label = |label: &[u8]| {
+        matches!((label.first(), label.last()), (Some(first), Some(last)) if *first != b'-' && *last != b'-')
+            && label
+                .iter()
+                .all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    name.len() <= 255
+        && name.split(|&b| b == b'.').all(label)
+        && name
+            .rsplit(|&b| b == b'.')
+            .next()
+            .is_some_and(|top| !top.iter().all(u8::is_ascii_digit))
+}

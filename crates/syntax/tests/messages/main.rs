@@ -1,0 +1,9 @@
+//! The crate seen from outside, on whole messages: our own samples, and the corpus where it lies beside the repository.
+
+mod every;
+mod framing;
+mod header_reference;
+mod mutation;
+mod round_trip;
+mod samples;
+mod torture;

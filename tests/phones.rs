@@ -1,0 +1,183 @@
+//! Phones made by others register and call each other: each hears the tone that the other sends, and each may end the
+//! call. What the server says of them meanwhile is compared.
+#![cfg(target_os = "linux")]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use system_tests::baresip::{self, Baresip};
+use system_tests::linphone::{self, Linphone};
+use system_tests::pjsua::{self, Pjsua};
+use system_tests::server::{DOMAIN, Server, Setup};
+use system_tests::wait;
+
+const LOW: f64 = 440.0;
+const HIGH: f64 = 880.0;
+
+/// How long a call lasts here: enough for a tone to be recorded on both sides.
+const CALL: Duration = Duration::from_millis(2500);
+
+fn baresip_account<'a>(
+    server: &Server,
+    user: &'a str,
+    password: Option<&'a str>,
+    transport: &'a str,
+) -> baresip::Account<'a> {
+    let tone = if user == "alice" { LOW } else { HIGH };
+    baresip::Account {
+        user,
+        domain: DOMAIN,
+        password,
+        server: server.sip(),
+        transport,
+        tone,
+    }
+}
+
+fn aor(user: &str) -> String {
+    format!("sip:{user}@{DOMAIN}")
+}
+
+/// True when this text stands anywhere in the value.
+fn mentions(value: &Value, text: &str) -> bool {
+    value.to_string().contains(text)
+}
+
+/// The entries of an answer that is a list, or has one list.
+fn entries(value: &Value) -> usize {
+    let list = value
+        .as_array()
+        .or_else(|| value.as_object()?.values().find_map(Value::as_array));
+    list.unwrap_or_else(|| panic!("no list in {value}")).len()
+}
+
+fn assert_shows_registrations(server: &Server, users: &[&str]) {
+    let shown = server.ctl_json("registrations");
+    for user in users {
+        assert!(
+            mentions(&shown, &format!("{user}@{DOMAIN}")),
+            "{user} is registered, but: {shown}"
+        );
+    }
+    assert_eq!(entries(&shown), users.len(), "{shown}");
+}
+
+fn assert_shows_calls(server: &Server, count: usize) {
+    let shown = || server.ctl_json("calls");
+    let right = wait::until_true(Duration::from_secs(3), || entries(&shown()) == count);
+    assert!(right, "{count} calls are up, but: {}", shown());
+}
+
+/// Two baresip call each other in both directions; each ends one call.
+fn two_baresip_call_each_other(server: &Server, passwords: [Option<&str>; 2], transports: [&str; 2]) {
+    let mut alice = Baresip::registered(&baresip_account(server, "alice", passwords[0], transports[0]));
+    let mut bob = Baresip::registered(&baresip_account(server, "bob", passwords[1], transports[1]));
+    assert_shows_registrations(server, &["alice", "bob"]);
+
+    alice.dial(&aor("bob"));
+    alice.expect_event("CALL_ESTABLISHED");
+    bob.expect_event("CALL_ESTABLISHED");
+    assert_shows_calls(server, 1);
+    std::thread::sleep(CALL);
+    alice.hang_up();
+    bob.expect_event("CALL_CLOSED");
+    assert_shows_calls(server, 0);
+
+    bob.dial(&aor("alice"));
+    bob.expect_event("CALL_ESTABLISHED");
+    alice.expect_event("CALL_ESTABLISHED");
+    std::thread::sleep(CALL);
+    alice.hang_up();
+    bob.expect_event("CALL_CLOSED");
+
+    assert!(alice.heard(HIGH), "alice has to hear bob's tone");
+    assert!(bob.heard(LOW), "bob has to hear alice's tone");
+}
+
+#[test]
+fn baresip_on_udp_and_baresip_on_tcp_call_each_other_without_passwords() {
+    let server = Setup::new().start();
+    two_baresip_call_each_other(&server, [None, None], ["udp", "tcp"]);
+}
+
+#[test]
+fn baresip_on_tcp_and_baresip_on_udp_call_each_other_with_digest() {
+    let server = Setup::with_digest()
+        .user("alice", "alicepw")
+        .user("bob", "bobpw")
+        .start();
+    two_baresip_call_each_other(&server, [Some("alicepw"), Some("bobpw")], ["tcp", "udp"]);
+}
+
+#[test]
+fn linphone_and_pjsua_call_each_other_with_sha_256_and_md5_offered() {
+    let server = Setup::with_digest()
+        .algorithms(&["SHA-256", "MD5"])
+        .user("alice", "alicepw")
+        .user("bob", "bobpw")
+        .start();
+    let mut alice = Linphone::registered(&linphone::Account {
+        user: "alice",
+        domain: DOMAIN,
+        password: "alicepw",
+        server: server.sip(),
+        transport: "udp",
+        tone: LOW,
+    });
+    let mut bob = Pjsua::registered(&pjsua::Account {
+        user: "bob",
+        domain: DOMAIN,
+        password: "bobpw",
+        server: server.sip(),
+        transport: "tcp",
+        tone: HIGH,
+    });
+    assert_shows_registrations(&server, &["alice", "bob"]);
+
+    alice.dial(&aor("bob"));
+    alice.expect_call();
+    bob.expect("call CONFIRMED");
+    assert_shows_calls(&server, 1);
+    std::thread::sleep(CALL);
+    bob.hang_up();
+    alice.expect_end();
+    bob.expect("call DISCONN");
+    assert_shows_calls(&server, 0);
+    assert!(alice.heard(HIGH), "linphone has to hear pjsua's tone");
+    assert!(bob.heard(LOW), "pjsua has to hear linphone's tone");
+}
+
+#[test]
+fn pjsua_on_udp_calls_baresip_with_digest() {
+    let server = Setup::with_digest()
+        .user("alice", "alicepw")
+        .user("bob", "bobpw")
+        .start();
+    let mut alice = Pjsua::registered(&pjsua::Account {
+        user: "alice",
+        domain: DOMAIN,
+        password: "alicepw",
+        server: server.sip(),
+        transport: "udp",
+        tone: LOW,
+    });
+    let mut bob = Baresip::registered(&baresip_account(&server, "bob", Some("bobpw"), "tcp"));
+
+    alice.dial(&aor("bob"));
+    alice.expect("call CONFIRMED");
+    bob.expect_event("CALL_ESTABLISHED");
+    std::thread::sleep(CALL);
+    bob.hang_up();
+    alice.expect("call DISCONN");
+    assert!(alice.heard(HIGH), "pjsua has to hear baresip's tone");
+    assert!(bob.heard(LOW), "baresip has to hear pjsua's tone");
+}
+
+#[test]
+fn a_wrong_password_does_not_register() {
+    let server = Setup::with_digest().user("alice", "alicepw").start();
+    let peer = system_tests::Peer::udp(server.sip());
+    let refused = peer.exchange_as(&peer.register(&aor("alice"), 60), "alice", "wrong");
+    assert_eq!(refused.status(), Some(401));
+    assert_shows_registrations(&server, &[]);
+}

@@ -1,0 +1,42 @@
+//! Tests that need a machine to themselves: the well-known ports free, an address that is not loopback.
+
+use std::process::Command;
+
+const MARK: &str = "STROWGER_TEST_NAMESPACE";
+
+/// An address in such a namespace that is on the machine but not loopback.
+pub const OUTSIDE: &str = "192.0.2.77";
+
+/// Runs the rest of the test in a network namespace of its own, with `lo` up and [`OUTSIDE`] on it. True inside; outside
+/// it runs this one test again inside, passes on how it ended, and returns false.
+pub fn enter(test: &str) -> bool {
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("the test program");
+    let setup = format!("ip link set lo up && ip address add {OUTSIDE}/32 dev lo && exec \"$0\" \"$@\"");
+    let output = Command::new("timeout")
+        .args([
+            "--kill-after=2",
+            "60",
+            "unshare",
+            "--net",
+            "--map-root-user",
+            "sh",
+            "-c",
+            &setup,
+        ])
+        .arg(program)
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, "1")
+        .output()
+        .expect("timeout and unshare are there");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ran = text.contains("1 passed");
+    assert!(
+        output.status.success() && ran,
+        "in a namespace of its own (needs unshare of util-linux and ip of iproute2):\n{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    false
+}

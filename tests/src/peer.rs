@@ -1,0 +1,400 @@
+//! A SIP element of the test's own: one socket that sends hand-written messages and looks at what arrives.
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::Message;
+use crate::digest::Answer;
+use crate::message::fresh;
+
+/// How long a peer waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket),
+    Tcp(RefCell<TcpStream>),
+}
+
+/// The element.
+#[derive(Debug)]
+pub struct Peer {
+    socket: Socket,
+    server: SocketAddr,
+    local: SocketAddr,
+    /// What has arrived over TCP and is not a whole message yet.
+    partial: RefCell<Vec<u8>>,
+    waiting: RefCell<VecDeque<Message>>,
+    /// What has arrived before: repeats by UDP are left out.
+    seen: RefCell<HashSet<String>>,
+}
+
+impl Peer {
+    /// A peer with a UDP socket on 127.0.0.1, for this server.
+    pub fn udp(server: SocketAddr) -> Self {
+        Self::udp_at("127.0.0.1:0", server)
+    }
+
+    /// A peer with a UDP socket at this address.
+    pub fn udp_at(address: &str, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let local = socket.local_addr().expect("a bound socket has an address");
+        Self::new(Socket::Udp(socket), server, local)
+    }
+
+    /// A peer with a TCP connection to this server.
+    pub fn tcp(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap_or_else(|error| panic!("tcp {server}: {error}"));
+        stream.set_nodelay(true).expect("an option of TCP");
+        let local = stream.local_addr().expect("a connection has an address");
+        Self::new(Socket::Tcp(RefCell::new(stream)), server, local)
+    }
+
+    fn new(socket: Socket, server: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            socket,
+            server,
+            local,
+            partial: RefCell::default(),
+            waiting: RefCell::default(),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Its own address.
+    pub fn address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The transport's name as Via spells it.
+    pub fn transport(&self) -> &'static str {
+        match self.socket {
+            Socket::Udp(_) => "UDP",
+            Socket::Tcp(_) => "TCP",
+        }
+    }
+
+    /// A URI that leads to it.
+    pub fn uri(&self, user: &str) -> String {
+        match self.socket {
+            Socket::Udp(_) => format!("sip:{user}@{}", self.local),
+            Socket::Tcp(_) => format!("sip:{user}@{};transport=tcp", self.local),
+        }
+    }
+
+    /// A Via for a request of its own, with a fresh branch.
+    pub fn via(&self) -> String {
+        format!(
+            "SIP/2.0/{} {};branch={};rport",
+            self.transport(),
+            self.local,
+            fresh("z9hG4bK")
+        )
+    }
+
+    /// A request outside of a dialog. `from` and `to` are address-of-record URIs.
+    pub fn request(&self, method: &str, uri: &str, from: &str, to: &str) -> Message {
+        let user = from.split(['@', ':']).nth(1).unwrap_or("x");
+        Message::request(method, uri)
+            .with("Via", self.via())
+            .with("Max-Forwards", "70")
+            .with("From", format!("<{from}>;tag={}", fresh("f")))
+            .with("To", format!("<{to}>"))
+            .with("Call-ID", fresh("call"))
+            .with("CSeq", format!("1 {method}"))
+            .with("Contact", format!("<{}>", self.uri(user)))
+    }
+
+    /// A REGISTER that binds this peer's address to an address-of-record.
+    pub fn register(&self, aor: &str, expires: u32) -> Message {
+        let domain = aor.split('@').nth(1).unwrap_or_default();
+        self.request("REGISTER", &format!("sip:{domain}"), aor, aor)
+            .with("Expires", expires.to_string())
+    }
+
+    /// The next request of the dialog that `request` and its answer made; the request's sender sends it.
+    pub fn within(&self, method: &str, request: &Message, response: &Message) -> Message {
+        let target = response
+            .get("Contact")
+            .map_or_else(|| request.uri(), crate::message::uri_of);
+        let number = if method == "ACK" {
+            request.cseq()
+        } else {
+            request.cseq() + 1
+        };
+        let mut message = Message::request(method, target)
+            .with("Via", self.via())
+            .with("Max-Forwards", "70");
+        // RFC 3261 §12.1.2: the caller's route set is Record-Route in reverse order.
+        for route in response.list("Record-Route").into_iter().rev() {
+            message = message.with("Route", route);
+        }
+        message
+            .with("From", request.header("From"))
+            .with("To", response.header("To"))
+            .with("Call-ID", request.header("Call-ID"))
+            .with("CSeq", format!("{number} {method}"))
+    }
+
+    /// A request of the called side in the dialog that `request` (as it arrived) and its own `response` made.
+    pub fn within_as_callee(&self, method: &str, request: &Message, response: &Message) -> Message {
+        let mut message = Message::request(method, crate::message::uri_of(request.header("Contact")))
+            .with("Via", self.via())
+            .with("Max-Forwards", "70");
+        // RFC 3261 §12.1.1: the called side's route set keeps the order.
+        for route in request.list("Record-Route") {
+            message = message.with("Route", route);
+        }
+        message
+            .with("From", response.header("To"))
+            .with("To", request.header("From"))
+            .with("Call-ID", request.header("Call-ID"))
+            .with("CSeq", format!("7000 {method}"))
+    }
+
+    /// Sends to the server.
+    pub fn send(&self, message: &Message) {
+        self.send_bytes(message.text().as_bytes());
+    }
+
+    /// Sends to somebody else; by UDP only.
+    pub fn send_to(&self, message: &Message, address: SocketAddr) {
+        let Socket::Udp(socket) = &self.socket else {
+            panic!("a connection leads to one place only");
+        };
+        socket
+            .send_to(message.text().as_bytes(), address)
+            .expect("a datagram");
+    }
+
+    /// Sends any bytes to the server.
+    pub fn send_bytes(&self, bytes: &[u8]) {
+        match &self.socket {
+            Socket::Udp(socket) => {
+                socket
+                    .send_to(bytes, self.server)
+                    .expect("a datagram to the server");
+            }
+            Socket::Tcp(stream) => stream
+                .borrow_mut()
+                .write_all(bytes)
+                .expect("the connection is open"),
+        }
+    }
+
+    /// The next message, repeats left out; `None` after the limit.
+    pub fn receive(&self, limit: Duration) -> Option<Message> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(message) = self.waiting.borrow_mut().pop_front() {
+                let fresh = self.seen.borrow_mut().insert(message.text());
+                if fresh || matches!(self.socket, Socket::Tcp(_)) {
+                    return Some(message);
+                }
+                continue;
+            }
+            if !self.read(end) {
+                return None;
+            }
+        }
+    }
+
+    /// The next message as it comes, repeats included.
+    pub fn receive_repeats(&self, limit: Duration) -> Option<Message> {
+        self.seen.borrow_mut().clear();
+        self.receive(limit)
+    }
+
+    /// Reads once; false when time is up.
+    fn read(&self, end: Instant) -> bool {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let mut buffer = vec![0; 65_536];
+        let count = match &self.socket {
+            Socket::Udp(socket) => {
+                socket.set_read_timeout(Some(left)).expect("a time limit");
+                socket.recv(&mut buffer)
+            }
+            Socket::Tcp(stream) => {
+                let mut stream = stream.borrow_mut();
+                stream.set_read_timeout(Some(left)).expect("a time limit");
+                stream.read(&mut buffer)
+            }
+        };
+        let Ok(count) = count else {
+            // Time is up, or an ICMP error came back that the next read will not see.
+            return Instant::now() < end;
+        };
+        match &self.socket {
+            Socket::Udp(_) => self.waiting.borrow_mut().extend(Message::parse(&buffer[..count])),
+            Socket::Tcp(_) if count == 0 => return false,
+            Socket::Tcp(_) => self.frame(&buffer[..count]),
+        }
+        true
+    }
+
+    /// Cuts a stream into messages (RFC 3261 §18.3).
+    fn frame(&self, bytes: &[u8]) {
+        let mut partial = self.partial.borrow_mut();
+        partial.extend_from_slice(bytes);
+        loop {
+            while partial.starts_with(b"\r\n") {
+                partial.drain(..2);
+            }
+            let Some(head) = partial.windows(4).position(|window| window == b"\r\n\r\n") else {
+                return;
+            };
+            let Some(message) = Message::parse(&partial[..head + 4]) else {
+                return;
+            };
+            let length: usize = message
+                .header("Content-Length")
+                .parse()
+                .expect("a number in Content-Length");
+            if partial.len() < head + 4 + length {
+                return;
+            }
+            self.waiting
+                .borrow_mut()
+                .extend(Message::parse(&partial[..head + 4 + length]));
+            partial.drain(..head + 4 + length);
+        }
+    }
+
+    /// The next message, which has to come.
+    pub fn next(&self) -> Message {
+        self.receive(PATIENCE)
+            .unwrap_or_else(|| panic!("nothing came to {}", self.local))
+    }
+
+    /// The next response but 100, which has to have this status.
+    pub fn expect_status(&self, status: u16) -> Message {
+        let response = self.response();
+        assert_eq!(response.status(), Some(status), "{}", response.text());
+        response
+    }
+
+    /// The next response but 100.
+    pub fn response(&self) -> Message {
+        loop {
+            let message = self.next();
+            if message.status() != Some(100) {
+                assert!(message.status().is_some(), "not a response:\n{}", message.text());
+                return message;
+            }
+        }
+    }
+
+    /// The next message, which has to be this request.
+    pub fn expect_request(&self, method: &str) -> Message {
+        let message = self.next();
+        assert_eq!(message.method(), Some(method), "{}", message.text());
+        message
+    }
+
+    /// Nothing may come for so long; 100 Trying and repeats are let pass.
+    pub fn expect_silence(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        while let Some(message) = self.receive(end.saturating_duration_since(Instant::now())) {
+            assert_eq!(
+                message.status(),
+                Some(100),
+                "nothing should come, but:\n{}",
+                message.text()
+            );
+        }
+    }
+
+    /// Sends a request and returns its final response; one to INVITE that is not 2xx is acknowledged
+    /// (RFC 3261 §17.1.1.3).
+    pub fn exchange(&self, request: &Message) -> Message {
+        self.send(request);
+        let response = loop {
+            let response = self.response();
+            if response.status().is_some_and(|status| status >= 200) {
+                break response;
+            }
+        };
+        if request.method() == Some("INVITE") && response.status().is_some_and(|status| status >= 300) {
+            self.acknowledge(request, &response);
+        }
+        response
+    }
+
+    /// Sends the ACK to a final response other than 2xx.
+    pub fn acknowledge(&self, request: &Message, response: &Message) {
+        let mut ack = Message::request("ACK", request.uri())
+            .with("Via", request.header("Via"))
+            .with("Max-Forwards", "70");
+        for route in request.all("Route") {
+            ack = ack.with("Route", route);
+        }
+        self.send(
+            &ack.with("From", request.header("From"))
+                .with("To", response.header("To"))
+                .with("Call-ID", request.header("Call-ID"))
+                .with("CSeq", format!("{} ACK", request.cseq())),
+        );
+    }
+
+    /// Sends a request, answers the challenge that has to come, and returns the final response to that.
+    pub fn exchange_as(&self, request: &Message, user: &str, password: &str) -> Message {
+        let challenge = self.exchange(request);
+        assert!(
+            matches!(challenge.status(), Some(401 | 407)),
+            "a challenge was expected:\n{}",
+            challenge.text()
+        );
+        self.exchange(&Answer::new(user, password).to(request, &challenge))
+    }
+
+    /// Registers without a password.
+    pub fn registered(self, aor: &str) -> Self {
+        let response = self.exchange(&self.register(aor, 300));
+        assert_eq!(response.status(), Some(200), "{}", response.text());
+        self
+    }
+
+    /// Registers with a password.
+    pub fn registered_as(self, aor: &str, password: &str) -> Self {
+        let user = aor
+            .trim_start_matches("sip:")
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let response = self.exchange_as(&self.register(aor, 300), &user, password);
+        assert_eq!(response.status(), Some(200), "{}", response.text());
+        self
+    }
+
+    /// Answers a request that arrived here.
+    pub fn answer(&self, request: &Message, status: u16, reason: &str) -> Message {
+        let user = crate::message::uri_of(request.header("To"))
+            .split(['@', ':'])
+            .nth(1)
+            .unwrap_or("x")
+            .to_owned();
+        let response = Message::response(request, status, reason, &fresh("t"));
+        let response = if status > 100 {
+            response.with("Contact", format!("<{}>", self.uri(&user)))
+        } else {
+            response
+        };
+        self.send(&response);
+        response
+    }
+}
+
+/// A small session description.
+pub fn sdp(port: u16) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
+         a=rtpmap:0 PCMU/8000\r\n"
+    )
+}
