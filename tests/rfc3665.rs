@@ -874,8 +874,8 @@ fn the_flows_are_those_of_the_rfc() {
             rows.filter(|row| row[0].starts_with("rfc3665/") && row[1].starts_with(&format!("{section} ")));
         let printed: Vec<String> = rows
             .map(|row| {
-                let first = row[3].trim_start_matches("SIP/2.0 ");
-                first.split(' ').next().unwrap_or_default().to_owned()
+                let words = row[3].split_whitespace().find(|word| *word != "SIP/2.0");
+                words.unwrap_or_default().to_owned()
             })
             .collect();
         let played: Vec<&str> = messages.split(' ').collect();

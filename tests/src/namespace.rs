@@ -40,3 +40,18 @@ pub fn enter(test: &str) -> bool {
     );
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_ports_are_free_and_the_outside_address_is_there() {
+        if !enter("namespace::tests::well_known_ports_are_free_and_the_outside_address_is_there") {
+            return;
+        }
+        for address in ["127.0.0.1:5060", "[::1]:5060", &format!("{OUTSIDE}:5060")] {
+            assert!(std::net::UdpSocket::bind(address).is_ok(), "{address}");
+        }
+    }
+}

@@ -7,10 +7,9 @@ use std::process::{Command, Stdio};
 const PROGRAMS: &[(&str, &str)] = &[
     ("baresip", "baresip-core"),
     ("linphonec", "linphone-cli"),
+    ("ip", "iproute2"),
     ("python3", "python3"),
     ("sipp", "sip-tester"),
-    ("sipsak", "sipsak"),
-    ("sox", "sox"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

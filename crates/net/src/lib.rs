@@ -7,6 +7,7 @@
 //! datagrams, bytes of connections, items of other shards and messages of the control side, each within bounds, lets
 //! the application work through its due timers, and sends what came of it. Without anything to do it sleeps.
 
+mod account;
 mod address;
 mod affinity;
 mod application;
@@ -16,6 +17,7 @@ mod descriptors;
 mod directory;
 mod epoll;
 mod listener;
+mod machine;
 mod options;
 mod packet;
 mod ring;
@@ -25,11 +27,13 @@ mod socket_option;
 mod tcp;
 mod udp;
 
+pub use account::{become_account, is_root, rehearse_account};
 pub use affinity::allowed_cpus;
 pub use application::{Application, Handled};
 pub use clock::now;
 pub use counters::{Count, CountKind, Counters};
 pub use descriptors::raise_descriptor_limit;
 pub use listener::{BindError, BindFault, Listen, Listener};
+pub use machine::{host_name, interface_addresses};
 pub use options::{ConnectionOptions, Options, Pinning};
 pub use shards::{Handle, Shards, start};

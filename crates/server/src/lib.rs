@@ -5,6 +5,8 @@ pub mod config;
 pub mod data_dir;
 mod database;
 pub mod location;
+pub mod node;
+pub mod running;
 #[cfg(test)]
 mod scratch;
 pub mod subscriber;

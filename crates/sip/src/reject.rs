@@ -7,9 +7,11 @@ use strowger_syntax::{Message, Name, ResponseWriter, Status};
 pub enum Extra {
     /// Nothing.
     Nothing,
-    /// Unsupported, naming what a header field of the request asks for and nobody here knows (RFC 3261 §8.2.2.3,
+    /// Unsupported, naming what a header field of the request asks for, but for what is known here (RFC 3261 §8.2.2.3,
     /// §16.3).
-    Unsupported(Name),
+    Unsupported(Name, &'static [&'static str]),
+    /// Unsupported, naming one extension.
+    UnsupportedTag(&'static str),
     /// Min-Expires, in seconds (RFC 3261 §10.3).
     MinExpires(u32),
     /// Retry-After, in seconds (RFC 3261 §20.33).
@@ -55,14 +57,16 @@ impl Reject {
         let number = |value: u32| move |out: &mut Vec<u8>| strowger_syntax::scan::put_number(out, u64::from(value));
         match self.extra {
             Extra::Nothing => writer,
-            Extra::Unsupported(name) => writer.field_with(Name::Unsupported, |out| {
-                for (i, tag) in request.elements(name).enumerate() {
+            Extra::Unsupported(name, known) => writer.field_with(Name::Unsupported, |out| {
+                let is_known = |tag: &[u8]| known.iter().any(|k| tag.eq_ignore_ascii_case(k.as_bytes()));
+                for (i, tag) in request.elements(name).filter(|tag| !is_known(tag)).enumerate() {
                     if i > 0 {
                         out.extend_from_slice(b", ");
                     }
                     out.extend_from_slice(tag);
                 }
             }),
+            Extra::UnsupportedTag(tag) => writer.field(Name::Unsupported, tag.as_bytes()),
             Extra::MinExpires(seconds) => writer.field_with(Name::MinExpires, number(seconds)),
             Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
             Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),

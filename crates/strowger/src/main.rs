@@ -7,7 +7,6 @@ mod ctl;
 mod failed;
 mod load;
 mod logging;
-mod node;
 mod place;
 mod privileges;
 mod serve;

@@ -5,18 +5,17 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
+pub(crate) use strowger_net::is_root;
+use strowger_net::{become_account, rehearse_account};
+
 use crate::failed::Failed;
 
 /// A user of this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
+    pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-}
-
-/// True when this process is root.
-pub(crate) fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Finds an account by its name.
@@ -29,35 +28,41 @@ pub(crate) fn account(name: &str) -> Result<Account, Failed> {
     })
 }
 
-/// Gives the data directory to an account and goes on as it. Called once every port is bound.
-pub(crate) fn hand_over(dir: &Path, account: Account) -> Result<(), Failed> {
-    let cannot = |error: io::Error| {
+/// Gives the data directory to an account and goes on as it. Called once every port is bound. Nothing is given unless
+/// the account can be taken on.
+pub(crate) fn hand_over(dir: &Path, account: &Account) -> Result<(), Failed> {
+    let Account { name, uid, gid } = account;
+    rehearse_account(*uid, *gid, name).map_err(|error| cannot_become(account, &error))?;
+    give(dir, account).map_err(|error| {
         Failed::new(
-            format!("cannot give {} to the user of --user: {error}", dir.display()),
+            format!("cannot give {} to the user {name}: {error}", dir.display()),
             "start it as root, or without --user",
         )
-    };
-    for entry in fs::read_dir(dir).map_err(cannot)? {
-        lchown(
-            entry.map_err(cannot)?.path(),
-            Some(account.uid),
-            Some(account.gid),
-        )
-        .map_err(cannot)?;
-    }
-    lchown(dir, Some(account.uid), Some(account.gid)).map_err(cannot)?;
-    become_account(account).map_err(|error| {
-        let mend = "start it as that user (systemd: User=, with AmbientCapabilities=CAP_NET_BIND_SERVICE for low ports)";
-        Failed::new(format!("cannot go on as another user: {error}"), mend)
-    })
+    })?;
+    become_account(*uid, *gid, name).map_err(|error| cannot_become(account, &error))
 }
 
-/// The system calls are with the other unsafe code, in `strowger_net`.
-fn become_account(_: Account) -> io::Result<()> {
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "not carried by this build",
-    ))
+/// Gives a directory with what is in it.
+fn give(dir: &Path, account: &Account) -> io::Result<()> {
+    let give_one = |path: &Path| lchown(path, Some(account.uid), Some(account.gid));
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        // A file with a second name may be one that the account put here to be given somebody else's.
+        if metadata.is_dir() || metadata.nlink() == 1 {
+            give_one(&entry.path())?;
+        }
+    }
+    give_one(dir)
+}
+
+fn cannot_become(account: &Account, error: &io::Error) -> Failed {
+    let mend =
+        "start it as that user (systemd: User=, with AmbientCapabilities=CAP_NET_BIND_SERVICE for low ports)";
+    Failed::new(
+        format!("cannot go on as the user {}: {error}", account.name),
+        mend,
+    )
 }
 
 fn find(text: &str, name: &str) -> Option<Account> {
@@ -65,6 +70,7 @@ fn find(text: &str, name: &str) -> Option<Account> {
     entries.find_map(|mut fields| {
         let found = fields.next()? == name;
         let account = Account {
+            name: name.to_owned(),
             uid: fields.nth(1)?.parse().ok()?,
             gid: fields.next()?.parse().ok()?,
         };
@@ -79,7 +85,12 @@ mod tests {
     #[test]
     fn an_account_is_found_by_its_whole_name() {
         let text = "root:x:0:0:root:/root:/bin/sh\n# broken\nsip:x:105:110::/var/lib/sip:/usr/sbin/nologin\n";
-        assert_eq!(find(text, "sip"), Some(Account { uid: 105, gid: 110 }));
+        let sip = Account {
+            name: "sip".to_owned(),
+            uid: 105,
+            gid: 110,
+        };
+        assert_eq!(find(text, "sip"), Some(sip));
         assert_eq!(find(text, "si"), None);
         assert_eq!(find(text, ""), None);
     }

@@ -11,6 +11,7 @@ use strowger_server::admin::Secret;
 use strowger_server::config::Config;
 use strowger_server::config::effective::{self, Asked};
 use strowger_server::data_dir::DataDir;
+use strowger_server::running::{Running, StartError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -19,7 +20,6 @@ use crate::args;
 use crate::failed::Failed;
 use crate::load::load;
 use crate::logging;
-use crate::node::Node;
 use crate::place::{AddressFile, told};
 use crate::privileges::{self, Account, account};
 
@@ -66,11 +66,11 @@ async fn run(config: Config, data_dir: DataDir, account: Option<Account>) -> Res
     let token = Secret::new(data_dir.admin_token().map_err(told)?);
     let admin = bind_admin(&config).await?;
     let admin_address = admin.as_ref().map(|(_, address)| *address);
-    let node = Node::start(&config, &data_dir, admin_address)?;
+    let node = Running::start(&config, &data_dir, admin_address).map_err(not_started)?;
     let _address_file = admin_address
         .map(|address| leave_address(&data_dir, address))
         .transpose()?;
-    if let Some(account) = account {
+    if let Some(account) = &account {
         privileges::hand_over(data_dir.path(), account)?;
     }
 
@@ -104,8 +104,12 @@ async fn run(config: Config, data_dir: DataDir, account: Option<Account>) -> Res
     Ok(())
 }
 
+fn not_started(error: StartError) -> Failed {
+    Failed::new(&error, error.mend())
+}
+
 /// The one line that says that every listener is bound. Who closed standard output does not want it.
-fn ready(node: &Node, admin: Option<SocketAddr>) {
+fn ready(node: &Running, admin: Option<SocketAddr>) {
     let mut line = String::from("strowger ready:");
     for uri in node.listeners() {
         line.push(' ');
@@ -119,7 +123,7 @@ fn ready(node: &Node, admin: Option<SocketAddr>) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn wait_for_the_end(signals: &mut Signals, node: &Node) {
+async fn wait_for_the_end(signals: &mut Signals, node: &Running) {
     loop {
         tokio::select! {
             wish = signals.next() => match wish {

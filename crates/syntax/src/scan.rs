@@ -7,29 +7,114 @@ pub const fn is_ws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
+/// May stand in a `token`.
+const TOKEN: u8 = 1;
+/// May stand in the value of a parameter: a token or a host; `/`, `@` and `=` are met in the wild and harm nothing.
+const PARAM: u8 = 2;
+/// May stand in a host name or an IPv4 address; underscores are in names of real machines.
+const HOST: u8 = 4;
+/// May stand in a Call-ID: anything visible but the comma that would end it in a list.
+const CALL_ID: u8 = 8;
+/// May stand in a URI: anything visible but what could end it in a header field.
+const URI: u8 = 16;
+
+const CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
     let mut i = 0;
     while i < 256 {
         let byte = i as u8;
-        table[i] = byte.is_ascii_alphanumeric()
+        let token = byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
                 b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
             );
+        if token {
+            table[i] |= TOKEN | PARAM;
+        }
+        if matches!(byte, b':' | b'/' | b'[' | b']' | b'@' | b'=') {
+            table[i] |= PARAM;
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            table[i] |= HOST;
+        }
+        if byte.is_ascii_graphic() && byte != b',' {
+            table[i] |= CALL_ID;
+        }
+        if byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"') {
+            table[i] |= URI;
+        }
         i += 1;
     }
     table
 };
 
-/// Whether a byte may stand in a `token`.
-pub const fn is_token_byte(byte: u8) -> bool {
-    TOKEN[byte as usize]
+const fn is_of(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+/// The position of the first byte from `at` that is not of a class.
+fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
+    while at < text.len() && is_of(text[at], class) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of a parameter's value, unless it is quoted, that starts at `at`.
+pub(crate) fn param_end(text: &[u8], at: usize) -> usize {
+    end_of(text, at, PARAM)
+}
+
+/// The end of a host name or IPv4 address that starts at `at`.
+pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
+    end_of(text, at, HOST)
+}
+
+/// The end of the digits that start at `at`.
+pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
+    while at < text.len() && text[at].is_ascii_digit() {
+        at += 1;
+    }
+    at
+}
+
+/// `callid`, less strict.
+pub(crate) fn is_call_id(text: &[u8]) -> bool {
+    !text.is_empty() && end_of(text, 0, CALL_ID) == text.len()
+}
+
+/// Whether no byte is one that a URI cannot have.
+pub(crate) fn is_uri_text(text: &[u8]) -> bool {
+    end_of(text, 0, URI) == text.len()
+}
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = LOW_BITS << 7;
+
+/// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
+#[inline]
+pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let differences = u64::from_le_bytes(*word) ^ (LOW_BITS * u64::from(byte));
+        // The lowest bit that is set marks the first zero byte; those above it may be wrong.
+        let zeros = differences.wrapping_sub(LOW_BITS) & !differences & HIGH_BITS;
+        if zeros != 0 {
+            return Some(i * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|&b| b == byte).map(|i| words.len() * 8 + i)
+}
+
+/// The position of the first CR or LF from `at`.
+#[inline]
+pub(crate) fn find_line_end(text: &[u8], at: usize) -> Option<usize> {
+    memchr::memchr2(b'\r', b'\n', text.get(at..)?).map(|i| at + i)
 }
 
 /// Whether all of it is one `token`.
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
+    !text.is_empty() && token_end(text, 0) == text.len()
 }
 
 /// The position of the first byte that is not white space, from `at`.
@@ -56,11 +141,8 @@ pub fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// The end of a token that starts at `at` (equal to `at` when there is none).
-pub fn token_end(text: &[u8], mut at: usize) -> usize {
-    while at < text.len() && is_token_byte(text[at]) {
-        at += 1;
-    }
-    at
+pub fn token_end(text: &[u8], at: usize) -> usize {
+    end_of(text, at, TOKEN)
 }
 
 /// The position behind a quoted string whose opening quote is at `at`; `None` when it is never closed.
@@ -81,10 +163,15 @@ pub fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0u64, |value, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+    let mut value = 0u64;
+    for digit in text {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(value)
 }
 
 /// Writes a decimal number.

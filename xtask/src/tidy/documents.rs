@@ -6,19 +6,11 @@ use super::{Problem, Tree, crates};
 const MAP: &str = "ARCHITECTURE.md";
 const README: &str = "README.md";
 
-/// What a reader of the README must find.
-const COMMANDS: &[&str] = &[
-    "cargo build --release",
-    "cargo xtask test",
-    "strowger serve",
-    "strowger check",
-    "strowger explain",
-    "strowger user add",
-    "strowger ctl status",
-];
+/// What a reader of the README must find, besides each of the program's commands.
+const COMMANDS: &[&str] = &["cargo build --release", "cargo xtask test"];
 
-/// The program's subcommands and ours.
-const STROWGER: &[&str] = &["serve", "check", "explain", "user", "ctl"];
+/// Where the program's commands are defined, as the variants of `enum Command`.
+const ARGUMENTS: &str = "crates/strowger/src/args.rs";
 const XTASK: &[&str] = &["check", "tidy", "test"];
 
 /// Folders whose names begin a path when they stand in backticks.
@@ -39,18 +31,41 @@ pub(super) fn check(tree: &Tree, problems: &mut Vec<Problem>) {
         Some(map) => check_map(tree, map, problems),
         None => problems.push(Problem::new(MAP, 1, "the map of the crates is missing")),
     }
+    let program = program_commands(tree);
     match tree.text(README) {
         Some(text) => {
-            for command in COMMANDS.iter().filter(|command| !text.contains(*command)) {
+            let program = program.iter().map(|name| format!("strowger {name}"));
+            let needed = COMMANDS.iter().map(|&command| command.to_owned()).chain(program);
+            for command in needed.filter(|command| !text.contains(command.as_str())) {
                 problems.push(Problem::new(README, 1, format!("does not show `{command}`")));
             }
         }
         None => problems.push(Problem::new(README, 1, "is missing")),
     }
+    let known: Vec<&str> = program.iter().map(String::as_str).collect();
     for file in tree.files.iter().filter(|file| file.path.ends_with(".md")) {
         check_paths(tree, &file.path, &file.text, problems);
-        check_commands(&file.path, &file.text, problems);
+        check_commands(&file.path, &file.text, &known, problems);
     }
+}
+
+/// The names of the program's commands.
+fn program_commands(tree: &Tree) -> Vec<String> {
+    let Some(text) = tree.text(ARGUMENTS) else {
+        return Vec::new();
+    };
+    let source = Source::new(ARGUMENTS, text);
+    let Some(open) = source.code.find("enum Command {").map(|at| at + 13) else {
+        return Vec::new();
+    };
+    let body = &source.code[open + 1..source.closing(open) - 1];
+    let names = body
+        .split(',')
+        .filter_map(|variant| variant.split_whitespace().next_back());
+    names
+        .filter_map(|name| Some(name.split('(').next()?.to_lowercase()))
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 /// Each crate has a heading with its folder, and under it each of its modules in backticks.
@@ -134,8 +149,8 @@ fn check_paths(tree: &Tree, path: &str, text: &str, problems: &mut Vec<Problem>)
     }
 }
 
-fn check_commands(path: &str, text: &str, problems: &mut Vec<Problem>) {
-    let known = [("cargo xtask ", XTASK), ("strowger ", STROWGER)];
+fn check_commands(path: &str, text: &str, program: &[&str], problems: &mut Vec<Problem>) {
+    let known = [("cargo xtask ", XTASK), ("strowger ", program)];
     let mut in_block = false;
     for (number, line) in text.lines().enumerate() {
         if line.starts_with("```") {
@@ -217,10 +232,19 @@ mod tests {
     }
 
     #[test]
+    fn the_programs_commands_are_read_from_its_arguments() {
+        let text = "pub enum Command {\n    /// Run, or not.\n    Serve(Serve),\n    #[command(x)]\n    User(User),\n    Bare,\n}\nenum Other { A }\n";
+        assert_eq!(
+            program_commands(&tree(&[(ARGUMENTS, text)])),
+            ["serve", "user", "bare"]
+        );
+    }
+
+    #[test]
     fn a_command_that_does_not_exist_is_a_problem() {
         let mut problems = Vec::new();
         let text = "`cargo xtask tidy`, `cargo xtask fly`, strowger can\n```\nstrowger serve\n./strowger dance\n```\n";
-        check_commands("a.md", text, &mut problems);
+        check_commands("a.md", text, &["serve"], &mut problems);
         assert_eq!(
             problems.iter().map(|problem| problem.line).collect::<Vec<_>>(),
             [1, 4]

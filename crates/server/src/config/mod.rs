@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::location::Durability;
+pub use strowger_sip::auth::Algorithm;
+
 pub use diagnostic::{Diagnostic, Place};
 pub use flags::{Flags, Switch};
 pub use reference::reference;
@@ -133,28 +135,6 @@ pub enum AuthMethods {
     Automatic,
     /// Exactly these (upper case); none at all switches digest off.
     Explicit(Vec<String>),
-}
-
-/// Digest algorithms (RFC 8760 §2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// MD5.
-    Md5,
-    /// SHA-256.
-    Sha256,
-    /// SHA-512 cut to 256 bits.
-    Sha512_256,
-}
-
-impl Algorithm {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Md5 => "MD5",
-            Self::Sha256 => "SHA-256",
-            Self::Sha512_256 => "SHA-512-256",
-        }
-    }
 }
 
 /// Registrar and location service.

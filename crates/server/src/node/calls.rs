@@ -174,7 +174,7 @@ impl Calls {
             let state = match record.state {
                 State::Trying => CallState::Trying,
                 State::Ringing => CallState::Ringing,
-                State::Answered => CallState::Answered,
+                State::Answered => CallState::Established,
             };
             let since = record.started_ms / 1000;
             admin::Call { call_id, from, to, state, since, branches: record.branches, source: Some(record.source) }

@@ -1,5 +1,7 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
+use std::net::SocketAddr;
+
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
@@ -12,7 +14,7 @@ use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Hop;
 use strowger_sip::{Destination, Extra, Now, Outbox, Reject};
 use strowger_syntax::header::Via;
-use strowger_syntax::message::{Draft, Edits};
+use strowger_syntax::message::Draft;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -334,8 +336,10 @@ impl Node {
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says.
     pub(super) fn forward_response(&mut self, response: Message<'_>, out: &mut Outbox) {
         let Some(Ok(via)) = response.all::<Via<'_>>().nth(1) else { return };
-        let Some(to) = via.response_address() else { return };
         let Some(transport) = via.transport else { return };
+        let Some(ip) = via.received().or_else(|| via.host.ip()) else { return };
+        let port = via.rport().or(via.port).unwrap_or_else(|| transport.default_port());
+        let to = SocketAddr::new(ip, port);
         let Some(Hop { to, .. }) = self.endpoint.identity.listeners.hop(transport, to, None) else { return };
         self.send_without_top_via(response, to, out);
     }
@@ -356,6 +360,3 @@ impl Node {
         }
     }
 }
-
-/// Keeps the edits of drafts with the other buffers.
-pub(super) type DraftEdits = Edits;

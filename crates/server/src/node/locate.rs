@@ -70,7 +70,7 @@ pub(super) fn locate<'a>(
 ) -> Located<'a> {
     let (transport, fallback) = match uri.transport() {
         Some(TransportParam::Known(transport)) => (transport, None),
-        Some(TransportParam::Other(_)) => return Located::Unreachable,
+        Some(TransportParam::Unknown(_)) => return Located::Unreachable,
         None if uri.secure => (Transport::Tls, None),
         None if len > udp_limit => (Transport::Tcp, Some(Transport::Udp)),
         None => (Transport::Udp, None),

@@ -11,8 +11,6 @@ mod locate;
 mod policy;
 mod registrar;
 mod shared;
-#[cfg(test)]
-mod tests;
 mod tally;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +23,7 @@ use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
 use strowger_sip::transaction::{Expired, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
-use strowger_syntax::message::{BadMessage, ResponseWriter, StartLine};
+use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
@@ -86,6 +84,7 @@ struct Work {
     /// A user name or a domain.
     name: Vec<u8>,
     realm: Vec<u8>,
+    edits: Edits,
     index: Index,
 }
 

@@ -92,7 +92,7 @@ impl Node {
 
     /// Uses up the nonce count of right credentials; false when it was used before or is too old.
     pub(super) fn claim(&self, proof: &Proof) -> bool {
-        proof.claim(&self.shared.nonces) == Claim::Fresh
+        proof.claim(&self.shared.nonces) == Claim::Ok
     }
 
     /// Asks for credentials, without state (RFC 3261 §22.2, §22.3).
@@ -161,10 +161,6 @@ fn spoken_for<'a>(request: Message<'a>) -> Option<NameAddr<'a>> {
 /// The realm of a request: the domain it speaks for if that is ours, else that of the Request-URI, else our first.
 fn write_realm(shared: &Shared, request: Message<'_>, realm: &mut Vec<u8>) {
     realm.clear();
-    if let Some(fixed) = &shared.policy.realm {
-        realm.extend_from_slice(fixed.as_bytes());
-        return;
-    }
     let spoken_for = spoken_for(request).map(|address| address.uri);
     let target = Uri::parse(request.request_uri()).ok();
     for uri in [spoken_for, target].into_iter().flatten() {
@@ -205,5 +201,5 @@ fn owns(shared: &Shared, request: Message<'_>, user: &[u8], realm: &[u8], name: 
     if *spoken == *user {
         return true;
     }
-    shared.subscribers.resolve(&spoken, realm, name) == Resolved::AliasOf && *name == user
+    shared.subscribers.resolve(&spoken, realm, name) == Resolved::Alias && *name == user
 }

@@ -97,7 +97,7 @@ impl Node {
         let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else { return Resolved::Unknown };
         let (user, domain) = self.work.aor.split_at(at);
         let resolved = self.shared.subscribers.resolve(user, &domain[1..], &mut self.work.name);
-        if resolved == Resolved::AliasOf {
+        if resolved == Resolved::Alias {
             self.work.aor.splice(..at, self.work.name.iter().copied());
         }
         resolved

@@ -21,8 +21,6 @@ pub struct NodePolicy {
     pub challenged: Vec<String>,
     /// Algorithms, the preferred one first.
     pub algorithms: Vec<Algorithm>,
-    /// The realm of every challenge; `None` is the domain of the request.
-    pub realm: Option<String>,
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
     /// Whether to stay on the path of dialogs.

@@ -45,7 +45,7 @@ fn check_loop(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
 /// §16.3 step 5: no option of Proxy-Require is known here.
 fn check_proxy_require(request: Message<'_>) -> Result<(), Reject> {
     if request.elements(Name::ProxyRequire).next().is_some() {
-        return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::ProxyRequire)));
+        return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::ProxyRequire, &[])));
     }
     Ok(())
 }

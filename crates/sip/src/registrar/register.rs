@@ -334,10 +334,10 @@ impl<'a> Step<'a> {
         };
         if self.policy.path == PathPolicy::RefuseUnsupported && !self.request.lists(Name::Supported, b"path")
         {
-            return Err(Reject::because(
-                Status::BAD_EXTENSION,
-                "Path Not Supported By Client",
-            ));
+            return Err(Reject {
+                reason: "Path Not Supported By Client",
+                ..Reject::with(Status::BAD_EXTENSION, Extra::UnsupportedTag("path"))
+            });
         }
         if self.request.all::<Path<'_>>().any(|path| path.is_err()) {
             return Err(bad_request("Malformed Path"));

@@ -1,11 +1,7 @@
 //! Call-ID (RFC 3261 §20.8) and In-Reply-To (§20.21). Compared byte by byte.
 
 use super::{Encode, Header, HeaderError, Name};
-
-/// `callid`, less strict: anything visible but the comma that would end it in a list.
-pub(crate) fn is_call_id(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&b| b.is_ascii_graphic() && b != b',')
-}
+use crate::scan::is_call_id;
 
 macro_rules! call_ids {
     ($($variant:ident $doc:literal;)*) => {$(

@@ -2,7 +2,7 @@
 
 use super::{Encode, Header, HeaderError, Name};
 use crate::Method;
-use crate::scan::{is_token, number, put_number, trim};
+use crate::scan::{digits_end, is_token, number, put_number, trim};
 
 /// A command sequence number and its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl<'a> CSeq<'a> {
 
 /// A number below 2^31 and what follows it.
 fn split_number(text: &[u8]) -> Option<(u32, &[u8])> {
-    let (digits, rest) = text.split_at(text.iter().take_while(|b| b.is_ascii_digit()).count());
+    let (digits, rest) = text.split_at(digits_end(text, 0));
     let number = number(digits).and_then(|n| u32::try_from(n).ok())?;
     (number < 1 << 31).then_some((number, rest))
 }
@@ -62,7 +62,7 @@ impl<'a> Header<'a> for RAck<'a> {
             name: Self::NAME,
             what: "not two numbers and a method",
         };
-        let (digits, rest) = value.split_at(value.iter().take_while(|b| b.is_ascii_digit()).count());
+        let (digits, rest) = value.split_at(digits_end(value, 0));
         let rseq = number(digits)
             .and_then(|n| u32::try_from(n).ok())
             .filter(|&n| n > 0)

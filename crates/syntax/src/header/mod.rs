@@ -53,7 +53,6 @@ mod token_params;
 mod via;
 mod warning;
 
-pub(crate) use call_id::is_call_id;
 pub use call_id::{CallId, InReplyTo};
 
 pub use contact::{Contact, Q};

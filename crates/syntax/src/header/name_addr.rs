@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Encode, ParamValue, Params};
 use crate::Uri;
-use crate::scan::{is_ws, quoted_end, skip_ws, trim};
+use crate::scan::{find_near, is_uri_text, is_ws, quoted_end, skip_ws, trim};
 
 /// An address with an optional display name and parameters.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ pub(crate) struct Layout {
     bracketed: bool,
 }
 
-/// Finds the parts; of the URI only that no white space is in it (RFC 4475 §3.1.2.14). Words of a display name may have more characters than the grammar
+/// Finds the parts; of the URI only that it has no white space (RFC 4475 §3.1.2.14). Words of a display name may have more characters than the grammar
 /// allows, but none that could end it or the value.
 pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     let quoted = if text.first() == Some(&b'"') {
@@ -105,9 +105,9 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     } else {
         0
     };
-    if let Some(open) = memchr::memchr(b'<', &text[quoted..]) {
+    if let Some(open) = find_near(&text[quoted..], b'<') {
         let open = quoted + open;
-        let close = open + memchr::memchr(b'>', &text[open..])?;
+        let close = open + find_near(&text[open..], b'>')?;
         let words = &text[quoted..open];
         let plain = match quoted {
             0 => !words
@@ -115,7 +115,7 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
                 .any(|b| matches!(b, b'"' | b',' | b';' | b'\\' | b'>')),
             _ => words.iter().all(|&b| is_ws(b)),
         };
-        let whole = !text[open..close].iter().any(|&b| is_ws(b));
+        let whole = is_uri_text(&text[open + 1..close]);
         let found = Layout {
             display_end: open,
             uri: (open + 1, close),

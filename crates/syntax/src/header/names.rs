@@ -103,23 +103,81 @@ names! {
     WwwAuthenticate "WWW-Authenticate" None, Repeated, "RFC 3261 §20.44.";
 }
 
-const fn lower(byte: u8) -> u8 {
-    byte | 0x20
+/// The bytes of a name in words that do not depend on the case of its letters. No two names of one length share theirs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    len: usize,
+    first: u64,
+    middle: u64,
+    last: u64,
 }
 
-const fn slot(first: u8, last: u8, len: usize) -> usize {
-    (lower(first) as usize * 7 + lower(last) as usize * 3 + len * 11) & 255
+impl Key {
+    /// The longest name that words tell apart.
+    const MAX: usize = 24;
+
+    const fn of(name: &[u8]) -> Self {
+        let len = name.len();
+        let (first, middle, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => {
+                let middle = match name.split_at(8).1.first_chunk::<8>() {
+                    Some(middle) => u64::from_le_bytes(*middle),
+                    None => 0,
+                };
+                (u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last))
+            }
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(first), Some(last)) => (
+                    u32::from_le_bytes(*first) as u64,
+                    0,
+                    u32::from_le_bytes(*last) as u64,
+                ),
+                _ => match *name {
+                    [a, b, c] => (a as u64, b as u64, c as u64),
+                    [a, b] => (a as u64, b as u64, 0),
+                    [a] => (a as u64, 0, 0),
+                    _ => (0, 0, 0),
+                },
+            },
+        };
+        Self {
+            len,
+            first: fold(first),
+            middle: fold(middle),
+            last: fold(last),
+        }
+    }
+
+    const fn slot(self) -> usize {
+        let mixed = self.first ^ self.last.rotate_left(29) ^ self.middle.rotate_left(13);
+        (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
+    }
+}
+
+/// Makes the capital letters in a word small. Of what is no letter, nothing becomes one.
+const fn fold(word: u64) -> u64 {
+    word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
 const EMPTY: u8 = u8::MAX;
 
-/// Open addressing over a hash of first letter, last letter and length, filled at compile time.
+const KEYS: [Key; Name::COUNT] = {
+    let mut keys = [Key::of(b""); Name::COUNT];
+    let mut i = 0;
+    while i < Name::COUNT {
+        assert!(Name::TEXTS[i].len() <= Key::MAX);
+        keys[i] = Key::of(Name::TEXTS[i].as_bytes());
+        i += 1;
+    }
+    keys
+};
+
+/// Open addressing, filled at compile time.
 const TABLE: [u8; 256] = {
     let mut table = [EMPTY; 256];
     let mut i = 0;
     while i < Name::COUNT {
-        let text = Name::TEXTS[i].as_bytes();
-        let mut at = slot(text[0], text[text.len() - 1], text.len());
+        let mut at = KEYS[i].slot();
         while table[at] != EMPTY {
             at = (at + 1) & 255;
         }
@@ -144,20 +202,21 @@ const COMPACT_TABLE: [u8; 26] = {
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        let (Some(&first), Some(&last)) = (name.first(), name.last()) else {
-            return Self::Other;
-        };
-        if name.len() == 1 {
-            let letter = lower(first).wrapping_sub(b'a') as usize;
-            return match COMPACT_TABLE.get(letter) {
-                Some(&i) if i != EMPTY && first.is_ascii_alphabetic() => Self::KNOWN[i as usize],
+        if let [letter] = name {
+            let letter = letter.to_ascii_lowercase().wrapping_sub(b'a');
+            return match COMPACT_TABLE.get(usize::from(letter)) {
+                Some(&i) if i != EMPTY => Self::KNOWN[usize::from(i)],
                 _ => Self::Other,
             };
         }
-        let mut at = slot(first, last, name.len());
+        if name.len() > Key::MAX {
+            return Self::Other;
+        }
+        let key = Key::of(name);
+        let mut at = key.slot();
         while TABLE[at] != EMPTY {
-            let i = TABLE[at] as usize;
-            if name.eq_ignore_ascii_case(Self::TEXTS[i].as_bytes()) {
+            let i = usize::from(TABLE[at]);
+            if KEYS[i] == key {
                 return Self::KNOWN[i];
             }
             at = (at + 1) & 255;
@@ -205,6 +264,14 @@ mod tests {
             assert_eq!(Name::from_bytes(name.as_str().as_bytes()), name);
             assert_eq!(Name::from_bytes(name.as_str().to_uppercase().as_bytes()), name);
             assert_eq!(Name::from_bytes(name.as_str().to_lowercase().as_bytes()), name);
+            for i in 0..name.as_str().len() {
+                for byte in 0..=u8::MAX {
+                    let mut text = name.as_str().as_bytes().to_vec();
+                    text[i] = byte;
+                    let same = text.eq_ignore_ascii_case(name.as_str().as_bytes());
+                    assert_eq!(Name::from_bytes(&text) == name, same, "{text:?}");
+                }
+            }
             if let Some(letter) = name.compact() {
                 assert_eq!(Name::from_bytes(letter.to_string().as_bytes()), name);
                 assert_eq!(
@@ -217,7 +284,18 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_other() {
-        for name in ["", "Q", "-", "\u{1}", "Vie", "Call_ID", "X-Via", "Contents"] {
+        for name in [
+            "",
+            "Q",
+            "-",
+            "\u{1}",
+            "Vie",
+            "Call_ID",
+            "Call\rID",
+            "X-Via",
+            "Contents",
+            "V\u{49}\u{c1}",
+        ] {
             assert_eq!(Name::from_bytes(name.as_bytes()), Name::Other, "{name:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::{is_token_byte, quoted_end, skip_ws, token_end, unescape_quoted};
+use crate::scan::{param_end, quoted_end, skip_ws, token_end, unescape_quoted};
 
 /// A range of a text.
 pub(crate) type Range = (usize, usize);
@@ -37,17 +37,12 @@ pub(crate) fn next_param(text: &[u8], at: usize) -> Option<Option<(Range, Range,
         let from = skip_ws(text, after + 1);
         let to = match text.get(from) {
             Some(b'"') => quoted_end(text, from)?,
-            _ => from + text[from..].iter().take_while(|&&b| is_param_byte(b)).count(),
+            _ => param_end(text, from),
         };
         value = (from, to);
         after = skip_ws(text, to);
     }
     Some(Some(((start, end), value, after)))
-}
-
-/// Values of parameters are tokens or hosts; `/`, `@` and `=` are met in the wild and harm nothing.
-const fn is_param_byte(byte: u8) -> bool {
-    is_token_byte(byte) || matches!(byte, b':' | b'/' | b'[' | b']' | b'@' | b'=')
 }
 
 /// The value of a parameter.

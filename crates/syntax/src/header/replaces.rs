@@ -1,8 +1,7 @@
 //! Replaces (RFC 3891 §6.1).
 
-use super::call_id::is_call_id;
 use super::{Encode, Header, HeaderError, Name, Params};
-use crate::scan::trim;
+use crate::scan::{is_call_id, trim};
 
 /// The dialog that an INVITE is to replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -211,6 +211,7 @@ pub struct Index {
     pub(super) start_line: Option<StartLine>,
     pub(super) fields: Vec<Field>,
     pub(super) first: [u8; Name::COUNT],
+    pub(super) repeated: Option<Name>,
     pub(super) body_start: u32,
     pub(super) body_end: u32,
     pub(super) via: ViaIndex,
@@ -227,6 +228,7 @@ impl Default for Index {
             start_line: None,
             fields: Vec::with_capacity(32),
             first: [ABSENT; Name::COUNT],
+            repeated: None,
             body_start: 0,
             body_end: 0,
             via: ViaIndex::default(),
@@ -286,6 +288,7 @@ impl Index {
         self.start_line = None;
         self.fields.clear();
         self.first = [ABSENT; Name::COUNT];
+        self.repeated = None;
         self.via = ViaIndex::default();
         self.call_id = Span::default();
         self.cseq_method = Method::Other;

@@ -1,10 +1,11 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
-use memchr::memchr2;
-
 use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
-use crate::header::{CSeq, Range, is_call_id, layout, next_param, sent_protocol};
-use crate::scan::{is_token, is_ws, number, skip_ws, token_end, trim};
+use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
+use crate::scan::{
+    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_ws, number, skip_ws, token_end,
+    trim,
+};
 use crate::{Limits, Method, Name, Status, Transport};
 
 const VERSION: &[u8] = b"SIP/2.0";
@@ -91,7 +92,7 @@ impl Index {
         if !line[version + 1..].eq_ignore_ascii_case(VERSION) {
             return Err(Fault::Version);
         }
-        if padded || text.is_empty() || text.iter().any(|&b| is_ws(b) || matches!(b, b'<' | b'>' | b'"')) {
+        if padded || text.is_empty() || !is_uri_text(text) {
             return Err(Fault::StartLine);
         }
         if text.len() > limits.request_uri {
@@ -130,17 +131,16 @@ impl Index {
             (end, next) = line_end(head, next)?;
         }
         let line = &head[at..end];
-        let Some((name_len, value)) = split_field(line) else {
+        let Some((name, name_len, value)) = split_field(line) else {
             return Err(LineFault::Broken(next));
         };
         if self.fields.len() >= limits.fields.min(254) {
             return Err(LineFault::Many);
         }
-        let name = Name::from_bytes(&line[..name_len]);
-        if let Some(first) = self.first.get_mut(name as usize)
-            && *first == ABSENT
-        {
-            *first = self.fields.len() as u8;
+        match self.first.get_mut(name as usize) {
+            Some(first) if *first == ABSENT => *first = self.fields.len() as u8,
+            Some(_) if occurs_once(name) => _ = self.repeated.get_or_insert(name),
+            _ => {}
         }
         self.fields.push(Field {
             name,
@@ -220,14 +220,8 @@ impl Index {
                 Some(Some(found)) => *tag = found,
             }
         }
-        for (i, field) in self.fields.iter().enumerate() {
-            let single = matches!(
-                field.name,
-                Name::From | Name::To | Name::CallId | Name::CSeq | Name::ContentLength | Name::MaxForwards
-            );
-            if single && usize::from(self.first[field.name as usize]) != i {
-                note(Fault::Duplicate(field.name));
-            }
+        if let Some(name) = self.repeated {
+            note(Fault::Duplicate(name));
         }
         fault.map_or(Ok(()), Err)
     }
@@ -240,6 +234,15 @@ impl Index {
     fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {
         self.span(name).map(|s| s.of(bytes))
     }
+}
+
+/// The fields that every message is read by: two of one would let two readers see two different messages. Of the other
+/// single fields the first counts.
+const fn occurs_once(name: Name) -> bool {
+    matches!(
+        name,
+        Name::From | Name::To | Name::CallId | Name::CSeq | Name::ContentLength | Name::MaxForwards
+    )
 }
 
 enum LineFault {
@@ -261,18 +264,25 @@ struct OpenLine;
 
 /// The end of the line that holds `at`, and the start of the next. Only CRLF ends a line: a CR or LF alone would let
 /// two parsers see two different messages, so it makes the head end nowhere.
+#[inline]
 fn line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
-    match memchr2(b'\r', b'\n', head.get(at..).ok_or(OpenLine)?) {
-        Some(i) if head[at + i..].starts_with(b"\r\n") => Ok((at + i, at + i + 2)),
+    match find_line_end(head, at) {
+        Some(end) if head[end..].starts_with(b"\r\n") => Ok((end, end + 2)),
         _ => Err(OpenLine),
     }
 }
 
-/// The length of a field line's name and where its value is, without white space around it.
-pub(super) fn split_field(line: &[u8]) -> Option<(usize, Range)> {
-    let name_len = token_end(line, 0);
-    let colon = skip_ws(line, name_len);
-    if name_len == 0 || name_len > 255 || line.get(colon) != Some(&b':') {
+/// A field line's name, the length of its text, and where its value is, without white space around it.
+#[inline]
+pub(super) fn split_field(line: &[u8]) -> Option<(Name, usize, Range)> {
+    let colon = find_near(line, b':')?;
+    let mut name_len = colon;
+    while name_len > 0 && is_ws(line[name_len - 1]) {
+        name_len -= 1;
+    }
+    let text = &line[..name_len];
+    let name = Name::from_bytes(text);
+    if name == Name::Other && (!is_token(text) || name_len > 255) {
         return None;
     }
     let start = skip_ws(line, colon + 1);
@@ -280,7 +290,7 @@ pub(super) fn split_field(line: &[u8]) -> Option<(usize, Range)> {
     while stop > start && is_ws(line[stop - 1]) {
         stop -= 1;
     }
-    Some((name_len, (start, stop)))
+    Some((name, name_len, (start, stop)))
 }
 
 /// The tag of a From or To value; `None` when the value breaks the grammar (RFC 3261 §20.20).
@@ -312,10 +322,7 @@ fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let host_end = if text.get(at) == Some(&b'[') {
         at + memchr::memchr(b']', &text[at..])? + 1
     } else {
-        at + text[at..]
-            .iter()
-            .take_while(|&&b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-            .count()
+        scan::host_end(text, at)
     };
     let mut via = ViaIndex {
         transport,
@@ -329,7 +336,7 @@ fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     at = skip_ws(text, host_end);
     if text.get(at) == Some(&b':') {
         let from = skip_ws(text, at + 1);
-        end = from + text[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+        end = scan::digits_end(text, from);
         via.port = Some(
             number(&text[from..end])
                 .and_then(|n| u16::try_from(n).ok())
@@ -378,7 +385,7 @@ impl ViaIndex {
                 digits => Rport::Value(u16::try_from(number(digits)?).ok()?),
             };
         } else if name.eq_ignore_ascii_case(b"received") {
-            if self.received.is_some() {
+            if value.is_empty() || self.received.is_some() {
                 return None;
             }
             self.received = Some(Span::new(value_at.0, value_at.1));

@@ -1,9 +1,7 @@
 //! Framing on stream transports (RFC 3261 §18.3, §7.5) with the keep-alives of RFC 5626 §3.5.1.
 
-use memchr::memchr2;
-
 use super::parse::split_field;
-use crate::scan::number;
+use crate::scan::{find_line_end, number};
 use crate::{Limits, Name};
 
 /// What comes next in a stream.
@@ -49,18 +47,24 @@ enum Length {
     Broken,
 }
 
+/// A head being read.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    /// Where it starts.
+    start: usize,
+    /// Where the line that is being read starts.
+    line: usize,
+    /// Up to here nothing is left to be looked at.
+    at: usize,
+    length: Length,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Between messages.
     Between,
-    /// In a head that starts at `start`; `line` is the start of the line being read, and up to `at` nothing is left to
-    /// be looked at.
-    Head {
-        start: usize,
-        line: usize,
-        at: usize,
-        length: Length,
-    },
+    /// In a head.
+    Head(Head),
     /// Behind a head; the message ends at `end`.
     Body { start: usize, end: usize },
 }
@@ -96,10 +100,16 @@ impl Framer {
                     Some(frame) => return Ok(frame),
                     None => continue,
                 },
-                State::Head { .. } => {
-                    if !self.read_head(unconsumed)? {
-                        return Ok(Frame::Incomplete);
+                State::Head(mut head) => {
+                    let end = head.read(unconsumed)?;
+                    if end.unwrap_or(unconsumed.len() + 1) - head.start > self.head {
+                        return Err(FrameError::TooLarge);
                     }
+                    let Some(end) = end else {
+                        self.state = State::Head(head);
+                        return Ok(Frame::Incomplete);
+                    };
+                    self.state = self.behind(&head, end)?;
                 }
                 State::Body { start, end } => {
                     if unconsumed.len() < end {
@@ -138,81 +148,62 @@ impl Framer {
                 })
             }
             Some(_) => {
-                let start = 2 * lines;
-                self.state = State::Head {
-                    start,
-                    line: start,
-                    at: start,
-                    length: Length::Unsaid,
-                };
+                self.state = State::Head(Head::new(2 * lines));
                 None
             }
         }
     }
 
-    /// Reads on in the head, line by line; whether it reached its end.
-    fn read_head(&mut self, bytes: &[u8]) -> Result<bool, FrameError> {
-        let State::Head {
-            start,
-            mut line,
-            mut at,
-            mut length,
-        } = self.state
-        else {
-            return Ok(true);
-        };
-        let head_len = loop {
-            let Some(i) = bytes.get(at..).and_then(|rest| memchr2(b'\r', b'\n', rest)) else {
-                at = bytes.len();
-                break None;
-            };
-            at += i;
-            match bytes.get(at + 1..) {
-                Some([b'\n', rest @ ..]) if bytes[at] == b'\r' => match rest {
-                    [] | [b'\r'] => break None,
-                    [b' ' | b'\t', ..] => at += 2,
-                    _ => {
-                        if line != start {
-                            length = length.and(&bytes[line..at]);
-                        }
-                        (line, at) = (at + 2, at + 2);
-                        if rest.starts_with(b"\r\n") {
-                            break Some(at + 2 - start);
-                        }
-                    }
-                },
-                Some([]) if bytes[at] == b'\r' => break None,
-                _ => return Err(FrameError::Unframeable { head_len: at }),
-            }
-        };
-        if head_len.unwrap_or(at - start) > self.head
-            || head_len.is_none() && bytes.len() - start >= self.head
-        {
-            return Err(FrameError::TooLarge);
-        }
-        let Some(head_len) = head_len else {
-            self.state = State::Head {
-                start,
-                line,
-                at,
-                length,
-            };
-            return Ok(false);
-        };
-        let Length::Said(length) = length else {
-            return Err(FrameError::Unframeable {
-                head_len: start + head_len,
-            });
+    /// What follows a head that ends at `head_end`.
+    fn behind(&self, head: &Head, head_end: usize) -> Result<State, FrameError> {
+        let Length::Said(length) = head.length else {
+            return Err(FrameError::Unframeable { head_len: head_end });
         };
         let length = usize::try_from(length)
             .ok()
             .filter(|&n| n <= self.body)
             .ok_or(FrameError::TooLarge)?;
-        self.state = State::Body {
+        Ok(State::Body {
+            start: head.start,
+            end: head_end + length,
+        })
+    }
+}
+
+impl Head {
+    const fn new(start: usize) -> Self {
+        Self {
             start,
-            end: start + head_len + length,
-        };
-        Ok(true)
+            line: start,
+            at: start,
+            length: Length::Unsaid,
+        }
+    }
+
+    /// Reads on, line by line; where the head ends, if it does.
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+        loop {
+            let Some(end) = find_line_end(bytes, self.at) else {
+                self.at = bytes.len();
+                return Ok(None);
+            };
+            self.at = end;
+            match &bytes[end..] {
+                [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => return Ok(None),
+                [b'\r', b'\n', b' ' | b'\t', ..] => self.at += 2,
+                [b'\r', b'\n', rest @ ..] => {
+                    // The start line is no field.
+                    if self.line != self.start {
+                        self.length = self.length.and(&bytes[self.line..end]);
+                    }
+                    (self.line, self.at) = (end + 2, end + 2);
+                    if rest.starts_with(b"\r\n") {
+                        return Ok(Some(end + 4));
+                    }
+                }
+                _ => return Err(FrameError::Unframeable { head_len: end }),
+            }
+        }
     }
 }
 
@@ -223,12 +214,10 @@ impl Length {
             return self;
         }
         match split_field(line) {
-            Some((name_len, value)) if Name::from_bytes(&line[..name_len]) == Name::ContentLength => {
-                match (self, number(&line[value.0..value.1])) {
-                    (Self::Unsaid, Some(length)) => Self::Said(length),
-                    _ => Self::Broken,
-                }
-            }
+            Some((Name::ContentLength, _, value)) => match (self, number(&line[value.0..value.1])) {
+                (Self::Unsaid, Some(length)) => Self::Said(length),
+                _ => Self::Broken,
+            },
             _ => self,
         }
     }

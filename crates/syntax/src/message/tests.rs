@@ -168,6 +168,10 @@ fn faults_are_named() {
         (Fault::Malformed(Name::Via), true)
     );
     assert_eq!(
+        fault(&good.replace("branch=z9hG4bK1", "received;branch=a")),
+        (Fault::Malformed(Name::Via), true)
+    );
+    assert_eq!(
         fault(&good.replace("branch=z9hG4bK1", "branch=a;branch=b")),
         (Fault::Malformed(Name::Via), true)
     );

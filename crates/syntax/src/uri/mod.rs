@@ -17,6 +17,8 @@ pub use params::Params;
 pub use sip::{SipUri, TransportParam};
 pub use tel::TelUri;
 
+use crate::scan::is_uri_text;
+
 /// A URI.
 #[derive(Clone, Copy, Debug)]
 pub enum Uri<'a> {
@@ -79,10 +81,7 @@ impl<'a> Uri<'a> {
         if !is_scheme(scheme) || rest.is_empty() {
             return Err(UriError::Scheme);
         }
-        if !rest
-            .iter()
-            .all(|&b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"'))
-        {
+        if !is_uri_text(rest) {
             return Err(UriError::Character);
         }
         if scheme.eq_ignore_ascii_case(b"sip") {

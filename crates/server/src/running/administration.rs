@@ -1,0 +1,225 @@
+//! What an administrator asks of a running node.
+
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use strowger_net::CountKind;
+use strowger_sip::registrar::{Binding, Bindings, Q_DEFAULT};
+use tokio::sync::oneshot;
+
+use super::Running;
+use crate::admin::{
+    Admin, AdminError, AuthStatus, Call, Counts, Family, Filter, Import, Kind, NewUser, Page, PageRequest, Registration,
+    Secret, State, Status, User, UserId,
+};
+use crate::config::effective::{self, Because};
+use crate::location::{Caller, Ticket};
+use crate::node::{Control, Shared, Tally};
+use crate::subscriber::SubscriberError;
+
+const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
+
+/// A commit that no shard waits for.
+const NOBODY: Caller = Caller { shard: 0, ticket: Ticket(u64::MAX) };
+
+impl Running {
+    /// Runs something that takes its time, or waits for the disk, beside the control runtime.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Result<T, AdminError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || work(&shared)).await.map_err(|_| STOPPING)
+    }
+
+    async fn with_users<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, SubscriberError> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        Ok(self.beside(work).await??)
+    }
+
+    async fn all_calls(&self) -> Result<Vec<Call>, AdminError> {
+        let mut calls = Vec::new();
+        for shard in 0..self.handle.count() {
+            let (reply, answer) = oneshot::channel();
+            self.handle.send(shard, Control::ListCalls(reply)).map_err(|_| AdminError::Unavailable("it is too busy"))?;
+            calls.extend(answer.await.map_err(|_| STOPPING)?);
+        }
+        calls.sort_by(|a, b| (a.since, &a.call_id).cmp(&(b.since, &b.call_id)));
+        Ok(calls)
+    }
+
+    fn counts(&self, contacts: u64) -> Counts {
+        let mut connections = 0;
+        for counters in self.handle.counters() {
+            counters.each(|name, _, kind, value| {
+                if kind == CountKind::Gauge && name.starts_with("strowger_connections") {
+                    connections += value;
+                }
+            });
+        }
+        Counts {
+            users: self.shared.subscribers.count() as u64,
+            registered: self.shared.location.len() as u64,
+            contacts,
+            calls: self.tallies.iter().map(|t| t.calls()).sum(),
+            transactions: self.tallies.iter().map(|t| t.transactions()).sum(),
+            connections,
+        }
+    }
+}
+
+/// The bindings that have not expired, each with its address-of-record.
+fn each_binding(shared: &Shared, mut visit: impl FnMut(&[u8], &Binding<'_>)) {
+    let now = strowger_net::now().wall_secs();
+    shared.location.for_each(&mut |aor, record| {
+        for binding in Bindings::new(record).live(now) {
+            visit(aor, &binding);
+        }
+    });
+}
+
+fn describe(aor: &[u8], binding: &Binding<'_>) -> Registration {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let now = strowger_net::now().wall_secs();
+    Registration {
+        aor: text(aor),
+        contact: text(binding.contact),
+        expires_in: u64::from(binding.expires_at).saturating_sub(now),
+        q: (binding.q != Q_DEFAULT).then_some(binding.q),
+        transport: binding.origin.transport.uri_param().to_owned(),
+        source: Some(binding.origin.remote),
+        user_agent: (!binding.user_agent.is_empty()).then(|| text(binding.user_agent)),
+        call_id: text(binding.order.call_id),
+        cseq: binding.order.cseq,
+    }
+}
+
+/// Takes a user's bindings away, whatever commits meanwhile.
+fn forget_bindings(shared: &Shared, user: &UserId) {
+    let aor = format!("{}@{}", user.user(), user.domain());
+    let mut record = Vec::new();
+    for _ in 0..3 {
+        let seen = shared.location.read(aor.as_bytes(), &mut record);
+        let done = shared.location.commit(aor.as_bytes(), seen, &[], NOBODY);
+        if record.is_empty() || done != crate::location::Commit::Conflict {
+            return;
+        }
+    }
+}
+
+impl Admin for Running {
+    async fn status(&self) -> Result<Status, AdminError> {
+        let digest = effective::digest(&self.config);
+        let because = match digest.because {
+            Because::Asked => "as configured".to_owned(),
+            Because::OnlyLoopback => "only this machine can reach it".to_owned(),
+            Because::Open(uri) => format!("{uri} can be reached from outside"),
+        };
+        let contacts = self
+            .beside(|shared| {
+                let mut contacts = 0;
+                each_binding(shared, |_, _| contacts += 1);
+                contacts
+            })
+            .await?;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            uptime: self.started.elapsed().as_secs(),
+            state: if self.draining.load(Ordering::Relaxed) { State::Draining } else { State::Running },
+            listeners: self.listeners.clone(),
+            admin: self.admin.map(|address| address.to_string()),
+            shards: self.handle.count(),
+            domains: self.shared.ours.names().to_vec(),
+            data_dir: self.data_dir.clone(),
+            auth: AuthStatus {
+                methods: digest.methods,
+                algorithms: self.config.auth.algorithms.iter().map(|a| a.as_str().to_owned()).collect(),
+                because,
+            },
+            counts: self.counts(contacts),
+        })
+    }
+
+    async fn registrations(&self, filter: Filter, page: PageRequest) -> Result<Page<Registration>, AdminError> {
+        self.beside(move |shared| {
+            let mut found = Vec::new();
+            each_binding(shared, |aor, binding| {
+                let registration = describe(aor, binding);
+                let agent = registration.user_agent.as_deref().unwrap_or("");
+                if filter.matches(&[&registration.aor, &registration.contact, agent]) {
+                    found.push(registration);
+                }
+            });
+            found.sort_by(|a, b| (&a.aor, &a.contact).cmp(&(&b.aor, &b.contact)));
+            Page::cut(found, &page, |registration| &registration.aor)
+        })
+        .await
+    }
+
+    async fn calls(&self, filter: Filter, page: PageRequest) -> Result<Page<Call>, AdminError> {
+        let mut calls = self.all_calls().await?;
+        calls.retain(|call| filter.matches(&[&call.call_id, &call.from, &call.to]));
+        Ok(Page::cut(calls, &page, |call| &call.call_id))
+    }
+
+    async fn users(&self, filter: Filter, page: PageRequest) -> Result<Page<User>, AdminError> {
+        self.with_users(move |shared| shared.subscribers.list(&filter, &page)).await
+    }
+
+    async fn add_user(&self, user: NewUser) -> Result<User, AdminError> {
+        self.with_users(move |shared| {
+            shared.subscribers.add(&user)?;
+            shared.subscribers.get(&user.address)
+        })
+        .await
+    }
+
+    async fn remove_user(&self, user: UserId) -> Result<(), AdminError> {
+        self.with_users(move |shared| {
+            shared.subscribers.remove(&user)?;
+            forget_bindings(shared, &user);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_password(&self, user: UserId, password: Secret) -> Result<(), AdminError> {
+        self.with_users(move |shared| shared.subscribers.set_password(&user, &password)).await
+    }
+
+    async fn import_users(&self, batch: Vec<NewUser>) -> Result<Import, AdminError> {
+        self.with_users(move |shared| shared.subscribers.import(batch)).await
+    }
+
+    async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
+        let mut families = Tally::families(&self.tallies);
+        for counters in self.handle.counters() {
+            counters.each(|name, help, kind, value| {
+                let kind = match kind {
+                    CountKind::Counter => Kind::Counter,
+                    CountKind::Gauge => Kind::Gauge,
+                };
+                match families.iter_mut().find(|family| family.name == name) {
+                    Some(family) => family.samples[0].value += value as f64,
+                    None => families.push(Family::single(name, help, kind, value as f64)),
+                }
+            });
+        }
+        let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
+        families.push(gauge("strowger_users", "Users.", self.shared.subscribers.count()));
+        families.push(gauge("strowger_registered", "Addresses-of-record with bindings.", self.shared.location.len()));
+        families.push(gauge("strowger_location_bytes", "Bytes of bindings and their index.", self.shared.location.bytes()));
+        let failing = usize::from(self.shared.location.failing().is_some());
+        families.push(gauge("strowger_location_failing", "1 while the store of bindings cannot write.", failing));
+        Ok(families)
+    }
+
+    async fn drain(&self) -> Result<(), AdminError> {
+        self.drain_asked.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Binding the listeners: what was asked for must bind, a default that cannot is warned about and left out.
+
+use strowger_net::{BindFault, Listen as Bound, Listener, Options};
+use strowger_sip::transport;
+
+use super::StartError;
+use crate::config::effective::{self, Asked};
+use crate::config::{Config, Listen};
+
+/// The bound listeners, and beside each its configuration with the port it got.
+pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>, Vec<Listen>), StartError> {
+    let (mut listeners, mut listens) = (Vec::new(), Vec::new());
+    for wanted in effective::listeners(config) {
+        let uri = wanted.listen.uri;
+        let listen = Bound { transport: uri.transport, address: uri.address };
+        match Listener::bind(listen, options) {
+            Ok(listener) => {
+                warn_of_small_buffer(&listener, options);
+                let mut listen = wanted.listen;
+                listen.uri.address = listener.address();
+                listeners.push(listener);
+                listens.push(listen);
+            }
+            Err(error) if wanted.asked == Asked::Default => {
+                tracing::warn!("{error}: this default listener is left out");
+            }
+            Err(error) => return Err(StartError::Bind(error)),
+        }
+    }
+    if listeners.is_empty() { Err(StartError::NothingBound) } else { Ok((listeners, listens)) }
+}
+
+fn warn_of_small_buffer(listener: &Listener, options: &Options) {
+    if let Some(granted) = listener.receive_buffer().filter(|&granted| granted < options.udp_buffer) {
+        tracing::warn!(
+            "{}: the kernel grants a receive buffer of {granted} bytes instead of {}; bursts may be lost (raise net.core.rmem_max)",
+            listener.listen(),
+            options.udp_buffer,
+        );
+    }
+}
+
+/// The listeners as the core knows them.
+pub(super) fn describe(listens: &[Listen], listeners: &[Listener]) -> Vec<transport::Listener> {
+    let describe = |(listen, bound): (&Listen, &Listener)| transport::Listener {
+        transport: bound.transport(),
+        address: bound.address(),
+        advertise: listen.advertise.as_ref().map(ToString::to_string),
+    };
+    listens.iter().zip(listeners).map(describe).collect()
+}
+
+/// What to do about an address that cannot be bound.
+pub(super) fn mend(fault: &BindFault) -> &'static str {
+    match fault {
+        BindFault::InUse => "stop the other program, or choose another port",
+        BindFault::NotPermitted => "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep",
+        BindFault::NotAvailable => "choose an address of this machine (ip address), or 0.0.0.0 for all of them",
+        BindFault::NoFamily => "leave the IPv6 listener out, or switch IPv6 on",
+        BindFault::Transport => "listen on udp: or tcp:",
+        BindFault::NoDescriptors => "raise the limit of open files (ulimit -n)",
+        BindFault::Os(_) => "",
+    }
+}

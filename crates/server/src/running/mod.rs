@@ -1,0 +1,288 @@
+//! A running node: bound, its shards started, administered, drained.
+
+mod administration;
+mod bind;
+mod resolver;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strowger_net::{BindError, Handle, Options, Shards};
+use strowger_sip::auth::NonceTable;
+use strowger_sip::registrar::{PathPolicy, Policy};
+use strowger_sip::transaction::Timers;
+use strowger_sip::transport::Listeners;
+use strowger_sip::EndpointConfig;
+use strowger_syntax::Limits;
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::effective::{self, Machine};
+use crate::config::{Config, Level, Store};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
+use crate::node::{Control, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use crate::subscriber::Subscribers;
+
+/// Questions to the resolver that may wait.
+const QUESTIONS: usize = 4096;
+/// The most memory that bindings may take without a disk, in bytes.
+const MEMORY_STORE: usize = 8 << 30;
+/// How often bindings that have expired are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Why a node cannot start. Each says what to do about it.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address that was asked for cannot be bound.
+    Bind(BindError),
+    /// None of the default addresses can be bound.
+    NothingBound,
+    /// The data directory does not do.
+    DataDir(DataDirError),
+    /// A database cannot be opened.
+    Database(OpenError),
+    /// The system refuses threads, memory or descriptors.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::NothingBound => f.write_str("none of the default addresses can be bound"),
+            Self::DataDir(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
+            Self::System(error) => write!(f, "cannot start the shards: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl StartError {
+    /// What to do about it; empty when the message says it.
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::Bind(error) => bind::mend(&error.fault),
+            Self::NothingBound => "stop the other SIP server on port 5060, or choose a port: --listen udp:127.0.0.1:5070",
+            Self::DataDir(_) | Self::Database(_) => "",
+            Self::System(_) => "look at the limits (ulimit -a)",
+        }
+    }
+}
+
+/// A node with its shards.
+pub struct Running {
+    config: Config,
+    data_dir: String,
+    admin: Option<SocketAddr>,
+    listeners: Vec<String>,
+    shared: Arc<Shared>,
+    handle: Handle<Control>,
+    shards: Mutex<Option<Shards<Control>>>,
+    tallies: Vec<Arc<Tally>>,
+    journals: Mutex<Vec<thread::JoinHandle<()>>>,
+    started: Instant,
+    draining: AtomicBool,
+    drain_asked: Notify,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Binds the listeners, opens the stores and starts the shards. `admin` is where the node is administered. To be
+    /// called within a tokio runtime, which then serves the control side.
+    ///
+    /// # Errors
+    /// The first thing that keeps the node from starting.
+    pub fn start(config: &Config, data_dir: &DataDir, admin: Option<SocketAddr>) -> Result<Arc<Self>, StartError> {
+        let options = options(config);
+        if let Err(error) = strowger_net::raise_descriptor_limit() {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+        }
+        let (listeners, listens) = bind::bind(config, &options)?;
+        let machine = Machine {
+            host_name: strowger_net::host_name(),
+            addresses: strowger_net::interface_addresses(),
+        };
+        let ours = effective::ours(config, &listens, &machine);
+        let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
+        let subscribers =
+            Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
+        subscribers.serve(&config.domains);
+        let answers = Arc::new(OnceLock::new());
+        let location = open_location(config, data_dir, table_key, &answers)?;
+        let (resolver, questions) = mpsc::channel(QUESTIONS);
+        let boot = data_dir.boot_id();
+        let shared = Arc::new(Shared {
+            policy: node_policy(config, boot),
+            ours,
+            location,
+            subscribers,
+            nonces: NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS),
+            resolver,
+        });
+        let secret = data_dir.secret().map_err(StartError::DataDir)?;
+        let endpoint = EndpointConfig {
+            secret: *secret.bytes(),
+            boot,
+            shards: options.shards,
+            listeners: Arc::new(Listeners::new(bind::describe(&listens, &listeners), machine.addresses)),
+            realms: shared.ours.names().iter().cloned().chain(shared.ours.addresses().iter().map(ToString::to_string)).collect(),
+            timers: Timers { next_hop_timeout_ms: millis(config.proxy.next_hop_timeout), ..Timers::DEFAULT },
+            limits: Limits { body: config.limits.body_size as usize, ..Limits::DEFAULT },
+        };
+        let names = listeners.iter().map(|l| l.listen().to_string()).collect();
+        let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
+        let mut journals = Vec::new();
+        let shards = strowger_net::start(listeners, &options, |shard| {
+            let (journal, end) = Journal::new(config.log.level >= Level::Info);
+            journals.push(write_journal(shard, end));
+            Node::new(shard, Arc::clone(&shared), &endpoint, journal, Arc::clone(&tallies[usize::from(shard)]))
+        })
+        .map_err(StartError::System)?;
+        let handle = shards.handle();
+        // The store was opened before there were shards to answer to; nothing can have been committed yet.
+        let _ = answers.set(handle.clone());
+        resolver::spawn(questions, handle.clone());
+        let running = Arc::new(Self {
+            config: config.clone(),
+            data_dir: data_dir.path().display().to_string(),
+            admin,
+            listeners: names,
+            shared,
+            handle,
+            shards: Mutex::new(Some(shards)),
+            tallies,
+            journals: Mutex::new(journals.into_iter().flatten().collect()),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            drain_asked: Notify::new(),
+        });
+        tokio::spawn(sweep(Arc::downgrade(&running)));
+        Ok(running)
+    }
+
+    /// The URIs of the listeners that are bound, with their real ports.
+    pub fn listeners(&self) -> &[String] {
+        &self.listeners
+    }
+
+    /// Waits until an administrator asks the node to drain.
+    pub async fn drain_asked(&self) {
+        self.drain_asked.notified().await;
+    }
+
+    /// Refuses new work, and waits until what was begun is finished, at most this long. The shards have ended then.
+    pub async fn drained(&self, at_most: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        for shard in 0..self.handle.count() {
+            // A shard that is too busy to be told ends when the time is over.
+            let _ = self.handle.send(shard, Control::Drain);
+        }
+        self.handle.drain(at_most);
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let journals = std::mem::take(&mut *self.journals.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = tokio::task::spawn_blocking(move || {
+            let ended = shards.map_or(Ok(()), Shards::join);
+            journals.into_iter().for_each(|journal| drop(journal.join()));
+            ended.is_ok()
+        });
+        if !ended.await.unwrap_or(false) {
+            tracing::error!("a shard had panicked");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn options(config: &Config) -> Options {
+    let cores = strowger_net::allowed_cpus().len();
+    let shards = effective::shards(config, cores);
+    let mut options = Options { shards, ..Options::default() };
+    options.limits.body = config.limits.body_size as usize;
+    options.connections.per_shard = (config.limits.tcp_connections as usize).div_ceil(usize::from(shards));
+    options.connections.idle = config.limits.tcp_idle;
+    options
+}
+
+fn node_policy(config: &Config, boot: u32) -> NodePolicy {
+    let location = &config.location;
+    NodePolicy {
+        challenged: effective::digest(config).methods,
+        algorithms: config.auth.algorithms.clone(),
+        trusted: config.trusted.clone(),
+        record_route: config.proxy.record_route,
+        udp_limit: usize::from(config.proxy.udp_limit),
+        timer_c_ms: millis(config.proxy.timer_c),
+        registrar: Policy {
+            min_expires: seconds(location.min_expires),
+            max_expires: seconds(location.max_expires),
+            default_expires: seconds(location.default_expires),
+            max_contacts: usize::from(location.max_contacts),
+            path: PathPolicy::default(),
+        },
+        max_transactions: config.limits.transactions as usize,
+        boot,
+    }
+}
+
+fn open_location(
+    config: &Config,
+    data_dir: &DataDir,
+    key: [u8; 16],
+    answers: &Arc<OnceLock<Handle<Control>>>,
+) -> Result<Box<dyn Location>, StartError> {
+    if config.location.store == Store::Memory {
+        return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
+    }
+    let answers = Arc::clone(answers);
+    let answer: Answer = Arc::new(move |committed| {
+        // The queue of a shard is longer than that of the store, so that an answer always has its place.
+        if let Some(handle) = answers.get() {
+            drop(handle.send(committed.caller.shard, Control::Committed(committed)));
+        }
+    });
+    let settings = Settings::new(key, config.location.durability);
+    let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
+    Ok(Box::new(Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?))
+}
+
+/// Writes the lines of one shard until it ends.
+fn write_journal(shard: u16, end: JournalEnd) -> Option<thread::JoinHandle<()>> {
+    let write = move || while end.write_next(|line| tracing::info!("{line}")) {};
+    thread::Builder::new().name(format!("journal-{shard}")).spawn(write).ok()
+}
+
+/// Removes bindings that have expired, now and then, as long as the node lives.
+async fn sweep(node: std::sync::Weak<Running>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(node) = node.upgrade() else { return };
+        if node.shared.location.is_empty() {
+            continue;
+        }
+        let swept = tokio::task::spawn_blocking(move || {
+            let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
+            node.shared.location.sweep(now_secs, &mut |aor| {
+                tracing::info!("registration expired aor={}", String::from_utf8_lossy(aor));
+            });
+        });
+        let _ = swept.await;
+    }
+}
