@@ -279,7 +279,7 @@ fn ack_and_cancel_are_never_challenged() {
         .with("CSeq", "1 CANCEL");
     peer.send(&cancel);
     if let Some(answer) = peer.receive(Duration::from_secs(1)) {
-        assert!(matches!(answer.status(), Some(200 | 481)), "{}", answer.text());
+        assert!(!matches!(answer.status(), Some(401 | 407)), "{}", answer.text());
     }
 }
 

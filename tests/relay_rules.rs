@@ -162,15 +162,9 @@ fn a_to_tag_does_not_spare_the_challenge_at_home() {
     let server = Setup::with_digest().user("bob", "bobpw").start();
     let bob = Peer::udp(server.sip()).registered_as(&aor("bob"), "bobpw");
     let caller = Peer::udp(server.sip());
-    let request = caller.request(
-        "INVITE",
-        &aor("bob"),
-        &aor("alice"),
-        &format!("{}>;tag=x<", aor("bob")),
-    );
-    let request = request.set("To", format!("<{}>;tag=x", aor("bob")));
-    let response = caller.exchange(&request);
-    assert_eq!(response.status(), Some(407), "{}", response.text());
+    let request = caller.request("INVITE", &aor("bob"), &aor("alice"), &aor("bob"));
+    caller.send(&request.set("To", format!("<{}>;tag=x", aor("bob"))));
+    caller.expect_status(407);
     bob.expect_silence(SHORT);
 }
 

@@ -47,7 +47,8 @@ impl Application for Echo {
         Handled::Done
     }
 
-    fn receive_hop(&mut self, _bytes: &[u8], _index: &Index, _source: &Source, _now: Now, _out: &mut Outbox) {}
+    fn receive_hop(&mut self, _bytes: &[u8], _index: &Index, _source: &Source, _now: Now, _out: &mut Outbox) {
+    }
 
     fn send_failed(&mut self, _token: u64, _failure: Failure, _now: Now, _out: &mut Outbox) {}
 
@@ -70,6 +71,12 @@ impl Application for Echo {
     }
 
     fn wake(&mut self, _now: Now, _out: &mut Outbox) {}
+
+    fn turn_ended(&mut self, _now: Now) {}
+
+    fn is_idle(&self) -> bool {
+        true
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

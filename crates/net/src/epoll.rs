@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 /// What one wants to hear about a socket. Errors and hang-ups are always told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,13 +142,18 @@ impl Epoll {
 
     /// Waits for readiness: `timeout_ms` at most, for ever when it is -1. An interrupting signal ends the wait.
     pub(crate) fn wait(&self, events: &mut Events, timeout_ms: i32) {
-        // SAFETY: the buffer is valid for writes of as many events as its length says.
+        // As a plain system call, because the C library's function is a cancellation point; and epoll_pwait, because
+        // not every architecture has epoll_wait.
+        // SAFETY: the buffer is valid for writes of as many events as its length says; there is no signal mask.
         let result = unsafe {
-            libc::epoll_wait(
+            libc::syscall(
+                libc::SYS_epoll_pwait,
                 self.fd.as_raw_fd(),
                 events.buffer.as_mut_ptr(),
                 events.buffer.len() as libc::c_int,
                 timeout_ms,
+                ptr::null::<libc::sigset_t>(),
+                size_of::<u64>(),
             )
         };
         // The only failure that open descriptors and a valid buffer leave is an interrupting signal.

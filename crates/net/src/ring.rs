@@ -134,6 +134,10 @@ pub(crate) struct Links {
     outward: Vec<Option<Outward>>,
     inward: Vec<Option<Inward>>,
     capacity: usize,
+    /// Something was handed over since receivers were last woken.
+    news: bool,
+    /// Something waits for room.
+    waits: bool,
 }
 
 impl Links {
@@ -143,8 +147,14 @@ impl Links {
             outward: Vec::new(),
             inward: Vec::new(),
             capacity,
+            news: false,
+            waits: false,
         };
         let mut links: Vec<Self> = doorbells.iter().map(|_| empty()).collect();
+        if doorbells.len() == 1 {
+            // A shard that is alone has nobody to look at.
+            return links;
+        }
         for from in 0..doorbells.len() {
             for (to, doorbell) in doorbells.iter().enumerate() {
                 if from == to {
@@ -181,6 +191,7 @@ impl Links {
         match outward.items.push(item) {
             Ok(()) => {
                 outward.news = true;
+                self.news = true;
                 Ok(())
             }
             Err(PushError::Full(item)) => Err(item),
@@ -196,6 +207,7 @@ impl Links {
         match self.outward.get_mut(usize::from(shard)).and_then(Option::as_mut) {
             Some(outward) if outward.waiting.len() < self.capacity => {
                 outward.waiting.push_back(item);
+                self.waits = true;
                 Ok(())
             }
             _ => Err(item),
@@ -204,18 +216,27 @@ impl Links {
 
     /// Hands over what waits, as far as there is room; true when something still waits.
     pub(crate) fn retry(&mut self) -> bool {
-        let mut waits = false;
+        if !self.waits {
+            return false;
+        }
+        self.waits = false;
         for outward in self.outward.iter_mut().flatten() {
             while let Some(item) = outward.waiting.pop_front() {
                 if let Err(PushError::Full(item)) = outward.items.push(item) {
                     outward.waiting.push_front(item);
-                    waits = true;
+                    self.waits = true;
                     break;
                 }
                 outward.news = true;
+                self.news = true;
             }
         }
-        waits
+        self.waits
+    }
+
+    /// How many shards there may be items from, itself among them; none when it is alone.
+    pub(crate) fn shards(&self) -> u16 {
+        self.inward.len() as u16
     }
 
     /// The next item from a shard.
@@ -251,6 +272,9 @@ impl Links {
 
     /// Wakes the shards that something was handed to since the last call, if they sleep.
     pub(crate) fn wake_receivers(&mut self, counters: &Counters) {
+        if !std::mem::take(&mut self.news) {
+            return;
+        }
         for outward in self.outward.iter_mut().flatten() {
             if outward.news {
                 outward.news = false;

@@ -14,7 +14,7 @@ use strowger_sip::{Now, Outbox};
 use strowger_syntax::Transport;
 
 use crate::application::Application;
-use crate::clock;
+use crate::clock::{self, NEVER};
 use crate::counters::Counters;
 use crate::epoll::{Events, Interest, Readiness, Token};
 use crate::listener::Listen;
@@ -79,8 +79,6 @@ pub(super) struct Shard<A: Application> {
     out: Outbox,
     sending: Outbox,
     udp: Vec<Option<UdpSocket>>,
-    /// Whether a socket's room to write is waited for.
-    udp_armed: Vec<bool>,
     batches: Batches,
     datagrams_per_turn: usize,
     connections: Connections,
@@ -136,7 +134,6 @@ impl<A: Application> Shard<A> {
             now: Now::default(),
             out: Outbox::default(),
             sending: Outbox::default(),
-            udp_armed: vec![false; udp.len()],
             udp,
             batches: Batches::new(&mut pool),
             datagrams_per_turn: options.datagrams_per_turn.max(1),
@@ -179,7 +176,9 @@ impl<A: Application> Shard<A> {
         }
         self.take_items();
         self.take_controls();
-        self.connections.sweep(self.now.mono_ns);
+        if self.connections.deadline() <= self.now.mono_ns {
+            self.connections.sweep(self.now.mono_ns);
+        }
         self.woken = self.app.deadline().is_some_and(|at| at <= self.now.mono_ns);
         if self.woken {
             self.app.wake(self.now, &mut self.out);
@@ -212,16 +211,19 @@ impl<A: Application> Shard<A> {
         if self.more {
             return 0;
         }
-        let now = clock::mono_ns();
-        let mut wake_at = earliest(self.app.deadline(), self.connections.deadline());
+        // The time at which the turn began: a wake-up that is late by the length of a turn is not worth another look at
+        // the clock.
+        let now = self.now.mono_ns;
+        let mut wake_at = self.app.deadline().unwrap_or(NEVER);
+        wake_at = wake_at.min(self.connections.deadline());
         if self.woken {
-            wake_at = wake_at.map(|at| at.max(self.now.mono_ns + RETRY_NS));
+            wake_at = wake_at.max(now + RETRY_NS);
         }
         if self.waits {
-            wake_at = earliest(wake_at, Some(now + RETRY_NS));
+            wake_at = wake_at.min(now + RETRY_NS);
         }
         if self.draining {
-            wake_at = earliest(wake_at, Some(self.shared.drain_until()));
+            wake_at = wake_at.min(self.shared.drain_until());
         }
         self.doorbell.fall_asleep();
         let is_called = !self.links.is_empty()
@@ -232,10 +234,11 @@ impl<A: Application> Shard<A> {
             self.doorbell.rise();
             return 0;
         }
-        wake_at.map_or(-1, |at| {
-            let ms = at.saturating_sub(now).div_ceil(1_000_000);
-            i32::try_from(ms).unwrap_or(i32::MAX)
-        })
+        if wake_at == NEVER {
+            return -1;
+        }
+        let ms = wake_at.saturating_sub(now).div_ceil(1_000_000);
+        i32::try_from(ms).unwrap_or(i32::MAX)
     }
 
     /// Whether this was the last turn.
@@ -263,8 +266,4 @@ impl<A: Application> Shard<A> {
             }
         }
     }
-}
-
-fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    [one, other].into_iter().flatten().min()
 }

@@ -13,9 +13,10 @@ use strowger_sip::{Failure, Outbox, Source};
 use strowger_syntax::Transport;
 
 use crate::counters::Counters;
+use crate::epoll::Interest;
 use crate::packet::{DATAGRAM_MAX, Packet, Pool};
 use error_queue::IcmpError;
-use mmsg::{Datagram, RECEIVE_BATCH, ReceiveBatch, SEND_BATCH, SendBatch};
+use mmsg::{Ancillary, Datagram, RECEIVE_BATCH, ReceiveBatch, Received, SEND_BATCH, SendBatch};
 
 /// Bytes of a datagram that are kept of what an ICMP error quotes. Routers quote 8 to 1,280 bytes, our own machine
 /// all of them.
@@ -36,6 +37,8 @@ pub(crate) struct UdpSocket {
     backlog: VecDeque<Stored>,
     backlog_bytes: usize,
     backlog_limit: usize,
+    /// Whether room to write is waited for.
+    is_armed: bool,
 }
 
 /// One of this turn's transmits.
@@ -47,16 +50,15 @@ struct Queued {
 }
 
 impl Queued {
-    fn datagram(self, outbox: &Outbox) -> Datagram<'_> {
-        let bytes = outbox.message(&outbox.transmits[self.position as usize]);
+    fn datagram<'a>(&'a self, outbox: &'a Outbox) -> Datagram<'a> {
         Datagram {
-            to: self.to,
+            to: &self.to,
             from: self.from,
-            bytes,
+            bytes: outbox.message(&outbox.transmits[self.position as usize]),
         }
     }
 
-    fn token(self, outbox: &Outbox) -> u64 {
+    fn token(&self, outbox: &Outbox) -> u64 {
         outbox.transmits[self.position as usize].token
     }
 }
@@ -89,6 +91,7 @@ impl UdpSocket {
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             backlog_limit,
+            is_armed: false,
         }
     }
 
@@ -97,18 +100,28 @@ impl UdpSocket {
         !self.backlog.is_empty()
     }
 
+    /// Whether anything is to be sent.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.queue.is_empty() || self.has_backlog()
+    }
+
+    /// What has to be heard about the socket, when that has changed since the last call: room to write is waited for
+    /// exactly as long as something waits for it.
+    pub(crate) fn changed_interest(&mut self) -> Option<Interest> {
+        if self.is_armed == self.has_backlog() {
+            return None;
+        }
+        self.is_armed = self.has_backlog();
+        Some(if self.is_armed {
+            Interest::ReadWrite
+        } else {
+            Interest::Read
+        })
+    }
+
     /// Forgets a pending error that the error queue has no entry for, which would be told again and again.
     pub(crate) fn clear_error(&self) {
         let _: io::Result<Option<io::Error>> = self.socket.take_error();
-    }
-
-    fn note_drops(&mut self, drops: Option<u32>, counters: &Counters) {
-        if let Some(drops) = drops {
-            counters
-                .datagrams_dropped_by_kernel
-                .add(u64::from(drops.wrapping_sub(self.drops)));
-            self.drops = drops;
-        }
     }
 
     /// Queues one of this turn's transmits; false when it can never go out here.
@@ -117,13 +130,13 @@ impl UdpSocket {
         position: usize,
         len: usize,
         from: Option<IpAddr>,
-        to: SocketAddr,
+        to: &SocketAddr,
     ) -> bool {
         let fits = to.is_ipv4() == self.local.is_ipv4() && len <= DATAGRAM_MAX;
         if fits {
             self.queue.push(Queued {
                 position: position as u32,
-                to,
+                to: *to,
                 from: self.source_address(from),
             });
         }
@@ -137,7 +150,7 @@ impl UdpSocket {
         if fits {
             self.backlog_bytes += bytes.len();
             self.backlog.push_back(Stored {
-                to,
+                to: *to,
                 from,
                 bytes: bytes.into(),
             });
@@ -184,38 +197,46 @@ impl Batches {
         counters: &Counters,
         mut deliver: impl FnMut(&mut Box<Packet>, &Source),
     ) -> bool {
-        let count = match self.receive.receive(socket.as_fd()) {
+        let UdpSocket {
+            socket,
+            listener,
+            local,
+            drops,
+            ..
+        } = socket;
+        let mut bytes = 0;
+        let received = self.receive.receive(socket.as_fd(), |received| {
+            let Received {
+                packet,
+                remote,
+                ancillary,
+                is_truncated,
+            } = received;
+            note_drops(drops, ancillary, counters);
+            if is_truncated {
+                return counters.datagrams_truncated.add(1);
+            }
+            let Some(remote) = remote else {
+                return;
+            };
+            bytes += packet.data.len() as u64;
+            let source = Source {
+                transport: Transport::Udp,
+                listener: *listener,
+                local: ancillary
+                    .local
+                    .map_or(*local, |ip| SocketAddr::new(ip, local.port())),
+                remote,
+                flow: None,
+            };
+            deliver(packet, &source);
+        });
+        let count = match received {
             Ok(count) => count,
             // A pending ICMP error is reported once in place of data; its details are on the error queue.
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         };
         counters.receive_batches.add(1);
-        let mut bytes = 0;
-        for position in 0..count {
-            let ancillary = self.receive.ancillary(position);
-            socket.note_drops(ancillary.drops, counters);
-            if self.receive.is_truncated(position) {
-                counters.datagrams_truncated.add(1);
-                continue;
-            }
-            let Some(remote) = self.receive.remote(position) else {
-                continue;
-            };
-            let mut local = socket.local;
-            if let Some(ip) = ancillary.local {
-                local.set_ip(ip);
-            }
-            let source = Source {
-                transport: Transport::Udp,
-                listener: socket.listener,
-                local,
-                remote,
-                flow: None,
-            };
-            let packet = self.receive.packet(position);
-            bytes += packet.data.len() as u64;
-            deliver(packet, &source);
-        }
         counters.datagrams_received.add(count as u64);
         counters.datagram_bytes_received.add(bytes);
         count == RECEIVE_BATCH
@@ -249,7 +270,7 @@ impl Batches {
         while !socket.backlog.is_empty() {
             let stored = socket.backlog.iter();
             let datagrams = stored.map(|d| Datagram {
-                to: d.to,
+                to: &d.to,
                 from: d.from,
                 bytes: &d.bytes,
             });
@@ -311,6 +332,16 @@ impl Batches {
     }
 }
 
+/// Counts what the kernel has dropped since it last said so.
+fn note_drops(seen: &mut u32, ancillary: Ancillary, counters: &Counters) {
+    if let Some(drops) = ancillary.drops {
+        counters
+            .datagrams_dropped_by_kernel
+            .add(u64::from(drops.wrapping_sub(*seen)));
+        *seen = drops;
+    }
+}
+
 fn attempt<'a>(
     batch: &mut SendBatch,
     fd: BorrowedFd<'_>,
@@ -321,11 +352,10 @@ fn attempt<'a>(
     for _ in 0..TRIES {
         counters.send_batches.add(1);
         match batch.send(fd, datagrams.clone()) {
-            Ok(count) => {
-                let bytes: usize = datagrams.take(count).map(|d| d.bytes.len()).sum();
-                counters.datagrams_sent.add(count as u64);
-                counters.datagram_bytes_sent.add(bytes as u64);
-                return Attempt::Sent(count);
+            Ok(sent) => {
+                counters.datagrams_sent.add(sent.count as u64);
+                counters.datagram_bytes_sent.add(sent.bytes);
+                return Attempt::Sent(sent.count);
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::ENOBUFS) => return Attempt::Full,

@@ -134,7 +134,7 @@ impl<A: Application> Shard<A> {
     }
 
     pub(super) fn take_items(&mut self) {
-        for shard in 0..self.shared.doorbells.len() as u16 {
+        for shard in 0..self.links.shards() {
             for taken in 0.. {
                 if taken == ITEMS_PER_TURN {
                     self.more = true;

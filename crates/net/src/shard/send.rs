@@ -1,14 +1,17 @@
 //! Sending what the application wants sent, at the end of a turn.
 
+use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
 use strowger_sip::{Destination, Failure, Flow, Transmit};
+use strowger_syntax::Transport;
 
 use super::receive::take_packet;
 use super::{FLUSH_ROUNDS, Shard};
 use crate::application::Application;
-use crate::epoll::{Interest, Token};
+use crate::epoll::Token;
 use crate::packet::Errand;
 use crate::ring::Item;
 
@@ -45,51 +48,72 @@ impl<A: Application> Shard<A> {
             sending,
             counters,
             connections,
+            around,
             id,
             ..
         } = self;
-        for socket in udp.iter_mut().flatten() {
-            let reports = &mut connections.reports;
-            batches.send(socket, sending, counters, |token, failure| {
-                reports.unsent(*id, token, failure)
-            });
+        for (listener, socket) in udp.iter_mut().enumerate() {
+            let Some(socket) = socket else {
+                continue;
+            };
+            if socket.has_output() {
+                batches.send(socket, sending, counters, |token, failure| {
+                    connections.reports.unsent(*id, token, failure)
+                });
+            }
+            if let Some(interest) = socket.changed_interest() {
+                let token = Token::Udp(listener as u16);
+                // The descriptor is open and registered, so this cannot fail.
+                let _: io::Result<()> = around.epoll.modify(socket.as_fd(), interest, token);
+            }
         }
-        self.connections.flush(&self.sending.bytes, self.now.mono_ns);
-        for listener in 0..self.udp.len() {
-            self.arm_udp(listener);
+        if connections.has_work() {
+            connections.flush(&sending.bytes, self.now.mono_ns);
         }
     }
 
     /// Puts one transmit where it goes out.
     fn dispatch(&mut self, position: usize) {
-        let Transmit { to, span, token } = self.sending.transmits[position].clone();
+        let Transmit { to, span, token } = &self.sending.transmits[position];
         match to {
             Destination::Datagram { listener, from, to } => {
-                let socket = self.udp.get_mut(usize::from(listener)).and_then(Option::as_mut);
-                if !socket.is_some_and(|socket| socket.queue(position, span.len(), from, to)) {
+                let socket = self.udp.get_mut(usize::from(*listener)).and_then(Option::as_mut);
+                if !socket.is_some_and(|socket| socket.queue(position, span.len(), *from, to)) {
                     self.counters.datagrams_not_sent.add(1);
-                    self.connections
-                        .reports
-                        .unsent(self.id, token, Failure::Unreachable);
+                    let reports = &mut self.connections.reports;
+                    reports.unsent(self.id, *token, Failure::Unreachable);
                 }
             }
             Destination::Flow(flow) if flow.shard == self.id => {
-                self.connections.stage(flow, span, token, self.id);
+                self.connections.stage(*flow, span.clone(), *token, self.id);
             }
-            Destination::Flow(flow) => self.send_by(flow, to, span, token),
+            Destination::Flow(flow) => self.send_by(*flow, *to, span.clone(), *token),
             Destination::Connect {
                 transport,
                 to: remote,
-            } => {
-                if self.connections.find(transport, remote).is_some() {
-                    return self.stage_or_connect(to, span, token, self.id);
-                }
-                let remote = crate::directory::normalised(remote);
-                match self.around.directory.find(transport, remote) {
-                    Some(flow) if flow.shard != self.id => self.send_by(flow, to, span, token),
-                    _ => self.stage_or_connect(to, span, token, self.id),
-                }
-            }
+            } => self.dispatch_by_address(*transport, *remote, span.clone(), *token),
+        }
+    }
+
+    /// Sends over a connection to an address, whichever shard has one.
+    fn dispatch_by_address(
+        &mut self,
+        transport: Transport,
+        remote: SocketAddr,
+        span: Range<u32>,
+        token: u64,
+    ) {
+        let to = Destination::Connect {
+            transport,
+            to: remote,
+        };
+        if self.connections.find(transport, remote).is_some() {
+            return self.stage_or_connect(to, span, token, self.id);
+        }
+        let remote = crate::directory::normalised(remote);
+        match self.around.directory.find(transport, remote) {
+            Some(flow) if flow.shard != self.id => self.send_by(flow, to, span, token),
+            _ => self.stage_or_connect(to, span, token, self.id),
         }
     }
 
@@ -183,27 +207,6 @@ impl<A: Application> Shard<A> {
         } = self;
         if let Some(Some(socket)) = udp.get_mut(usize::from(listener)) {
             batches.send_backlog(socket, counters);
-        }
-    }
-
-    /// Waits for room to write exactly as long as something waits for it.
-    fn arm_udp(&mut self, listener: usize) {
-        let Some(socket) = &self.udp[listener] else {
-            return;
-        };
-        let wanted = socket.has_backlog();
-        if wanted != self.udp_armed[listener] {
-            self.udp_armed[listener] = wanted;
-            let interest = if wanted {
-                Interest::ReadWrite
-            } else {
-                Interest::Read
-            };
-            // The descriptor is open and registered, so this cannot fail.
-            let _: std::io::Result<()> =
-                self.around
-                    .epoll
-                    .modify(socket.as_fd(), interest, Token::Udp(listener as u16));
         }
     }
 }

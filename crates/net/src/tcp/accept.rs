@@ -11,6 +11,7 @@ use strowger_syntax::Transport;
 
 use super::Connections;
 use super::connection::{State, later};
+use crate::clock::NEVER;
 use crate::directory::normalised;
 use crate::epoll::{Interest, Token};
 
@@ -45,7 +46,7 @@ impl Connections {
     /// Closes the listening sockets; connections stay.
     pub(crate) fn stop_accepting(&mut self) {
         self.acceptors.clear();
-        self.watch.accept_at = None;
+        self.watch.accept_at = NEVER;
     }
 
     /// Accepts what waits at a listener.
@@ -99,13 +100,13 @@ impl Connections {
 
     // A listening socket stays readable while its queue is not empty: without a pause the loop would spin.
     fn pause_accepting(&mut self, now: u64) {
-        self.watch.accept_at = Some(later(now, PAUSE));
+        self.watch.accept_at = later(now, PAUSE);
         self.set_accepting(Interest::Nothing);
     }
 
     /// Accepts again after a pause.
     pub(super) fn resume_accepting(&mut self) {
-        self.watch.accept_at = None;
+        self.watch.accept_at = NEVER;
         self.set_accepting(Interest::Read);
     }
 

@@ -8,16 +8,28 @@ use strowger_sip::{Failure, Flow};
 
 use super::Connections;
 use super::connection::{State, later};
+use crate::clock::NEVER;
 
 /// When to look at what.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
     /// Connections that are looked after closely. One that has become idle again stays in until the next look.
     busy: Vec<Flow>,
-    busy_at: Option<u64>,
-    idle_at: Option<u64>,
+    busy_at: u64,
+    idle_at: u64,
     /// When to accept again after a pause.
-    pub(super) accept_at: Option<u64>,
+    pub(super) accept_at: u64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            busy: Vec::new(),
+            busy_at: NEVER,
+            idle_at: NEVER,
+            accept_at: NEVER,
+        }
+    }
 }
 
 /// The longest and shortest time between two looks at idle connections.
@@ -33,29 +45,31 @@ impl Watch {
         let due = deadline
             .checked_next_multiple_of(BUSY_GRAIN_NS)
             .unwrap_or(deadline);
-        self.busy_at = Some(self.busy_at.map_or(due, |at| at.min(due)));
+        self.busy_at = self.busy_at.min(due);
     }
 }
 
 impl Connections {
-    /// When [`sweep`](Self::sweep) wants to be called; monotonic nanoseconds.
-    pub(crate) fn deadline(&self) -> Option<u64> {
-        [self.watch.busy_at, self.watch.idle_at, self.watch.accept_at]
-            .into_iter()
-            .flatten()
-            .min()
+    /// When [`sweep`](Self::sweep) wants to be called; monotonic nanoseconds, or [`NEVER`].
+    pub(crate) fn deadline(&self) -> u64 {
+        let Watch {
+            busy_at,
+            idle_at,
+            accept_at,
+            ..
+        } = self.watch;
+        busy_at.min(idle_at).min(accept_at)
     }
 
     /// Closes connections whose time is over.
     pub(crate) fn sweep(&mut self, now: u64) {
-        let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now);
-        if is_due(self.watch.busy_at) {
+        if self.watch.busy_at <= now {
             self.sweep_busy(now);
         }
-        if is_due(self.watch.idle_at) {
+        if self.watch.idle_at <= now {
             self.sweep_idle(now);
         }
-        if is_due(self.watch.accept_at) {
+        if self.watch.accept_at <= now {
             self.resume_accepting();
         }
     }
@@ -78,11 +92,13 @@ impl Connections {
     /// Makes sure that idle connections are looked at.
     pub(super) fn expect_idle_sweep(&mut self, now: u64) {
         let interval = (self.options.idle / 4).clamp(IDLE_SWEEP_MIN, IDLE_SWEEP_MAX);
-        self.watch.idle_at.get_or_insert_with(|| later(now, interval));
+        if self.watch.idle_at == NEVER {
+            self.watch.idle_at = later(now, interval);
+        }
     }
 
     fn sweep_busy(&mut self, now: u64) {
-        self.watch.busy_at = None;
+        self.watch.busy_at = NEVER;
         let mut busy = std::mem::take(&mut self.watch.busy);
         busy.retain(|&flow| self.stays_busy(flow, now));
         // Closing a connection puts none into the list, so nothing was added meanwhile.
@@ -117,7 +133,7 @@ impl Connections {
     }
 
     fn sweep_idle(&mut self, now: u64) {
-        self.watch.idle_at = None;
+        self.watch.idle_at = NEVER;
         for index in 0..self.slots.len() {
             let Some(connection) = &self.slots[index].connection else {
                 continue;

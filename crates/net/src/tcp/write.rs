@@ -55,6 +55,11 @@ impl Connections {
         }
     }
 
+    /// Whether [`flush`](Self::flush) has anything to do.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.staged.is_empty() || !self.ending.is_empty()
+    }
+
     /// Writes what was staged, then ends the connections that end with this turn.
     pub(crate) fn flush(&mut self, bytes: &[u8], now: u64) {
         let mut staged = std::mem::take(&mut self.staged);

@@ -1,4 +1,6 @@
-//! Many datagrams per system call: recvmmsg and sendmmsg over arrays that are laid out once and used again.
+//! Many datagrams per system call: recvmmsg and sendmmsg over arrays that are laid out once and used again. The calls
+//! are made as such, because the C library's functions for them are cancellation points, which costs more than all
+//! that is written into a header here.
 #![expect(unsafe_code, reason = "recvmmsg, sendmmsg and control messages")]
 
 use std::io;
@@ -32,14 +34,46 @@ pub(super) struct Ancillary {
     pub(super) drops: Option<u32>,
 }
 
+/// What a header points at beside the bytes of its datagram.
+#[derive(Clone)]
+struct Slot {
+    iovec: libc::iovec,
+    name: Storage,
+    control: Control,
+}
+
+impl Slot {
+    fn row<const N: usize>() -> Box<[Self; N]> {
+        let empty = Self {
+            iovec: libc::iovec {
+                iov_base: ptr::null_mut(),
+                iov_len: 0,
+            },
+            name: address::empty(),
+            control: Control([0; CONTROL_LEN]),
+        };
+        Box::new(std::array::from_fn(|_| empty.clone()))
+    }
+}
+
+/// A datagram that was received.
+pub(super) struct Received<'a> {
+    /// Its bytes. The packet may be taken away by leaving another one.
+    pub(super) packet: &'a mut Box<Packet>,
+    /// Who sent it; `None` when it is of no family that we know.
+    pub(super) remote: Option<SocketAddr>,
+    /// What the kernel says about it.
+    pub(super) ancillary: Ancillary,
+    /// Whether it was longer than its buffer.
+    pub(super) is_truncated: bool,
+}
+
 /// The arrays of a recvmmsg call and the packets that datagrams land in. The arrays point at each other and at the
 /// packets' buffers.
 pub(super) struct ReceiveBatch {
     packets: [Box<Packet>; RECEIVE_BATCH],
-    headers: Box<[libc::mmsghdr]>,
-    iovecs: Box<[libc::iovec]>,
-    names: Box<[Storage]>,
-    controls: Box<[Control]>,
+    headers: Box<[libc::mmsghdr; RECEIVE_BATCH]>,
+    slots: Box<[Slot; RECEIVE_BATCH]>,
     /// How many packets the last call filled: those have to be laid out again.
     used: usize,
 }
@@ -48,171 +82,174 @@ impl ReceiveBatch {
     pub(super) fn new(packets: [Box<Packet>; RECEIVE_BATCH]) -> Self {
         Self {
             packets,
-            headers: vec![empty_header(); RECEIVE_BATCH].into(),
-            iovecs: vec![empty_iovec(); RECEIVE_BATCH].into(),
-            names: vec![address::empty(); RECEIVE_BATCH].into(),
-            controls: vec![Control([0; CONTROL_LEN]); RECEIVE_BATCH].into(),
+            headers: Box::new([empty_header(); RECEIVE_BATCH]),
+            slots: Slot::row(),
             used: RECEIVE_BATCH,
         }
     }
 
-    /// Receives up to a batch of datagrams; returns how many. What the last call received is gone.
-    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        for position in 0..self.used {
-            self.lay_out(position);
+    /// Receives up to a batch of datagrams and gives each to `deliver`; returns how many.
+    pub(super) fn receive(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        mut deliver: impl FnMut(Received<'_>),
+    ) -> io::Result<usize> {
+        for ((header, slot), packet) in self.rows() {
+            lay_out_for_receiving(&mut header.msg_hdr, slot, packet);
         }
         self.used = 0;
         // SAFETY: every header points at an address, a control buffer and an iovec of this value, and every iovec at
-        // the whole capacity of a packet's buffer: `lay_out` has written those that were filled, and the others are
-        // as they were, because `packet` gives access to filled ones only. All outlive the call.
+        // the whole capacity of a packet's buffer: those of filled packets have been laid out again above, the others
+        // are as they were, because only filled ones are lent out. All outlive the call.
         let result = unsafe {
-            libc::recvmmsg(
+            libc::syscall(
+                libc::SYS_recvmmsg,
                 fd.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 RECEIVE_BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
-                ptr::null_mut(),
+                libc::MSG_DONTWAIT,
+                ptr::null_mut::<libc::timespec>(),
             )
         };
         let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
         self.used = count;
-        for (header, packet) in self.headers[..count].iter().zip(&mut self.packets) {
+        for ((header, slot), packet) in self.rows() {
             let len = (header.msg_len as usize).min(DATAGRAM_MAX);
             // SAFETY: the kernel has written that many bytes, and the capacity is DATAGRAM_MAX or more.
             unsafe { packet.data.set_len(len) };
+            deliver(Received {
+                packet,
+                remote: address::read(&slot.name),
+                ancillary: ancillary(&header.msg_hdr),
+                is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            });
         }
         Ok(count)
     }
 
-    /// A packet that the last call filled. It may be taken away by leaving another one.
-    pub(super) fn packet(&mut self, position: usize) -> &mut Box<Packet> {
-        &mut self.packets[..self.used][position]
+    /// What belongs to the packets that the last call filled.
+    fn rows(&mut self) -> impl Iterator<Item = ((&mut libc::mmsghdr, &mut Slot), &mut Box<Packet>)> {
+        let packets = &mut self.packets[..self.used];
+        self.headers.iter_mut().zip(self.slots.iter_mut()).zip(packets)
     }
+}
 
-    fn lay_out(&mut self, position: usize) {
-        let packet = &mut self.packets[position];
-        packet.data.clear();
-        packet.data.reserve(DATAGRAM_MAX);
-        self.iovecs[position] = libc::iovec {
-            iov_base: packet.data.as_mut_ptr().cast(),
-            iov_len: DATAGRAM_MAX,
-        };
-        let header = &mut self.headers[position].msg_hdr;
-        header.msg_name = (&raw mut self.names[position]).cast();
-        header.msg_namelen = STORAGE_LEN;
-        header.msg_iov = &raw mut self.iovecs[position];
-        header.msg_iovlen = 1;
-        header.msg_control = (&raw mut self.controls[position].0).cast();
-        header.msg_controllen = CONTROL_LEN as _;
-        header.msg_flags = 0;
-    }
+fn lay_out_for_receiving(header: &mut libc::msghdr, slot: &mut Slot, packet: &mut Packet) {
+    packet.data.clear();
+    packet.data.reserve(DATAGRAM_MAX);
+    slot.iovec = libc::iovec {
+        iov_base: packet.data.as_mut_ptr().cast(),
+        iov_len: DATAGRAM_MAX,
+    };
+    header.msg_name = (&raw mut slot.name).cast();
+    header.msg_namelen = STORAGE_LEN;
+    header.msg_iov = &raw mut slot.iovec;
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw mut slot.control.0).cast();
+    header.msg_controllen = CONTROL_LEN as _;
+    header.msg_flags = 0;
+}
 
-    /// Who sent a datagram of the last call.
-    pub(super) fn remote(&self, position: usize) -> Option<SocketAddr> {
-        address::read(&self.names[position])
-    }
-
-    /// Whether a datagram of the last call was longer than its buffer.
-    pub(super) fn is_truncated(&self, position: usize) -> bool {
-        self.headers[position].msg_hdr.msg_flags & libc::MSG_TRUNC != 0
-    }
-
-    /// What the kernel said about a datagram of the last call.
-    pub(super) fn ancillary(&self, position: usize) -> Ancillary {
-        let mut ancillary = Ancillary::default();
-        each_control(&self.headers[position].msg_hdr, |level, kind, data| {
-            match (level, kind) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    if let Some(info) = copy_out::<libc::in_pktinfo>(data) {
-                        let ip = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
-                        ancillary.local = Some(ip.into());
-                    }
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    if let Some(info) = copy_out::<libc::in6_pktinfo>(data) {
-                        ancillary.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
-                    }
-                }
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => ancillary.drops = copy_out::<u32>(data),
-                _ => {}
+fn ancillary(header: &libc::msghdr) -> Ancillary {
+    let mut ancillary = Ancillary::default();
+    each_control(header, |level, kind, data| match (level, kind) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            if let Some(info) = copy_out::<libc::in_pktinfo>(data) {
+                let ip = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
+                ancillary.local = Some(ip.into());
             }
-        });
-        ancillary
-    }
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            if let Some(info) = copy_out::<libc::in6_pktinfo>(data) {
+                ancillary.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+            }
+        }
+        (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => ancillary.drops = copy_out::<u32>(data),
+        _ => {}
+    });
+    ancillary
 }
 
 /// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Datagram<'a> {
     /// The peer.
-    pub(super) to: SocketAddr,
+    pub(super) to: &'a SocketAddr,
     /// The address to send from; `None` lets the kernel choose.
     pub(super) from: Option<IpAddr>,
     /// Its bytes.
     pub(super) bytes: &'a [u8],
 }
 
+/// What the kernel took of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// How many datagrams, the first ones.
+    pub(super) count: usize,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
 /// The arrays of a sendmmsg call.
 pub(super) struct SendBatch {
-    headers: Box<[libc::mmsghdr]>,
-    iovecs: Box<[libc::iovec]>,
-    names: Box<[Storage]>,
-    controls: Box<[Control]>,
+    headers: Box<[libc::mmsghdr; SEND_BATCH]>,
+    slots: Box<[Slot; SEND_BATCH]>,
 }
 
 impl SendBatch {
     pub(super) fn new() -> Self {
         Self {
-            headers: vec![empty_header(); SEND_BATCH].into(),
-            iovecs: vec![empty_iovec(); SEND_BATCH].into(),
-            names: vec![address::empty(); SEND_BATCH].into(),
-            controls: vec![Control([0; CONTROL_LEN]); SEND_BATCH].into(),
+            headers: Box::new([empty_header(); SEND_BATCH]),
+            slots: Slot::row(),
         }
     }
 
-    /// Sends the first of the datagrams, a batch at most; returns how many the kernel took. An error concerns the
+    /// Sends the first of the datagrams, a batch at most; returns what the kernel took. An error concerns the
     /// first one, or comes from an ICMP message about an earlier one.
     pub(super) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         datagrams: impl Iterator<Item = Datagram<'a>>,
-    ) -> io::Result<usize> {
-        let mut count = 0;
-        for (position, datagram) in datagrams.take(SEND_BATCH).enumerate() {
-            self.lay_out(position, &datagram);
-            count = position + 1;
+    ) -> io::Result<Sent> {
+        let rows = self.headers.iter_mut().zip(self.slots.iter_mut());
+        let mut count: libc::c_uint = 0;
+        for ((header, slot), datagram) in rows.zip(datagrams) {
+            lay_out_for_sending(&mut header.msg_hdr, slot, datagram);
+            count += 1;
         }
         // SAFETY: the first `count` headers point at addresses, control messages and iovecs of this value, and their
         // iovecs at slices that outlive this call ('a). The kernel only reads what they point at.
         let result = unsafe {
-            libc::sendmmsg(
+            libc::syscall(
+                libc::SYS_sendmmsg,
                 fd.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                count as libc::c_uint,
-                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+                count,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         };
-        usize::try_from(result).map_err(|_| io::Error::last_os_error())
+        let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+        let sent = self.headers.iter().take(count);
+        let bytes = sent.map(|header| u64::from(header.msg_len)).sum();
+        Ok(Sent { count, bytes })
     }
+}
 
-    fn lay_out(&mut self, position: usize, datagram: &Datagram<'_>) {
-        self.iovecs[position] = libc::iovec {
-            iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
-            iov_len: datagram.bytes.len(),
-        };
-        let name_len = address::write(datagram.to, &mut self.names[position]);
-        let header = &mut self.headers[position].msg_hdr;
-        header.msg_name = (&raw mut self.names[position]).cast();
-        header.msg_namelen = name_len;
-        header.msg_iov = &raw mut self.iovecs[position];
-        header.msg_iovlen = 1;
-        header.msg_control = ptr::null_mut();
-        header.msg_controllen = 0;
-        if let Some(from) = datagram.from {
-            header.msg_control = (&raw mut self.controls[position].0).cast();
-            header.msg_controllen = CONTROL_LEN as _;
-            header.msg_controllen = write_source(header, from) as _;
-        }
+fn lay_out_for_sending(header: &mut libc::msghdr, slot: &mut Slot, datagram: Datagram<'_>) {
+    slot.iovec = libc::iovec {
+        iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
+        iov_len: datagram.bytes.len(),
+    };
+    header.msg_namelen = address::write(*datagram.to, &mut slot.name);
+    header.msg_name = (&raw mut slot.name).cast();
+    header.msg_iov = &raw mut slot.iovec;
+    header.msg_iovlen = 1;
+    header.msg_control = ptr::null_mut();
+    header.msg_controllen = 0;
+    if let Some(from) = datagram.from {
+        header.msg_control = (&raw mut slot.control.0).cast();
+        header.msg_controllen = CONTROL_LEN as _;
+        header.msg_controllen = write_source(header, from) as _;
     }
 }
 
@@ -298,11 +335,4 @@ unsafe impl Plain for libc::sock_extended_err {}
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: integers and pointers; null pointers with zero lengths point at nothing.
     unsafe { mem::zeroed() }
-}
-
-fn empty_iovec() -> libc::iovec {
-    libc::iovec {
-        iov_base: ptr::null_mut(),
-        iov_len: 0,
-    }
 }

@@ -76,7 +76,7 @@ pub(super) enum Feature<'a> {
 /// What this build carries. Everything else is understood and refused, so that nothing is silently ignored.
 pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
     match feature {
-        Feature::Transport(Transport::Udp | Transport::Tcp) | Feature::Mode(Mode::Stateful) => Ok(()),
+        Feature::Transport(Transport::Udp | Transport::Tcp) => Ok(()),
         Feature::Transport(transport) => {
             let what = format!(
                 "transport `{}` is not carried by this build",
@@ -84,14 +84,6 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
             );
             Err(Complaint::new(what, "use `udp` or `tcp`"))
         }
-        Feature::Mode(Mode::Stateless) => Err(Complaint::new(
-            "mode `stateless` is not carried by this build",
-            "use `stateful`",
-        )),
-        Feature::Mode(Mode::Redirect) => Err(Complaint::new(
-            "mode `redirect` is not carried by this build",
-            "use `stateful`",
-        )),
         Feature::Store(url) => {
             let scheme = url.split("://").next().unwrap_or(url);
             let what = format!("a store behind `{scheme}://` is not carried by this build");

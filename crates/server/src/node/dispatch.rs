@@ -8,7 +8,7 @@ use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
     BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, preprocess, validate, write_forward,
 };
-use strowger_sip::registrar::canonical_aor;
+use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::reject::ALLOW;
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Hop;
@@ -19,8 +19,9 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{Located, Ways, locate};
+use super::locate::{Located, Waiting, Ways, locate};
 use super::policy::{Checked, Sender};
+use crate::config::Mode;
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -94,9 +95,18 @@ impl Node {
         if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
-        let found = self.find_targets(&bound, request, ingress, now)?;
-        if matches!(method, Method::Ack | Method::Cancel) {
-            self.forward_stateless(request, ingress, routing, loop_part, out);
+        let found = self.find_targets(&bound, request, ingress, routing, now)?;
+        if self.shared.policy.mode == Mode::Redirect && routing.token != RouteToken::Valid {
+            return self.redirect(&bound, request, ingress, now, out);
+        }
+        if self.shared.policy.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
+            match found {
+                Found::Targets => self.forward_stateless(request, ingress, routing.pop, routing.strict, loop_part, out),
+                Found::Name(name, ways) => {
+                    let waiting = Waiting::stateless(ingress, routing, loop_part);
+                    self.look_up(request, waiting, routing.request_uri, name, ways, now, out);
+                }
+            }
             return Ok(());
         }
         self.check_room(method, routing)?;
@@ -106,7 +116,9 @@ impl Node {
                 self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
                 self.account(now);
             }
-            Found::Name(name, ways) => self.look_up(request, &start, routing.request_uri, name, ways, now, out),
+            Found::Name(name, ways) => {
+                self.look_up(request, Waiting::stateful(&start), routing.request_uri, name, ways, now, out);
+            }
         }
         Ok(())
     }
@@ -208,6 +220,7 @@ impl Node {
         bound: &Bound<'a>,
         request: Message<'_>,
         ingress: &Ingress,
+        routing: &Routing<'_>,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
         let preferred = (ingress.source.listener, ingress.source.local.ip());
@@ -229,13 +242,35 @@ impl Node {
                 let listeners = &self.endpoint.identity.listeners;
                 match locate(listeners, sip, preferred, request.bytes().len(), self.shared.policy.udp_limit) {
                     Located::Address(hop, fallback) => {
-                        self.work.targets.add(&[], &[], hop, fallback);
+                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)
                     }
                     Located::Name(name, ways) => Ok(Found::Name(name, ways)),
                     Located::Unreachable => Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")),
                 }
             }
+        }
+    }
+
+    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows.
+    fn redirect(
+        &mut self,
+        bound: &Bound<'_>,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        match (bound, request.method()) {
+            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            (Bound::User(_), method) if method != Method::Ack => {
+                let lines = &mut self.work.lines;
+                lines.clear();
+                write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
+                self.endpoint.identity.reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                Ok(())
+            }
+            _ => Err(Reject::new(Status::NOT_FOUND)),
         }
     }
 
@@ -302,26 +337,24 @@ impl Node {
         }
     }
 
-    /// Forwards without state: an ACK to a 2xx (§16.6), and a CANCEL that nobody here knows of (§16.10).
-    fn forward_stateless(
+    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
+    /// nobody here knows of (§16.10).
+    pub(super) fn forward_stateless(
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
-        routing: &Routing<'_>,
+        pop: usize,
+        strict: bool,
         loop_part: u64,
         out: &mut Outbox,
     ) {
         let Some(target) = self.work.targets.targets().first() else { return };
         let text = self.work.targets.text();
-        let uri = match target.uri(text) {
-            [] => routing.request_uri,
-            uri => uri,
-        };
         let forwarding = Forwarding {
-            uri,
+            uri: target.uri(text),
             routes: target.routes(text),
-            pop: routing.pop,
-            strict: routing.strict,
+            pop,
+            strict,
             record_route: None,
             hop: target.hop,
             ingress,

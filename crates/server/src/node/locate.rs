@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{RecordRoute, Start};
+use strowger_sip::proxy::{RecordRoute, Routing, Start};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::{Destination, Now, Outbox, Reject};
@@ -28,16 +28,44 @@ pub struct Question {
 /// A request that waits for the address of its next hop.
 #[derive(Debug)]
 pub(super) struct PendingLookup {
-    server: Id,
+    waiting: Waiting,
+    request: Stored,
+    uri: Stored,
+    ways: Ways,
+}
+
+/// What is known of a request that waits, beside its bytes.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// `None` for what is forwarded without state.
+    server: Option<Id>,
     ingress: Ingress,
     loop_part: u64,
     pop: usize,
     strict: bool,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
-    request: Stored,
-    uri: Stored,
-    ways: Ways,
+}
+
+impl Waiting {
+    /// A request that has its server transaction.
+    pub(super) fn stateful(start: &Start<'_>) -> Self {
+        Self {
+            server: Some(start.server),
+            ingress: *start.ingress,
+            loop_part: start.loop_part,
+            pop: start.pop,
+            strict: start.strict,
+            record_route: start.record_route,
+            call: start.call,
+        }
+    }
+
+    /// A request that is forwarded without state.
+    pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
+        let (pop, strict) = (routing.pop, routing.strict);
+        Self { server: None, ingress: *ingress, loop_part, pop, strict, record_route: None, call: None }
+    }
 }
 
 /// The ports and transports by which a next hop is tried, the second after the first has failed.
@@ -119,7 +147,7 @@ impl Node {
     pub(super) fn look_up(
         &mut self,
         request: Message<'_>,
-        start: &Start<'_>,
+        waiting: Waiting,
         uri: &[u8],
         name: &[u8],
         ways: Ways,
@@ -128,18 +156,8 @@ impl Node {
     ) {
         let shard = self.endpoint.identity.shard;
         let pool = &mut self.endpoint.layer.pool;
-        let pending = PendingLookup {
-            server: start.server,
-            ingress: *start.ingress,
-            loop_part: start.loop_part,
-            pop: start.pop,
-            strict: start.strict,
-            record_route: start.record_route,
-            call: start.call,
-            request: pool.store(request.bytes()),
-            uri: pool.store(uri),
-            ways,
-        };
+        let pending =
+            PendingLookup { waiting, request: pool.store(request.bytes()), uri: pool.store(uri), ways };
         let ticket = self.lookups.insert_with(|_| pending);
         let host = String::from_utf8_lossy(name).into_owned();
         if self.shared.resolver.try_send(Question { shard, ticket, host }).is_err() {
@@ -151,7 +169,7 @@ impl Node {
     pub(super) fn on_resolved(&mut self, ticket: Id, addresses: &[IpAddr], now: Now, out: &mut Outbox) {
         let Some(pending) = self.lookups.remove(ticket) else { return };
         let mut index = std::mem::take(&mut self.work.index);
-        let source = pending.ingress.source;
+        let source = pending.waiting.ingress.source;
         let preferred = (source.listener, source.local.ip());
         let listeners = &self.endpoint.identity.listeners;
         let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(listeners, ip, preferred));
@@ -162,26 +180,28 @@ impl Node {
             if let Some((hop, fallback)) = first {
                 self.work.targets.add(pending.uri.bytes(), &[], hop, fallback.or(second));
             }
-            let start = Start {
-                server: pending.server,
-                ingress: &pending.ingress,
-                loop_part: pending.loop_part,
-                pop: pending.pop,
-                strict: pending.strict,
-                record_route: pending.record_route,
-                call: pending.call,
-            };
-            if self.work.targets.is_empty() {
-                let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-                self.refuse(request, &start, &reject, now, out);
-            } else {
-                self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
-            }
+            self.go_on(request, &pending.waiting, now, out);
             self.account(now);
         }
         self.work.index = index;
         self.endpoint.layer.pool.give(pending.request);
         self.endpoint.layer.pool.give(pending.uri);
+    }
+
+    /// A request that waited goes to the targets in the work buffers.
+    fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
+        let Waiting { ingress, loop_part, pop, strict, record_route, call, .. } = waiting;
+        let Some(server) = waiting.server else {
+            return self.forward_stateless(request, ingress, *pop, *strict, *loop_part, out);
+        };
+        let (loop_part, pop, strict) = (*loop_part, *pop, *strict);
+        let start = Start { server, ingress, loop_part, pop, strict, record_route: *record_route, call: *call };
+        if self.work.targets.is_empty() {
+            let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
+            self.refuse(request, &start, &reject, now, out);
+        } else {
+            self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
+        }
     }
 
     /// Refuses a request that has a server transaction.

@@ -9,7 +9,7 @@ use strowger_syntax::{Method, uri};
 use tokio::sync::mpsc;
 
 use super::locate::Question;
-use crate::config::Cidr;
+use crate::config::{Cidr, Mode};
 use crate::config::effective::{self, Ours};
 use crate::location::Location;
 use crate::subscriber::Subscribers;
@@ -23,6 +23,8 @@ pub struct NodePolicy {
     pub algorithms: Vec<Algorithm>,
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
+    /// What becomes of requests for others.
+    pub mode: Mode,
     /// Whether to stay on the path of dialogs.
     pub record_route: bool,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).

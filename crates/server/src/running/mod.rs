@@ -227,6 +227,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
+        mode: config.proxy.mode,
         record_route: config.proxy.record_route,
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),

@@ -359,7 +359,8 @@ impl Proxy {
         let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
         let retry = branch.target.fallback.take().filter(|_| branch.state == BranchState::Pending);
         branch.state = BranchState::Done;
-        let (Some(hop), Some(kept)) = (retry, context.request.take()) else { return };
+        let Some(hop) = retry else { return };
+        let Some(kept) = context.request.take() else { return };
         let mut target = branch.target.clone();
         target.hop = hop;
         let mut index = std::mem::take(&mut self.scratch);

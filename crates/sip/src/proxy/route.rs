@@ -7,7 +7,7 @@ use strowger_syntax::{Message, Name, Uri};
 use crate::endpoint::Identity;
 
 /// The URI parameter that carries our token in Record-Route.
-pub const TOKEN_PARAM: &[u8] = b"st";
+pub(super) const TOKEN_PARAM: &[u8] = b"st";
 
 /// What our own Route entries prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ impl std::fmt::Debug for KeyHasher {
 }
 
 /// The beginning of every branch by RFC 3261.
-pub const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+pub(super) const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 
 impl KeyHasher {
     /// A hasher with its secret.
