@@ -68,7 +68,6 @@ fn with_syntax_errors(
 #[derive(Clone, Copy)]
 pub(super) enum Feature<'a> {
     Transport(Transport),
-    Mode(Mode),
     Store(&'a str),
     Routes,
 }
@@ -567,7 +566,7 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
         name: "mode",
         example: r#""stateful""#,
         given: Given::Default,
-        doc: "What happens to requests for others: stateful forwards them with transactions.",
+        doc: "What happens to requests for others: `stateful` forwards them with transactions, `stateless` without, `redirect` answers where our users are (302).",
         read: |proxy, item, report| {
             let words = [
                 ("stateful", Mode::Stateful),
@@ -577,7 +576,6 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
             let Some(mode) = item.word(&words, report) else {
                 return;
             };
-            refuse(carried(Feature::Mode(mode)), &item.span(), report);
             proxy.mode = mode;
         },
     },

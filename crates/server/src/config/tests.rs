@@ -222,10 +222,6 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:7: transport `tls` is not carried by this build; use `udp` or `tcp`",
         ),
         (
-            "proxy.mode = \"stateless\"",
-            "1:14: mode `stateless` is not carried by this build; use `stateful`",
-        ),
-        (
             "location.store = \"redis://h\"",
             "1:18: a store behind `redis://` is not carried by this build; use `sqlite` or `memory`",
         ),
