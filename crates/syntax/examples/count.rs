@@ -14,14 +14,14 @@ use strowger_syntax::message::{ListItems, ViaStamp};
 use strowger_syntax::{Draft, Edits, Index, Limits, Uri};
 
 const REGISTER: &[u8] = b"REGISTER sip:127.0.0.1:5060 SIP/2.0\r\n\
-Via: SIP/2.0/UDP 127.0.0.1:6000;rport;branch=z9hG4bK00000001-0000002a\r\n\
+Via: SIP/2.0/UDP 127.0.0.1:6000;rport;branch=z9hG4bK00000001-0000002aa\r\n\
 Max-Forwards: 70\r\n\
 From: <sip:u0000001@127.0.0.1>;tag=f00000001\r\n\
 To: <sip:u0000001@127.0.0.1>\r\n\
 Call-ID: c00000001-0000002a-7f000001@127.0.0.1\r\n\
 CSeq: 42 REGISTER\r\n\
 Contact: <sip:u0000001@127.0.0.1:6000;transport=udp>;expires=3600\r\n\
-Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n\
+Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK\r\n\
 User-Agent: strowger-testkit\r\n\
 Content-Length: 0\r\n\r\n";
 
@@ -34,14 +34,14 @@ Call-ID: c00000001-0000002b-7f000001@127.0.0.1\r\n\
 CSeq: 1 INVITE\r\n\
 Contact: <sip:u0000001@127.0.0.1:6000>\r\n\
 Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK\r\n\
-Supported: 100rel, timer, replaces\r\n\
+Supported: 100rel, timer, replaces, gruu, path\r\n\
 Session-Expires: 1800\r\n\
 User-Agent: strowger-testkit\r\n\
 Content-Type: application/sdp\r\n\
-Content-Length: 159\r\n\r\n\
+Content-Length: 161\r\n\r\n\
 v=0\r\n\
 o=- 3724394400 3724394400 IN IP4 127.0.0.1\r\n\
-s=call\r\n\
+s=a call\r\n\
 c=IN IP4 127.0.0.1\r\n\
 t=0 0\r\n\
 m=audio 40000 RTP/AVP 0 8 101\r\n\

@@ -2,7 +2,11 @@
 //!
 //! The message index has checked every line end, so a CR or LF inside a value is folding and counts as white space.
 
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
 /// Whether a byte is linear white space inside a value.
+#[inline]
 pub const fn is_ws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -13,10 +17,6 @@ const TOKEN: u8 = 1;
 const PARAM: u8 = 2;
 /// May stand in a host name or an IPv4 address; underscores are in names of real machines.
 const HOST: u8 = 4;
-/// May stand in a Call-ID: anything visible but the comma that would end it in a list.
-const CALL_ID: u8 = 8;
-/// May stand in a URI: anything visible but what could end it in a header field.
-const URI: u8 = 16;
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -37,12 +37,6 @@ const CLASSES: [u8; 256] = {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
             table[i] |= HOST;
         }
-        if byte.is_ascii_graphic() && byte != b',' {
-            table[i] |= CALL_ID;
-        }
-        if byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"') {
-            table[i] |= URI;
-        }
         i += 1;
     }
     table
@@ -53,16 +47,39 @@ const fn is_of(byte: u8, class: u8) -> bool {
 }
 
 /// The position of the first byte from `at` that is not of a class.
-fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
-    while at < text.len() && is_of(text[at], class) {
-        at += 1;
+#[inline]
+fn end_of(text: &[u8], at: usize, class: u8) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|&b| !is_of(b, class)).unwrap_or(rest.len())
+}
+
+/// [`end_of`] for what is longer than a word: the compiler makes straight code of eight bytes.
+#[inline]
+fn far_end_of(text: &[u8], at: usize, class: u8) -> usize {
+    let (words, _) = text.get(at..).unwrap_or_default().as_chunks::<8>();
+    let whole = |word: &&[u8; 8]| word.iter().fold(class, |all, &b| all & CLASSES[b as usize]) != 0;
+    end_of(text, at + 8 * words.iter().take_while(whole).count(), class)
+}
+
+/// Whether all bytes of a text are good. For a text of some length this is a few vector instructions, where `good` is
+/// made of comparisons and has no branches.
+#[inline]
+fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
+    fn each<const N: usize>(bytes: &[u8; N], good: &impl Fn(u8) -> bool) -> bool {
+        bytes.iter().fold(true, |all, &b| all & good(b))
     }
-    at
+    if let Some(last) = text.last_chunk::<16>() {
+        return text.as_chunks::<16>().0.iter().all(|bytes| each(bytes, &good)) && each(last, &good);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return each(first, &good) && each(last, &good);
+    }
+    text.iter().all(|&b| good(b))
 }
 
 /// The end of a parameter's value, unless it is quoted, that starts at `at`.
 pub(crate) fn param_end(text: &[u8], at: usize) -> usize {
-    end_of(text, at, PARAM)
+    far_end_of(text, at, PARAM)
 }
 
 /// The end of a host name or IPv4 address that starts at `at`.
@@ -72,44 +89,111 @@ pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
 
 /// The end of the digits that start at `at`.
 pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
-    while at < text.len() && text[at].is_ascii_digit() {
+    while let Some(b'0'..=b'9') = text.get(at) {
         at += 1;
     }
     at
 }
 
-/// `callid`, less strict.
-pub(crate) fn is_call_id(text: &[u8]) -> bool {
-    !text.is_empty() && end_of(text, 0, CALL_ID) == text.len()
+/// The port, 1 to 65535, that starts at `at`, and its end.
+#[inline]
+pub(crate) fn port(text: &[u8], mut at: usize) -> Option<(u16, usize)> {
+    let mut value = 0;
+    while let Some(digit @ b'0'..=b'9') = text.get(at) {
+        value = value * 10 + u32::from(digit - b'0');
+        if value > u32::from(u16::MAX) {
+            return None;
+        }
+        at += 1;
+    }
+    (value != 0).then_some((value as u16, at))
 }
 
-/// Whether no byte is one that a URI cannot have.
+/// `callid`, less strict: anything visible but the comma that would end it in a list.
+pub(crate) fn is_call_id(text: &[u8]) -> bool {
+    !text.is_empty() && all(text, |b| (b > b' ') & (b < 127) & (b != b','))
+}
+
+/// Whether no byte is one that a URI cannot have: it has anything visible but what could end it in a header field.
+#[inline]
 pub(crate) fn is_uri_text(text: &[u8]) -> bool {
-    end_of(text, 0, URI) == text.len()
+    // `<` and `>` differ in one bit.
+    all(text, |b| (b > b' ') & (b < 127) & (b | 2 != b'>') & (b != b'"'))
+}
+
+/// Whether neither of two bytes is in a text.
+#[inline]
+pub(crate) fn has_neither(text: &[u8], one: u8, other: u8) -> bool {
+    all(text, |b| (b != one) & (b != other))
+}
+
+/// Whether a text is a word, in any case. Nearly always it is written as it is here.
+#[inline]
+pub(crate) fn is_word<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
+    text == word || text.len() == N && text.eq_ignore_ascii_case(word)
 }
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
+
+/// Marks, by its highest bit, the first byte of a word that is `byte`; marks above that one may be wrong.
+#[inline]
+pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
+    let differences = word ^ (LOW_BITS * byte as u64);
+    differences.wrapping_sub(LOW_BITS) & !differences & HIGH_BITS
+}
+
+/// The position of the first byte that [`marks`] marked.
+#[inline]
+pub(crate) const fn first_mark(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
+}
 
 /// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
 #[inline]
 pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
-        let differences = u64::from_le_bytes(*word) ^ (LOW_BITS * u64::from(byte));
-        // The lowest bit that is set marks the first zero byte; those above it may be wrong.
-        let zeros = differences.wrapping_sub(LOW_BITS) & !differences & HIGH_BITS;
-        if zeros != 0 {
-            return Some(i * 8 + zeros.trailing_zeros() as usize / 8);
+        let found = marks(u64::from_le_bytes(*word), byte);
+        if found != 0 {
+            return Some(i * 8 + first_mark(found));
         }
     }
-    rest.iter().position(|&b| b == byte).map(|i| words.len() * 8 + i)
+    match text.last_chunk() {
+        // This looks again at some bytes before the rest, where there is none.
+        Some(last) if rest.len() > 2 => match marks(u64::from_le_bytes(*last), byte) {
+            0 => None,
+            found => Some(text.len() - 8 + first_mark(found)),
+        },
+        _ => rest.iter().position(|&b| b == byte).map(|i| words.len() * 8 + i),
+    }
 }
 
 /// The position of the first CR or LF from `at`.
 #[inline]
-pub(crate) fn find_line_end(text: &[u8], at: usize) -> Option<usize> {
-    memchr::memchr2(b'\r', b'\n', text.get(at..)?).map(|i| at + i)
+pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at = find_control(text, at)?;
+        if matches!(text.get(at), Some(b'\r' | b'\n')) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// The position of the first control character from `at`. In a head there is hardly any but line ends.
+#[inline]
+fn find_control(text: &[u8], at: usize) -> Option<usize> {
+    let text = text.get(at..)?;
+    let (words, rest) = text.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = word.wrapping_sub(LOW_BITS * 0x20) & !word & HIGH_BITS;
+        if found != 0 {
+            return Some(at + i * 8 + first_mark(found));
+        }
+    }
+    rest.iter().position(|&b| b < b' ').map(|i| at + words.len() * 8 + i)
 }
 
 /// Whether all of it is one `token`.
@@ -118,20 +202,28 @@ pub fn is_token(text: &[u8]) -> bool {
 }
 
 /// The position of the first byte that is not white space, from `at`.
+#[inline]
 pub fn skip_ws(text: &[u8], mut at: usize) -> usize {
-    while at < text.len() && is_ws(text[at]) {
+    while text.get(at).is_some_and(|&b| is_ws(b)) {
         at += 1;
     }
     at
 }
 
 /// The text without white space at its ends.
+#[inline]
 pub fn trim(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_ws(*first)
     {
         text = rest;
     }
+    trim_end(text)
+}
+
+/// The text without white space at its end.
+#[inline]
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
         && is_ws(*last)
     {
@@ -160,18 +252,26 @@ pub fn quoted_end(text: &[u8], at: usize) -> Option<usize> {
 
 /// A decimal number of digits only, without overflow.
 pub fn number(text: &[u8]) -> Option<u64> {
+    /// So many digits cannot overflow.
+    const SAFE: usize = 19;
     if text.is_empty() {
         return None;
     }
-    let mut value = 0u64;
-    for digit in text {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    let (safe, rest) = text.split_at(text.len().min(SAFE));
+    let mut value = 0;
+    for digit in safe {
+        value = value * 10 + decimal(*digit)?;
+    }
+    for digit in rest {
+        value = value.checked_mul(10)?.checked_add(decimal(*digit)?)?;
     }
     Some(value)
+}
+
+#[inline]
+fn decimal(digit: u8) -> Option<u64> {
+    let value = digit.wrapping_sub(b'0');
+    (value < 10).then_some(u64::from(value))
 }
 
 /// Writes a decimal number.
@@ -188,6 +288,41 @@ pub fn put_number(out: &mut Vec<u8>, value: u64) {
         }
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes an IP address as it stands in a `received` parameter: IPv6 without brackets.
+pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
+    let address = match address {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "{address}");
+            return;
+        }
+    };
+    let [first, rest @ ..] = address.octets();
+    put_number(out, u64::from(first));
+    for octet in rest {
+        out.push(b'.');
+        put_number(out, u64::from(octet));
+    }
+}
+
+/// Writes an IP address as the host of a URI: IPv6 in brackets.
+pub fn put_host(out: &mut Vec<u8>, address: IpAddr) {
+    if address.is_ipv4() {
+        return put_ip(out, address);
+    }
+    out.push(b'[');
+    put_ip(out, address);
+    out.push(b']');
+}
+
+/// Writes an address with its port; IPv6 in brackets.
+pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
+    put_host(out, address.ip());
+    out.push(b':');
+    put_number(out, u64::from(address.port()));
 }
 
 /// Writes a byte as `%` and two hexadecimal digits.

@@ -44,9 +44,13 @@ impl Transport {
 
     /// Reads a token; case does not matter (RFC 3261 §7.3.1).
     pub fn from_token(token: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|t| token.eq_ignore_ascii_case(t.as_str().as_bytes()))
+        match token {
+            b"UDP" | b"udp" => Some(Self::Udp),
+            b"TCP" | b"tcp" => Some(Self::Tcp),
+            _ => Self::ALL
+                .into_iter()
+                .find(|t| token.eq_ignore_ascii_case(t.as_str().as_bytes())),
+        }
     }
 
     /// Whether lost messages are the transport's business (RFC 3261 §17: "reliable transports").

@@ -100,7 +100,8 @@ fn test_lines(path: &str, code: &str) -> Vec<bool> {
         || path.starts_with("fuzz/")
         || path.contains("/tests/")
         || path.ends_with("/tests.rs")
-        || path.contains("/benches/");
+        || path.contains("/benches/")
+        || path.contains("/examples/");
     let mut tests = vec![whole; count];
     for (at, _) in code.match_indices("#[cfg(test)]") {
         let bytes = code.as_bytes();

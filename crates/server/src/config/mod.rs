@@ -201,7 +201,7 @@ impl Default for Proxy {
             mode: Mode::Stateful,
             record_route: true,
             fork: Fork::Parallel,
-            recurse: true,
+            recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),
             timer_c: Duration::from_secs(181),

@@ -68,6 +68,8 @@ fn with_syntax_errors(
 #[derive(Clone, Copy)]
 pub(super) enum Feature<'a> {
     Transport(Transport),
+    Fork(Fork),
+    Recursion,
     Store(&'a str),
     Routes,
 }
@@ -82,6 +84,15 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
                 transport_name(transport)
             );
             Err(Complaint::new(what, "use `udp` or `tcp`"))
+        }
+        Feature::Fork(Fork::Parallel) => Ok(()),
+        Feature::Fork(Fork::Sequential) => {
+            let what = "forking one after the other is not carried by this build";
+            Err(Complaint::new(what, "use `parallel`"))
+        }
+        Feature::Recursion => {
+            let what = "following 3xx answers is not carried by this build; they are passed on to the caller";
+            Err(Complaint::new(what, "use `false`"))
         }
         Feature::Store(url) => {
             let scheme = url.split("://").next().unwrap_or(url);
@@ -590,18 +601,30 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
         name: "fork",
         example: r#""parallel""#,
         given: Given::Default,
-        doc: "How several contacts are tried: parallel (all at once) or sequential (by falling q).",
+        doc: "How several contacts are tried: parallel (all at once).",
         read: |proxy, item, report| {
             let words = [("parallel", Fork::Parallel), ("sequential", Fork::Sequential)];
-            set(&mut proxy.fork, item.word(&words, report));
+            let Some(fork) = item.word(&words, report) else {
+                return;
+            };
+            refuse(carried(Feature::Fork(fork)), &item.span(), report);
+            proxy.fork = fork;
         },
     },
     Key {
         name: "recurse",
-        example: "true",
+        example: "false",
         given: Given::Default,
         doc: "Follow 3xx answers of targets instead of passing them on.",
-        read: |proxy, item, report| set(&mut proxy.recurse, item.boolean(report)),
+        read: |proxy, item, report| {
+            let Some(recurse) = item.boolean(report) else {
+                return;
+            };
+            if recurse {
+                refuse(carried(Feature::Recursion), &item.span(), report);
+            }
+            proxy.recurse = recurse;
+        },
     },
     Key {
         name: "udp_limit",

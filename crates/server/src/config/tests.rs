@@ -222,6 +222,14 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:7: transport `tls` is not carried by this build; use `udp` or `tcp`",
         ),
         (
+            "proxy.fork = \"sequential\"",
+            "1:14: forking one after the other is not carried by this build; use `parallel`",
+        ),
+        (
+            "proxy.recurse = true",
+            "1:17: following 3xx answers is not carried by this build; they are passed on to the caller; use `false`",
+        ),
+        (
             "location.store = \"redis://h\"",
             "1:18: a store behind `redis://` is not carried by this build; use `sqlite` or `memory`",
         ),
@@ -333,7 +341,7 @@ fn a_full_configuration_is_read() {
         max_contacts = 3
         [proxy]
         record_route = false
-        fork = "sequential"
+        fork = "parallel"
         recurse = false
         next_hop_timeout = "500ms"
         [log]
@@ -364,7 +372,7 @@ fn a_full_configuration_is_read() {
     );
     assert_eq!(
         (config.proxy.fork, config.proxy.record_route, config.proxy.recurse),
-        (Fork::Sequential, false, false)
+        (Fork::Parallel, false, false)
     );
     assert_eq!(config.proxy.next_hop_timeout, Duration::from_millis(500));
     assert_eq!(config.log.level, Level::Debug);

@@ -7,10 +7,9 @@ use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
 use strowger_sip::proxy::Progress;
 use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
-use strowger_syntax::header::NameAddr;
 use strowger_syntax::{Message, Method, Name, Status};
 
-use super::journal::{Journal, Plain};
+use super::journal::Journal;
 use super::tally::Tally;
 use crate::admin::{self, CallState};
 
@@ -88,10 +87,7 @@ impl Calls {
         if let Some(id) = self.find(key) {
             return id;
         }
-        let uri = |name| {
-            let value = invite.first(name).unwrap_or(&[]);
-            NameAddr::parse(value).map_or(value, |address| address.uri_text)
-        };
+        let uri = |name| uri_of(invite.first(name).unwrap_or(&[]));
         let id = self.records.insert_with(|id| {
             let timer = wheel.add(Timed::Call(id));
             wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
@@ -157,20 +153,20 @@ impl Calls {
         let Some(record) = self.records.remove(call) else { return };
         self.by_key.remove(&record.key);
         wheel.remove(record.timer);
-        let [from, to, call_id] = record.texts().map(Plain);
-        if record.state == State::Answered {
-            let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
-            let how = if status == Status::OK { "ended" } else { "lost" };
-            journal.line(format_args!("call {how} from={from} to={to} duration={talked}s call-id={call_id}"));
-        } else {
-            journal.line(format_args!("call failed status={status} from={from} to={to} call-id={call_id}"));
-        }
+        let [from, to, call_id] = record.texts();
+        let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
+        let line = match (record.state, status) {
+            (State::Answered, Status::OK) => journal.line(now, "call ended").map(|l| l.number("duration", talked)),
+            (State::Answered, _) => journal.line(now, "call lost").map(|l| l.number("duration", talked)),
+            _ => journal.line(now, "call failed").map(|l| l.number("status", u64::from(status.code()))),
+        };
+        line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
     }
 
     /// All calls, for an administrator.
     pub(super) fn list(&self) -> Vec<admin::Call> {
         let describe = |(_, record): (Id, &Record)| {
-            let [from, to, call_id] = record.texts().map(|t| Plain(t).to_string());
+            let [from, to, call_id] = record.texts().map(|t| String::from_utf8_lossy(t).into_owned());
             let state = match record.state {
                 State::Trying => CallState::Trying,
                 State::Ringing => CallState::Ringing,
@@ -181,6 +177,14 @@ impl Calls {
         };
         self.records.iter().map(describe).collect()
     }
+}
+
+/// The URI of a From or To whose grammar was checked.
+fn uri_of(value: &[u8]) -> &[u8] {
+    let open = value.iter().rposition(|&b| b == b'<').map_or(0, |at| at + 1);
+    let uri = &value[open..];
+    let end = if open > 0 { b'>' } else { b';' };
+    &uri[..uri.iter().position(|&b| b == end).unwrap_or(uri.len())]
 }
 
 #[cfg(test)]

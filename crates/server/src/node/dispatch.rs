@@ -19,7 +19,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{Located, Waiting, Ways, locate};
+use super::locate::{Located, NamedTarget, Waiting, locate};
 use super::policy::{Checked, Sender};
 use crate::config::Mode;
 use crate::subscriber::Resolved;
@@ -42,7 +42,15 @@ enum Found<'a> {
     /// They are in the work buffers.
     Targets,
     /// One, whose host must be looked up.
-    Name(&'a [u8], Ways),
+    Name(NamedTarget<'a>),
+}
+
+/// A request on its way through the dispatcher.
+struct Case<'a> {
+    request: Message<'a>,
+    ingress: &'a Ingress,
+    routing: Routing<'a>,
+    key: ServerKey,
 }
 
 impl Node {
@@ -58,24 +66,17 @@ impl Node {
         if request.method() == Method::Ack && self.endpoint.identity.has_own_tag(request) {
             return;
         }
-        let shared = std::sync::Arc::clone(&self.shared);
-        let routing = preprocess(&self.endpoint.identity, request, |uri| shared.is_ours(uri));
-        match self.decide(request, ingress, &routing, key, now, out) {
+        let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
+        let case = Case { request, ingress, routing, key };
+        match self.decide(&case, now, out) {
             Ok(()) => {}
             Err(_) if request.method() == Method::Ack => {}
             Err(reject) => self.reject(request, ingress, &reject, out),
         }
     }
 
-    fn decide(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'_>,
-        key: ServerKey,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
+    fn decide(&mut self, case: &Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+        let Case { request, ingress, ref routing, .. } = *case;
         let bound = self.bound_for(routing)?;
         let method = request.method();
         match bound {
@@ -96,31 +97,46 @@ impl Node {
             return self.deny_relay(request, ingress, now, out);
         }
         let found = self.find_targets(&bound, request, ingress, routing, now)?;
-        if self.shared.policy.mode == Mode::Redirect && routing.token != RouteToken::Valid {
-            return self.redirect(&bound, request, ingress, now, out);
-        }
-        if self.shared.policy.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
-            match found {
-                Found::Targets => self.forward_stateless(request, ingress, routing.pop, routing.strict, loop_part, out),
-                Found::Name(name, ways) => {
-                    let waiting = Waiting::stateless(ingress, routing, loop_part);
-                    self.look_up(request, waiting, routing.request_uri, name, ways, now, out);
-                }
+        match self.shared.policy.mode {
+            Mode::Redirect if routing.token != RouteToken::Valid => self.redirect(&bound, request, ingress, now, out),
+            Mode::Stateless => Ok(self.send_stateless(case, loop_part, found, now, out)),
+            _ if matches!(method, Method::Ack | Method::Cancel) => {
+                Ok(self.send_stateless(case, loop_part, found, now, out))
             }
-            return Ok(());
+            _ => self.send_stateful(case, loop_part, found, now, out),
         }
-        self.check_room(method, routing)?;
-        let start = self.accept(request, ingress, routing, key, loop_part, now, out);
+    }
+
+    /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
+    fn send_stateful(
+        &mut self,
+        case: &Case<'_>,
+        loop_part: u64,
+        found: Found<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        self.check_room(case.request.method(), &case.routing)?;
+        let start = self.accept(case, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
+                self.proxy.start(&mut self.endpoint, case.request, &start, &self.work.targets, now.mono_ms(), out);
                 self.account(now);
             }
-            Found::Name(name, ways) => {
-                self.look_up(request, Waiting::stateful(&start), routing.request_uri, name, ways, now, out);
-            }
+            Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
         }
         Ok(())
+    }
+
+    /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
+    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found<'_>, now: Now, out: &mut Outbox) {
+        let Case { request, ingress, ref routing, .. } = *case;
+        match found {
+            Found::Targets => self.forward_stateless(request, ingress, routing.pop, routing.strict, loop_part, out),
+            Found::Name(target) => {
+                self.look_up(request, Waiting::stateless(ingress, routing, loop_part), target, now, out);
+            }
+        }
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
@@ -220,7 +236,7 @@ impl Node {
         bound: &Bound<'a>,
         request: Message<'_>,
         ingress: &Ingress,
-        routing: &Routing<'_>,
+        routing: &Routing<'a>,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
         let preferred = (ingress.source.listener, ingress.source.local.ip());
@@ -245,7 +261,7 @@ impl Node {
                         self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)
                     }
-                    Located::Name(name, ways) => Ok(Found::Name(name, ways)),
+                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget { uri: routing.request_uri, name, ways })),
                     Located::Unreachable => Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")),
                 }
             }
@@ -287,16 +303,8 @@ impl Node {
 
     /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
     /// place in the account of calls.
-    fn accept<'a>(
-        &mut self,
-        request: Message<'_>,
-        ingress: &'a Ingress,
-        routing: &Routing<'_>,
-        key: ServerKey,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Start<'a> {
+    fn accept<'a>(&mut self, case: &Case<'a>, loop_part: u64, now: Now, out: &mut Outbox) -> Start<'a> {
+        let Case { request, ingress, ref routing, key } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
         let server = layer.accept(key, method, ingress.to, ingress.fallback, now.mono_ms(), out);

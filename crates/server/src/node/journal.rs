@@ -1,11 +1,17 @@
 //! Log lines from the shards: collected in a buffer, handed over once a turn, written by another thread. A shard never
-//! waits for whoever reads the log.
+//! waits for whoever reads the log, and writing a line costs it little more than copying its texts.
 
-use std::fmt;
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use strowger_sip::Now;
+use strowger_sip::transport::listeners::write_socket_address;
+use strowger_syntax::scan::put_number;
 
 /// Bytes of lines that a shard collects before it drops more of them.
 const LIMIT: usize = 256 * 1024;
+/// `2026-11-23T07:02:29`.
+const SECOND: usize = 19;
 
 /// A shard's end.
 #[derive(Debug)]
@@ -13,6 +19,9 @@ pub struct Journal {
     lines: Vec<u8>,
     dropped: u64,
     wanted: bool,
+    /// The second that `stamp` was written for.
+    stamped: u64,
+    stamp: Vec<u8>,
     to: SyncSender<Vec<u8>>,
     back: Receiver<Vec<u8>>,
 }
@@ -24,16 +33,50 @@ pub struct JournalEnd {
     back: SyncSender<Vec<u8>>,
 }
 
-/// Text from the wire, made fit for one line of a log.
-pub(super) struct Plain<'a>(pub(super) &'a [u8]);
+/// One line that is being written; it ends when it is dropped.
+pub(super) struct Line<'j>(&'j mut Vec<u8>);
 
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write as _;
-        for c in String::from_utf8_lossy(self.0).chars() {
-            f.write_char(if c.is_control() { '?' } else { c })?;
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.0.push(b'\n');
+    }
+}
+
+impl Line<'_> {
+    /// Adds ` name=` and a text from the wire, made fit for one line of a log.
+    pub(super) fn text(self, name: &str, text: &[u8]) -> Self {
+        let line = self.name(name);
+        let start = line.0.len();
+        line.0.extend_from_slice(text);
+        for byte in &mut line.0[start..] {
+            if byte.is_ascii_control() {
+                *byte = b'?';
+            }
         }
-        Ok(())
+        line
+    }
+
+    /// Adds ` name=` and a number.
+    pub(super) fn number(self, name: &str, value: u64) -> Self {
+        let line = self.name(name);
+        put_number(line.0, value);
+        line
+    }
+
+    /// Adds ` name=` and an address.
+    pub(super) fn address(self, name: &str, transport: &str, address: SocketAddr) -> Self {
+        let line = self.name(name);
+        line.0.extend_from_slice(transport.as_bytes());
+        line.0.push(b':');
+        write_socket_address(address, line.0);
+        line
+    }
+
+    fn name(self, name: &str) -> Self {
+        self.0.push(b' ');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'=');
+        self
     }
 }
 
@@ -42,24 +85,42 @@ impl Journal {
     pub fn new(wanted: bool) -> (Self, JournalEnd) {
         let (to, from) = sync_channel(4);
         let (back_to, back) = sync_channel(4);
-        (Self { lines: Vec::new(), dropped: 0, wanted, to, back }, JournalEnd { from, back: back_to })
+        let journal = Self { lines: Vec::new(), dropped: 0, wanted, stamped: 0, stamp: Vec::new(), to, back };
+        (journal, JournalEnd { from, back: back_to })
     }
 
-    /// Adds a line.
-    pub(super) fn line(&mut self, text: fmt::Arguments<'_>) {
-        use std::io::Write as _;
+    /// Begins a line; `None` when there is to be none.
+    pub(super) fn line(&mut self, now: Now, what: &str) -> Option<Line<'_>> {
         if !self.wanted {
-            return;
+            return None;
         }
         if self.lines.len() > LIMIT {
             self.dropped += 1;
-            return;
+            return None;
         }
         if self.dropped > 0 {
-            let _ = writeln!(self.lines, "{} log lines dropped: the log is read too slowly", self.dropped);
+            self.begin(now, "WARN", "log lines dropped, the log is read too slowly:").push(b' ');
+            put_number(&mut self.lines, self.dropped);
+            self.lines.push(b'\n');
             self.dropped = 0;
         }
-        let _ = writeln!(self.lines, "{text}");
+        Some(Line(self.begin(now, "INFO", what)))
+    }
+
+    fn begin(&mut self, now: Now, level: &str, what: &str) -> &mut Vec<u8> {
+        if self.stamped != now.wall_secs() || self.stamp.len() != SECOND {
+            self.stamped = now.wall_secs();
+            write_second(now.wall_secs(), &mut self.stamp);
+        }
+        let lines = &mut self.lines;
+        lines.extend_from_slice(&self.stamp);
+        let ms = now.wall_ms % 1000;
+        lines.extend_from_slice(&[b'.', b'0' + (ms / 100) as u8, b'0' + (ms / 10 % 10) as u8, b'0' + (ms % 10) as u8]);
+        lines.extend_from_slice(b"Z  ");
+        lines.extend_from_slice(level.as_bytes());
+        lines.push(b' ');
+        lines.extend_from_slice(what.as_bytes());
+        lines
     }
 
     /// Hands the lines over, if the writer can take them.
@@ -75,14 +136,51 @@ impl Journal {
     }
 }
 
+/// Writes `2026-11-23T07:02:29` (UTC).
+fn write_second(secs: u64, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    let (year, month, day) = strowger_sip::time::civil(secs / 86_400);
+    let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
+    out.clear();
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+}
+
 impl JournalEnd {
-    /// Waits for lines and gives each to `write`; false when the shard is gone.
-    pub fn write_next(&self, mut write: impl FnMut(&str)) -> bool {
+    /// Waits for lines and gives them to `write`; false when the shard is gone.
+    pub fn write_next(&self, write: impl FnOnce(&[u8])) -> bool {
         let Ok(mut lines) = self.from.recv() else { return false };
-        String::from_utf8_lossy(&lines).lines().for_each(&mut write);
+        write(&lines);
         lines.clear();
         // The shard may be gone, or have spare buffers enough.
         let _ = self.back.try_send(lines);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_time_and_nothing_of_the_wire_breaks_it() {
+        let (mut journal, end) = Journal::new(true);
+        let now = Now { mono_ns: 0, wall_ms: 1_289_690_940_007 };
+        journal.line(now, "call ended").map(|l| l.text("from", b"sip:a\r\nERROR b").number("duration", 7));
+        journal.flush();
+        end.write_next(|lines| {
+            let text = String::from_utf8_lossy(lines);
+            assert_eq!(text, "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a??ERROR b duration=7\n");
+        });
+    }
+
+    #[test]
+    fn a_writer_that_does_not_keep_up_costs_lines_and_not_memory() {
+        let (mut journal, _end) = Journal::new(true);
+        let now = Now::default();
+        for _ in 0..20_000 {
+            journal.line(now, "call ended").map(|l| l.text("from", &[b'x'; 100]));
+            journal.flush();
+        }
+        assert!(journal.lines.len() <= LIMIT + 256 && journal.dropped > 0);
     }
 }

@@ -76,6 +76,17 @@ pub(super) struct Ways {
     fallback: Option<Transport>,
 }
 
+/// A target whose host is a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NamedTarget<'a> {
+    /// Its Request-URI.
+    pub(super) uri: &'a [u8],
+    /// The name to look up.
+    pub(super) name: &'a [u8],
+    /// The ways to it.
+    pub(super) ways: Ways,
+}
+
 /// What a next hop's URI comes to.
 #[derive(Debug)]
 pub(super) enum Located<'a> {
@@ -148,18 +159,16 @@ impl Node {
         &mut self,
         request: Message<'_>,
         waiting: Waiting,
-        uri: &[u8],
-        name: &[u8],
-        ways: Ways,
+        target: NamedTarget<'_>,
         now: Now,
         out: &mut Outbox,
     ) {
         let shard = self.endpoint.identity.shard;
         let pool = &mut self.endpoint.layer.pool;
         let pending =
-            PendingLookup { waiting, request: pool.store(request.bytes()), uri: pool.store(uri), ways };
+            PendingLookup { waiting, request: pool.store(request.bytes()), uri: pool.store(target.uri), ways: target.ways };
         let ticket = self.lookups.insert_with(|_| pending);
-        let host = String::from_utf8_lossy(name).into_owned();
+        let host = String::from_utf8_lossy(target.name).into_owned();
         if self.shared.resolver.try_send(Question { shard, ticket, host }).is_err() {
             self.on_resolved(ticket, &[], now, out);
         }

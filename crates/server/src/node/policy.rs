@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use strowger_sip::auth::{
-    Challenger, Claim, Proof, ProtectionSpace, Qop, Rejection, Staleness, check_response, select, write_challenges,
+    Challenger, Claim, Facts, Proof, ProtectionSpace, Qop, Rejection, Staleness, check_response, select,
+    write_challenges,
 };
-use strowger_sip::endpoint::Ingress;
+use strowger_sip::endpoint::{Identity, Ingress};
+use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
 use strowger_syntax::header::NameAddr;
-use strowger_syntax::uri::{Uri, escape};
+use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
@@ -35,11 +37,19 @@ impl Sender {
     }
 }
 
+/// Right credentials of somebody who owns the address that the request speaks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Right {
+    proof: Proof,
+    /// Whether that address is the user's own name or an alias.
+    pub(super) address: Resolved,
+}
+
 /// How the check of a request's credentials ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Checked {
     /// They are right; the nonce count is still to be used up.
-    Right(Proof),
+    Right(Right),
     /// There are none for us.
     Absent,
     /// They do not do.
@@ -61,38 +71,46 @@ impl Node {
         }
     }
 
-    /// Checks the credentials of a request without using up their nonce count. `realm` is left in the work buffers.
+    /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
     pub(super) fn check_credentials(&mut self, request: Message<'_>, now: Now) -> Checked {
-        let challenger = challenger(request.method());
-        let mut realm = std::mem::take(&mut self.work.realm);
-        write_realm(&self.shared, request, &mut realm);
-        let space = self.space(&realm);
-        let checked = match select(request, challenger, &space) {
-            None => Checked::Absent,
-            Some(Err(rejection)) => Checked::Rejected(rejection),
-            Some(Ok(given)) => {
-                let facts = strowger_sip::auth::Facts {
-                    method: request.method_text(),
-                    body: request.body(),
-                    now_secs: now.wall_secs(),
-                };
-                let name = given.username.map(|name| name.text());
-                let user = local_part(name.as_deref().unwrap_or(&[]));
-                let subscribers = &self.shared.subscribers;
-                match check_response(&given, &facts, &space, |_, algorithm| subscribers.ha1(user, &realm, algorithm)) {
-                    Err(rejection) => Checked::Rejected(rejection),
-                    Ok(_) if !owns(&self.shared, request, user, &realm, &mut self.work.name) => Checked::NotOwner,
-                    Ok(proof) => Checked::Right(proof),
-                }
-            }
+        self.check_credentials_for(request, spoken_for(request).as_ref(), now)
+    }
+
+    /// [`check_credentials`](Self::check_credentials) of a request that is known to speak for this address.
+    pub(super) fn check_credentials_for(
+        &mut self,
+        request: Message<'_>,
+        spoken_for: Option<&SipUri<'_>>,
+        now: Now,
+    ) -> Checked {
+        write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
+        let realm = &self.work.realm;
+        let space = space(&self.shared, &self.endpoint.identity, realm);
+        let given = match select(request, challenger(request.method()), &space) {
+            None => return Checked::Absent,
+            Some(Err(rejection)) => return Checked::Rejected(rejection),
+            Some(Ok(given)) => given,
         };
-        self.work.realm = realm;
-        checked
+        let facts = Facts {
+            method: request.method_text(),
+            body: request.body(),
+            now_secs: now.wall_secs(),
+        };
+        let name = given.username.map(|name| name.text());
+        let user = local_part(name.as_deref().unwrap_or(&[]));
+        let subscribers = &self.shared.subscribers;
+        match check_response(&given, &facts, &space, |_, algorithm| subscribers.ha1(user, realm, algorithm)) {
+            Err(rejection) => Checked::Rejected(rejection),
+            Ok(proof) => match owned(&self.shared, spoken_for, user, realm, &mut self.work.name) {
+                Resolved::Unknown => Checked::NotOwner,
+                address => Checked::Right(Right { proof, address }),
+            },
+        }
     }
 
     /// Uses up the nonce count of right credentials; false when it was used before or is too old.
-    pub(super) fn claim(&self, proof: &Proof) -> bool {
-        proof.claim(&self.shared.nonces) == Claim::Ok
+    pub(super) fn claim(&self, right: &Right) -> bool {
+        right.proof.claim(&self.shared.nonces) == Claim::Ok
     }
 
     /// Asks for credentials, without state (RFC 3261 §22.2, §22.3).
@@ -104,21 +122,34 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        write_realm(&self.shared, request, spoken_for(request).as_ref(), &mut self.work.realm);
+        self.challenge_again(request, ingress, staleness, now, out);
+    }
+
+    /// [`challenge`](Self::challenge) after [`check_credentials`](Self::check_credentials) of the same request, which has
+    /// found the realm.
+    pub(super) fn challenge_again(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        staleness: Staleness,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         let challenger = challenger(request.method());
-        let (mut realm, mut lines) = (std::mem::take(&mut self.work.realm), std::mem::take(&mut self.work.lines));
-        write_realm(&self.shared, request, &mut realm);
+        let lines = &mut self.work.lines;
         lines.clear();
-        write_challenges(&mut lines, &self.space(&realm), challenger, staleness, now.wall_secs());
+        let space = space(&self.shared, &self.endpoint.identity, &self.work.realm);
+        write_challenges(lines, &space, challenger, staleness, now.wall_secs());
         let status = match challenger {
             Challenger::Server => Status::UNAUTHORIZED,
             Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
         };
         self.tally.challenged();
-        self.endpoint.identity.reply(request, ingress, status, &lines, out);
-        (self.work.realm, self.work.lines) = (realm, lines);
+        self.endpoint.identity.reply(request, ingress, status, lines, out);
     }
 
-    /// Answers credentials that do not do.
+    /// Answers credentials that do not do, after [`check_credentials`](Self::check_credentials).
     pub(super) fn refuse_credentials(
         &mut self,
         request: Message<'_>,
@@ -128,22 +159,22 @@ impl Node {
         out: &mut Outbox,
     ) {
         match (rejection, rejection.staleness()) {
-            (_, Some(staleness)) => self.challenge(request, ingress, staleness, now, out),
+            (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {
                 self.reject(request, ingress, &Reject::because(Status::BAD_REQUEST, what), out);
             }
-            (_, None) => self.challenge(request, ingress, Staleness::Fresh, now, out),
+            (_, None) => self.challenge_again(request, ingress, Staleness::Fresh, now, out),
         }
     }
+}
 
-    fn space<'s>(&'s self, realm: &'s [u8]) -> ProtectionSpace<'s> {
-        ProtectionSpace {
-            realm,
-            algorithms: &self.shared.policy.algorithms,
-            qop: Qop::Auth,
-            nonces: &self.shared.nonces,
-            key: &self.endpoint.identity.keys.nonce,
-        }
+fn space<'s>(shared: &'s Shared, identity: &'s Identity, realm: &'s [u8]) -> ProtectionSpace<'s> {
+    ProtectionSpace {
+        realm,
+        algorithms: &shared.policy.algorithms,
+        qop: Qop::Auth,
+        nonces: &shared.nonces,
+        key: &identity.keys.nonce,
     }
 }
 
@@ -152,25 +183,28 @@ fn challenger(method: Method) -> Challenger {
     if method == Method::Register { Challenger::Server } else { Challenger::Proxy }
 }
 
-/// The address that a request speaks for: the To of a REGISTER, else the From.
-fn spoken_for<'a>(request: Message<'a>) -> Option<NameAddr<'a>> {
+/// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.
+pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
     let name = if request.method() == Method::Register { Name::To } else { Name::From };
-    NameAddr::parse(request.first(name)?).ok()
+    sip_uri(NameAddr::parse(request.first(name)?).ok()?.uri)
+}
+
+fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {
+    match uri {
+        Uri::Sip(sip) => Some(sip),
+        _ => None,
+    }
 }
 
 /// The realm of a request: the domain it speaks for if that is ours, else that of the Request-URI, else our first.
-fn write_realm(shared: &Shared, request: Message<'_>, realm: &mut Vec<u8>) {
+fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri<'_>>, realm: &mut Vec<u8>) {
     realm.clear();
-    let spoken_for = spoken_for(request).map(|address| address.uri);
-    let target = Uri::parse(request.request_uri()).ok();
-    for uri in [spoken_for, target].into_iter().flatten() {
-        if let Uri::Sip(sip) = uri
-            && shared.is_ours(&sip)
-        {
-            sip.host.encode(realm);
-            realm.make_ascii_lowercase();
-            return;
-        }
+    if let Some(sip) = spoken_for.filter(|sip| shared.is_ours(sip)) {
+        return canonical_host(&sip.host, realm);
+    }
+    let target = Uri::parse(request.request_uri()).ok().and_then(sip_uri);
+    if let Some(sip) = target.filter(|sip| shared.is_ours(sip)) {
+        return canonical_host(&sip.host, realm);
     }
     match (shared.ours.names().first(), shared.ours.addresses().first()) {
         (Some(name), _) => realm.extend_from_slice(name.as_bytes()),
@@ -184,12 +218,15 @@ fn local_part(name: &[u8]) -> &[u8] {
     name.iter().position(|&b| b == b'@').map_or(name, |at| &name[..at])
 }
 
-/// Whether a user owns the address that a request speaks for: it is the user's own, or an alias.
-fn owns(shared: &Shared, request: Message<'_>, user: &[u8], realm: &[u8], name: &mut Vec<u8>) -> bool {
-    let Some(Uri::Sip(sip)) = spoken_for(request).map(|address| address.uri) else { return false };
-    if !shared.is_ours(&sip) {
-        return false;
-    }
+/// Whether an address is a user's own ([`Resolved::User`]), an alias of it, or not the user's ([`Resolved::Unknown`]).
+fn owned(
+    shared: &Shared,
+    address: Option<&SipUri<'_>>,
+    user: &[u8],
+    realm: &[u8],
+    name: &mut Vec<u8>,
+) -> Resolved {
+    let Some(sip) = address.filter(|sip| shared.is_ours(sip)) else { return Resolved::Unknown };
     let written = sip.user.unwrap_or(&[]);
     let spoken: Cow<'_, [u8]> = if written.contains(&b'%') {
         let mut plain = Vec::new();
@@ -199,7 +236,10 @@ fn owns(shared: &Shared, request: Message<'_>, user: &[u8], realm: &[u8], name: 
         written.into()
     };
     if *spoken == *user {
-        return true;
+        return Resolved::User;
     }
-    shared.subscribers.resolve(&spoken, realm, name) == Resolved::Alias && *name == user
+    match shared.subscribers.resolve(&spoken, realm, name) {
+        Resolved::Alias if *name == user => Resolved::Alias,
+        _ => Resolved::Unknown,
+    }
 }

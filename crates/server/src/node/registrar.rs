@@ -8,13 +8,11 @@ use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{Bindings, Changes, Origin, Outcome, canonical_aor, register, write_answer};
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::header::NameAddr;
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Limits, Message, Method, Name, Status};
 
 use super::Node;
-use super::journal::Plain;
-use super::policy::{Checked, Sender};
+use super::policy::{Checked, Sender, spoken_for};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket};
 use crate::subscriber::Resolved;
 
@@ -24,9 +22,13 @@ const ATTEMPTS: u8 = 3;
 /// Extensions that a REGISTER may require of us.
 const SUPPORTED: &[&str] = &["path"];
 
-/// A REGISTER whose commit is under way.
+/// A REGISTER whose commit is under way. `None` while the store is being asked: most stores answer at once, so what it
+/// takes to go on later is copied only if there is a later.
 #[derive(Debug)]
-pub(super) struct PendingRegister {
+pub(super) struct PendingRegister(Option<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
     request: Stored,
     ingress: Ingress,
     attempts: u8,
@@ -49,43 +51,46 @@ impl Node {
             return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
-        let mut proof = None;
+        let address = spoken_for(request);
+        let mut right = None;
         let exempt = self.sender_by_source(ingress) == Sender::Trusted;
         if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
-            match self.check_credentials(request, now) {
-                Checked::Right(right) => proof = Some(right),
-                Checked::Absent => return self.challenge(request, ingress, Staleness::Fresh, now, out),
+            match self.check_credentials_for(request, address.as_ref(), now) {
+                Checked::Right(credentials) => right = Some(credentials),
+                Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
                 Checked::Rejected(rejection) => return self.refuse_credentials(request, ingress, rejection, now, out),
                 Checked::NotOwner => return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), out),
             }
         }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(request) {
+        if let Err(reject) = self.find_aor(address.as_ref(), right.map(|right| right.address)) {
             return self.reject(request, ingress, &reject, out);
         }
-        // The nonce count is used up only now: a retransmission, which has none left, is known by the binding it made.
-        if let Some(proof) = proof
+        // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
+        if let Some(right) = right
+            && !self.claim(&right)
             && !self.is_known_retransmission(request, ingress, now)
-            && !self.claim(&proof)
         {
-            return self.challenge(request, ingress, Staleness::Stale, now, out);
+            return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
         self.run_register(request, ingress, 0, now, out);
     }
 
-    /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user.
-    fn find_aor(&mut self, request: Message<'_>) -> Result<(), Reject> {
-        let to = request.first(Name::To).and_then(|value| NameAddr::parse(value).ok());
-        let Some(Uri::Sip(sip)) = to.map(|to| to.uri) else {
+    /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
+    /// is known to be one, or not.
+    fn find_aor(&mut self, address: Option<&SipUri<'_>>, known: Option<Resolved>) -> Result<(), Reject> {
+        let Some(sip) = address else {
             return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
         };
         // Step 1 and 5: not ours means not found, and a registrar does not register for others.
-        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+        if !self.shared.is_ours(sip) || sip.user.is_none() {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
-        self.follow_alias();
+        canonical_aor(sip, &mut self.work.aor);
+        if known != Some(Resolved::User) {
+            self.follow_alias();
+        }
         if self.work.aor.len() > crate::location::MAX_AOR {
             return Err(Reject::because(Status::BAD_REQUEST, "Address Too Long"));
         }
@@ -137,24 +142,21 @@ impl Node {
             Err(reject) => self.reject(request, ingress, &reject, out),
             Ok(Outcome::Fetch | Outcome::Unchanged) => self.answer_register(request, ingress, now, out),
             Ok(Outcome::Changed(changes)) => {
-                let pending = PendingRegister {
-                    request: self.endpoint.layer.pool.store(request.bytes()),
-                    ingress: *ingress,
-                    attempts: attempt + 1,
-                    changes,
-                };
-                let ticket = self.registers.insert_with(|_| pending);
+                let ticket = self.registers.insert_with(|_| PendingRegister(None));
                 let caller = Caller {
                     shard: self.endpoint.identity.shard,
                     ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
                 };
                 let commit = self.shared.location.commit(&self.work.aor, seen, &self.work.next_record, caller);
                 if commit == Commit::Pending {
+                    // Another thread may be answering already, but the answer reaches this shard as a later event.
+                    if let Some(pending) = self.registers.get_mut(ticket) {
+                        let request = self.endpoint.layer.pool.store(request.bytes());
+                        pending.0 = Some(Waiting { request, ingress: *ingress, attempts: attempt + 1, changes });
+                    }
                     return Run::Pending;
                 }
-                if let Some(pending) = self.registers.remove(ticket) {
-                    self.endpoint.layer.pool.give(pending.request);
-                }
+                self.registers.remove(ticket);
                 match commit {
                     Commit::Done(_) => {
                         std::mem::swap(&mut self.work.record, &mut self.work.next_record);
@@ -172,36 +174,36 @@ impl Node {
     pub(super) fn on_committed(&mut self, committed: Committed, now: Now, out: &mut Outbox) {
         let Ticket(ticket) = committed.caller.ticket;
         let ticket = strowger_sip::memory::Id { index: (ticket >> 32) as u32, counter: ticket as u32 };
-        let Some(pending) = self.registers.remove(ticket) else { return };
+        let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else { return };
         let mut index = std::mem::take(&mut self.work.index);
-        if let Ok(request) = index.parse(pending.request.bytes(), &Limits::DEFAULT)
-            && self.find_aor(request).is_ok()
+        if let Ok(request) = index.parse(waiting.request.bytes(), &Limits::DEFAULT)
+            && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
         {
-            let ingress = &pending.ingress;
+            let ingress = &waiting.ingress;
             match committed.result {
                 Ok(_) => {
                     self.shared.location.read(&self.work.aor, &mut self.work.record);
-                    self.registered(request, ingress, pending.changes, now, out);
+                    self.registered(request, ingress, waiting.changes, now, out);
                 }
-                Err(CommitError::Conflict) => self.run_register(request, ingress, pending.attempts, now, out),
+                Err(CommitError::Conflict) => self.run_register(request, ingress, waiting.attempts, now, out),
                 Err(CommitError::Failed(_)) => self.store_failed(request, ingress, out),
             }
         }
         self.work.index = index;
-        self.endpoint.layer.pool.give(pending.request);
+        self.endpoint.layer.pool.give(waiting.request);
     }
 
     fn registered(&mut self, request: Message<'_>, ingress: &Ingress, changes: Changes, now: Now, out: &mut Outbox) {
         if changes.added > 0 || changes.removed > 0 {
             let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
-            self.journal.line(format_args!(
-                "registration aor={} added={} removed={} contacts={bindings} source={}:{}",
-                Plain(&self.work.aor),
-                changes.added,
-                changes.removed,
-                ingress.source.transport.uri_param(),
-                ingress.source.remote,
-            ));
+            let source = &ingress.source;
+            self.journal.line(now, "registration").map(|line| {
+                line.text("aor", &self.work.aor)
+                    .number("added", u64::from(changes.added))
+                    .number("removed", u64::from(changes.removed))
+                    .number("contacts", bindings as u64)
+                    .address("source", source.transport.uri_param(), source.remote)
+            });
         }
         self.answer_register(request, ingress, now, out);
     }

@@ -5,7 +5,7 @@ mod bind;
 mod resolver;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -266,7 +266,8 @@ fn open_location(
 
 /// Writes the lines of one shard until it ends.
 fn write_journal(shard: u16, end: JournalEnd) -> Option<thread::JoinHandle<()>> {
-    let write = move || while end.write_next(|line| tracing::info!("{line}")) {};
+    // Whoever closed standard error does not want the lines.
+    let write = move || while end.write_next(|lines| drop(io::stderr().write_all(lines))) {};
     thread::Builder::new().name(format!("journal-{shard}")).spawn(write).ok()
 }
 

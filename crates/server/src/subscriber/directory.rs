@@ -100,6 +100,10 @@ impl Directory {
     }
 
     pub(super) fn resolve(&self, user: &[u8], domain: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        if self.users() == 0 {
+            // Nor is there an alias: those go with their user.
+            return Resolved::Unknown;
+        }
         match self.entries.pin().get(&self.key(user, domain)) {
             Some(Entry::User(_)) => Resolved::User,
             Some(Entry::Alias(of)) => {

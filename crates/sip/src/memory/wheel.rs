@@ -141,7 +141,9 @@ impl<T: Copy> Wheel<T> {
         } else {
             let ahead = (at ^ self.elapsed_ms) | 63;
             let level = ((63 - ahead.leading_zeros()) as usize / 6).min(LEVELS - 1);
-            let slot = (at >> (6 * level)) as usize % SLOTS;
+            // What lies beyond the coarsest level waits in its farthest slot, and is looked at again from there.
+            let farthest = (self.elapsed_ms >> (6 * level)) + SLOTS as u64 - 1;
+            let slot = (at >> (6 * level)).min(farthest) as usize % SLOTS;
             self.occupied[level] |= 1 << slot;
             (level * SLOTS + slot) as u16
         };
@@ -215,6 +217,28 @@ mod tests {
             let due: Vec<_> = (0..model.len()).filter(|&i| model[i].is_some_and(|at| at <= now)).collect();
             assert_eq!(fired, due);
             due.into_iter().for_each(|i| model[i] = None);
+        }
+    }
+
+    /// Two years and more: a clock that counts from the machine's start, an interval that a peer may choose.
+    #[test]
+    fn a_timer_beyond_the_coarsest_level_fires_when_it_is_due() {
+        const REACH: u64 = 1 << 36;
+        for begin in [0, REACH - 5, 3 * REACH + (1 << 30) - 1, 7 * REACH + 12_345] {
+            for ahead in [REACH - 1, REACH, REACH + 1, 64 * REACH, 1000 * REACH + 77, u64::from(u32::MAX) * 1000] {
+                let mut wheel = Wheel::default();
+                if begin % 2 == 1 {
+                    assert_eq!(wheel.expired(begin), None);
+                }
+                let timer = wheel.add(());
+                let due = begin + ahead;
+                wheel.set(timer, Some(due));
+                for early in [begin, begin + ahead / 2, due - 1] {
+                    assert_eq!(wheel.expired(early), None, "{begin} {ahead} {early}");
+                    assert!(wheel.next_deadline().is_some_and(|next| next > early && next <= due));
+                }
+                assert_eq!(wheel.expired(due), Some(()));
+            }
         }
     }
 

@@ -96,7 +96,7 @@ impl Routing<'_> {
 }
 
 /// The token of a Request-URI that is one of our Record-Route entries.
-fn token_of<'a>(uri: &'a [u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&'a [u8]> {
+fn token_of(uri: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&[u8]> {
     match Uri::parse(uri) {
         Ok(Uri::Sip(sip)) if sip.user.is_none() && is_ours(&sip) => sip.params.value(TOKEN_PARAM),
         _ => None,

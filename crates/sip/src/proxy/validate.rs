@@ -34,12 +34,19 @@ fn check_max_forwards(request: Message<'_>) -> Result<(), Reject> {
 
 /// §16.3 step 4, by RFC 5393 §4.2: a Via of ours whose loop part is what we would write again.
 fn check_loop(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
-    let looped = request.elements(Name::Via).any(|via| {
-        let branch = memchr::memmem::find(via, b";branch=z9hG4bK").map(|at| &via[at + 8..]);
-        let branch = branch.map(|b| &b[..b.iter().position(|&c| matches!(c, b';' | b' ' | b',')).unwrap_or(b.len())]);
-        branch.and_then(Branches::loop_part) == Some(loop_part)
-    });
+    let is_ours = |branch| Branches::loop_part(branch) == Some(loop_part);
+    let first = request.fields_of(Name::Via).next();
+    let alone = first.is_some_and(|f| f.span == request.via().value) && request.fields_of(Name::Via).nth(1).is_none();
+    let looped = request.branch().is_some_and(is_ours)
+        || (!alone && request.elements(Name::Via).skip(1).filter_map(branch_of).any(is_ours));
     if looped { Err(Reject::new(Status::LOOP_DETECTED)) } else { Ok(()) }
+}
+
+/// The branch of a Via value, if it looks like one of ours.
+fn branch_of(via: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(via, b";branch=z9hG4bK")? + 8;
+    let end = via[at..].iter().position(|&b| matches!(b, b';' | b' ' | b','));
+    Some(&via[at..end.map_or(via.len(), |end| at + end)])
 }
 
 /// §16.3 step 5: no option of Proxy-Require is known here.

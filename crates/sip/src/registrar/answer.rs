@@ -4,6 +4,7 @@ use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Name};
 
 use super::binding::Bindings;
+use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
 /// the Path of the request (RFC 3327 §5.3) and Date.
@@ -40,47 +41,21 @@ pub fn write_date(now_secs: u64, out: &mut Vec<u8>) {
     if year > 9999 {
         return;
     }
-    let two =
-        |out: &mut Vec<u8>, n: u64| out.extend_from_slice(&[b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(DAYS[(days % 7) as usize]);
-    out.extend_from_slice(b", ");
-    two(out, day);
-    out.push(b' ');
-    out.extend_from_slice(MONTHS[month as usize - 1]);
-    out.push(b' ');
-    two(out, year / 100);
-    two(out, year % 100);
-    for (separator, n) in [
-        (b' ', seconds / 3600),
-        (b':', seconds / 60 % 60),
-        (b':', seconds % 60),
+    let mut line = *b"Date: ddd, DD mmm YYYY hh:mm:ss GMT\r\n";
+    line[6..9].copy_from_slice(DAYS[(days % 7) as usize]);
+    line[14..17].copy_from_slice(MONTHS[month as usize - 1]);
+    for (at, n) in [
+        (11, day),
+        (18, year / 100),
+        (20, year % 100),
+        (23, seconds / 3600),
+        (26, seconds / 60 % 60),
+        (29, seconds % 60),
     ] {
-        out.push(separator);
-        two(out, n);
+        line[at] = b'0' + (n / 10) as u8;
+        line[at + 1] = b'0' + (n % 10) as u8;
     }
-    out.extend_from_slice(b" GMT\r\n");
-}
-
-/// Year, month (1 to 12) and day (1 to 31) of the Gregorian calendar, of days since 1970-01-01. Years are counted from March
-/// on, so that the leap day comes last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    const FOUR_CENTURIES: u64 = 146_097;
-    let days = days + 719_468;
-    let (era, day) = (days / FOUR_CENTURIES, days % FOUR_CENTURIES);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * day + 2) / 153;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    (
-        era * 400 + year + u64::from(month <= 2),
-        month,
-        day - (153 * march_month + 2) / 5 + 1,
-    )
+    out.extend_from_slice(&line);
 }
 
 #[cfg(test)]

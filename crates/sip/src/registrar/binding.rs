@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Parts in brackets are there when a bit of `kind` says so. Decoding never fails: it ends at the first entry that is
-//! not well-formed.
+//! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -34,12 +34,12 @@ pub const Q_DEFAULT: u16 = 1000;
 /// recognises its retransmissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order<'a> {
-    /// Its Call-ID.
-    pub call_id: &'a [u8],
+    /// A hash of its top Via's branch and sent-by. It stands first because it tells two requests apart soonest.
+    pub branch: u32,
     /// The number of its CSeq.
     pub cseq: u32,
-    /// A hash of its top Via's branch and sent-by.
-    pub branch: u32,
+    /// Its Call-ID.
+    pub call_id: &'a [u8],
 }
 
 /// A connection, and in which life of the node it was one.
@@ -183,24 +183,28 @@ impl<'a> Bindings<'a> {
 
     /// Every entry, ended ones included, in the order they were made.
     pub fn entries(self) -> Entries<'a> {
-        Entries {
+        Entries { heads: self.heads() }
+    }
+
+    /// The beginning of every entry, ended ones included.
+    pub(super) fn heads(self) -> Heads<'a> {
+        Heads {
             rest: self.0.get(4..).unwrap_or(&[]),
         }
     }
 
     /// The bindings that have not expired.
     pub fn live(self, now_secs: u64) -> impl Iterator<Item = Binding<'a>> + use<'a> {
-        self.entries().filter_map(move |(entry, _)| match entry {
-            Entry::Binding(binding) if u64::from(binding.expires_at) > now_secs => Some(binding),
-            _ => None,
-        })
+        self.heads()
+            .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
+            .map_while(|head| head.binding())
     }
 }
 
 /// The entries of a record.
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
-    rest: &'a [u8],
+    heads: Heads<'a>,
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -208,50 +212,109 @@ impl<'a> Iterator for Entries<'a> {
     type Item = (Entry<'a>, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut reader = Reader(self.rest);
-        let entry = reader.text().and_then(decode_entry);
-        let encoded = &self.rest[..self.rest.len() - reader.0.len()];
-        self.rest = if entry.is_some() { reader.0 } else { &[] };
-        entry.map(|entry| (entry, encoded))
+        let head = self.heads.next()?;
+        let entry = head.entry();
+        if entry.is_none() {
+            self.heads.rest = &[];
+        }
+        entry.map(|entry| (entry, head.encoded))
     }
 }
 
-fn decode_entry(bytes: &[u8]) -> Option<Entry<'_>> {
-    let mut reader = Reader(bytes);
-    let kind = reader.byte()?;
-    let cseq = u32::try_from(reader.varint()?).ok()?;
-    let branch = reader.u32()?;
-    let order = Order {
-        call_id: reader.text()?,
-        cseq,
-        branch,
-    };
-    let ends_at = reader.u32()?;
-    if kind & TOMBSTONE != 0 {
-        return Some(Entry::Tombstone(Tombstone {
-            contact: reader.text()?,
-            order,
-            until: ends_at,
-        }));
+/// The beginning of an entry: what it takes to find it and to judge its order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    /// The contact's URI.
+    pub(super) contact: &'a [u8],
+    /// The REGISTER that counts for its order.
+    pub(super) order: Order<'a>,
+    /// When it ends, in Unix seconds.
+    pub(super) ends_at: u32,
+    lifetime: u32,
+    kind: u8,
+    /// What of a binding follows the contact.
+    rest: &'a [u8],
+    /// The whole entry, length included.
+    pub(super) encoded: &'a [u8],
+}
+
+/// The beginnings of the entries of a record.
+#[derive(Clone, Debug)]
+pub(super) struct Heads<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Heads<'a> {
+    type Item = Head<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Head<'a>> {
+        let mut reader = Reader(self.rest);
+        let entry = reader.text();
+        let encoded = &self.rest[..self.rest.len() - reader.0.len()];
+        let head = entry.and_then(|entry| Head::decode(entry, encoded));
+        self.rest = if head.is_some() { reader.0 } else { &[] };
+        head
     }
-    let lifetime = u32::try_from(reader.varint()?).ok()?;
-    let (contact, user_agent) = (reader.text()?, reader.text()?);
-    let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
-    let path = if kind & PATH != 0 { reader.text()? } else { &[] };
-    let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
-    let origin = decode_origin(&mut reader, kind)?;
-    let updated_at = ends_at.saturating_sub(lifetime);
-    Some(Entry::Binding(Binding {
-        contact,
-        params,
-        q,
-        order,
-        expires_at: ends_at,
-        updated_at,
-        origin,
-        path,
-        user_agent,
-    }))
+}
+
+impl<'a> Head<'a> {
+    #[inline]
+    fn decode(entry: &'a [u8], encoded: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(entry);
+        let kind = reader.byte()?;
+        let cseq = reader.varint()?;
+        let branch = reader.u32()?;
+        let call_id = reader.text()?;
+        let ends_at = reader.u32()?;
+        let lifetime = if kind & TOMBSTONE == 0 { reader.varint()? } else { 0 };
+        let contact = reader.text()?;
+        Some(Self {
+            contact,
+            order: Order { branch, cseq, call_id },
+            ends_at,
+            lifetime,
+            kind,
+            rest: reader.0,
+            encoded,
+        })
+    }
+
+    pub(super) fn is_tombstone(&self) -> bool {
+        self.kind & TOMBSTONE != 0
+    }
+
+    /// The whole entry; `None` when it is not well-formed.
+    pub(super) fn entry(&self) -> Option<Entry<'a>> {
+        if self.is_tombstone() {
+            return Some(Entry::Tombstone(Tombstone {
+                contact: self.contact,
+                order: self.order,
+                until: self.ends_at,
+            }));
+        }
+        self.binding().map(Entry::Binding)
+    }
+
+    /// The binding that it is, unless it is a tombstone.
+    fn binding(&self) -> Option<Binding<'a>> {
+        let (mut reader, kind) = (Reader(self.rest), self.kind);
+        let user_agent = reader.text()?;
+        let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
+        let path = if kind & PATH != 0 { reader.text()? } else { &[] };
+        let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
+        Some(Binding {
+            contact: self.contact,
+            params,
+            q,
+            order: self.order,
+            expires_at: self.ends_at,
+            updated_at: self.ends_at.saturating_sub(self.lifetime),
+            origin: decode_origin(&mut reader, kind)?,
+            path,
+            user_agent,
+        })
+    }
 }
 
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
@@ -264,17 +327,13 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
         None
     };
     let flow = if kind & FLOW != 0 {
-        let shard = u16::try_from(reader.varint()?).ok()?;
-        let index = u32::try_from(reader.varint()?).ok()?;
-        let generation = u32::try_from(reader.varint()?).ok()?;
-        Some(BoundFlow {
-            flow: Flow {
-                shard,
-                index,
-                generation,
-            },
-            boot: reader.u32()?,
-        })
+        let flow = Flow {
+            shard: u16::try_from(reader.varint()?).ok()?,
+            index: reader.varint()?,
+            generation: reader.varint()?,
+        };
+        let boot = reader.u32()?;
+        Some(BoundFlow { flow, boot })
     } else {
         None
     };
@@ -314,21 +373,31 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
+    #[inline]
+    fn varint(&mut self) -> Option<u32> {
+        match self.byte()? {
+            byte @ ..0x80 => Some(u32::from(byte)),
+            byte => self.varint_after(byte),
+        }
+    }
+
+    /// The rest of a number whose first byte says that there are more.
+    fn varint_after(&mut self, first: u8) -> Option<u32> {
+        let mut value = u64::from(first & 0x7f);
+        for shift in [7, 14, 21, 28] {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Some(value);
+                return u32::try_from(value).ok();
             }
         }
         None
     }
 
+    #[inline]
     fn text(&mut self) -> Option<&'a [u8]> {
         let len = self.varint()?;
-        self.take(usize::try_from(len).ok()?)
+        self.take(len as usize)
     }
 
     fn ip(&mut self, kind: u8) -> Option<IpAddr> {
@@ -371,9 +440,9 @@ impl<'o> RecordWriter<'o> {
         self.out.len() - start
     }
 
-    /// Appends an entry of another record as it is.
-    pub fn copy(&mut self, (entry, encoded): (Entry<'_>, &[u8])) {
-        self.purge_at = self.purge_at.max(entry.ends_at());
+    /// Appends an entry of another record as it is encoded there.
+    pub fn copy(&mut self, ends_at: u32, encoded: &[u8]) {
+        self.purge_at = self.purge_at.max(ends_at);
         self.out.extend_from_slice(encoded);
     }
 
@@ -396,12 +465,14 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
     put_varint(out, binding.expires_at.saturating_sub(binding.updated_at));
     put_text(out, binding.contact);
     put_text(out, binding.user_agent);
-    let params_at = out.len();
-    put_sized(out, |out| put_params_without_expires(out, binding.params));
-    if out.len() == params_at + 1 {
-        out.truncate(params_at);
-    } else {
-        kind |= PARAMS;
+    if !binding.params.is_empty() {
+        let params_at = out.len();
+        put_sized(out, |out| put_params_without_expires(out, binding.params));
+        if out.len() == params_at + 1 {
+            out.truncate(params_at);
+        } else {
+            kind |= PARAMS;
+        }
     }
     if !binding.path.is_empty() {
         kind |= PATH;

@@ -9,7 +9,7 @@ mod register;
 mod tests;
 
 pub use answer::{write_answer, write_contacts, write_date};
-pub use aor::canonical_aor;
+pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
 use strowger_syntax::header::{Contact, NameAddr, Path};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
-use super::binding::{Binding, Bindings, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
-use crate::keys::MacKey;
+use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
 use crate::reject::{Extra, Reject};
 
 /// How long a removed binding is remembered, in seconds: as long as a duplicate can be under way (64 * T1).
@@ -15,6 +15,9 @@ pub const TOMBSTONE_SECS: u32 = 32;
 
 /// How many contacts one request may have.
 const MOST_ASKED: usize = 64;
+/// How many addresses of a request, and how many entries of a record, are looked at without allocating.
+const USUAL_ADDRESSES: usize = 4;
+const USUAL_ENTRIES: usize = 16;
 /// How many tombstones of earlier requests a record keeps; the oldest go first.
 const MOST_TOMBSTONES: usize = 32;
 /// How many bytes one binding may take.
@@ -108,19 +111,28 @@ pub fn register(
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Reject> {
     out.clear();
+    let mut wanted = SmallVec::new();
+    let asked = asked(request, &mut wanted)?;
+    if asked == Asked::Nothing {
+        return Ok(Outcome::Fetch);
+    }
+    let now = now_secs as u32;
+    let mut current = SmallVec::<[_; USUAL_ENTRIES]>::new();
+    current.extend(record.heads().filter(|head| head.ends_at > now));
     let step = Step {
         request,
-        record,
+        current: &current,
         order: order(request),
         origin,
         policy,
-        now: now_secs as u32,
+        now,
     };
-    let result = match step.asked()? {
-        Asked::Nothing => Ok(Outcome::Fetch),
-        _ if step.is_retransmission() => Ok(Outcome::Unchanged),
+    if step.is_retransmission() {
+        return Ok(Outcome::Unchanged);
+    }
+    let result = match asked {
         Asked::RemoveAll => step.remove_all(out),
-        Asked::Addresses(count) => step.update(count, out),
+        Asked::Nothing | Asked::Addresses => step.update(&mut wanted, out),
     };
     if !matches!(result, Ok(Outcome::Changed(_))) {
         out.clear();
@@ -128,31 +140,38 @@ pub fn register(
     result
 }
 
-/// The place of a REGISTER among those of its user agent. The hash is kept in records, so its key is fixed.
+/// The place of a REGISTER among those of its user agent.
 fn order(request: Message<'_>) -> Order<'_> {
-    const HASH: MacKey = MacKey::new([0; 16]);
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
-    let port = via.port.map_or([0; 2], u16::to_le_bytes);
-    let branch = HASH.mac(&[branch, request.sent_by_host(), &port]) as u32;
+    let port = via.port.unwrap_or(0).to_le_bytes();
+    // FNV-1a. The hash is kept in records, so it has no secret: who makes two branches alike fools nobody but himself,
+    // for Call-ID and CSeq count too.
+    let hash = [branch, b"\n", request.sent_by_host(), &port]
+        .into_iter()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
     Order {
-        call_id: request.call_id(),
+        branch: (hash ^ hash >> 32) as u32,
         cseq: request.cseq(),
-        branch,
+        call_id: request.call_id(),
     }
 }
 
 /// What the Contact fields ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Nothing,
     RemoveAll,
-    Addresses(usize),
+    Addresses,
 }
 
-/// What is to be done with one address of the request.
-#[derive(Clone, Copy, Default)]
-struct Plan {
-    /// Which of the live bindings it is.
+/// One address of the request, and what is to be done with it.
+struct Wanted<'a> {
+    address: NameAddr<'a>,
+    /// Which of the current entries is its binding.
     target: Option<usize>,
     /// Seconds granted; 0 removes.
     expires: u32,
@@ -160,124 +179,110 @@ struct Plan {
     superseded: bool,
 }
 
-struct Step<'a> {
+/// Step 6, first half: whether there are Contact values, and that `*` stands alone and with `Expires: 0`.
+fn asked<'a>(
     request: Message<'a>,
-    record: Bindings<'a>,
+    wanted: &mut SmallVec<[Wanted<'a>; USUAL_ADDRESSES]>,
+) -> Result<Asked, Reject> {
+    let (mut stars, mut addresses) = (0, 0);
+    for contact in request.all::<Contact<'_>>() {
+        match contact {
+            Ok(Contact::Star) => stars += 1,
+            Ok(Contact::Address(address)) => {
+                addresses += 1;
+                if addresses <= MOST_ASKED {
+                    wanted.push(Wanted {
+                        address,
+                        target: None,
+                        expires: 0,
+                        superseded: false,
+                    });
+                }
+            }
+            Err(_) => return Err(bad_request("Malformed Contact")),
+        }
+    }
+    match (stars, addresses) {
+        (0, 0) => Ok(Asked::Nothing),
+        (0, ..=MOST_ASKED) => Ok(Asked::Addresses),
+        (0, _) => Err(too_many_contacts()),
+        (1, 0) if expires_field(request) == Some(0) => Ok(Asked::RemoveAll),
+        (1, 0) => Err(bad_request("Contact * Without Expires 0")),
+        _ => Err(bad_request("Contact * Not Alone")),
+    }
+}
+
+/// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
+fn expires_field(request: Message<'_>) -> Option<u32> {
+    request
+        .first(Name::Expires)
+        .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
+}
+
+struct Step<'a, 's> {
+    request: Message<'a>,
+    /// The entries of the record that have not ended.
+    current: &'s [Head<'a>],
     order: Order<'a>,
-    origin: &'a Origin,
-    policy: &'a Policy,
+    origin: &'s Origin,
+    policy: &'s Policy,
     now: u32,
 }
 
-impl<'a> Step<'a> {
-    /// Step 6, first half: whether there are Contact values, and that `*` stands alone and with `Expires: 0`.
-    fn asked(&self) -> Result<Asked, Reject> {
-        let (mut stars, mut addresses) = (0, 0);
-        for contact in self.request.all::<Contact<'_>>() {
-            match contact {
-                Ok(Contact::Star) => stars += 1,
-                Ok(Contact::Address(_)) => addresses += 1,
-                Err(_) => return Err(bad_request("Malformed Contact")),
-            }
-        }
-        match (stars, addresses) {
-            (0, 0) => Ok(Asked::Nothing),
-            (0, count) if count > MOST_ASKED => Err(too_many_contacts()),
-            (0, count) => Ok(Asked::Addresses(count)),
-            (1, 0) if self.expires_field() == Some(0) => Ok(Asked::RemoveAll),
-            (1, 0) => Err(bad_request("Contact * Without Expires 0")),
-            _ => Err(bad_request("Contact * Not Alone")),
-        }
-    }
-
-    /// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
-    fn expires_field(&self) -> Option<u32> {
-        self.request
-            .first(Name::Expires)
-            .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
-    }
-
+impl<'a> Step<'a, '_> {
     /// Whether an entry shows that this very request has been processed: it came again because its answer was lost, or
     /// over two ways.
     fn is_retransmission(&self) -> bool {
-        self.current().any(|entry| entry.order() == self.order)
+        self.current.iter().any(|head| head.order == self.order)
     }
 
-    /// The entries that have not ended.
-    fn current(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
-        let now = self.now;
-        self.record
-            .entries()
-            .map(|(entry, _)| entry)
-            .filter(move |entry| entry.ends_at() > now)
+    /// The bindings, each with its number among the current entries.
+    fn live(&self) -> impl Iterator<Item = (usize, &Head<'a>)> {
+        self.current
+            .iter()
+            .enumerate()
+            .filter(|(_, head)| !head.is_tombstone())
     }
 
-    /// The bindings that have not expired, with their encodings.
-    fn live_encoded(&self) -> impl Iterator<Item = (Binding<'a>, &'a [u8])> + use<'a> {
-        let now = self.now;
-        self.record
-            .entries()
-            .filter_map(move |(entry, encoded)| match entry {
-                Entry::Binding(binding) if binding.expires_at > now => Some((binding, encoded)),
-                _ => None,
-            })
-    }
-
-    fn live(&self) -> impl Iterator<Item = Binding<'a>> + use<'a> {
-        self.record.live(u64::from(self.now))
+    fn tombstones(&self) -> impl Iterator<Item = &Head<'a>> {
+        self.current.iter().filter(|head| head.is_tombstone())
     }
 
     /// Step 6, second half: every binding goes, unless one was made by a later request of the same user agent.
     fn remove_all(&self, out: &mut Vec<u8>) -> Result<Outcome, Reject> {
-        if self.live().any(|binding| self.comes_too_late(binding.order)) {
+        if self.live().any(|(_, head)| self.comes_too_late(head.order)) {
             return Err(out_of_order());
         }
         self.write(&[], &[], out, |_| Fate::Remove)
     }
 
     /// Step 7.
-    fn update(&self, count: usize, out: &mut Vec<u8>) -> Result<Outcome, Reject> {
-        let mut plans = [Plan::default(); MOST_ASKED];
-        let plans = &mut plans[..count];
-        for (i, address) in self.addresses().enumerate().take(count) {
-            let expires = self.grant(&address)?;
-            let target = self.find(&address);
-            self.check_order(&address, target)?;
-            plans[i] = Plan {
-                target,
-                expires,
-                superseded: false,
-            };
+    fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
+        for one in &mut *wanted {
+            one.expires = self.grant(&one.address)?;
+            one.target = self.find(&one.address);
+            self.check_order(&one.address, one.target)?;
         }
-        self.supersede(plans);
+        supersede(wanted);
         let path = self.path()?;
-        let plans = &*plans;
-        self.write(plans, &path, out, |live| {
-            match plans
+        let wanted = &*wanted;
+        self.write(wanted, &path, out, |at| {
+            match wanted
                 .iter()
-                .position(|plan| plan.target == Some(live) && !plan.superseded)
+                .find(|one| one.target == Some(at) && !one.superseded)
             {
                 None => Fate::Keep,
-                Some(i) if plans[i].expires == 0 => Fate::Remove,
-                Some(i) => Fate::Refresh(i),
+                Some(one) if one.expires == 0 => Fate::Remove,
+                Some(one) => Fate::Refresh(one),
             }
         })
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = NameAddr<'a>> + use<'a> {
-        self.request
-            .all::<Contact<'a>>()
-            .filter_map(|contact| match contact {
-                Ok(Contact::Address(address)) => Some(address),
-                _ => None,
-            })
     }
 
     /// The expiration interval of one address: its parameter, else the Expires field, else the default.
     fn grant(&self, address: &NameAddr<'_>) -> Result<u32, Reject> {
         let asked = Contact::Address(*address)
             .expires()
-            .or_else(|| self.expires_field());
+            .or_else(|| expires_field(self.request));
         let asked = asked.unwrap_or(self.policy.default_expires);
         if asked > 0 && asked < 3600 && asked < self.policy.min_expires {
             return Err(Reject::with(
@@ -291,18 +296,21 @@ impl<'a> Step<'a> {
     /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
     /// not transitive, so there may be several).
     fn find(&self, address: &NameAddr<'_>) -> Option<usize> {
-        self.live()
-            .position(|binding| binding.contact == address.uri_text)
-            .or_else(|| self.live().position(|binding| is_same(binding.contact, address)))
+        let (at, _) = self
+            .live()
+            .find(|(_, head)| head.contact == address.uri_text)
+            .or_else(|| self.live().find(|(_, head)| is_same(head.contact, address)))?;
+        Some(at)
     }
 
     /// The order of the requests of one user agent: one with the same Call-ID that is not later than what made or removed
     /// the binding aborts the update.
     fn check_order(&self, address: &NameAddr<'_>, target: Option<usize>) -> Result<(), Reject> {
-        let bound = target.and_then(|i| self.live().nth(i));
-        let mut removed = self.current().filter(|e| matches!(e, Entry::Tombstone(_)));
-        if bound.is_some_and(|binding| self.comes_too_late(binding.order))
-            || removed.any(|e| self.comes_too_late(e.order()) && is_same(e.contact(), address))
+        let bound = target.and_then(|at| self.current.get(at));
+        if bound.is_some_and(|head| self.comes_too_late(head.order))
+            || self
+                .tombstones()
+                .any(|head| self.comes_too_late(head.order) && is_same(head.contact, address))
         {
             return Err(out_of_order());
         }
@@ -310,20 +318,7 @@ impl<'a> Step<'a> {
     }
 
     fn comes_too_late(&self, known: Order<'_>) -> bool {
-        known.call_id == self.order.call_id && known.cseq >= self.order.cseq
-    }
-
-    /// An address that is in the request more than once counts as it is given last.
-    fn supersede(&self, plans: &mut [Plan]) {
-        for (later, address) in self.addresses().enumerate().take(plans.len()).skip(1) {
-            for (earlier, other) in self.addresses().enumerate().take(later) {
-                plans[earlier].superseded |= match (plans[earlier].target, plans[later].target) {
-                    (Some(a), Some(b)) => a == b,
-                    (None, None) => is_same(other.uri_text, &address),
-                    _ => false,
-                };
-            }
-        }
+        known.cseq >= self.order.cseq && known.call_id == self.order.call_id
     }
 
     /// The path vector (RFC 3327 §5.3): the values in their order, with commas between them.
@@ -352,44 +347,48 @@ impl<'a> Step<'a> {
     }
 
     /// Writes the new record: `fate` says what becomes of each live binding; addresses that are none of them are added.
-    fn write(
+    fn write<'w>(
         &self,
-        plans: &[Plan],
+        wanted: &[Wanted<'a>],
         path: &[u8],
         out: &mut Vec<u8>,
-        fate: impl Fn(usize) -> Fate,
-    ) -> Result<Outcome, Reject> {
+        fate: impl Fn(usize) -> Fate<'w, 'a>,
+    ) -> Result<Outcome, Reject>
+    where
+        'a: 'w,
+    {
         let mut writer = RecordWriter::new(out);
-        let until = self.now.saturating_add(TOMBSTONE_SECS);
         let mut burial = Burial {
             order: self.order,
-            until,
+            until: self.now.saturating_add(TOMBSTONE_SECS),
             last: None,
             marked: false,
         };
         let mut changes = Changes::default();
         let mut kept = 0;
         self.keep_tombstones(&mut writer);
-        for (live, (binding, encoded)) in self.live_encoded().enumerate() {
-            match fate(live) {
+        for (at, head) in self.live() {
+            match fate(at) {
+                // A broken one hides those behind it.
+                Fate::Keep if head.entry().is_none() => {}
                 Fate::Keep => {
                     kept += 1;
-                    writer.copy((Entry::Binding(binding), encoded));
+                    writer.copy(head.ends_at, head.encoded);
                 }
                 Fate::Remove => {
                     changes.removed += 1;
-                    burial.bury(&mut writer, &binding);
+                    burial.bury(&mut writer, head);
                 }
-                Fate::Refresh(i) => {
+                Fate::Refresh(one) => {
                     changes.refreshed += 1;
-                    self.bind(&mut writer, i, plans[i].expires, path)?;
+                    self.bind(&mut writer, one, path)?;
                 }
             }
         }
-        for (i, plan) in plans.iter().enumerate() {
-            if plan.target.is_none() && plan.expires > 0 && !plan.superseded {
+        for one in wanted {
+            if one.target.is_none() && one.expires > 0 && !one.superseded {
                 changes.added += 1;
-                self.bind(&mut writer, i, plan.expires, path)?;
+                self.bind(&mut writer, one, path)?;
             }
         }
         let bound = changes.added + changes.refreshed;
@@ -408,30 +407,23 @@ impl<'a> Step<'a> {
 
     /// Takes the tombstones over, but for the oldest when there are too many.
     fn keep_tombstones(&self, writer: &mut RecordWriter<'_>) {
-        let tombstones = self
-            .record
-            .entries()
-            .filter(|(entry, _)| entry.ends_at() > self.now && matches!(entry, Entry::Tombstone(_)));
-        let too_many = tombstones.clone().count().saturating_sub(MOST_TOMBSTONES);
-        tombstones
-            .skip(too_many)
-            .for_each(|tombstone| writer.copy(tombstone));
+        let too_many = self.tombstones().count().saturating_sub(MOST_TOMBSTONES);
+        for head in self.tombstones().skip(too_many) {
+            writer.copy(head.ends_at, head.encoded);
+        }
     }
 
-    /// Writes the binding of the request's `i`-th address.
-    fn bind(&self, writer: &mut RecordWriter<'_>, i: usize, expires: u32, path: &[u8]) -> Result<(), Reject> {
-        let Some(address) = self.addresses().nth(i) else {
-            return Ok(());
-        };
+    /// Writes the binding of one address of the request.
+    fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
         let user_agent = self.request.first(Name::UserAgent).unwrap_or(&[]);
         let size = writer.put(&Entry::Binding(Binding {
-            contact: address.uri_text,
-            params: address.params.text(),
-            q: Contact::Address(address)
+            contact: one.address.uri_text,
+            params: one.address.params.text(),
+            q: Contact::Address(one.address)
                 .q()
                 .map_or(Q_DEFAULT, |q| q.thousandths()),
             order: self.order,
-            expires_at: self.now.saturating_add(expires),
+            expires_at: self.now.saturating_add(one.expires),
             updated_at: self.now,
             origin: *self.origin,
             path,
@@ -444,12 +436,30 @@ impl<'a> Step<'a> {
     }
 }
 
+/// An address that is in the request more than once counts as it is given last.
+fn supersede(wanted: &mut [Wanted<'_>]) {
+    for later in 1..wanted.len() {
+        let (earlier, rest) = wanted.split_at_mut(later);
+        let later = &rest[0];
+        for one in earlier {
+            one.superseded |= match (one.target, later.target) {
+                (Some(a), Some(b)) => a == b,
+                (None, None) => {
+                    one.address.uri_text == later.address.uri_text
+                        || Uri::equivalent(&one.address.uri, &later.address.uri)
+                }
+                _ => false,
+            };
+        }
+    }
+}
+
 /// What becomes of a binding.
-enum Fate {
+enum Fate<'w, 'a> {
     Keep,
     Remove,
     /// Refreshed by this address of the request.
-    Refresh(usize),
+    Refresh(&'w Wanted<'a>),
 }
 
 /// Leaves tombstones for removed bindings.
@@ -465,7 +475,7 @@ struct Burial<'a> {
 impl<'a> Burial<'a> {
     /// The tombstone stops duplicates of the request that made the binding. If the removing one is of the same user agent,
     /// stopping all up to that covers it.
-    fn bury(&mut self, writer: &mut RecordWriter<'_>, binding: &Binding<'a>) {
+    fn bury(&mut self, writer: &mut RecordWriter<'_>, binding: &Head<'a>) {
         let same_agent = binding.order.call_id == self.order.call_id;
         let order = if same_agent { self.order } else { binding.order };
         self.last = Some(binding.contact);

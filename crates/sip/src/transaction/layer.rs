@@ -1,10 +1,10 @@
 //! The transaction layer: owns a shard's transactions and their timers, and finds the one that a message belongs to.
 
 use hashbrown::HashMap;
-use strowger_syntax::{Index, Limits, Message, Method, Name, Status};
+use strowger_syntax::{Index, Message, Method, Name, Status};
 
 use super::key::ServerKey;
-use super::{Cx, Delivery, InviteClient, InviteServer, Misuse, Next, NonInviteClient, NonInviteServer, Timers};
+use super::{Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers};
 use crate::memory::{Id, Pool, Slab, TimerId, Wheel};
 use crate::{Destination, Outbox};
 
@@ -106,6 +106,7 @@ enum Cancel {
 #[derive(Debug)]
 struct Client {
     machine: ClientMachine,
+    method: Method,
     to: Destination,
     reliable: bool,
     timer: TimerId,
@@ -315,11 +316,11 @@ impl Layer {
             let machine = if method == Method::Invite {
                 ClientMachine::Invite { invite: InviteClient::start(start, &mut cx), cancel: Cancel::Not }
             } else {
-                ClientMachine::NonInvite(NonInviteClient::start(start, &mut cx))
+                ClientMachine::NonInvite(NonInviteClient::start(start, timers.next_hop_timeout_ms, &mut cx))
             };
             let timer = wheel.add(Timed::Client(id));
             wheel.set(timer, machine.deadline());
-            Client { machine, to, reliable, timer, user }
+            Client { machine, method, to, reliable, timer, user }
         })
     }
 
@@ -341,10 +342,9 @@ impl Layer {
                 let ack = |request: &[u8], out: &mut Vec<u8>| write_hop_request(scratch, request, "ACK", to, out);
                 invite.on_response(status, ack, &mut cx)
             }
-            (ClientMachine::NonInvite(_), Method::Invite | Method::Cancel) | (ClientMachine::Invite { .. }, _) => {
-                Delivery::Absorbed
-            }
-            (ClientMachine::NonInvite(other), _) => other.on_response(status, &mut cx),
+            (ClientMachine::NonInvite(other), method) if method == record.method => other.on_response(status, &mut cx),
+            // The method of CSeq is half of the match (§17.1.3).
+            (ClientMachine::NonInvite(_) | ClientMachine::Invite { .. }, _) => Delivery::Absorbed,
         };
         let deadline = record.machine.deadline();
         self.wheel.set(record.timer, deadline);
@@ -367,7 +367,8 @@ impl Layer {
             let (true, Some(request)) = (invite.may_cancel(), invite.request()) else { return !invite.is_pending() };
             let start = cx.out.bytes.len();
             write_hop_request(&mut self.scratch, request, "CANCEL", &[], &mut cx.out.bytes);
-            *cancel = Cancel::Sent(NonInviteClient::start(start, &mut cx));
+            // The next hop has spoken already: if it is silent now, that is a loss.
+            *cancel = Cancel::Sent(NonInviteClient::start(start, u64::MAX, &mut cx));
             let deadline = record.machine.deadline();
             self.wheel.set(record.timer, deadline);
         }
@@ -517,7 +518,7 @@ impl ClientMachine {
 /// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
 /// INVITE's.
 fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {
-    let Ok(invite) = scratch.parse(invite, &Limits::DEFAULT) else { return };
+    let Ok(invite) = scratch.parse(invite, &KEPT) else { return };
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(invite.request_uri());

@@ -18,15 +18,18 @@ mod timers;
 pub use invite_client::{Delivery, InviteClient};
 pub use invite_server::InviteServer;
 pub use key::{KeyHasher, ServerKey};
-pub use layer::{
-    Expired, FailedSend, Layer, Matched, Timed, User, 
-};
+pub use layer::{Expired, FailedSend, Layer, Matched, Timed, User};
 pub use non_invite_client::NonInviteClient;
 pub use non_invite_server::NonInviteServer;
 pub use timers::Timers;
 
+use strowger_syntax::Limits;
+
 use crate::memory::{Pool, Stored};
 use crate::{Destination, Outbox};
+
+/// For messages that were kept: what was accepted once, whatever the limits were, is indexed again.
+pub(crate) const KEPT: Limits = Limits { body: usize::MAX, ..Limits::DEFAULT };
 
 /// What a machine works with during one event.
 #[derive(Debug)]
@@ -48,9 +51,11 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    /// Sends what was written to the outbox's bytes since `start`.
+    /// Sends what was written to the outbox's bytes since `start`; nothing when nothing could be written.
     fn send_written(&mut self, start: usize) {
-        self.out.send_from(start, self.to, self.token);
+        if self.out.bytes.len() > start {
+            self.out.send_from(start, self.to, self.token);
+        }
     }
 
     /// Sends it and keeps a copy.
@@ -62,7 +67,9 @@ impl Cx<'_> {
 
     /// Sends stored bytes again.
     fn resend(&mut self, stored: &Stored) {
-        self.out.send(stored.bytes(), self.to, self.token);
+        let start = self.out.bytes.len();
+        self.out.bytes.extend_from_slice(stored.bytes());
+        self.send_written(start);
     }
 
     /// `delay` from now on an unreliable transport, at once on a reliable one (timers I, J and K).

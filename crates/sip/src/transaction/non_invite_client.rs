@@ -44,8 +44,9 @@ pub enum NonInviteClient {
 }
 
 impl NonInviteClient {
-    /// Sends the request that was written to the outbox since `start`.
-    pub fn start(start: usize, cx: &mut Cx<'_>) -> Self {
+    /// Sends the request that was written to the outbox since `start`. A next hop that says nothing for `patience_ms` is
+    /// given up; timer F ends it in any case.
+    pub fn start(start: usize, patience_ms: u64, cx: &mut Cx<'_>) -> Self {
         let request = cx.send_and_keep(start);
         let interval_ms = cx.timers.t1_ms;
         let until_f = cx.now_ms + cx.timers.lifetime_ms();
@@ -54,7 +55,7 @@ impl NonInviteClient {
             resend_e: (!cx.reliable).then_some(cx.now_ms + interval_ms),
             interval_ms,
             until_f,
-            silent_until: until_f.min(cx.now_ms + cx.timers.next_hop_timeout_ms),
+            silent_until: until_f.min(cx.now_ms.saturating_add(patience_ms)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::Message;
+use strowger_syntax::uri::Host;
 
 use super::{Destination, Source};
 
@@ -27,7 +28,7 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     }
     let port = match via.rport {
         Rport::Asked(_) | Rport::Value(_) => source.remote.port(),
-        Rport::Absent => via.port.unwrap_or(source.transport.default_port()),
+        Rport::Absent => via.port.unwrap_or_else(|| source.transport.default_port()),
     };
     Destination::Datagram {
         listener: source.listener,
@@ -39,15 +40,11 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
 /// Where a response goes when its connection is gone: a new one to the source address, at the port of sent-by.
 pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination> {
     source.flow?;
-    let port = via.port.unwrap_or(source.transport.default_port());
+    let port = via.port.unwrap_or_else(|| source.transport.default_port());
     Some(Destination::Connect { transport: source.transport, to: SocketAddr::new(source.remote.ip(), port) })
 }
 
 /// The address that a sent-by host is, when it is one.
 pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
-    let host = host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host);
-    if !host.iter().any(|&b| b == b':') && host.iter().any(|b| b.is_ascii_alphabetic()) {
-        return None;
-    }
-    std::str::from_utf8(host).ok()?.parse().ok()
+    Host::parse(host)?.ip()
 }

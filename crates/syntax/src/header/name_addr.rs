@@ -42,7 +42,12 @@ impl<'a> NameAddr<'a> {
             // §20: a URI with `?` needs angle brackets, or its headers could be read as the field's.
             return Err("URI without angle brackets");
         }
-        let uri = Uri::parse(uri_text).map_err(|_| "malformed URI")?;
+        let uri = if layout.bracketed {
+            Uri::parse_checked(uri_text)
+        } else {
+            Uri::parse(uri_text)
+        };
+        let uri = uri.map_err(|_| "malformed URI")?;
         let params = Params::parse(&value[layout.params..]).ok_or("malformed parameters")?;
         let display = trim(&value[..layout.display_end]);
         let display = (!display.is_empty()).then(|| ParamValue::of(display));

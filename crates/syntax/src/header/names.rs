@@ -1,6 +1,8 @@
 //! The table of header field names: one line each yields the parser, the writer, the compact forms and the
 //! reference in the documentation.
 
+use crate::scan::{first_mark, marks};
+
 /// How often a header field's value may occur (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Multiplicity {
@@ -103,53 +105,52 @@ names! {
     WwwAuthenticate "WWW-Authenticate" None, Repeated, "RFC 3261 §20.44.";
 }
 
-/// The bytes of a name in words that do not depend on the case of its letters. No two names of one length share theirs.
+/// A name and the colon behind it, in small letters, with zeros up to its size. No name has a colon, so no key is the
+/// beginning of another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
-    len: usize,
-    first: u64,
-    middle: u64,
-    last: u64,
-}
+struct Key([u64; Self::WORDS]);
 
 impl Key {
-    /// The longest name that words tell apart.
-    const MAX: usize = 24;
+    const WORDS: usize = 3;
+    /// What no name has.
+    const NONE: Self = Self([0; Self::WORDS]);
 
-    const fn of(name: &[u8]) -> Self {
-        let len = name.len();
-        let (first, middle, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            (Some(first), Some(last)) => {
-                let middle = match name.split_at(8).1.first_chunk::<8>() {
-                    Some(middle) => u64::from_le_bytes(*middle),
-                    None => 0,
-                };
-                (u64::from_le_bytes(*first), middle, u64::from_le_bytes(*last))
+    /// The key of the name that begins a text, and the name's length.
+    #[inline]
+    const fn read(text: &[u8]) -> Option<(Self, usize)> {
+        let (words, _) = text.as_chunks::<8>();
+        let mut key = Self::NONE;
+        let mut i = 0;
+        while i < Self::WORDS && i < words.len() {
+            let word = u64::from_le_bytes(words[i]);
+            let colons = marks(word, b':');
+            if colons != 0 {
+                let up_to_colon = colons ^ (colons - 1);
+                key.0[i] = fold(word & up_to_colon);
+                return Some((key, i * 8 + first_mark(colons)));
             }
-            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-                (Some(first), Some(last)) => (
-                    u32::from_le_bytes(*first) as u64,
-                    0,
-                    u32::from_le_bytes(*last) as u64,
-                ),
-                _ => match *name {
-                    [a, b, c] => (a as u64, b as u64, c as u64),
-                    [a, b] => (a as u64, b as u64, 0),
-                    [a] => (a as u64, 0, 0),
-                    _ => (0, 0, 0),
-                },
-            },
-        };
-        Self {
-            len,
-            first: fold(first),
-            middle: fold(middle),
-            last: fold(last),
+            key.0[i] = fold(word);
+            i += 1;
+        }
+        None
+    }
+
+    /// The key of a name that is the whole text; [`NONE`](Self::NONE) when it is too long to be known.
+    const fn of(name: &[u8]) -> Self {
+        let mut text = [0; Self::WORDS * 8];
+        if name.len() >= text.len() {
+            return Self::NONE;
+        }
+        text.split_at_mut(name.len()).0.copy_from_slice(name);
+        text[name.len()] = b':';
+        match Self::read(&text) {
+            Some((key, len)) if len == name.len() => key,
+            _ => Self::NONE,
         }
     }
 
     const fn slot(self) -> usize {
-        let mixed = self.first ^ self.last.rotate_left(29) ^ self.middle.rotate_left(13);
+        let mixed = self.0[0] ^ self.0[1].rotate_left(29) ^ self.0[2].rotate_left(13);
         (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
     }
 }
@@ -159,69 +160,57 @@ const fn fold(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-const EMPTY: u8 = u8::MAX;
+type Table = [(Key, Name); 256];
 
-const KEYS: [Key; Name::COUNT] = {
-    let mut keys = [Key::of(b""); Name::COUNT];
+/// Open addressing, filled at compile time with the long and the compact forms.
+static TABLE: Table = {
+    let mut table = [(Key::NONE, Name::Other); 256];
     let mut i = 0;
     while i < Name::COUNT {
-        assert!(Name::TEXTS[i].len() <= Key::MAX);
-        keys[i] = Key::of(Name::TEXTS[i].as_bytes());
-        i += 1;
-    }
-    keys
-};
-
-/// Open addressing, filled at compile time.
-const TABLE: [u8; 256] = {
-    let mut table = [EMPTY; 256];
-    let mut i = 0;
-    while i < Name::COUNT {
-        let mut at = KEYS[i].slot();
-        while table[at] != EMPTY {
-            at = (at + 1) & 255;
-        }
-        table[at] = i as u8;
-        i += 1;
-    }
-    table
-};
-
-const COMPACT_TABLE: [u8; 26] = {
-    let mut table = [EMPTY; 26];
-    let mut i = 0;
-    while i < Name::COUNT {
+        insert(&mut table, Name::TEXTS[i].as_bytes(), Name::KNOWN[i]);
         if let Some(letter) = Name::COMPACTS[i] {
-            table[(letter - b'a') as usize] = i as u8;
+            insert(&mut table, &[letter], Name::KNOWN[i]);
         }
         i += 1;
     }
     table
 };
+
+const fn insert(table: &mut Table, text: &[u8], name: Name) {
+    let key = Key::of(text);
+    assert!(key.0[0] != 0, "a name is longer than a key");
+    let mut at = key.slot();
+    while table[at].0.0[0] != 0 {
+        at = (at + 1) & 255;
+    }
+    table[at] = (key, name);
+}
+
+#[inline]
+fn find(key: Key) -> Name {
+    let mut at = key.slot();
+    loop {
+        let (found, name) = TABLE[at];
+        if found == key || found == Key::NONE {
+            return name;
+        }
+        at = (at + 1) & 255;
+    }
+}
 
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        if let [letter] = name {
-            let letter = letter.to_ascii_lowercase().wrapping_sub(b'a');
-            return match COMPACT_TABLE.get(usize::from(letter)) {
-                Some(&i) if i != EMPTY => Self::KNOWN[usize::from(i)],
-                _ => Self::Other,
-            };
-        }
-        if name.len() > Key::MAX {
-            return Self::Other;
-        }
-        let key = Key::of(name);
-        let mut at = key.slot();
-        while TABLE[at] != EMPTY {
-            let i = usize::from(TABLE[at]);
-            if KEYS[i] == key {
-                return Self::KNOWN[i];
-            }
-            at = (at + 1) & 255;
-        }
-        Self::Other
+        find(Key::of(name))
+    }
+
+    /// The known name that begins a text with nothing between it and its colon, and the name's length. Looks beyond the
+    /// colon, but takes nothing from there: where the text ends soon, a name may not be seen.
+    #[inline]
+    pub(crate) fn before_colon(text: &[u8]) -> Option<(Self, usize)> {
+        let (key, len) = Key::read(text)?;
+        let name = find(key);
+        (name != Self::Other).then_some((name, len))
     }
 
     /// The long form, as it is written; empty for [`Other`](Self::Other).

@@ -14,18 +14,16 @@ pub(crate) type Range = (usize, usize);
 /// (RFC 4475 §3.1.2.1).
 pub(crate) fn next_param(text: &[u8], at: usize) -> Option<Option<(Range, Range, usize)>> {
     let at = skip_ws(text, at);
-    if at == text.len() {
-        return Some(None);
-    }
-    if text[at] != b';' {
-        return None;
+    match text.get(at) {
+        None => return Some(None),
+        Some(b';') => {}
+        Some(_) => return None,
     }
     let mut start = skip_ws(text, at + 1);
-    if text.get(start).is_none_or(|&b| b == b',') {
-        return Some(Some(((start, start), (start, start), start)));
-    }
-    if text[start] == b';' {
-        start = skip_ws(text, start + 1);
+    match text.get(start) {
+        None | Some(b',') => return Some(Some(((start, start), (start, start), start))),
+        Some(b';') => start = skip_ws(text, start + 1),
+        Some(_) => {}
     }
     let end = token_end(text, start);
     if end == start {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Encode, Header, HeaderError, Name, Params, Range};
 use crate::Transport;
-use crate::scan::{is_ws, number, put_number, skip_ws, token_end, trim};
+use crate::scan::{is_ws, number, port, put_number, skip_ws, token_end, trim};
 use crate::uri::Host;
 
 /// One hop.
@@ -69,15 +69,13 @@ impl<'a> Via<'a> {
             _ => memchr::memchr(b':', sent_by).unwrap_or(sent_by.len()),
         };
         let host = Host::parse(trim(&sent_by[..host_end])).ok_or("malformed sent-by")?;
-        let port = match trim(&sent_by[host_end..]).split_first() {
-            None => None,
-            Some((b':', port)) => {
-                let port = number(trim(port))
-                    .and_then(|n| u16::try_from(n).ok())
-                    .filter(|&n| n != 0);
-                Some(port.ok_or("malformed port")?)
-            }
-            Some(_) => return Err("malformed sent-by"),
+        let port = match trim(&sent_by[host_end..]) {
+            [] => None,
+            [b':', text @ ..] => match port(text, skip_ws(text, 0)) {
+                Some((port, end)) if end == text.len() => Some(port),
+                _ => return Err("malformed port"),
+            },
+            _ => return Err("malformed sent-by"),
         };
         let params = Params::parse(&value[end..]).ok_or("malformed parameters")?;
         Ok(Self {
@@ -93,23 +91,25 @@ impl<'a> Via<'a> {
 
 /// The ranges of name, version and transport of a sent-protocol, which white space must follow.
 pub(crate) fn sent_protocol(value: &[u8]) -> Option<[Range; 3]> {
-    let mut at = 0;
-    let mut parts = [(0, 0); 3];
-    for (i, part) in parts.iter_mut().enumerate() {
-        if i > 0 {
-            at = skip_ws(value, at);
-            if value.get(at) != Some(&b'/') {
-                return None;
-            }
-            at = skip_ws(value, at + 1);
-        }
-        *part = (at, token_end(value, at));
-        if part.1 == at {
-            return None;
-        }
-        at = part.1;
-    }
-    value.get(at).is_some_and(|&b| is_ws(b)).then_some(parts)
+    let [name, version] = if value.starts_with(b"SIP/2.0/") {
+        [(0, 3), (4, 7)]
+    } else {
+        let name = token_at(value, 0)?;
+        [name, token_at(value, behind_slash(value, name.1)?)?]
+    };
+    let transport = token_at(value, behind_slash(value, version.1)?)?;
+    let spaced = value.get(transport.1).is_some_and(|&b| is_ws(b));
+    spaced.then_some([name, version, transport])
+}
+
+fn token_at(value: &[u8], at: usize) -> Option<Range> {
+    let end = token_end(value, at);
+    (end > at).then_some((at, end))
+}
+
+fn behind_slash(value: &[u8], at: usize) -> Option<usize> {
+    let slash = skip_ws(value, at);
+    (value.get(slash) == Some(&b'/')).then(|| skip_ws(value, slash + 1))
 }
 
 impl<'a> Header<'a> for Via<'a> {

@@ -3,12 +3,11 @@
 use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
-    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_ws, number, skip_ws, token_end,
-    trim,
+    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
-const VERSION: &[u8] = b"SIP/2.0";
+const VERSION: &[u8; 7] = b"SIP/2.0";
 
 impl Index {
     pub(super) fn read(&mut self, bytes: &[u8], limits: &Limits, framed: bool) -> Result<(), Fault> {
@@ -62,34 +61,30 @@ impl Index {
 
     fn read_start_line(&mut self, head: &[u8], limits: &Limits) -> Result<(), Fault> {
         let (end, _) = line_end(head, 0).map_err(|_| Fault::NotSip)?;
-        let (line, padded) = match head[..end].trim_ascii_end() {
-            line if line.len() < end => (line, true),
-            line => (line, false),
-        };
-        if line.starts_with(b"SIP/") {
+        if head.starts_with(b"SIP/") {
             return self.read_status_line(&head[..end]);
         }
-        let method_end = token_end(line, 0);
-        if method_end == 0 || line.get(method_end) != Some(&b' ') {
+        let line = head[..end].trim_ascii_end();
+        let padded = line.len() < end;
+        let method_end = find_near(line, b' ').ok_or(Fault::NotSip)?;
+        let method_text = &line[..method_end];
+        let method = Method::from_token(method_text);
+        if method == Method::Other && !is_token(method_text) {
             return Err(Fault::NotSip);
         }
         let version = line.iter().rposition(|&b| b == b' ').ok_or(Fault::NotSip)?;
-        if !line[version + 1..]
-            .get(..4)
-            .is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"))
-        {
+        let version_text = &line[version + 1..];
+        if !version_text.get(..4).is_some_and(|v| is_word(v, b"SIP/")) {
             return Err(Fault::NotSip);
         }
         let uri = Span::new(method_end + 1, version.max(method_end + 1));
-        let method_text = Span::new(0, method_end);
-        let method = Method::from_token(method_text.of(line));
         self.start_line = Some(StartLine::Request {
             method,
-            method_text,
+            method_text: Span::new(0, method_end),
             uri,
         });
         let text = uri.of(line);
-        if !line[version + 1..].eq_ignore_ascii_case(VERSION) {
+        if !is_word(version_text, VERSION) {
             return Err(Fault::Version);
         }
         if padded || text.is_empty() || !is_uri_text(text) {
@@ -130,10 +125,7 @@ impl Index {
         while let Some(b' ' | b'\t') = head.get(next) {
             (end, next) = line_end(head, next)?;
         }
-        let line = &head[at..end];
-        let Some((name, name_len, value)) = split_field(line) else {
-            return Err(LineFault::Broken(next));
-        };
+        let (name, name_len, value) = split_field(head, at, end).ok_or(LineFault::Broken(next))?;
         if self.fields.len() >= limits.fields.min(254) {
             return Err(LineFault::Many);
         }
@@ -146,7 +138,7 @@ impl Index {
             name,
             name_len: name_len as u8,
             start: at as u16,
-            value: Span::new(at + value.0, at + value.1),
+            value: Span::new(value.0, value.1),
             end: next as u16,
         });
         Ok(next)
@@ -201,8 +193,9 @@ impl Index {
             Some(Some(cseq)) => {
                 self.cseq = cseq.number;
                 self.cseq_method = cseq.method;
-                if let Some(StartLine::Request { method_text, .. }) = self.start_line
-                    && method_text.of(bytes) != cseq.method_text
+                if let Some(StartLine::Request { method, method_text, .. }) = self.start_line
+                    && (method != cseq.method
+                        || method == Method::Other && method_text.of(bytes) != cseq.method_text)
                 {
                     note(Fault::CSeqMethod);
                 }
@@ -272,25 +265,30 @@ fn line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
     }
 }
 
-/// A field line's name, the length of its text, and where its value is, without white space around it.
+/// The name of the field line from `at` to `end`, the length of the name's text, and where the value is, without white
+/// space around it.
 #[inline]
-pub(super) fn split_field(line: &[u8]) -> Option<(Name, usize, Range)> {
+pub(super) fn split_field(head: &[u8], at: usize, end: usize) -> Option<(Name, usize, Range)> {
+    let line = &head[at..end];
+    let (name, name_len, colon) = match Name::before_colon(&head[at..]) {
+        Some((name, len)) => (name, len, len),
+        None => split_name(line)?,
+    };
+    let start = skip_ws(line, colon + 1);
+    let stop = start + trim_end(&line[start..]).len();
+    Some((name, name_len, (at + start, at + stop)))
+}
+
+/// Name, its length and the colon of a field line whose name is not known or not close to its colon.
+#[cold]
+fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
     let colon = find_near(line, b':')?;
-    let mut name_len = colon;
-    while name_len > 0 && is_ws(line[name_len - 1]) {
-        name_len -= 1;
-    }
-    let text = &line[..name_len];
+    let text = trim_end(&line[..colon]);
     let name = Name::from_bytes(text);
-    if name == Name::Other && (!is_token(text) || name_len > 255) {
+    if name == Name::Other && (!is_token(text) || text.len() > 255) {
         return None;
     }
-    let start = skip_ws(line, colon + 1);
-    let mut stop = line.len();
-    while stop > start && is_ws(line[stop - 1]) {
-        stop -= 1;
-    }
-    Some((name, name_len, (start, stop)))
+    Some((name, text.len(), colon))
 }
 
 /// The tag of a From or To value; `None` when the value breaks the grammar (RFC 3261 §20.20).
@@ -300,7 +298,7 @@ fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
     let mut at = layout(text)?.params;
     let mut tag = None;
     while let Some((name, value, next)) = next_param(text, at)? {
-        if text[name.0..name.1].eq_ignore_ascii_case(b"tag") {
+        if is_word(&text[name.0..name.1], b"tag") {
             if tag.is_some() || !is_token(&text[value.0..value.1]) {
                 return None;
             }
@@ -335,13 +333,8 @@ fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let mut end = host_end;
     at = skip_ws(text, host_end);
     if text.get(at) == Some(&b':') {
-        let from = skip_ws(text, at + 1);
-        end = scan::digits_end(text, from);
-        via.port = Some(
-            number(&text[from..end])
-                .and_then(|n| u16::try_from(n).ok())
-                .filter(|&n| n != 0)?,
-        );
+        let (port, behind) = scan::port(text, skip_ws(text, at + 1))?;
+        (via.port, end) = (Some(port), behind);
         at = skip_ws(text, end);
     }
     let whole = via.read_params(text, base, at, &mut end);
@@ -369,12 +362,12 @@ impl ViaIndex {
     }
 
     fn note_param(&mut self, name: &[u8], at: Range, value_at: Range, value: &[u8]) -> Option<()> {
-        if name.eq_ignore_ascii_case(b"branch") {
+        if is_word(name, b"branch") {
             if value.is_empty() || self.branch.is_some() {
                 return None;
             }
             self.branch = Some(Span::new(value_at.0, value_at.1));
-        } else if name.eq_ignore_ascii_case(b"rport") {
+        } else if is_word(name, b"rport") {
             if self.rport != Rport::Absent {
                 return None;
             }
@@ -384,7 +377,7 @@ impl ViaIndex {
                 [] => Rport::Asked(at.1 as u16),
                 digits => Rport::Value(u16::try_from(number(digits)?).ok()?),
             };
-        } else if name.eq_ignore_ascii_case(b"received") {
+        } else if is_word(name, b"received") {
             if value.is_empty() || self.received.is_some() {
                 return None;
             }

@@ -250,7 +250,17 @@ impl<'a> Iterator for ListItems<'a> {
 }
 
 /// The comma that ends the element at `at`, or the end of the value.
-fn element_end(value: &[u8], mut at: usize) -> usize {
+#[inline]
+fn element_end(value: &[u8], at: usize) -> usize {
+    // Most values are one element and have no comma at all.
+    match memchr::memchr(b',', &value[at..]) {
+        None => value.len(),
+        Some(_) => comma_outside(value, at),
+    }
+}
+
+/// The first comma from `at` outside of quotes and angle brackets, or the end of the value.
+fn comma_outside(value: &[u8], mut at: usize) -> usize {
     let mut angle = false;
     while at < value.len() {
         match value[at] {

@@ -1,11 +1,10 @@
 //! Writing responses (RFC 3261 §8.2.6) and stamping the top Via (§18.2.1, RFC 3581 §4).
 
-use std::io::Write as _;
 use std::net::IpAddr;
 
 use super::index::{Index, Rport, ViaIndex};
 use super::view::Message;
-use crate::scan::put_number;
+use crate::scan::{put_ip, put_number};
 use crate::{Name, Status};
 
 /// What the receiving transport adds to the top Via.
@@ -40,7 +39,7 @@ impl ViaStamp {
         }
         if let (Some(old), Some(address)) = (replaced, self.received) {
             out.extend_from_slice(&bytes[at..usize::from(old.start)]);
-            let _ = write!(out, "{address}");
+            put_ip(out, address);
             at = usize::from(old.end);
         }
         if let Some((behind, port)) = rport {
@@ -49,7 +48,8 @@ impl ViaStamp {
         let value_end = usize::from(via.value.end);
         out.extend_from_slice(&bytes[at..value_end]);
         if let (None, Some(address)) = (replaced, self.received) {
-            let _ = write!(out, ";received={address}");
+            out.extend_from_slice(b";received=");
+            put_ip(out, address);
         }
         out.extend_from_slice(&bytes[value_end..end]);
     }

@@ -1,6 +1,6 @@
 //! Percent escapes (RFC 3261 §19.1.2, RFC 2396 §2.4): writing, undoing and comparing them.
 
-use crate::scan::put_hex;
+use crate::scan::{find_near, put_hex};
 
 /// Characters whose escaped and plain forms mean different things (RFC 2396 §2.2).
 const fn is_reserved(byte: u8) -> bool {
@@ -77,9 +77,10 @@ impl Iterator for Units<'_> {
 }
 
 /// Whether every `%` of a text begins an escape.
+#[inline]
 pub(super) fn escapes_are_whole(text: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(i) = memchr::memchr(b'%', &text[at..]) {
+    while let Some(i) = find_near(&text[at..], b'%') {
         let digits = &text[at + i + 1..];
         if digits.len() < 2 || hex(digits[0]).is_none() || hex(digits[1]).is_none() {
             return false;

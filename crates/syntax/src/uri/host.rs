@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::scan::{host_end, put_host};
+
 /// A host name or an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Host<'a> {
@@ -18,8 +20,8 @@ impl<'a> Host<'a> {
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         match text {
             [b'[', inner @ .., b']'] => ipv6(inner).map(Self::V6),
-            [] => None,
-            _ if is_numeric(text) => ipv4(text).map(Self::V4),
+            // No name looks like an address: its top label is no number.
+            [b'0'..=b'9', ..] if let Some(address) = ipv4(text) => Some(Self::V4(address)),
             _ => is_name(text).then_some(Self::Name(text)),
         }
     }
@@ -44,13 +46,11 @@ impl<'a> Host<'a> {
 
     /// Appends it as a URI has it, names in lower case.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        use std::io::Write as _;
-        // Writing to a Vec cannot fail.
-        let _ = match self {
-            Self::Name(name) => return out.extend(name.iter().map(u8::to_ascii_lowercase)),
-            Self::V4(address) => write!(out, "{address}"),
-            Self::V6(address) => write!(out, "[{address}]"),
-        };
+        match *self {
+            Self::Name(name) => out.extend(name.iter().map(u8::to_ascii_lowercase)),
+            Self::V4(address) => put_host(out, address.into()),
+            Self::V6(address) => put_host(out, address.into()),
+        }
     }
 }
 
@@ -82,22 +82,28 @@ fn rootless(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 
-fn is_numeric(text: &[u8]) -> bool {
-    text.iter().all(|&b| b.is_ascii_digit() || b == b'.')
-}
-
 /// `IPv4address`: four decimal groups of at most three digits.
 fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0u8; 4];
-    let mut groups = text.split(|&b| b == b'.');
-    for octet in &mut octets {
-        let group = groups.next().filter(|g| matches!(g.len(), 1..=3))?;
-        let value = group
-            .iter()
-            .fold(0u16, |value, &digit| value * 10 + u16::from(digit - b'0'));
-        *octet = u8::try_from(value).ok()?;
+    let (mut address, mut dots) = (0u32, 0);
+    let (mut octet, mut digits) = (0u32, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                octet = octet * 10 + u32::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if dots < 3 && digits > 0 => {
+                address = address << 8 | octet;
+                dots += 1;
+                (octet, digits) = (0, 0);
+            }
+            _ => return None,
+        }
+        if octet > 255 || digits > 3 {
+            return None;
+        }
     }
-    groups.next().is_none().then(|| octets.into())
+    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(address << 8 | octet))
 }
 
 /// An IPv6 address; the three colons that RFC 3261's own grammar yields before an IPv4 tail count as two
@@ -120,16 +126,16 @@ fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
 /// a broken address.
 fn is_name(text: &[u8]) -> bool {
     let name = rootless(text);
-    let label = |label: &[u8]| {
-        matches!((label.first(), label.last()), (Some(first), Some(last)) if *first != b'-' && *last != b'-')
-            && label
-                .iter()
-                .all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    name.len() <= 255
-        && name.split(|&b| b == b'.').all(label)
-        && name
-            .rsplit(|&b| b == b'.')
-            .next()
-            .is_some_and(|top| !top.iter().all(u8::is_ascii_digit))
+    let mut before = b'.';
+    let mut number = true;
+    for &byte in name {
+        let edge_is_hyphen = matches!((before, byte), (b'.', b'-') | (b'-', b'.'));
+        if edge_is_hyphen || (before, byte) == (b'.', b'.') {
+            return false;
+        }
+        number = byte == b'.' || number && byte.is_ascii_digit();
+        before = byte;
+    }
+    let ends = before != b'.' && before != b'-';
+    ends && !number && name.len() <= 255 && host_end(name, 0) == name.len()
 }

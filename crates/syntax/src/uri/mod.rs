@@ -17,7 +17,7 @@ pub use params::Params;
 pub use sip::{SipUri, TransportParam};
 pub use tel::TelUri;
 
-use crate::scan::is_uri_text;
+use crate::scan::{find_near, is_uri_text, is_word};
 
 /// A URI.
 #[derive(Clone, Copy, Debug)]
@@ -76,21 +76,28 @@ impl std::error::Error for UriError {}
 impl<'a> Uri<'a> {
     /// Reads a URI that is the whole text.
     pub fn parse(text: &'a [u8]) -> Result<Self, UriError> {
-        let colon = memchr::memchr(b':', text).ok_or(UriError::Scheme)?;
-        let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-        if !is_scheme(scheme) || rest.is_empty() {
-            return Err(UriError::Scheme);
-        }
+        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
         if !is_uri_text(rest) {
             return Err(UriError::Character);
         }
-        if scheme.eq_ignore_ascii_case(b"sip") {
+        Self::read(scheme, rest)
+    }
+
+    /// [`parse`](Self::parse) of a text that is known to have no character that a URI cannot have.
+    pub(crate) fn parse_checked(text: &'a [u8]) -> Result<Self, UriError> {
+        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
+        Self::read(scheme, rest)
+    }
+
+    #[inline]
+    fn read(scheme: &'a [u8], rest: &'a [u8]) -> Result<Self, UriError> {
+        if is_word(scheme, b"sip") {
             return SipUri::read(false, rest).map(Self::Sip);
         }
-        if scheme.eq_ignore_ascii_case(b"sips") {
+        if is_word(scheme, b"sips") {
             return SipUri::read(true, rest).map(Self::Sip);
         }
-        if scheme.eq_ignore_ascii_case(b"tel") {
+        if is_word(scheme, b"tel") {
             return TelUri::parse(rest).map(Self::Tel);
         }
         Ok(Self::Other { scheme, rest })
@@ -134,6 +141,19 @@ impl<'a> Uri<'a> {
             }
         }
     }
+}
+
+/// The scheme and what follows its colon, if there is anything.
+#[inline]
+fn split_scheme(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let [b's', b'i', b'p', b':', rest @ ..] = text
+        && !rest.is_empty()
+    {
+        return Some((&text[..3], rest));
+    }
+    let colon = find_near(text, b':')?;
+    let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
+    (is_scheme(scheme) && !rest.is_empty()).then_some((scheme, rest))
 }
 
 /// `scheme` (RFC 3261 §25.1).

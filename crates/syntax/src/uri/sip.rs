@@ -2,7 +2,7 @@
 
 use super::escape::{escapes_are_whole, normalize_into};
 use super::{Host, Params, UriError};
-use crate::scan::{number, put_number};
+use crate::scan::{find_near, host_end, number, port, put_number};
 use crate::{Method, Transport};
 
 /// A SIP or SIPS URI. All parts are as they were written, escapes included.
@@ -49,13 +49,13 @@ impl<'a> SipUri<'a> {
 
     /// Reads what follows the scheme and its colon.
     pub(super) fn read(secure: bool, text: &'a [u8]) -> Result<Self, UriError> {
-        let (userinfo, rest) = match memchr::memchr(b'@', text) {
+        let (userinfo, rest) = match find_near(text, b'@') {
             Some(i) => (Some(&text[..i]), &text[i + 1..]),
             None => (None, text),
         };
         let (user, password) = match userinfo {
             None => (None, None),
-            Some(info) => match memchr::memchr(b':', info) {
+            Some(info) => match find_near(info, b':') {
                 Some(i) => (Some(&info[..i]), Some(&info[i + 1..])),
                 None => (Some(info), None),
             },
@@ -64,7 +64,7 @@ impl<'a> SipUri<'a> {
             return Err(UriError::User);
         }
         let (host, port, rest) = read_hostport(rest)?;
-        let (params, headers) = match memchr::memchr(b'?', rest) {
+        let (params, headers) = match find_near(rest, b'?') {
             Some(i) => (&rest[..i], Some(&rest[i + 1..])),
             None => (rest, None),
         };
@@ -180,22 +180,17 @@ pub(super) fn header_fields(headers: &[u8]) -> impl Iterator<Item = (&[u8], &[u8
 /// Host and port, and the parameters and headers behind them.
 fn read_hostport(text: &[u8]) -> Result<(Host<'_>, Option<u16>, &[u8]), UriError> {
     let host_end = match text.first() {
-        Some(b'[') => memchr::memchr(b']', text).ok_or(UriError::Host)? + 1,
-        _ => text
-            .iter()
-            .position(|b| matches!(b, b':' | b';' | b'?'))
-            .unwrap_or(text.len()),
+        Some(b'[') => find_near(text, b']').ok_or(UriError::Host)? + 1,
+        // What follows must be one of the separators below.
+        _ => host_end(text, 0),
     };
     let host = Host::parse(&text[..host_end]).ok_or(UriError::Host)?;
     let rest = &text[host_end..];
     let (port, rest) = match rest.strip_prefix(b":") {
         None => (None, rest),
         Some(rest) => {
-            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-            let port = number(&rest[..digits])
-                .and_then(|n| u16::try_from(n).ok())
-                .filter(|&n| n != 0);
-            (Some(port.ok_or(UriError::Port)?), &rest[digits..])
+            let (port, end) = port(rest, 0).ok_or(UriError::Port)?;
+            (Some(port), &rest[end..])
         }
     };
     match rest.first() {
@@ -215,18 +210,17 @@ pub(super) fn check_params(text: &[u8]) -> Result<(), UriError> {
     }
     let body = text.strip_prefix(b";").ok_or(UriError::Param)?;
     let body = body.strip_suffix(b";").unwrap_or(body);
-    let mut count = 0;
-    for param in body.split(|&b| b == b';') {
-        let name = param.split(|&b| b == b'=').next().unwrap_or(param);
-        if name.is_empty() && !body.is_empty() {
-            return Err(UriError::Param);
-        }
+    let (mut rest, mut count) = (body, 1);
+    let named = |param: &[u8]| !matches!(param.first(), None | Some(b';' | b'='));
+    while named(rest) && let Some(next) = find_near(rest, b';') {
+        rest = &rest[next + 1..];
         count += 1;
     }
-    if count > Params::MAX || !escapes_are_whole(body) {
-        return Err(UriError::Param);
+    if named(rest) && count <= Params::MAX && escapes_are_whole(body) || body.is_empty() {
+        Ok(())
+    } else {
+        Err(UriError::Param)
     }
-    Ok(())
 }
 
 fn check_headers(headers: Option<&[u8]>) -> Result<(), UriError> {

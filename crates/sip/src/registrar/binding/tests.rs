@@ -84,7 +84,7 @@ fn what_was_written_is_read_back() {
     let mut writer = RecordWriter::new(&mut copied);
     Bindings::new(&bytes)
         .entries()
-        .for_each(|entry| writer.copy(entry));
+        .for_each(|(entry, encoded)| writer.copy(entry.ends_at(), encoded));
     writer.finish();
     assert_eq!(copied, bytes);
 }
