@@ -3,7 +3,7 @@
 //! for one purpose is worth nothing for another. The same secret gives the same keys: a restart breaks nothing.
 
 use std::fmt;
-use std::hash::Hasher as _;
+use std::hash::Hasher;
 
 use sha2::{Digest as _, Sha256};
 use siphasher::sip::SipHasher24;
@@ -22,10 +22,7 @@ impl MacKey {
     /// The MAC of a sequence of parts. Each part's length counts, so `["ab", "c"]` and `["a", "bc"]` differ.
     pub fn mac(&self, parts: &[&[u8]]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        for part in parts {
-            hasher.write(&(part.len() as u64).to_le_bytes());
-            hasher.write(part);
-        }
+        write_parts(&mut hasher, parts);
         hasher.finish()
     }
 
@@ -33,6 +30,32 @@ impl MacKey {
     pub fn verify(&self, parts: &[&[u8]], mac: u64) -> bool {
         self.mac(parts).ct_eq(&mac).into()
     }
+}
+
+/// Gives a hasher parts with their lengths. They are put together first: a hasher is quickest with one long text.
+pub(crate) fn write_parts(hasher: &mut impl Hasher, parts: &[&[u8]]) {
+    let mut text = [0; 256];
+    let mut len = 0;
+    for part in parts {
+        if len + 4 + part.len() > text.len() {
+            hasher.write(&text[..len]);
+            len = 0;
+        }
+        text[len..len + 4].copy_from_slice(&(part.len() as u32).to_le_bytes());
+        len += 4;
+        match text.get_mut(len..len + part.len()) {
+            Some(place) => {
+                place.copy_from_slice(part);
+                len += part.len();
+            }
+            None => {
+                hasher.write(&text[..len]);
+                hasher.write(part);
+                len = 0;
+            }
+        }
+    }
+    hasher.write(&text[..len]);
 }
 
 impl fmt::Debug for MacKey {

@@ -61,22 +61,6 @@ fn far_end_of(text: &[u8], at: usize, class: u8) -> usize {
     end_of(text, at + 8 * words.iter().take_while(whole).count(), class)
 }
 
-/// Whether all bytes of a text are good. For a text of some length this is a few vector instructions, where `good` is
-/// made of comparisons and has no branches.
-#[inline]
-fn all(text: &[u8], good: impl Fn(u8) -> bool) -> bool {
-    fn each<const N: usize>(bytes: &[u8; N], good: &impl Fn(u8) -> bool) -> bool {
-        bytes.iter().fold(true, |all, &b| all & good(b))
-    }
-    if let Some(last) = text.last_chunk::<16>() {
-        return text.as_chunks::<16>().0.iter().all(|bytes| each(bytes, &good)) && each(last, &good);
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return each(first, &good) && each(last, &good);
-    }
-    text.iter().all(|&b| good(b))
-}
-
 /// The end of a parameter's value, unless it is quoted, that starts at `at`.
 pub(crate) fn param_end(text: &[u8], at: usize) -> usize {
     far_end_of(text, at, PARAM)
@@ -109,71 +93,82 @@ pub(crate) fn port(text: &[u8], mut at: usize) -> Option<(u16, usize)> {
     (value != 0).then_some((value as u16, at))
 }
 
-/// `callid`, less strict: anything visible but the comma that would end it in a list.
-pub(crate) fn is_call_id(text: &[u8]) -> bool {
-    !text.is_empty() && all(text, |b| (b > b' ') & (b < 127) & (b != b','))
-}
-
-/// Whether no byte is one that a URI cannot have: it has anything visible but what could end it in a header field.
-#[inline]
-pub(crate) fn is_uri_text(text: &[u8]) -> bool {
-    // `<` and `>` differ in one bit.
-    all(text, |b| (b > b' ') & (b < 127) & (b | 2 != b'>') & (b != b'"'))
-}
-
-/// Whether neither of two bytes is in a text.
-#[inline]
-pub(crate) fn has_neither(text: &[u8], one: u8, other: u8) -> bool {
-    all(text, |b| (b != one) & (b != other))
-}
-
 /// Whether a text is a word, in any case. Nearly always it is written as it is here.
 #[inline]
 pub(crate) fn is_word<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
     text == word || text.len() == N && text.eq_ignore_ascii_case(word)
 }
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = LOW_BITS << 7;
-
-/// Marks, by its highest bit, the first byte of a word that is `byte`; marks above that one may be wrong.
-#[inline]
-pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
-    let differences = word ^ (LOW_BITS * byte as u64);
-    differences.wrapping_sub(LOW_BITS) & !differences & HIGH_BITS
+/// A byte eight times.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
 }
 
-/// The position of the first byte that [`marks`] marked.
+const HIGH_BITS: u64 = each(0x80);
+
+/// Marks the bytes of a word that are `byte`, by their highest bits. As with all marks the lowest is right and counts;
+/// those above it may be wrong.
+#[inline]
+pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
+    let differences = word ^ each(byte);
+    differences.wrapping_sub(each(1)) & !differences & HIGH_BITS
+}
+
+/// The position of the first byte that is marked.
 #[inline]
 pub(crate) const fn first_mark(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
-/// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
+/// Marks what is not visible, and bytes that are not ASCII.
 #[inline]
-pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+const fn marks_invisible(word: u64) -> u64 {
+    (word.wrapping_sub(each(b'!')) | word | word.wrapping_add(each(1))) & HIGH_BITS
+}
+
+/// Marks bytes that no URI has: what is not visible and what could end it in a header field.
+#[inline]
+const fn marks_no_uri(word: u64) -> u64 {
+    // `<` and `>` differ in one bit.
+    let angles = marks(word | each(2), b'>');
+    marks_invisible(word) | angles | marks(word, b'"')
+}
+
+/// The position of the first byte that gets a mark. `A`, which fills up what is less than a word, must get none.
+#[inline]
+fn find_marked(text: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
-        let found = marks(u64::from_le_bytes(*word), byte);
+        let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
             return Some(i * 8 + first_mark(found));
         }
     }
-    match text.last_chunk() {
-        // This looks again at some bytes before the rest, where there is none.
-        Some(last) if rest.len() > 2 => match marks(u64::from_le_bytes(*last), byte) {
-            0 => None,
-            found => Some(text.len() - 8 + first_mark(found)),
-        },
-        _ => rest.iter().position(|&b| b == byte).map(|i| words.len() * 8 + i),
+    if rest.is_empty() {
+        return None;
     }
+    let (word, at) = match text.last_chunk() {
+        // Of these some were looked at before, and had no mark.
+        Some(last) => (u64::from_le_bytes(*last), text.len() - 8),
+        None => (rest.iter().rev().fold(each(b'A'), |word, &b| word << 8 | u64::from(b)), 0),
+    };
+    let found = marks(word);
+    (found != 0).then(|| at + first_mark(found))
+}
+
+/// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
+#[inline]
+pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+    find_marked(text, |word| marks(word, byte))
 }
 
 /// The position of the first CR or LF from `at`.
 #[inline]
 pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
+    // In a head there is hardly any control character but those.
+    let marks_control = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
     loop {
-        at = find_control(text, at)?;
+        at += find_marked(text.get(at..)?, marks_control)?;
         if matches!(text.get(at), Some(b'\r' | b'\n')) {
             return Some(at);
         }
@@ -181,19 +176,23 @@ pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The position of the first control character from `at`. In a head there is hardly any but line ends.
+/// The end of a URI in a header field that starts at `at`: the first byte that it cannot have.
 #[inline]
-fn find_control(text: &[u8], at: usize) -> Option<usize> {
-    let text = text.get(at..)?;
-    let (words, rest) = text.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = word.wrapping_sub(LOW_BITS * 0x20) & !word & HIGH_BITS;
-        if found != 0 {
-            return Some(at + i * 8 + first_mark(found));
-        }
-    }
-    rest.iter().position(|&b| b < b' ').map(|i| at + words.len() * 8 + i)
+pub(crate) fn uri_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + find_marked(rest, marks_no_uri).unwrap_or(rest.len())
+}
+
+/// Whether no byte is one that a URI cannot have.
+#[inline]
+pub(crate) fn is_uri_text(text: &[u8]) -> bool {
+    find_marked(text, marks_no_uri).is_none()
+}
+
+/// `callid`, less strict: anything visible but the comma that would end it in a list.
+pub(crate) fn is_call_id(text: &[u8]) -> bool {
+    let marks_other = |word: u64| marks_invisible(word) | marks(word, b',');
+    !text.is_empty() && find_marked(text, marks_other).is_none()
 }
 
 /// Whether all of it is one `token`.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 use strowger_syntax::message::{Draft, Edits, Index};
-use strowger_syntax::{Limits, Message, Method, Name, Status};
+use strowger_syntax::{Message, Method, Name, Status};
 
 use super::best::is_better;
 use super::forward::{BranchKind, Forwarding, RecordRoute, write_forward};
@@ -12,7 +12,7 @@ use super::targets::{Target, TargetSet};
 use crate::endpoint::Ingress;
 use crate::memory::{Id, Slab, Stored, TimerId};
 use crate::reject::Reject;
-use crate::transaction::{FailedSend, Timed, User};
+use crate::transaction::{FailedSend, KEPT, Timed, User};
 use crate::{Endpoint, Outbox};
 
 /// What holds for every request that is forwarded.
@@ -97,7 +97,10 @@ struct ResponseContext {
     branches: SmallVec<[Branch; 3]>,
     /// Client transactions that have not ended.
     alive: usize,
+    started_ms: u64,
     best: Option<(Status, Stored)>,
+    /// What the branches without a response count as (§16.6 step 7, §16.9).
+    failed: Option<Status>,
     /// The request and the targets' texts, as long as something may still need them.
     request: Option<Stored>,
     texts: Option<Stored>,
@@ -173,7 +176,9 @@ impl Proxy {
                 phase: Phase::Open,
                 branches: SmallVec::new(),
                 alive: 0,
+                started_ms: now_ms,
                 best: None,
+                failed: None,
                 request: Some(kept),
                 texts: Some(texts),
                 timer_c,
@@ -237,9 +242,10 @@ impl Proxy {
         let Some(status) = response.status() else { return };
         let Some(context) = self.contexts.get_mut(user.context) else { return };
         let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
-        // Step 2: timer C.
+        // Step 2: timer C; what was cancelled gets no more time.
         if status.is_provisional() {
             if status != Status::TRYING
+                && branch.state == BranchState::Pending
                 && let Some(timer) = context.timer_c
             {
                 endpoint.layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
@@ -251,6 +257,8 @@ impl Proxy {
             branch.state = BranchState::Done;
         }
         match status.class() {
+            // Step 3: without another Via it was meant for us.
+            _ if response.elements(Name::Via).nth(1).is_none() => {}
             // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
             1 if status == Status::TRYING => {}
             1 | 2 => {
@@ -294,11 +302,36 @@ impl Proxy {
 
     fn keep_if_better(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, status: Status) {
         let Some(context) = self.contexts.get_mut(id) else { return };
-        if context.best.as_ref().is_some_and(|(best, _)| !is_better(status, *best)) {
-            return;
+        match context.best {
+            Some((best, _)) if is_challenge(best) && is_challenge(status) => {
+                return self.add_challenges(endpoint, id, response);
+            }
+            Some((best, _)) if !is_better(status, best) => return,
+            _ => {}
         }
         let kept = endpoint.layer.pool.store(response.bytes());
         if let Some((_, old)) = context.best.replace((status, kept)) {
+            endpoint.layer.pool.give(old);
+        }
+    }
+
+    /// Step 7: the challenges of every branch go into the response that is passed on.
+    fn add_challenges(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>) {
+        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some((_, kept)) = &mut context.best else { return };
+        let mut all = Vec::new();
+        if let Ok(best) = self.scratch.parse(kept.bytes(), &KEPT) {
+            let mut draft = Draft::of(best, &mut self.edits);
+            for field in response.fields() {
+                if matches!(field.name, Name::WwwAuthenticate | Name::ProxyAuthenticate) {
+                    draft.append(field.name, |out| out.extend_from_slice(field.value));
+                }
+            }
+            draft.finish(&mut all);
+        }
+        // What has grown beyond the limits could not be passed on.
+        if self.scratch.parse(&all, &KEPT).is_ok() {
+            let old = std::mem::replace(kept, endpoint.layer.pool.store(&all));
             endpoint.layer.pool.give(old);
         }
     }
@@ -341,30 +374,36 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(user.context) else { return };
         context.alive = context.alive.saturating_sub(1);
         if timed_out {
-            self.branch_failed(endpoint, user, now_ms, out);
+            self.branch_failed(endpoint, user, Status::REQUEST_TIMEOUT, now_ms, out);
         }
         self.conclude(endpoint, user.context, now_ms, out);
     }
 
-    /// A message could not be sent (§16.9).
+    /// A message could not be sent: as if a 503 had come (§16.9).
     pub fn on_send_failed(&mut self, endpoint: &mut Endpoint, failed: FailedSend, now_ms: u64, out: &mut Outbox) {
-        if let FailedSend::Client(user) = failed {
-            self.on_client_ended(endpoint, user, true, now_ms, out);
-        }
+        let FailedSend::Client(user) = failed else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        context.alive = context.alive.saturating_sub(1);
+        self.branch_failed(endpoint, user, Status::SERVICE_UNAVAILABLE, now_ms, out);
+        self.conclude(endpoint, user.context, now_ms, out);
     }
 
-    /// A branch without an answer: its other way is tried, else it is done.
-    fn branch_failed(&mut self, endpoint: &mut Endpoint, user: User, now_ms: u64, out: &mut Outbox) {
+    /// A branch without an answer: its other way is tried, else it is done, as if it had answered `status`.
+    fn branch_failed(&mut self, endpoint: &mut Endpoint, user: User, status: Status, now_ms: u64, out: &mut Outbox) {
         let Some(context) = self.contexts.get_mut(user.context) else { return };
+        let too_late = context.is_too_late(endpoint, now_ms);
         let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
-        let retry = branch.target.fallback.take().filter(|_| branch.state == BranchState::Pending);
+        let retry = branch.target.fallback.take().filter(|_| branch.state == BranchState::Pending && !too_late);
         branch.state = BranchState::Done;
+        if retry.is_none() && context.failed.is_none_or(|failed| is_better(status, failed)) {
+            context.failed = Some(status);
+        }
         let Some(hop) = retry else { return };
         let Some(kept) = context.request.take() else { return };
         let mut target = branch.target.clone();
         target.hop = hop;
         let mut index = std::mem::take(&mut self.scratch);
-        if let Ok(request) = index.parse(kept.bytes(), &Limits::DEFAULT) {
+        if let Ok(request) = index.parse(kept.bytes(), &KEPT) {
             self.forward(endpoint, user.context, request, target, Some(user.branch), now_ms, out);
         }
         self.scratch = index;
@@ -403,16 +442,17 @@ impl Proxy {
                 }
                 Some((_, kept)) => {
                     let mut index = std::mem::take(&mut self.scratch);
-                    if let Ok(response) = index.parse(kept.bytes(), &Limits::DEFAULT) {
+                    if let Ok(response) = index.parse(kept.bytes(), &KEPT) {
                         self.pass_on(endpoint, id, response, now_ms, out);
                     }
                     self.scratch = index;
                     endpoint.layer.pool.give(kept);
                 }
                 None => {
-                    let status = match (context.phase, context.method) {
-                        (Phase::Cancelled, _) => Status::REQUEST_TERMINATED,
-                        (_, Method::Invite) => Status::REQUEST_TIMEOUT,
+                    let status = match (context.phase, context.method, context.failed) {
+                        (Phase::Cancelled, ..) => Status::REQUEST_TERMINATED,
+                        (_, _, Some(Status::SERVICE_UNAVAILABLE)) => Status::SERVER_INTERNAL_ERROR,
+                        (_, Method::Invite, _) => Status::REQUEST_TIMEOUT,
                         // No 408 to anything else (RFC 4320 §4.2).
                         _ => Status::SERVER_TIMEOUT,
                     };
@@ -423,14 +463,17 @@ impl Proxy {
         self.let_go(endpoint, id);
     }
 
-    /// Answers a request here, from what was kept of it.
+    /// Answers a request here, from what was kept of it, unless it is too late for that.
     fn answer(&mut self, endpoint: &mut Endpoint, id: Id, reject: Reject, now_ms: u64, out: &mut Outbox) {
         let Some(context) = self.contexts.get_mut(id) else { return };
         let Some(kept) = &context.request else { return };
-        let Ok(request) = self.scratch.parse(kept.bytes(), &Limits::DEFAULT) else { return };
-        let start = out.bytes.len();
-        endpoint.identity.write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
-        let _ = endpoint.layer.respond(context.server, reject.status, start, now_ms, out);
+        if context.is_too_late(endpoint, now_ms) {
+            endpoint.layer.drop_server(context.server);
+        } else if let Ok(request) = self.scratch.parse(kept.bytes(), &KEPT) {
+            let start = out.bytes.len();
+            endpoint.identity.write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
+            let _ = endpoint.layer.respond(context.server, reject.status, start, now_ms, out);
+        }
         context.phase = Phase::Refused;
         if let Some(call) = context.call {
             let (method, status) = (context.method, reject.status);
@@ -445,7 +488,7 @@ impl Proxy {
             endpoint.layer.drop_server(server);
             return;
         };
-        let Ok(request) = self.scratch.parse(kept.0.bytes(), &Limits::DEFAULT) else { return };
+        let Ok(request) = self.scratch.parse(kept.0.bytes(), &KEPT) else { return };
         let start = out.bytes.len();
         endpoint.identity.write_reject(request, kept.1, &Reject::new(Status::TRYING), &mut out.bytes);
         let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
@@ -469,6 +512,18 @@ impl Proxy {
             self.contexts.remove(id);
         }
     }
+}
+
+impl ResponseContext {
+    /// Whether the caller's timer F must have fired: an answer to anything but INVITE would only be a stray one
+    /// (RFC 4320 §4.2).
+    fn is_too_late(&self, endpoint: &Endpoint, now_ms: u64) -> bool {
+        self.method != Method::Invite && now_ms >= self.started_ms + endpoint.layer.timers.lifetime_ms()
+    }
+}
+
+fn is_challenge(status: Status) -> bool {
+    matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
 }
 
 /// The number at the beginning of a value such as Session-Expires.

@@ -1,5 +1,8 @@
 //! Request forwarding (RFC 3261 §16.6): the copy that leaves.
 
+use std::borrow::Cow;
+
+use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Span};
 use strowger_syntax::scan::{number, put_number};
 use strowger_syntax::{Message, Name, Transport};
@@ -8,7 +11,7 @@ use super::route::{TOKEN_PARAM, is_loose};
 use crate::endpoint::{Identity, Ingress};
 use crate::memory::Id;
 use crate::transport::Hop;
-use crate::transport::branch::put_hex;
+use crate::transport::branch::hex_digits;
 
 /// Which branch the copy gets.
 #[derive(Clone, Copy, Debug)]
@@ -81,29 +84,60 @@ pub fn write_forward(
 
 /// Steps 2 and 6. A next hop that is a strict router gets itself as Request-URI, and the target at the end of Route.
 fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forwarding<'_>) {
-    draft.remove_first_elements(Name::Route, forwarding.pop);
-    if forwarding.strict {
-        remove_last_route(draft, request);
-    }
+    let uri = request_line_uri(forwarding.uri);
     let next = super::route::top_route(request, forwarding.pop, forwarding.strict);
-    match next {
-        Some(next) if forwarding.routes.is_empty() && !is_loose(next) => {
+    let strict_router = next.filter(|next| forwarding.routes.is_empty() && !is_loose(next));
+    take_routes(draft, request, forwarding.pop + usize::from(strict_router.is_some()), forwarding.strict);
+    match strict_router {
+        Some(next) => {
             draft.set_request_uri(next);
-            draft.remove_first_elements(Name::Route, forwarding.pop + 1);
             draft.append(Name::Route, |out| {
                 out.push(b'<');
-                out.extend_from_slice(forwarding.uri);
+                out.extend_from_slice(&uri);
                 out.push(b'>');
             });
         }
-        _ => {
-            if forwarding.uri != request.request_uri() {
-                draft.set_request_uri(forwarding.uri);
+        None => {
+            if *uri != *request.request_uri() {
+                draft.set_request_uri(&uri);
             }
             if !forwarding.routes.is_empty() {
                 draft.push_top(Name::Route, |out| out.extend_from_slice(forwarding.routes));
             }
         }
+    }
+}
+
+/// A target's URI without what must not stand in a Request-URI: its headers and its method (§16.6 step 2, §19.1.1).
+fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
+    let is_sip = [&b"sip:"[..], b"sips:"].iter().any(|s| uri.get(..s.len()).is_some_and(|u| u.eq_ignore_ascii_case(s)));
+    let host = memchr::memchr(b'@', uri).map_or(0, |at| at + 1);
+    let end = memchr::memchr(b'?', &uri[host..]).map_or(uri.len(), |at| host + at);
+    let is_method = |param: &[u8]| param.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"method="));
+    let mut params = uri[host..end].split(|&b| b == b';');
+    if !is_sip || (end == uri.len() && !params.clone().any(is_method)) {
+        return Cow::Borrowed(uri);
+    }
+    let mut kept = uri[..host].to_vec();
+    kept.extend_from_slice(params.next().unwrap_or(&[]));
+    for param in params.filter(|param| !is_method(param)) {
+        kept.push(b';');
+        kept.extend_from_slice(param);
+    }
+    Cow::Owned(kept)
+}
+
+/// Takes the first `count` elements off the route set, and the last one if it became the Request-URI.
+fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, count: usize, strict: bool) {
+    if count == 0 && !strict {
+        return;
+    }
+    if count + usize::from(strict) >= request.elements(Name::Route).count() {
+        return draft.remove(Name::Route);
+    }
+    draft.remove_first_elements(Name::Route, count);
+    if strict {
+        remove_last_route(draft, request);
     }
 }
 
@@ -143,7 +177,7 @@ fn push_record_route(
             out.extend_from_slice(b";lr;");
             out.extend_from_slice(TOKEN_PARAM);
             out.push(b'=');
-            put_hex(out, record_route.token, 16);
+            out.extend_from_slice(&hex_digits(record_route.token));
             out.push(b'>');
         });
     };
@@ -159,7 +193,9 @@ fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Me
         return;
     }
     for field in request.fields_of(Name::ProxyAuthorization) {
-        if identity.realms.iter().any(|realm| memchr::memmem::find(field.value, realm.as_bytes()).is_some()) {
+        let Ok(Credentials::Digest(given)) = Credentials::parse(field.value) else { continue };
+        let Some(given) = given.realm.map(|realm| realm.text()) else { continue };
+        if identity.realms.iter().any(|realm| *realm.as_bytes() == *given) {
             draft.remove_line(field.line);
         }
     }

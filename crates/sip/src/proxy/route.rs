@@ -54,16 +54,16 @@ pub fn preprocess<'a>(
         return routing;
     }
     if let Some(token) = token_of(routing.request_uri, &is_ours)
-        && let Some(Some(last)) = routes().last()
+        && let Some(last) = routes().last()
     {
         routing.note(identity, request, Some(token));
         (routing.request_uri, routing.strict) = (last, true);
     }
     for uri in routes() {
-        let own = uri.and_then(|uri| match Uri::parse(uri) {
+        let own = match Uri::parse(uri) {
             Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
             _ => None,
-        });
+        };
         match own {
             // Two entries stand for one pass through us that changed transport or address.
             Some(token) if routing.pop < 2 => {
@@ -81,7 +81,7 @@ pub fn preprocess<'a>(
 pub(super) fn top_route(request: Message<'_>, pop: usize, strict: bool) -> Option<&[u8]> {
     let mut rest = request.elements(Name::Route).skip(pop).peekable();
     let top = rest.next()?;
-    if strict && rest.peek().is_none() { None } else { uri_of(top) }
+    if strict && rest.peek().is_none() { None } else { Some(uri_of(top)) }
 }
 
 impl Routing<'_> {
@@ -103,8 +103,9 @@ fn token_of(uri: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&[u8]> 
     }
 }
 
-fn uri_of(element: &[u8]) -> Option<&[u8]> {
-    NameAddr::parse(element).ok().map(|address| address.uri_text)
+/// The URI of a Route element. One that is malformed stands for itself: it is no URI, and whoever reads it will notice.
+fn uri_of(element: &[u8]) -> &[u8] {
+    NameAddr::parse(element).map_or(element, |address| address.uri_text)
 }
 
 /// Whether a Route element's URI asks for loose routing.

@@ -1,8 +1,9 @@
 //! What makes two requests one server transaction (RFC 3261 §17.2.3).
 
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::hash::Hasher;
 use strowger_syntax::{Message, Method, Name};
+
+use crate::keys::write_parts;
 
 /// A keyed 128-bit hash over the fields that identify a server transaction. Keyed, because peers choose the fields;
 /// 128 bits wide, so that equal hashes need no second look.
@@ -35,26 +36,24 @@ impl KeyHasher {
     pub fn of(&self, request: Message<'_>) -> ServerKey {
         let mut hasher = SipHasher13::new_with_key(&self.key);
         let method = match request.method() {
-            Method::Ack | Method::Cancel => Method::Invite,
-            method => method,
+            Method::Ack | Method::Cancel => Method::Invite.as_str().as_bytes(),
+            Method::Other => request.method_text(),
+            method => method.as_str().as_bytes(),
         };
-        hasher.write_u8(method as u8);
-        if method == Method::Other {
-            put(&mut hasher, request.method_text());
-        }
         match request.branch() {
             Some(branch) if branch.get(..7).is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE)) => {
-                put(&mut hasher, branch);
-                put_lower(&mut hasher, request.sent_by_host());
-                hasher.write_u16(request.via().port.unwrap_or(0));
+                let mut lower = [0; 64];
+                let host = lower_case(request.sent_by_host(), &mut lower);
+                let port = request.via().port.unwrap_or(0).to_le_bytes();
+                write_parts(&mut hasher, &[method, branch, host, &port]);
             }
             // RFC 2543 peers: the fields of §17.2.3 but the To tag, which an ACK has and its INVITE has not.
             _ => {
-                put(&mut hasher, request.request_uri());
-                put(&mut hasher, request.from_tag().unwrap_or(&[]));
-                put(&mut hasher, request.call_id());
-                hasher.write_u32(request.cseq());
-                put(&mut hasher, request.elements(Name::Via).next().unwrap_or(&[]));
+                let from_tag = request.from_tag().unwrap_or(&[]);
+                let via = request.elements(Name::Via).next().unwrap_or(&[]);
+                let cseq = request.cseq().to_le_bytes();
+                let call_id = request.call_id();
+                write_parts(&mut hasher, &[method, request.request_uri(), from_tag, call_id, &cseq, via]);
             }
         }
         let hash = hasher.finish128();
@@ -62,18 +61,14 @@ impl KeyHasher {
     }
 }
 
-fn put(hasher: &mut SipHasher13, bytes: &[u8]) {
-    hasher.write_usize(bytes.len());
-    hasher.write(bytes);
-}
-
-fn put_lower(hasher: &mut SipHasher13, host: &[u8]) {
-    hasher.write_usize(host.len());
-    for chunk in host.chunks(32) {
-        let mut lower = [0; 32];
-        let lower = &mut lower[..chunk.len()];
-        lower.copy_from_slice(chunk);
-        lower.make_ascii_lowercase();
-        hasher.write(lower);
+/// A host in lower case; one too long for that is taken as it is.
+fn lower_case<'a>(host: &'a [u8], buffer: &'a mut [u8; 64]) -> &'a [u8] {
+    match buffer.get_mut(..host.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(host);
+            lower.make_ascii_lowercase();
+            lower
+        }
+        None => host,
     }
 }

@@ -51,23 +51,22 @@ impl Branches {
 
     /// Appends the branch of a client transaction.
     pub fn write_stateful(&self, out: &mut Vec<u8>, shard: u16, client: Id, loop_part: u64) {
-        out.extend_from_slice(COOKIE);
-        out.push(b't');
-        put_hex(out, u64::from(shard), 4);
-        put_hex(out, u64::from(client.index), 8);
-        put_hex(out, u64::from(client.counter), 8);
-        put_hex(out, u64::from(self.boot), 4);
-        put_hex(out, u64::from(self.mac(shard, client)), 8);
-        put_hex(out, loop_part, 16);
+        let name = u64::from(shard) << 48 | u64::from(client.index) << 16 | u64::from(client.counter >> 16);
+        let rest = u64::from(client.counter & 0xffff) << 48 | u64::from(self.boot) << 32;
+        let mut text = *b"z9hG4bKt________________________________________________";
+        text[8..24].copy_from_slice(&hex_digits(name));
+        text[24..40].copy_from_slice(&hex_digits(rest | u64::from(self.mac(shard, client))));
+        text[40..].copy_from_slice(&hex_digits(loop_part));
+        out.extend_from_slice(&text);
     }
 
     /// Appends a stateless branch.
     pub fn write_stateless(&self, out: &mut Vec<u8>, token: u64, loop_part: u64) {
         out.extend_from_slice(COOKIE);
         out.push(b's');
-        put_hex(out, token, 16);
-        put_hex(out, self.key.mac(&[b"s", &token.to_le_bytes()]) & 0xffff_ffff, 8);
-        put_hex(out, loop_part, 16);
+        out.extend_from_slice(&hex_digits(token));
+        out.extend_from_slice(&hex_digits(self.key.mac(&[b"s", &token.to_le_bytes()]))[8..]);
+        out.extend_from_slice(&hex_digits(loop_part));
     }
 
     /// Reads a branch; `None` when it is not ours, or of an earlier start.
@@ -108,26 +107,30 @@ impl Branches {
     }
 }
 
-/// Appends the low `digits` hexadecimal digits of a number.
-pub fn put_hex(out: &mut Vec<u8>, value: u64, digits: usize) {
-    out.extend((0..digits).rev().map(|i| HEX[(value >> (4 * i)) as usize & 15]));
-}
-
 /// The 16 hexadecimal digits of a number.
 pub fn hex_digits(value: u64) -> [u8; 16] {
     std::array::from_fn(|i| HEX[(value >> (60 - 4 * i)) as usize & 15])
 }
 
+const VALUES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut i = 0;
+    while i < 16 {
+        values[HEX[i] as usize] = i as u8;
+        i += 1;
+    }
+    values
+};
+
 /// Reads hexadecimal digits of lower case, at most 16.
 pub fn hex(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |value, &digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u64::from(digit))
-    })
+    let (mut value, mut wrong) = (0u64, 0);
+    for &digit in digits {
+        let digit = VALUES[usize::from(digit)];
+        wrong |= digit;
+        value = value << 4 | u64::from(digit & 15);
+    }
+    (wrong < 16).then_some(value)
 }
 
 #[cfg(test)]

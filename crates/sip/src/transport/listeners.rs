@@ -18,6 +18,18 @@ pub struct Listener {
     pub advertise: Option<String>,
 }
 
+impl Listener {
+    fn written(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match &self.advertise {
+            Some(advertise) => out.extend_from_slice(advertise.as_bytes()),
+            None if self.address.ip().is_unspecified() => {}
+            None => write_socket_address(self.address, &mut out),
+        }
+        out
+    }
+}
+
 /// The way a request leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
@@ -35,6 +47,8 @@ pub struct Hop {
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
     all: Vec<Listener>,
+    /// Host and port of each, as they are written; empty for one whose host depends on who is written to.
+    written: Vec<Vec<u8>>,
     /// What stands for us where a wildcard listener was not asked by any address yet, by family.
     outward: Vec<IpAddr>,
 }
@@ -42,7 +56,8 @@ pub struct Listeners {
 impl Listeners {
     /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
     pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
-        Self { all, outward }
+        let written = all.iter().map(Listener::written).collect();
+        Self { all, written, outward }
     }
 
     /// All of them, in configured order.
@@ -88,13 +103,10 @@ impl Listeners {
 
     /// Appends host and port by which peers reach a listener.
     pub fn write_host_port(&self, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
-        let Some(listener) = self.get(listener) else { return };
-        match &listener.advertise {
-            Some(advertise) => out.extend_from_slice(advertise.as_bytes()),
-            None => {
-                let ip = if listener.address.ip().is_unspecified() { local } else { listener.address.ip() };
-                write_socket_address(SocketAddr::new(ip, listener.address.port()), out);
-            }
+        match (self.written.get(usize::from(listener)), self.get(listener)) {
+            (Some(written), _) if !written.is_empty() => out.extend_from_slice(written),
+            (_, Some(listener)) => write_socket_address(SocketAddr::new(local, listener.address.port()), out),
+            _ => {}
         }
     }
 

@@ -108,36 +108,43 @@ names! {
 /// A name and the colon behind it, in small letters, with zeros up to its size. No name has a colon, so no key is the
 /// beginning of another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key([u64; Self::WORDS]);
+struct Key(u64, u64, u64);
 
 impl Key {
-    const WORDS: usize = 3;
+    /// The bytes of a key.
+    const SIZE: usize = 24;
     /// What no name has.
-    const NONE: Self = Self([0; Self::WORDS]);
+    const NONE: Self = Self(0, 0, 0);
 
     /// The key of the name that begins a text, and the name's length.
     #[inline]
     const fn read(text: &[u8]) -> Option<(Self, usize)> {
-        let (words, _) = text.as_chunks::<8>();
-        let mut key = Self::NONE;
-        let mut i = 0;
-        while i < Self::WORDS && i < words.len() {
-            let word = u64::from_le_bytes(words[i]);
-            let colons = marks(word, b':');
-            if colons != 0 {
-                let up_to_colon = colons ^ (colons - 1);
-                key.0[i] = fold(word & up_to_colon);
-                return Some((key, i * 8 + first_mark(colons)));
-            }
-            key.0[i] = fold(word);
-            i += 1;
+        let [first, rest @ ..] = text.as_chunks::<8>().0 else {
+            return None;
+        };
+        let (first, colon) = up_to_colon(*first);
+        if let Some(len) = colon {
+            return Some((Self(first, 0, 0), len));
         }
-        None
+        let [second, rest @ ..] = rest else {
+            return None;
+        };
+        let (second, colon) = up_to_colon(*second);
+        if let Some(at) = colon {
+            return Some((Self(first, second, 0), 8 + at));
+        }
+        let [third, ..] = rest else {
+            return None;
+        };
+        match up_to_colon(*third) {
+            (third, Some(at)) => Some((Self(first, second, third), 16 + at)),
+            _ => None,
+        }
     }
 
     /// The key of a name that is the whole text; [`NONE`](Self::NONE) when it is too long to be known.
     const fn of(name: &[u8]) -> Self {
-        let mut text = [0; Self::WORDS * 8];
+        let mut text = [0; Self::SIZE];
         if name.len() >= text.len() {
             return Self::NONE;
         }
@@ -150,8 +157,18 @@ impl Key {
     }
 
     const fn slot(self) -> usize {
-        let mixed = self.0[0] ^ self.0[1].rotate_left(29) ^ self.0[2].rotate_left(13);
+        let mixed = self.0 ^ self.1.rotate_left(29) ^ self.2.rotate_left(13);
         (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
+    }
+}
+
+/// The part of a key that a word is: up to its colon, if there is one, and where that is.
+#[inline]
+const fn up_to_colon(word: [u8; 8]) -> (u64, Option<usize>) {
+    let word = u64::from_le_bytes(word);
+    match marks(word, b':') {
+        0 => (fold(word), None),
+        colons => (fold(word & (colons ^ (colons - 1))), Some(first_mark(colons))),
     }
 }
 
@@ -178,9 +195,9 @@ static TABLE: Table = {
 
 const fn insert(table: &mut Table, text: &[u8], name: Name) {
     let key = Key::of(text);
-    assert!(key.0[0] != 0, "a name is longer than a key");
+    assert!(key.0 != 0, "a name is longer than a key");
     let mut at = key.slot();
-    while table[at].0.0[0] != 0 {
+    while table[at].0.0 != 0 {
         at = (at + 1) & 255;
     }
     table[at] = (key, name);

@@ -21,32 +21,18 @@ impl Index {
     fn read_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
         let cut = head.len() < bytes.len();
-        let mut fault = self.read_start_line(head, limits).err();
+        let fault = self.read_start_line(head, limits).err();
         if fault == Some(Fault::NotSip) {
             return Err(Fault::NotSip);
         }
-        let mut at = line_end(head, 0).map_err(|_| Fault::StartLine)?.1;
-        loop {
-            if head[at..].starts_with(b"\r\n") {
-                at += 2;
-                break;
-            }
-            match self.read_field(head, at, limits) {
-                Ok(next) => at = next,
-                Err(LineFault::Broken(next)) => {
-                    fault.get_or_insert(Fault::Line);
-                    at = next;
-                }
-                Err(LineFault::Open) => {
-                    fault.get_or_insert(if cut { Fault::TooLarge } else { Fault::NoEnd });
-                    break;
-                }
-                Err(LineFault::Many) => {
-                    fault.get_or_insert(Fault::TooLarge);
-                    break;
-                }
-            }
-        }
+        let at = line_end(head, 0).map_err(|_| Fault::StartLine)?.1;
+        let (at, found) = self.read_fields(head, at, limits.fields.min(254));
+        let fault = fault.or(match found {
+            Some(LineFault::Open) if !cut => Some(Fault::NoEnd),
+            Some(LineFault::Open | LineFault::Many) => Some(Fault::TooLarge),
+            Some(LineFault::Broken) => Some(Fault::Line),
+            None => None,
+        });
         self.body_start = at as u32;
         self.body_end = bytes.len() as u32;
         match fault {
@@ -59,6 +45,7 @@ impl Index {
         }
     }
 
+    #[inline(never)]
     fn read_start_line(&mut self, head: &[u8], limits: &Limits) -> Result<(), Fault> {
         let (end, _) = line_end(head, 0).map_err(|_| Fault::NotSip)?;
         if head.starts_with(b"SIP/") {
@@ -72,7 +59,10 @@ impl Index {
         if method == Method::Other && !is_token(method_text) {
             return Err(Fault::NotSip);
         }
-        let version = line.iter().rposition(|&b| b == b' ').ok_or(Fault::NotSip)?;
+        let version = match line.strip_suffix(b" SIP/2.0") {
+            Some(rest) => rest.len(),
+            None => line.iter().rposition(|&b| b == b' ').ok_or(Fault::NotSip)?,
+        };
         let version_text = &line[version + 1..];
         if !version_text.get(..4).is_some_and(|v| is_word(v, b"SIP/")) {
             return Err(Fault::NotSip);
@@ -119,29 +109,44 @@ impl Index {
         Ok(())
     }
 
-    /// One field at `at`, with the lines folded into it; the offset of the next.
-    fn read_field(&mut self, head: &[u8], at: usize, limits: &Limits) -> Result<usize, LineFault> {
-        let (mut end, mut next) = line_end(head, at)?;
-        while let Some(b' ' | b'\t') = head.get(next) {
-            (end, next) = line_end(head, next)?;
+    /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, and the first
+    /// fault.
+    // A function of its own, the compiler keeps in registers what the loop needs.
+    #[inline(never)]
+    fn read_fields(&mut self, head: &[u8], mut at: usize, limit: usize) -> (usize, Option<LineFault>) {
+        let mut broken = None;
+        loop {
+            if head[at..].starts_with(b"\r\n") {
+                return (at + 2, broken);
+            }
+            let Ok((end, next)) = folded_line_end(head, at) else {
+                return (at, broken.or(Some(LineFault::Open)));
+            };
+            match split_field(head, at, end) {
+                None => _ = broken.get_or_insert(LineFault::Broken),
+                Some(_) if self.fields.len() >= limit => {
+                    return (at, broken.or(Some(LineFault::Many)));
+                }
+                Some((name, name_len, value)) => self.push_field(Field {
+                    name,
+                    name_len: name_len as u8,
+                    start: at as u16,
+                    value: Span::new(value.0, value.1),
+                    end: next as u16,
+                }),
+            }
+            at = next;
         }
-        let (name, name_len, value) = split_field(head, at, end).ok_or(LineFault::Broken(next))?;
-        if self.fields.len() >= limits.fields.min(254) {
-            return Err(LineFault::Many);
-        }
-        match self.first.get_mut(name as usize) {
+    }
+
+    #[inline]
+    fn push_field(&mut self, field: Field) {
+        match self.first.get_mut(field.name as usize) {
             Some(first) if *first == ABSENT => *first = self.fields.len() as u8,
-            Some(_) if occurs_once(name) => _ = self.repeated.get_or_insert(name),
+            Some(_) if occurs_once(field.name) => _ = self.repeated.get_or_insert(field.name),
             _ => {}
         }
-        self.fields.push(Field {
-            name,
-            name_len: name_len as u8,
-            start: at as u16,
-            value: Span::new(value.0, value.1),
-            end: next as u16,
-        });
-        Ok(next)
+        self.fields.push(field);
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
@@ -239,18 +244,12 @@ const fn occurs_once(name: Name) -> bool {
 }
 
 enum LineFault {
-    /// The line does not end.
+    /// A line does not end, nor does the head.
     Open,
-    /// Not a header field; the next line is at this offset.
-    Broken(usize),
+    /// A line is no header field.
+    Broken,
     /// More fields than the limits allow.
     Many,
-}
-
-impl From<OpenLine> for LineFault {
-    fn from(_: OpenLine) -> Self {
-        Self::Open
-    }
 }
 
 struct OpenLine;
@@ -265,9 +264,19 @@ fn line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
     }
 }
 
+/// [`line_end`] of a field with the lines folded into it.
+#[inline]
+fn folded_line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
+    let (mut end, mut next) = line_end(head, at)?;
+    while let Some(b' ' | b'\t') = head.get(next) {
+        (end, next) = line_end(head, next)?;
+    }
+    Ok((end, next))
+}
+
 /// The name of the field line from `at` to `end`, the length of the name's text, and where the value is, without white
 /// space around it.
-#[inline]
+#[inline(always)]
 pub(super) fn split_field(head: &[u8], at: usize, end: usize) -> Option<(Name, usize, Range)> {
     let line = &head[at..end];
     let (name, name_len, colon) = match Name::before_colon(&head[at..]) {
