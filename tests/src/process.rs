@@ -134,9 +134,13 @@ impl Process {
             .expect("the program reads its standard input");
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, and until all that it has printed is here.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
-        wait::until(limit, || self.child.try_wait().expect("our own child"))
+        let status = wait::until(limit, || self.child.try_wait().expect("our own child"))?;
+        // Each reader holds its output until the stream ends; a child of the program may keep that open.
+        let read = || Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1;
+        wait::until_true(Duration::from_secs(2), read);
+        Some(status)
     }
 
     /// Sends a signal to it and to what it started.
@@ -197,8 +201,6 @@ pub fn run_with(
     drop(process.stdin.take());
     let status = process.wait(limit + Duration::from_secs(5));
     let code = status.and_then(|status| status.code());
-    // The readers may need a moment for the last lines.
-    std::thread::sleep(Duration::from_millis(50));
     Ended {
         code,
         stdout: process.stdout(),

@@ -17,6 +17,8 @@ const TOKEN: u8 = 1;
 const PARAM: u8 = 2;
 /// May stand in a host name or an IPv4 address; underscores are in names of real machines.
 const HOST: u8 = 4;
+/// May stand in a parameter of a URI, but for escapes: anything that does not end it there.
+const URI_PARAM: u8 = 8;
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -37,6 +39,9 @@ const CLASSES: [u8; 256] = {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
             table[i] |= HOST;
         }
+        if !matches!(byte, b';' | b'?' | b'%') {
+            table[i] |= URI_PARAM;
+        }
         i += 1;
     }
     table
@@ -48,17 +53,21 @@ const fn is_of(byte: u8, class: u8) -> bool {
 
 /// The position of the first byte from `at` that is not of a class.
 #[inline]
-fn end_of(text: &[u8], at: usize, class: u8) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|&b| !is_of(b, class)).unwrap_or(rest.len())
+fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
+    while text.get(at).is_some_and(|&b| is_of(b, class)) {
+        at += 1;
+    }
+    at
 }
 
 /// [`end_of`] for what is longer than a word: the compiler makes straight code of eight bytes.
 #[inline]
-fn far_end_of(text: &[u8], at: usize, class: u8) -> usize {
-    let (words, _) = text.get(at..).unwrap_or_default().as_chunks::<8>();
-    let whole = |word: &&[u8; 8]| word.iter().fold(class, |all, &b| all & CLASSES[b as usize]) != 0;
-    end_of(text, at + 8 * words.iter().take_while(whole).count(), class)
+fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
+    let whole = |word: &[u8; 8]| word.iter().fold(class, |all, &b| all & CLASSES[usize::from(b)]) != 0;
+    while text.get(at..).and_then(<[u8]>::first_chunk).is_some_and(whole) {
+        at += 8;
+    }
+    end_of(text, at, class)
 }
 
 /// The end of a parameter's value, unless it is quoted, that starts at `at`.
@@ -67,8 +76,15 @@ pub(crate) fn param_end(text: &[u8], at: usize) -> usize {
 }
 
 /// The end of a host name or IPv4 address that starts at `at`.
+#[inline]
 pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, HOST)
+}
+
+/// The end of a parameter of a URI that starts at `at`, or of the part of it that is in front of an escape.
+#[inline]
+pub(crate) fn uri_param_end(text: &[u8], at: usize) -> usize {
+    end_of(text, at, URI_PARAM)
 }
 
 /// The end of the digits that start at `at`.
@@ -137,12 +153,13 @@ const fn marks_no_uri(word: u64) -> u64 {
 /// The position of the first byte that gets a mark. `A`, which fills up what is less than a word, must get none.
 #[inline]
 fn find_marked(text: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
-    let (words, rest) = text.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
+    let mut rest = text;
+    while let Some((word, behind)) = rest.split_first_chunk() {
         let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
-            return Some(i * 8 + first_mark(found));
+            return Some(text.len() - rest.len() + first_mark(found));
         }
+        rest = behind;
     }
     if rest.is_empty() {
         return None;
@@ -162,13 +179,28 @@ pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
     find_marked(text, |word| marks(word, byte))
 }
 
+/// The position of the first byte that is a control character or not ASCII. Lines are long: it takes two words at once.
+#[inline]
+fn find_odd(text: &[u8]) -> Option<usize> {
+    let marks = |word: u64| (word.wrapping_sub(each(b' ')) | word) & HIGH_BITS;
+    let mut rest = text;
+    while let Some((words, behind)) = rest.split_first_chunk() {
+        let words = u128::from_le_bytes(*words);
+        let (low, high) = (marks(words as u64), marks((words >> 64) as u64));
+        if low | high != 0 {
+            let at = if low != 0 { first_mark(low) } else { 8 + first_mark(high) };
+            return Some(text.len() - rest.len() + at);
+        }
+        rest = behind;
+    }
+    find_marked(rest, marks).map(|i| text.len() - rest.len() + i)
+}
+
 /// The position of the first CR or LF from `at`.
 #[inline]
 pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
-    // In a head there is hardly any control character but those.
-    let marks_control = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
     loop {
-        at += find_marked(text.get(at..)?, marks_control)?;
+        at += find_odd(text.get(at..)?)?;
         if matches!(text.get(at), Some(b'\r' | b'\n')) {
             return Some(at);
         }

@@ -61,6 +61,12 @@ impl Waiting {
         }
     }
 
+    /// The request as the proxy takes it; `None` without a server transaction.
+    fn start(&self) -> Option<Start<'_>> {
+        let Self { ref ingress, loop_part, pop, strict, record_route, call, .. } = *self;
+        Some(Start { server: self.server?, ingress, loop_part, pop, strict, record_route, call })
+    }
+
     /// A request that is forwarded without state.
     pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
         let (pop, strict) = (routing.pop, routing.strict);
@@ -197,14 +203,29 @@ impl Node {
         self.endpoint.layer.pool.give(pending.uri);
     }
 
+    /// The caller gave up before the next hop's address was known.
+    pub(super) fn cancel_lookup(&mut self, server: Id, now: Now, out: &mut Outbox) {
+        let waiting = self.lookups.iter().find(|(_, pending)| pending.waiting.server == Some(server));
+        let Some(pending) = waiting.map(|(ticket, _)| ticket).and_then(|ticket| self.lookups.remove(ticket)) else {
+            return;
+        };
+        let mut index = std::mem::take(&mut self.work.index);
+        if let Ok(request) = index.parse(pending.request.bytes(), &Limits::DEFAULT)
+            && let Some(start) = pending.waiting.start()
+        {
+            self.refuse(request, &start, &Reject::new(Status::REQUEST_TERMINATED), now, out);
+        }
+        self.work.index = index;
+        self.endpoint.layer.pool.give(pending.request);
+        self.endpoint.layer.pool.give(pending.uri);
+    }
+
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
-        let Waiting { ingress, loop_part, pop, strict, record_route, call, .. } = waiting;
-        let Some(server) = waiting.server else {
+        let Some(start) = waiting.start() else {
+            let Waiting { ingress, pop, strict, loop_part, .. } = waiting;
             return self.forward_stateless(request, ingress, *pop, *strict, *loop_part, out);
         };
-        let (loop_part, pop, strict) = (*loop_part, *pop, *strict);
-        let start = Start { server, ingress, loop_part, pop, strict, record_route: *record_route, call: *call };
         if self.work.targets.is_empty() {
             let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
             self.refuse(request, &start, &reject, now, out);

@@ -129,10 +129,11 @@ impl Node {
             Matched::Cancel(server) => {
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint.identity.reply(request, &ingress, Status::OK, &[], out);
-                if let Some(context) = self.endpoint.layer.context_of(server) {
-                    self.proxy.on_cancel(&mut self.endpoint, context, now.mono_ms(), out);
-                    self.account(now);
+                match self.endpoint.layer.context_of(server) {
+                    Some(context) => self.proxy.on_cancel(&mut self.endpoint, context, now.mono_ms(), out),
+                    None => self.cancel_lookup(server, now, out),
                 }
+                self.account(now);
             }
             Matched::New => self.dispatch(request, &ingress, key, now, out),
         }

@@ -297,7 +297,6 @@ impl Layer {
 
     /// Sends a request in a client transaction of its own. `write` appends it, given the transaction's name for the
     /// branch.
-    #[expect(clippy::too_many_arguments, reason = "one place makes client transactions; each argument is a fact of it")]
     pub fn send(
         &mut self,
         method: Method,

@@ -181,7 +181,7 @@ impl Stage {
     /// The answer that a target would give.
     pub(crate) fn response(&self, who: char, code: u16) -> String {
         let is_first = |sent: &&Sent| !sent.text.starts_with("ACK ") && !sent.text.starts_with("CANCEL ");
-        let request = self.sent.iter().filter(|sent| name_of(sent.to).starts_with(who)).filter(is_first).next_back();
+        let request = self.sent.iter().filter(|sent| name_of(sent.to).starts_with(who)).rfind(is_first);
         respond_to(&request.expect("was sent something").text, code, who)
     }
 
@@ -205,7 +205,7 @@ impl Stage {
     /// The last message to somebody that begins so.
     pub(crate) fn last(&self, who: char, begins: &str) -> &str {
         let to_them = |sent: &&Sent| name_of(sent.to).starts_with(who) && sent.text.starts_with(begins);
-        &self.sent.iter().filter(to_them).next_back().expect("was sent").text
+        &self.sent.iter().rfind(to_them).expect("was sent").text
     }
 
     /// The last message to the caller.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Encode, ParamValue, Params};
 use crate::Uri;
-use crate::scan::{find_near, is_uri_text, is_ws, quoted_end, skip_ws, trim};
+use crate::scan::{find_near, is_ws, quoted_end, skip_ws, trim, uri_end};
 
 /// An address with an optional display name and parameters.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,8 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     };
     if let Some(open) = find_near(&text[quoted..], b'<') {
         let open = quoted + open;
-        let close = open + find_near(&text[open..], b'>')?;
+        let close = uri_end(text, open + 1);
+        let whole = text.get(close) == Some(&b'>');
         let words = &text[quoted..open];
         let plain = match quoted {
             0 => !words
@@ -120,7 +121,6 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
                 .any(|b| matches!(b, b'"' | b',' | b';' | b'\\' | b'>')),
             _ => words.iter().all(|&b| is_ws(b)),
         };
-        let whole = is_uri_text(&text[open + 1..close]);
         let found = Layout {
             display_end: open,
             uri: (open + 1, close),

@@ -3,7 +3,7 @@
 use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
-    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end,
+    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end, uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -258,8 +258,9 @@ struct OpenLine;
 /// two parsers see two different messages, so it makes the head end nowhere.
 #[inline]
 fn line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
-    match find_line_end(head, at) {
-        Some(end) if head[end..].starts_with(b"\r\n") => Ok((end, end + 2)),
+    let end = find_line_end(head, at).ok_or(OpenLine)?;
+    match head[end..] {
+        [b'\r', b'\n', ..] => Ok((end, end + 2)),
         _ => Err(OpenLine),
     }
 }
@@ -304,6 +305,28 @@ fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
 fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
     let base = usize::from(value.start);
     let text = value.of(bytes);
+    let range = plain_tag(text).or_else(|| any_tag(text))?;
+    Some(range.map(|(start, end)| Span::new(base + start, base + end)))
+}
+
+/// [`any_tag`] of a value as nearly all are: an address in angle brackets and no parameter but a tag.
+#[inline]
+fn plain_tag(text: &[u8]) -> Option<Option<Range>> {
+    let [b'<', rest @ ..] = text else {
+        return None;
+    };
+    let close = uri_end(rest, 0);
+    match rest.get(close..)? {
+        _ if close == 0 => None,
+        [b'>'] => Some(None),
+        [b'>', b';', b't', b'a', b'g', b'=', tag @ ..] if is_token(tag) => {
+            Some(Some((text.len() - tag.len(), text.len())))
+        }
+        _ => None,
+    }
+}
+
+fn any_tag(text: &[u8]) -> Option<Option<Range>> {
     let mut at = layout(text)?.params;
     let mut tag = None;
     while let Some((name, value, next)) = next_param(text, at)? {
@@ -311,7 +334,7 @@ fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
             if tag.is_some() || !is_token(&text[value.0..value.1]) {
                 return None;
             }
-            tag = Some(Span::new(base + value.0, base + value.1));
+            tag = Some(value);
         }
         at = next;
     }

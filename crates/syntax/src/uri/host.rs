@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::scan::{host_end, put_host};
+use crate::scan::{find_near, host_end, put_host};
 
 /// A host name or an address.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +18,25 @@ pub enum Host<'a> {
 impl<'a> Host<'a> {
     /// Reads a host that is the whole text; IPv6 addresses stand in brackets.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
+        Self::read(text)
+            .filter(|&(_, len)| len == text.len())
+            .map(|(host, _)| host)
+    }
+
+    /// Reads the host that a text begins with, and its length.
+    #[inline]
+    pub(super) fn read(text: &'a [u8]) -> Option<(Self, usize)> {
         match text {
-            [b'[', inner @ .., b']'] => ipv6(inner).map(Self::V6),
             // No name looks like an address: its top label is no number.
-            [b'0'..=b'9', ..] if let Some(address) = ipv4(text) => Some(Self::V4(address)),
-            _ => is_name(text).then_some(Self::Name(text)),
+            [b'0'..=b'9', ..] if let Some((address, len)) = ipv4(text) => Some((Self::V4(address), len)),
+            [b'[', inner @ ..] => {
+                let close = find_near(inner, b']')?;
+                ipv6(&inner[..close]).map(|address| (Self::V6(address), close + 2))
+            }
+            _ => {
+                let (name, _) = text.split_at(host_end(text, 0));
+                is_name(name).then_some((Self::Name(name), name.len()))
+            }
         }
     }
 
@@ -82,28 +96,31 @@ fn rootless(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 
-/// `IPv4address`: four decimal groups of at most three digits.
-fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut dots) = (0u32, 0);
-    let (mut octet, mut digits) = (0u32, 0);
-    for &byte in text {
-        match byte {
-            b'0'..=b'9' => {
-                octet = octet * 10 + u32::from(byte - b'0');
-                digits += 1;
-            }
-            b'.' if dots < 3 && digits > 0 => {
-                address = address << 8 | octet;
-                dots += 1;
-                (octet, digits) = (0, 0);
-            }
-            _ => return None,
-        }
-        if octet > 255 || digits > 3 {
-            return None;
-        }
+/// `IPv4address`: four decimal groups of at most three digits, and their length, where nothing follows that could belong
+/// to a name.
+#[inline]
+fn ipv4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let (mut address, mut rest) = octet(text)?;
+    for _ in 0..3 {
+        let (value, behind) = octet(rest.strip_prefix(b".")?)?;
+        (address, rest) = (address << 8 | value, behind);
     }
-    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(address << 8 | octet))
+    (host_end(rest, 0) == 0).then(|| (Ipv4Addr::from_bits(address), text.len() - rest.len()))
+}
+
+/// A group of an IPv4 address, and what follows.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |byte: u8| u32::from(byte - b'0');
+    let (value, rest) = match text {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            (digit(*a) * 100 + digit(*b) * 10 + digit(*c), rest)
+        }
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', rest @ ..] => (digit(*a) * 10 + digit(*b), rest),
+        [a @ b'0'..=b'9', rest @ ..] => (digit(*a), rest),
+        _ => return None,
+    };
+    (value <= 255).then_some((value, rest))
 }
 
 /// An IPv6 address; the three colons that RFC 3261's own grammar yields before an IPv4 tail count as two
@@ -122,20 +139,18 @@ fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     }
 }
 
-/// `hostname`, and underscores, which names of real machines have. The top label must not be a number, or the name would be
-/// a broken address.
+/// `hostname`, and underscores, which names of real machines have, of bytes that hosts have. The top label must not be a
+/// number, or the name would be a broken address.
 fn is_name(text: &[u8]) -> bool {
     let name = rootless(text);
     let mut before = b'.';
     let mut number = true;
     for &byte in name {
-        let edge_is_hyphen = matches!((before, byte), (b'.', b'-') | (b'-', b'.'));
-        if edge_is_hyphen || (before, byte) == (b'.', b'.') {
+        if matches!((before, byte), (b'.' | b'-', b'.') | (b'.', b'-')) {
             return false;
         }
         number = byte == b'.' || number && byte.is_ascii_digit();
         before = byte;
     }
-    let ends = before != b'.' && before != b'-';
-    ends && !number && name.len() <= 255 && host_end(name, 0) == name.len()
+    name.len() <= 255 && !number && !matches!(before, b'.' | b'-')
 }

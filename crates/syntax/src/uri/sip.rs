@@ -2,7 +2,7 @@
 
 use super::escape::{escapes_are_whole, normalize_into};
 use super::{Host, Params, UriError};
-use crate::scan::{find_near, host_end, number, port, put_number};
+use crate::scan::{find_near, host_end, number, port, put_number, uri_param_end};
 use crate::{Method, Transport};
 
 /// A SIP or SIPS URI. All parts are as they were written, escapes included.
@@ -49,28 +49,9 @@ impl<'a> SipUri<'a> {
 
     /// Reads what follows the scheme and its colon.
     pub(super) fn read(secure: bool, text: &'a [u8]) -> Result<Self, UriError> {
-        let (userinfo, rest) = match find_near(text, b'@') {
-            Some(i) => (Some(&text[..i]), &text[i + 1..]),
-            None => (None, text),
-        };
-        let (user, password) = match userinfo {
-            None => (None, None),
-            Some(info) => match find_near(info, b':') {
-                Some(i) => (Some(&info[..i]), Some(&info[i + 1..])),
-                None => (Some(info), None),
-            },
-        };
-        if user.is_some_and(<[u8]>::is_empty) || !userinfo.is_none_or(escapes_are_whole) {
-            return Err(UriError::User);
-        }
+        let (user, password, rest) = read_userinfo(text)?;
         let (host, port, rest) = read_hostport(rest)?;
-        let (params, headers) = match find_near(rest, b'?') {
-            Some(i) => (&rest[..i], Some(&rest[i + 1..])),
-            None => (rest, None),
-        };
-        check_params(params)?;
-        check_headers(headers)?;
-        let headers = headers.unwrap_or(&[]);
+        let (params, headers) = read_params(rest)?;
         Ok(Self {
             secure,
             user,
@@ -177,30 +158,72 @@ pub(super) fn header_fields(headers: &[u8]) -> impl Iterator<Item = (&[u8], &[u8
         })
 }
 
-/// Host and port, and the parameters and headers behind them.
-fn read_hostport(text: &[u8]) -> Result<(Host<'_>, Option<u16>, &[u8]), UriError> {
-    let host_end = match text.first() {
-        Some(b'[') => find_near(text, b']').ok_or(UriError::Host)? + 1,
-        // What follows must be one of the separators below.
-        _ => host_end(text, 0),
-    };
-    let host = Host::parse(&text[..host_end]).ok_or(UriError::Host)?;
-    let rest = &text[host_end..];
-    let (port, rest) = match rest.strip_prefix(b":") {
-        None => (None, rest),
-        Some(rest) => {
-            let (port, end) = port(rest, 0).ok_or(UriError::Port)?;
-            (Some(port), &rest[end..])
-        }
-    };
-    match rest.first() {
-        None | Some(b';' | b'?') => Ok((host, port, rest)),
-        Some(_) => Err(if port.is_some() {
-            UriError::Port
-        } else {
-            UriError::Host
-        }),
+/// User part and password, and what follows their `@`.
+#[inline]
+fn read_userinfo(text: &[u8]) -> Result<(Option<&[u8]>, Option<&[u8]>, &[u8]), UriError> {
+    // Most user parts could as well be host names: these need no look at escapes and passwords.
+    let (plain, rest) = text.split_at(host_end(text, 0));
+    if let [b'@', rest @ ..] = rest
+        && !plain.is_empty()
+    {
+        return Ok((Some(plain), None, rest));
     }
+    let Some(at) = find_near(text, b'@') else {
+        return Ok((None, None, text));
+    };
+    let info = &text[..at];
+    let (user, password) = match find_near(info, b':') {
+        Some(i) => (&info[..i], Some(&info[i + 1..])),
+        None => (info, None),
+    };
+    if user.is_empty() || !escapes_are_whole(info) {
+        return Err(UriError::User);
+    }
+    Ok((Some(user), password, &text[at + 1..]))
+}
+
+/// Host and port, and the parameters and headers behind them.
+#[inline]
+fn read_hostport(text: &[u8]) -> Result<(Host<'_>, Option<u16>, &[u8]), UriError> {
+    let (host, len) = Host::read(text).ok_or(UriError::Host)?;
+    match &text[len..] {
+        rest @ ([] | [b';' | b'?', ..]) => Ok((host, None, rest)),
+        [b':', rest @ ..] => match port(rest, 0) {
+            Some((port, end)) if matches!(rest.get(end), None | Some(b';' | b'?')) => {
+                Ok((host, Some(port), &rest[end..]))
+            }
+            _ => Err(UriError::Port),
+        },
+        _ => Err(UriError::Host),
+    }
+}
+
+/// Parameters and headers; empty without any.
+#[inline]
+fn read_params(text: &[u8]) -> Result<(&[u8], &[u8]), UriError> {
+    if are_plain_params(text) {
+        return Ok((text, &[]));
+    }
+    let (params, headers) = match find_near(text, b'?') {
+        Some(i) => (&text[..i], Some(&text[i + 1..])),
+        None => (text, None),
+    };
+    check_params(params)?;
+    check_headers(headers)?;
+    Ok((params, headers.unwrap_or_default()))
+}
+
+/// Whether a text is nothing but a few parameters without escapes, as most URIs end.
+#[inline]
+fn are_plain_params(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let [b';', first, ..] = text[at..]
+        && !matches!(first, b';' | b'=')
+    {
+        at = uri_param_end(text, at + 1);
+    }
+    // No parameter is shorter than two bytes.
+    at == text.len() && at <= 2 * Params::MAX
 }
 
 /// Parameters begin with `;` and have names. One `;` too many at the end is let pass: it is common and hides nothing.
