@@ -59,7 +59,8 @@ impl Application for Echo {
         _quoted: &[u8],
         _now: Now,
         _out: &mut Outbox,
-    ) {
+    ) -> Handled {
+        Handled::Done
     }
 
     fn flow_closed(&mut self, _flow: Flow, _now: Now, _out: &mut Outbox) {}

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use strowger_sip::{Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::Index;
 
-/// What became of a received message.
+/// What became of a received message or ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handled {
     /// It is done with; the buffer may be reused.
     Done,
-    /// It belongs to this other shard: hand bytes, index and source over (one hop, [`Application::receive_hop`]).
-    /// When the way there is full, a datagram is dropped; a message of a connection waits.
+    /// It belongs to this other shard, which gets it in one hop: a message with its index and source by
+    /// [`Application::receive_hop`], an ICMP error with what it quotes by [`Application::unreachable`]. When the way
+    /// there is full, a datagram or an error is dropped; a message of a connection waits.
     Hop(u16),
 }
 
@@ -40,7 +41,10 @@ pub trait Application {
     /// message that was written to a connection is sent, even if the peer never reads it.
     fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox);
 
-    /// An ICMP error came back for a datagram sent from this shard. `quoted` is the beginning of that datagram.
+    /// An ICMP error came back for a datagram that was sent to `remote`, from this shard or from another one: of the
+    /// sockets that share an address, the kernel picks one by the addresses alone. `quoted` is the beginning of that
+    /// datagram, at most 1,280 bytes of it, with IPv4 seldom more than 520. An answer of [`Handled::Hop`] has the same
+    /// call made on the shard that it names; there, or when it names this shard, such an answer is ignored.
     fn unreachable(
         &mut self,
         remote: SocketAddr,
@@ -48,7 +52,7 @@ pub trait Application {
         quoted: &[u8],
         now: Now,
         out: &mut Outbox,
-    );
+    ) -> Handled;
 
     /// A connection of this shard that had been established is gone, whoever closed it.
     fn flow_closed(&mut self, flow: Flow, now: Now, out: &mut Outbox);

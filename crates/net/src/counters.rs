@@ -63,9 +63,12 @@ counters! {
     Counter datagrams_not_sent "strowger_datagrams_not_sent_total"
         "Datagrams dropped because the send backlog was full or the kernel refused them.";
     Counter icmp_errors "strowger_icmp_errors_total" "ICMP errors that came back for datagrams.";
-    Counter hops_out "strowger_hops_out_total" "Messages and stream sends handed to other shards.";
-    Counter hops_in "strowger_hops_in_total" "Messages and stream sends taken from other shards.";
-    Counter ring_drops "strowger_ring_drops_total" "Messages dropped because a ring between shards was full.";
+    Counter hops_out "strowger_hops_out_total"
+        "Messages, ICMP errors and stream sends handed to other shards.";
+    Counter hops_in "strowger_hops_in_total"
+        "Messages, ICMP errors and stream sends taken from other shards.";
+    Counter ring_drops "strowger_ring_drops_total"
+        "Messages and ICMP errors dropped because a ring between shards was full.";
     Counter ring_refusals "strowger_ring_refusals_total"
         "Stream sends that failed because a ring between shards was full.";
     Counter bells "strowger_shard_bells_total" "Wake-ups of other shards.";

@@ -1,12 +1,14 @@
 //! Buffers that messages travel in, from the socket to the shard that owns them and back to be used again.
 
-use strowger_sip::{Destination, Flow, Source};
+use std::net::SocketAddr;
+
+use strowger_sip::{Destination, Failure, Flow, Source};
 use strowger_syntax::Index;
 
 /// The longest datagram there can be.
 pub(crate) const DATAGRAM_MAX: usize = 65_535;
 
-/// A message with its index, on its way between shards, or an empty buffer. Its memory is reserved for the longest
+/// A message with its index or the beginning of one, on its way between shards, or an empty buffer. Its memory is reserved for the longest
 /// datagram, but the pages of it that nothing was ever written to cost nothing.
 #[derive(Debug)]
 pub(crate) struct Packet {
@@ -27,6 +29,13 @@ pub(crate) enum Errand {
     None,
     /// It was received, and belongs to the shard it travels to.
     Received(Source),
+    /// Its bytes are what an ICMP error quotes that belongs to the shard it travels to.
+    Unreachable {
+        /// Where the datagram was sent to.
+        remote: SocketAddr,
+        /// What the error means.
+        failure: Failure,
+    },
     /// It shall be sent over a connection of the shard it travels to.
     Send {
         /// The destination that the sender named.

@@ -5,8 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use strowger_net::{Application, Handled, Listen, Listener, Options, Pinning, start};
 use strowger_sip::{Destination, Failure, Flow, Now, Outbox, Source};
@@ -49,23 +50,41 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Answers every message with itself. Even ones are worked on by shard 0, odd ones by the last shard.
+/// Answers every message with itself. Even ones are worked on by shard 0, odd ones by the last shard, and so are ICMP
+/// errors about the answers.
 struct Mirror {
     shard: u16,
     last: u16,
+    /// Where datagrams that begin with `!` are sent instead of back.
+    closed: SocketAddr,
+    /// ICMP errors that have come to their shard.
+    told: Arc<AtomicU64>,
 }
 
 impl Mirror {
-    fn answer(bytes: &[u8], source: &Source, out: &mut Outbox) {
+    fn answer(&self, bytes: &[u8], source: &Source, out: &mut Outbox) {
+        let remote = if bytes.first() == Some(&b'!') {
+            self.closed
+        } else {
+            source.remote
+        };
         let to = match source.flow {
             Some(flow) => Destination::Flow(flow),
             None => Destination::Datagram {
                 listener: source.listener,
                 from: None,
-                to: source.remote,
+                to: remote,
             },
         };
         out.send(bytes, to, 1);
+    }
+
+    fn owner(&self, bytes: &[u8]) -> u16 {
+        if bytes.last().is_some_and(|last| last % 2 == 1) {
+            self.last
+        } else {
+            0
+        }
     }
 }
 
@@ -80,20 +99,16 @@ impl Application for Mirror {
         _now: Now,
         out: &mut Outbox,
     ) -> Handled {
-        let owner = if bytes.last().is_some_and(|last| last % 2 == 1) {
-            self.last
-        } else {
-            0
-        };
+        let owner = self.owner(bytes);
         if owner != self.shard {
             return Handled::Hop(owner);
         }
-        Self::answer(bytes, source, out);
+        self.answer(bytes, source, out);
         Handled::Done
     }
 
     fn receive_hop(&mut self, bytes: &[u8], _index: &Index, source: &Source, _now: Now, out: &mut Outbox) {
-        Self::answer(bytes, source, out);
+        self.answer(bytes, source, out);
     }
 
     fn send_failed(&mut self, _token: u64, _failure: Failure, _now: Now, _out: &mut Outbox) {}
@@ -102,10 +117,16 @@ impl Application for Mirror {
         &mut self,
         _to: SocketAddr,
         _failure: Failure,
-        _quoted: &[u8],
+        quoted: &[u8],
         _now: Now,
         _out: &mut Outbox,
-    ) {
+    ) -> Handled {
+        let owner = self.owner(quoted);
+        if owner != self.shard {
+            return Handled::Hop(owner);
+        }
+        self.told.fetch_add(1, Ordering::Relaxed);
+        Handled::Done
     }
 
     fn flow_closed(&mut self, _flow: Flow, _now: Now, _out: &mut Outbox) {}
@@ -155,6 +176,22 @@ fn exchange_stream(stream: &mut TcpStream, count: u32) {
     }
 }
 
+/// Bursts of datagrams whose answers go to a closed port, the errors of each waited for. They are short, because an ICMP
+/// error does not quote a whole long one.
+fn provoke_errors(socket: &UdpSocket, told: &AtomicU64, bursts: u64, size: u64) {
+    let before = told.load(Ordering::Relaxed);
+    let until = Instant::now() + Duration::from_secs(30);
+    for burst in 1..=bursts {
+        for _ in 0..size {
+            socket.send(&[b'!', burst as u8]).expect("send");
+        }
+        while told.load(Ordering::Relaxed) < before + burst * size {
+            assert!(Instant::now() < until, "burst {burst} of {bursts}");
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+}
+
 /// One test, because the count is one for the whole process.
 #[test]
 fn nothing_is_allocated_per_message_on_any_shard() {
@@ -177,9 +214,17 @@ fn nothing_is_allocated_per_message_on_any_shard() {
         };
         let listeners = vec![bind(Transport::Udp), bind(Transport::Tcp)];
         let (udp, tcp) = (listeners[0].address(), listeners[1].address());
+        // It takes what it sends itself only; everything else is answered with an ICMP error.
+        let closed = UdpSocket::bind(any).expect("a free port");
+        closed
+            .connect(closed.local_addr().expect("an address"))
+            .expect("connect");
+        let told = Arc::new(AtomicU64::new(0));
         let shards = start(listeners, &options, |shard| Mirror {
             shard,
             last: options.shards - 1,
+            closed: closed.local_addr().expect("an address"),
+            told: Arc::clone(&told),
         });
         let shards = shards.expect("the shards start");
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -191,18 +236,23 @@ fn nothing_is_allocated_per_message_on_any_shard() {
         stream.set_nodelay(true).expect("nodelay");
         exchange_datagrams(&socket, 2000);
         exchange_stream(&mut stream, 500);
+        provoke_errors(&socket, &told, 20, 20);
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         // The buffers have grown meanwhile, which shows that the count works.
         assert!(before > 0);
         exchange_datagrams(&socket, 10_000);
         exchange_stream(&mut stream, 2000);
+        let hops = || -> u64 {
+            let counters = shards.counters().iter();
+            counters.map(|counters| counters.hops_in.read()).sum()
+        };
+        assert_eq!(hops() > 5000, options.shards > 1, "{}", hops());
+        let before_errors = hops();
+        provoke_errors(&socket, &told, 1000, 1);
+        // Every other datagram and every other error.
+        let expected = if options.shards > 1 { 1000 } else { 0 };
+        assert_eq!(hops() - before_errors, expected);
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
-        let hops: u64 = shards
-            .counters()
-            .iter()
-            .map(|counters| counters.hops_in.read())
-            .sum();
-        assert_eq!(hops > 5000, options.shards > 1, "{hops}");
         shards.stop();
         shards.join().expect("no shard panicked");
     }

@@ -151,7 +151,7 @@ impl Identity {
     /// it came.
     pub fn loop_part(&self, request: Message<'_>) -> u64 {
         let route = request.first(Name::Route).unwrap_or(&[]);
-        self.keys.branch.mac(&[
+        self.keys.branch.hash(&[
             b"loop",
             request.request_uri(),
             route,
@@ -188,10 +188,10 @@ impl Identity {
 
     /// Appends the answer that refuses a request.
     pub fn write_reject(&self, request: Message<'_>, stamp: ViaStamp, reject: &Reject, out: &mut Vec<u8>) {
-        let tag = self.to_tag(request.bytes(), request.index());
-        let tag: &[u8] = if reject.status == Status::TRYING { &[] } else { &tag };
-        let writer =
-            ResponseWriter::begin(out, request.bytes(), request.index(), reject.status, reject.reason, stamp, tag);
+        let (bytes, index, status) = (request.bytes(), request.index(), reject.status);
+        let tag = (status != Status::TRYING).then(|| self.to_tag(bytes, index));
+        let tag = tag.as_ref().map_or(&[][..], |tag| tag);
+        let writer = ResponseWriter::begin(out, bytes, index, status, reject.reason, stamp, tag);
         reject.write_extra(request, writer).finish();
     }
 }

@@ -9,7 +9,11 @@ use strowger_sip::{Destination, Flow, Source};
 use strowger_syntax::message::ViaStamp;
 use strowger_syntax::{Index, Limits, Transport};
 
-const FLOW: Flow = Flow { shard: 1, index: 2, generation: 3 };
+const FLOW: Flow = Flow {
+    shard: 1,
+    index: 2,
+    generation: 3,
+};
 
 fn source(transport: Transport, remote: &str) -> Source {
     Source {
@@ -33,11 +37,19 @@ fn told(via: &str, source: &Source) -> (ViaStamp, Destination, Option<Destinatio
     let mut index = Index::default();
     let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
     let via = request.via();
-    (via::stamp(request, source), via::response_destination(via, source), via::response_fallback(via, source))
+    (
+        via::stamp(request, source),
+        via::response_destination(via, source),
+        via::response_fallback(via, source),
+    )
 }
 
 fn datagram(to: &str) -> Destination {
-    Destination::Datagram { listener: 5, from: Some([192, 0, 2, 1].into()), to: to.parse().expect("an address") }
+    Destination::Datagram {
+        listener: 5,
+        from: Some([192, 0, 2, 1].into()),
+        to: to.parse().expect("an address"),
+    }
 }
 
 // §18.2.1: received when sent-by is a name or another address.
@@ -51,11 +63,17 @@ fn received_is_told_when_sent_by_is_not_the_source() {
         ("SIP/2.0/UDP host.test;branch=z9hG4bK1", true),
         ("SIP/2.0/UDP 192.0.2.4.example;branch=z9hG4bK1", true),
     ] {
-        let stamp = ViaStamp { received: told_it.then(|| [192, 0, 2, 4].into()), rport: None };
+        let stamp = ViaStamp {
+            received: told_it.then(|| [192, 0, 2, 4].into()),
+            rport: None,
+        };
         assert_eq!(told(via, &from).0, stamp, "{via}");
     }
     let from = source(Transport::Udp, "[2001:db8::7]:7000");
-    assert_eq!(told("SIP/2.0/UDP [2001:DB8:0::7]:7000;branch=z9hG4bK1", &from).0, ViaStamp::default());
+    assert_eq!(
+        told("SIP/2.0/UDP [2001:DB8:0::7]:7000;branch=z9hG4bK1", &from).0,
+        ViaStamp::default()
+    );
 }
 
 // §18.2.2: to the source address, at the port of sent-by, or at the default one.
@@ -66,7 +84,10 @@ fn responses_go_to_the_source_address_at_the_port_of_sent_by() {
         ("SIP/2.0/UDP 192.0.2.4:6000;branch=z9hG4bK1", "192.0.2.4:6000"),
         ("SIP/2.0/UDP host.test:6000;branch=z9hG4bK1", "192.0.2.4:6000"),
         ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1", "192.0.2.4:5060"),
-        ("SIP/2.0/UDP 10.0.0.1;received=203.0.113.9;branch=z9hG4bK1", "192.0.2.4:5060"),
+        (
+            "SIP/2.0/UDP 10.0.0.1;received=203.0.113.9;branch=z9hG4bK1",
+            "192.0.2.4:5060",
+        ),
     ] {
         assert_eq!(told(via, &from).1, datagram(to), "{via}");
         assert_eq!(told(via, &from).2, None);
@@ -78,7 +99,13 @@ fn responses_go_to_the_source_address_at_the_port_of_sent_by() {
 fn rport_is_filled_in_and_takes_responses_to_the_source_port() {
     let from = source(Transport::Udp, "192.0.2.4:7000");
     let (stamp, to, _) = told("SIP/2.0/UDP 192.0.2.4:6000;rport;branch=z9hG4bK1", &from);
-    assert_eq!(stamp, ViaStamp { received: Some([192, 0, 2, 4].into()), rport: Some(7000) });
+    assert_eq!(
+        stamp,
+        ViaStamp {
+            received: Some([192, 0, 2, 4].into()),
+            rport: Some(7000)
+        }
+    );
     assert_eq!(to, datagram("192.0.2.4:7000"));
 }
 
@@ -92,7 +119,10 @@ fn responses_to_a_connection_go_back_over_it() {
     ] {
         let (_, to, fallback) = told(via, &from);
         assert_eq!(to, Destination::Flow(FLOW));
-        let new = Destination::Connect { transport: Transport::Tcp, to: SocketAddr::from(([192, 0, 2, 4], port)) };
+        let new = Destination::Connect {
+            transport: Transport::Tcp,
+            to: SocketAddr::from(([192, 0, 2, 4], port)),
+        };
         assert_eq!(fallback, Some(new));
     }
 }
@@ -101,17 +131,29 @@ fn owner_of(text: &str, shards: u16) -> Owner {
     let keys = Keys::derive(&[7; 32]);
     let mut index = Index::default();
     index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a message");
-    owner(text.as_bytes(), &index, shards, &keys.owner, &Branches::new(keys.branch.clone(), 9))
+    owner(
+        text.as_bytes(),
+        &index,
+        shards,
+        &keys.owner,
+        &Branches::new(keys.branch.clone(), 9),
+    )
 }
 
 #[test]
 fn requests_of_one_call_id_belong_to_one_shard_however_it_is_written() {
     let mut seen = [false; 5];
     for i in 0..100 {
-        let invite = request("SIP/2.0/UDP h;branch=z9hG4bK1").replace("Call-ID: c", &format!("Call-ID: c{i}@host"));
+        let invite =
+            request("SIP/2.0/UDP h;branch=z9hG4bK1").replace("Call-ID: c", &format!("Call-ID: c{i}@host"));
         let folded = invite.replace("Call-ID: ", "Call-ID :\r\n \t ");
-        let compact = invite.replace("Call-ID: ", "i:").replace("OPTIONS", "CANCEL").replace("z9hG4bK1", "z9hG4bK2");
-        let Owner::Shard(shard) = owner_of(&invite, 5) else { panic!("no shard") };
+        let compact = invite
+            .replace("Call-ID: ", "i:")
+            .replace("OPTIONS", "CANCEL")
+            .replace("z9hG4bK1", "z9hG4bK2");
+        let Owner::Shard(shard) = owner_of(&invite, 5) else {
+            panic!("no shard")
+        };
         assert_eq!(owner_of(&folded, 5), Owner::Shard(shard));
         assert_eq!(owner_of(&compact, 5), Owner::Shard(shard));
         assert_eq!(owner_of(&invite, 1), Owner::Here);

@@ -91,6 +91,10 @@ fn main() {
         "contact-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(CONTACT)).next())),
         "via-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(VIA)).next())),
         "stamp" => stamp(times),
-        _ => println!("register ({}), invite ({}), name-addr, uri, contact-items, via-items or stamp", REGISTER.len(), INVITE.len()),
+        _ => println!(
+            "register ({}), invite ({}), name-addr, uri, contact-items, via-items or stamp",
+            REGISTER.len(),
+            INVITE.len()
+        ),
     }
 }

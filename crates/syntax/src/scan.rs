@@ -17,8 +17,11 @@ const TOKEN: u8 = 1;
 const PARAM: u8 = 2;
 /// May stand in a host name or an IPv4 address; underscores are in names of real machines.
 const HOST: u8 = 4;
-/// May stand in a parameter of a URI, but for escapes: anything that does not end it there.
-const URI_PARAM: u8 = 8;
+/// May stand in the user part of a URI and means nothing there: no separator and no escape.
+const USER: u8 = 8;
+/// May stand in a parameter of a URI, where it ends nothing and is no escape. With an `@`, what looks like parameters
+/// could be a user part.
+const URI_PARAM: u8 = 16;
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -39,7 +42,11 @@ const CLASSES: [u8; 256] = {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
             table[i] |= HOST;
         }
-        if !matches!(byte, b';' | b'?' | b'%') {
+        let plain = byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"' | b'%' | b'@');
+        if plain && byte != b':' {
+            table[i] |= USER;
+        }
+        if plain && !matches!(byte, b';' | b'?') {
             table[i] |= URI_PARAM;
         }
         i += 1;
@@ -81,10 +88,16 @@ pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, HOST)
 }
 
-/// The end of a parameter of a URI that starts at `at`, or of the part of it that is in front of an escape.
+/// The end of a user part without password and escapes, if that is what starts at `at`.
+#[inline]
+pub(crate) fn user_end(text: &[u8], at: usize) -> usize {
+    end_of(text, at, USER)
+}
+
+/// The end of a parameter of a URI that starts at `at`, if it has no escapes.
 #[inline]
 pub(crate) fn uri_param_end(text: &[u8], at: usize) -> usize {
-    end_of(text, at, URI_PARAM)
+    far_end_of(text, at, URI_PARAM)
 }
 
 /// The end of the digits that start at `at`.
@@ -150,7 +163,7 @@ const fn marks_no_uri(word: u64) -> u64 {
     marks_invisible(word) | angles | marks(word, b'"')
 }
 
-/// The position of the first byte that gets a mark. `A`, which fills up what is less than a word, must get none.
+/// The position of the first byte that gets a mark. What fills up a text of less than a word must get none.
 #[inline]
 fn find_marked(text: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
     let mut rest = text;
@@ -167,10 +180,17 @@ fn find_marked(text: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
     let (word, at) = match text.last_chunk() {
         // Of these some were looked at before, and had no mark.
         Some(last) => (u64::from_le_bytes(*last), text.len() - 8),
-        None => (rest.iter().rev().fold(each(b'A'), |word, &b| word << 8 | u64::from(b)), 0),
+        None => (filled_up(rest), 0),
     };
     let found = marks(word);
     (found != 0).then(|| at + first_mark(found))
+}
+
+/// A word of what is less than one, and of `A` behind it.
+#[inline]
+fn filled_up(text: &[u8]) -> u64 {
+    let shift_in = |word: u64, &byte: &u8| word << 8 | u64::from(byte);
+    text.iter().rev().fold(each(b'A'), shift_in)
 }
 
 /// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
@@ -181,19 +201,22 @@ pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
 
 /// The position of the first byte that is a control character or not ASCII. Lines are long: it takes two words at once.
 #[inline]
-fn find_odd(text: &[u8]) -> Option<usize> {
-    let marks = |word: u64| (word.wrapping_sub(each(b' ')) | word) & HIGH_BITS;
+pub(crate) fn find_odd(text: &[u8]) -> Option<usize> {
+    let odd = |word: u64| word.wrapping_sub(each(b' ')) | word;
     let mut rest = text;
     while let Some((words, behind)) = rest.split_first_chunk() {
         let words = u128::from_le_bytes(*words);
-        let (low, high) = (marks(words as u64), marks((words >> 64) as u64));
-        if low | high != 0 {
-            let at = if low != 0 { first_mark(low) } else { 8 + first_mark(high) };
+        let (low, high) = (odd(words as u64), odd((words >> 64) as u64));
+        if (low | high) & HIGH_BITS != 0 {
+            let at = match low & HIGH_BITS {
+                0 => 8 + first_mark(high & HIGH_BITS),
+                low => first_mark(low),
+            };
             return Some(text.len() - rest.len() + at);
         }
         rest = behind;
     }
-    find_marked(rest, marks).map(|i| text.len() - rest.len() + i)
+    find_marked(rest, |word| odd(word) & HIGH_BITS).map(|i| text.len() - rest.len() + i)
 }
 
 /// The position of the first CR or LF from `at`.
@@ -243,13 +266,19 @@ pub fn skip_ws(text: &[u8], mut at: usize) -> usize {
 
 /// The text without white space at its ends.
 #[inline]
-pub fn trim(mut text: &[u8]) -> &[u8] {
+pub fn trim(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// The text without white space at its start.
+#[inline]
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_ws(*first)
     {
         text = rest;
     }
-    trim_end(text)
+    text
 }
 
 /// The text without white space at its end.

@@ -17,10 +17,10 @@ const RECEIVE_NS: u64 = 1_000_000;
 /// ICMP errors taken from one socket in one turn.
 const ERRORS_PER_TURN: usize = 64;
 
-/// What is done with a message that cannot be handed over at once.
+/// What is done with a message or an ICMP error that cannot be handed over at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenFull {
-    /// It is dropped: it was a datagram, and its sender will send it again.
+    /// It is dropped: it is a datagram, or an error about one, and whoever sent that will send it again.
     Drop,
     /// It waits: it came over a connection, and nobody will send it again.
     Wait,
@@ -73,7 +73,10 @@ impl<A: Application> Shard<A> {
             out,
             udp,
             batches,
+            links,
+            pool,
             counters,
+            id,
             ..
         } = self;
         let Some(Some(socket)) = udp.get(usize::from(listener)) else {
@@ -81,7 +84,15 @@ impl<A: Application> Shard<A> {
         };
         for _ in 0..ERRORS_PER_TURN {
             let any = batches.take_error(socket, counters, |remote, failure, quoted| {
-                app.unreachable(remote, failure, quoted, *now, out);
+                let handled = app.unreachable(remote, failure, quoted, *now, out);
+                if let Handled::Hop(shard) = handled
+                    && shard != *id
+                {
+                    let mut hopping = take_packet(pool, links);
+                    hopping.data.extend_from_slice(quoted);
+                    hopping.errand = Errand::Unreachable { remote, failure };
+                    hand_over(links, pool, counters, shard, hopping, WhenFull::Drop);
+                }
             });
             if !any {
                 return socket.clear_error();
@@ -159,6 +170,12 @@ impl<A: Application> Shard<A> {
         match packet.errand {
             Errand::None => {}
             Errand::Received(source) => self.receive_hop(&packet, &source),
+            Errand::Unreachable { remote, failure } => {
+                // The error has made its one hop, whatever the application says.
+                let _: Handled = self
+                    .app
+                    .unreachable(remote, failure, &packet.data, self.now, &mut self.out);
+            }
             Errand::Send { to, flow, token } => {
                 let start = self.out.bytes.len() as u32;
                 self.out.bytes.extend_from_slice(&packet.data);

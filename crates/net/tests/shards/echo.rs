@@ -28,6 +28,7 @@ pub(crate) enum Event {
         failure: Failure,
     },
     Unreachable {
+        shard: u16,
         remote: SocketAddr,
         failure: Failure,
         quoted: Vec<u8>,
@@ -89,7 +90,7 @@ impl Echo {
     }
 }
 
-/// The shard that a message asks for with `hop:N`.
+/// The shard that a message asks for with `hop:N`, also when it is quoted by an ICMP error.
 fn wanted_shard(bytes: &[u8]) -> Option<u16> {
     let at = bytes.windows(4).position(|window| window == b"hop:")?;
     bytes.get(at + 4).map(|digit| u16::from(digit - b'0'))
@@ -138,12 +139,21 @@ impl Application for Echo {
         quoted: &[u8],
         _now: Now,
         _out: &mut Outbox,
-    ) {
+    ) -> Handled {
+        let wanted = wanted_shard(quoted).filter(|shard| *shard != self.shard);
+        if let Some(shard) = wanted {
+            return Handled::Hop(shard);
+        }
         self.tell(Event::Unreachable {
+            shard: self.shard,
             remote,
             failure,
             quoted: quoted.into(),
         });
+        if contains(quoted, b"bounce") {
+            return Handled::Hop(1 - self.shard);
+        }
+        Handled::Done
     }
 
     fn flow_closed(&mut self, flow: Flow, _now: Now, _out: &mut Outbox) {

@@ -151,6 +151,7 @@ fn a_closed_port_is_reported_with_what_was_sent() {
         };
         rig.send(0, to, b"anybody there?", 5);
         let expected = Event::Unreachable {
+            shard: 0,
             remote: closed,
             failure: Failure::Refused,
             quoted: b"anybody there?".to_vec(),
@@ -158,6 +159,94 @@ fn a_closed_port_is_reported_with_what_was_sent() {
         assert_eq!(rig.event(), expected);
         assert_eq!(rig.count("strowger_icmp_errors_total"), 1);
     }
+}
+
+/// An address that answers every datagram with an ICMP error: the socket takes what it sends itself only, and nobody
+/// else gets its port as long as it is there.
+fn closed_port() -> (UdpSocket, Destination) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let to = socket.local_addr().expect("an address");
+    socket.connect(to).expect("connect");
+    let to = Destination::Datagram {
+        listener: 0,
+        from: None,
+        to,
+    };
+    (socket, to)
+}
+
+#[test]
+fn an_icmp_error_hops_to_the_shard_that_it_belongs_to() {
+    let rig = Rig::new(&["udp:127.0.0.1:0"], &options(2));
+    // The kernel spreads the errors over the shards by the port of the remote, the messages name both.
+    for number in 0..32u16 {
+        let (closed, to) = closed_port();
+        let sent = format!("hop:{} {number}", number % 2);
+        rig.send(number % 2, to, sent.as_bytes(), 5);
+        let expected = Event::Unreachable {
+            shard: number % 2,
+            remote: closed.local_addr().expect("an address"),
+            failure: Failure::Refused,
+            quoted: sent.into_bytes(),
+        };
+        assert_eq!(rig.event(), expected);
+    }
+    let hops = rig.count("strowger_hops_in_total");
+    assert!(hops > 0 && hops < 32, "{hops}");
+    rig.wait_for_count("strowger_hops_out_total", hops);
+    assert_eq!(rig.count("strowger_icmp_errors_total"), 32);
+    assert_eq!(rig.count("strowger_ring_drops_total"), 0);
+}
+
+#[test]
+fn an_icmp_error_hops_only_once() {
+    let rig = Rig::new(&["udp:127.0.0.1:0"], &options(2));
+    let (_closed, to) = closed_port();
+    rig.send(0, to, b"bounce", 5);
+    let mut shards = [0, 1].map(|_| {
+        let Event::Unreachable { shard, quoted, .. } = rig.event() else {
+            panic!("no error")
+        };
+        assert_eq!(quoted, b"bounce");
+        shard
+    });
+    shards.sort_unstable();
+    assert_eq!(shards, [0, 1]);
+    rig.expect_nothing(Duration::from_millis(50));
+    assert_eq!(rig.count("strowger_hops_out_total"), 1);
+}
+
+#[test]
+fn a_full_ring_drops_icmp_errors_and_counts_them() {
+    let rig = Rig::new(
+        &["udp:127.0.0.1:0"],
+        &strowger_net::Options {
+            ring: 4,
+            ..options(2)
+        },
+    );
+    let (_closed, to) = closed_port();
+    // Which shard the kernel gives the errors of this remote to is found out first.
+    rig.send(0, to, b"where", 5);
+    let Event::Unreachable { shard, .. } = rig.event() else {
+        panic!("no error")
+    };
+    let other = 1 - shard;
+    let block = Control::Block(Duration::from_millis(300));
+    rig.shards.send(other, block).expect("the shard takes it");
+    std::thread::sleep(Duration::from_millis(50));
+    for number in 0..20u64 {
+        rig.send(shard, to, format!("hop:{other} {number}").as_bytes(), 5);
+        rig.wait_for_count("strowger_icmp_errors_total", 2 + number);
+    }
+    rig.wait_for_count("strowger_ring_drops_total", 16);
+    for _ in 0..4 {
+        let Event::Unreachable { shard, .. } = rig.event() else {
+            panic!("no error")
+        };
+        assert_eq!(shard, other);
+    }
+    rig.expect_nothing(Duration::from_millis(50));
 }
 
 #[test]

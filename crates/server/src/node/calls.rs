@@ -132,7 +132,7 @@ impl Calls {
                 }
                 // RFC 4028 §10: without a refresh the session is over; some more time for the BYE.
                 let expires = progress.session_expires.map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
-                wheel.set(record.timer, Some(now.mono_ms() + expires));
+                wheel.set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
             }
             (Method::Invite, 3..) if record.state != State::Answered => {
                 self.end(progress.call, status, wheel, journal, now);

@@ -99,9 +99,9 @@ impl Node {
         let found = self.find_targets(&bound, request, ingress, routing, now)?;
         match self.shared.policy.mode {
             Mode::Redirect if routing.token != RouteToken::Valid => self.redirect(&bound, request, ingress, now, out),
-            Mode::Stateless => Ok(self.send_stateless(case, loop_part, found, now, out)),
-            _ if matches!(method, Method::Ack | Method::Cancel) => {
-                Ok(self.send_stateless(case, loop_part, found, now, out))
+            mode if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) => {
+                self.send_stateless(case, loop_part, found, now, out);
+                Ok(())
             }
             _ => self.send_stateful(case, loop_part, found, now, out),
         }
@@ -150,7 +150,8 @@ impl Node {
             };
         }
         match target {
-            Uri::Sip(sip) if !self.shared.is_ours(&sip) => Ok(Bound::Foreign(sip)),
+            // A maddr of somebody else's leads there, whatever the host (§16.5).
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => Ok(Bound::Foreign(sip)),
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
             Uri::Sip(_) => Ok(Bound::Node),
             Uri::Tel(_) => Err(Reject::new(Status::NOT_FOUND)),
@@ -162,7 +163,7 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                if request.has(Name::Require) {
+                if request.elements(Name::Require).any(|tag| !tag.eq_ignore_ascii_case(b"path")) {
                     return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::Require, &["path"])));
                 }
                 let lines = &mut self.work.lines;
@@ -331,7 +332,7 @@ impl Node {
     }
 
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
-        let key = self.endpoint.identity.keys.owner.mac(&[b"call", request.call_id()]);
+        let key = self.endpoint.identity.keys.owner.hash(&[b"call", request.call_id()]);
         match request.method() {
             Method::Invite if request.to_tag().is_none() => {
                 if self.calls.find(key).is_none() {

@@ -7,10 +7,11 @@ use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{RecordRoute, Routing, Start};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::{Hop, Listeners};
+use strowger_sip::transaction::KEPT;
 use strowger_sip::{Destination, Now, Outbox, Reject};
 use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{SipUri, TransportParam, Uri};
-use strowger_syntax::{Limits, Message, Method, Status, Transport, header::NameAddr};
+use strowger_syntax::{Message, Status, Transport, header::NameAddr};
 
 use super::Node;
 
@@ -188,7 +189,7 @@ impl Node {
         let preferred = (source.listener, source.local.ip());
         let listeners = &self.endpoint.identity.listeners;
         let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(listeners, ip, preferred));
-        if let Ok(request) = index.parse(pending.request.bytes(), &Limits::DEFAULT) {
+        if let Ok(request) = index.parse(pending.request.bytes(), &KEPT) {
             let first = hops.next();
             let second = hops.next().map(|(hop, _)| hop);
             self.work.targets.clear();
@@ -210,7 +211,7 @@ impl Node {
             return;
         };
         let mut index = std::mem::take(&mut self.work.index);
-        if let Ok(request) = index.parse(pending.request.bytes(), &Limits::DEFAULT)
+        if let Ok(request) = index.parse(pending.request.bytes(), &KEPT)
             && let Some(start) = pending.waiting.start()
         {
             self.refuse(request, &start, &Reject::new(Status::REQUEST_TERMINATED), now, out);
@@ -218,6 +219,21 @@ impl Node {
         self.work.index = index;
         self.endpoint.layer.pool.give(pending.request);
         self.endpoint.layer.pool.give(pending.uri);
+    }
+
+    /// A 100 is due to what is no INVITE (RFC 4320 §4.1), also while the next hop's address is looked up.
+    pub(super) fn on_trying_due(&mut self, server: Id, now: Now, out: &mut Outbox) {
+        let forwarded = self.endpoint.layer.context_of(server).is_some();
+        let mut lookups = self.lookups.iter().filter(|_| !forwarded);
+        let Some((_, pending)) = lookups.find(|(_, pending)| pending.waiting.server == Some(server)) else {
+            return self.proxy.on_trying_due(&mut self.endpoint, server, now.mono_ms(), out);
+        };
+        if let Ok(request) = self.work.index.parse(pending.request.bytes(), &KEPT) {
+            let (start, stamp) = (out.bytes.len(), pending.waiting.ingress.stamp);
+            self.endpoint.identity.write_reject(request, stamp, &Reject::new(Status::TRYING), &mut out.bytes);
+            // It is due, so the transaction takes it.
+            let _ = self.endpoint.layer.respond(server, Status::TRYING, start, now.mono_ms(), out);
+        }
     }
 
     /// A request that waited goes to the targets in the work buffers.
@@ -248,13 +264,9 @@ impl Node {
         self.tally.rejected(reject.status);
         // The transaction may have ended meanwhile; then nobody waits for the answer.
         let _ = self.endpoint.layer.respond(start.server, reject.status, from, now.mono_ms(), out);
-        if let (Some(call), Method::Invite) = (start.call, request.method()) {
-            let progress = strowger_sip::proxy::Progress {
-                call,
-                method: Method::Invite,
-                status: reject.status,
-                session_expires: None,
-            };
+        if let Some(call) = start.call {
+            let method = request.method();
+            let progress = strowger_sip::proxy::Progress { call, method, status: reject.status, session_expires: None };
             self.calls.on_progress(&progress, &mut self.endpoint.layer.wheel, &mut self.journal, &self.tally, now);
         }
     }

@@ -12,6 +12,8 @@ mod policy;
 mod registrar;
 mod shared;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -221,11 +223,24 @@ impl Application for Node {
         self.account(now);
     }
 
-    fn unreachable(&mut self, _: SocketAddr, _: Failure, quoted: &[u8], now: Now, out: &mut Outbox) {
-        if let Some(OurBranch::Stateful { client, .. }) = self.endpoint.identity.branches.find(quoted) {
-            let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
-            self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-            self.account(now);
+    fn unreachable(
+        &mut self,
+        _: SocketAddr,
+        _: Failure,
+        quoted: &[u8],
+        now: Now,
+        out: &mut Outbox,
+    ) -> Handled {
+        let identity = &self.endpoint.identity;
+        match identity.branches.find(quoted) {
+            Some(OurBranch::Stateful { shard, client }) if shard == identity.shard => {
+                let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+                self.account(now);
+                Handled::Done
+            }
+            Some(OurBranch::Stateful { shard, .. }) if shard < identity.shards => Handled::Hop(shard),
+            _ => Handled::Done,
         }
     }
 
@@ -252,7 +267,7 @@ impl Application for Node {
                 Expired::Client { user, timed_out } => {
                     self.proxy.on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
-                Expired::TryingDue(server) => self.proxy.on_trying_due(&mut self.endpoint, server, ms, out),
+                Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => self.calls.on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now),
             }

@@ -7,9 +7,10 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{Bindings, Changes, Origin, Outcome, canonical_aor, register, write_answer};
+use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::uri::SipUri;
-use strowger_syntax::{Limits, Message, Method, Name, Status};
+use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::policy::{Checked, Sender, spoken_for};
@@ -71,6 +72,9 @@ impl Node {
             && !self.claim(&right)
             && !self.is_known_retransmission(request, ingress, now)
         {
+            if self.is_being_committed(request) {
+                return;
+            }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
         self.run_register(request, ingress, 0, now, out);
@@ -114,6 +118,12 @@ impl Node {
         let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
         let origin = Origin::of(&ingress.source, self.shared.policy.boot);
         matches!(register(request, record, &origin, policy, now.wall_secs(), next), Ok(Outcome::Unchanged))
+    }
+
+    /// Whether this very request waits for its commit: it will be answered then.
+    fn is_being_committed(&self, request: Message<'_>) -> bool {
+        let same = |waiting: &Waiting| waiting.request.bytes() == request.bytes();
+        self.registers.iter().any(|(_, pending)| pending.0.as_ref().is_some_and(same))
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -176,7 +186,7 @@ impl Node {
         let ticket = strowger_sip::memory::Id { index: (ticket >> 32) as u32, counter: ticket as u32 };
         let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else { return };
         let mut index = std::mem::take(&mut self.work.index);
-        if let Ok(request) = index.parse(waiting.request.bytes(), &Limits::DEFAULT)
+        if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
             && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
         {
             let ingress = &waiting.ingress;

@@ -67,7 +67,16 @@ impl Shared {
         if uri.port.is_some_and(|port| !self.ours.ports().contains(&port)) {
             return false;
         }
-        match uri.host {
+        self.is_our_host(uri.host)
+    }
+
+    /// Whether a URI's maddr, if it has one, names this node.
+    pub fn is_maddr_ours(&self, uri: &SipUri<'_>) -> bool {
+        uri.maddr().is_none_or(|host| self.is_our_host(host))
+    }
+
+    fn is_our_host(&self, host: Host<'_>) -> bool {
+        match host {
             Host::Name(name) => {
                 let name = name.strip_suffix(b".").unwrap_or(name);
                 self.ours.names().iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))

@@ -1,6 +1,6 @@
 //! The response of a digest (RFC 7616 §3.4.1 to §3.4.3, RFC 8760 §2.6), from H(A1).
 
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::ConstantTimeEq as _;
 
 use super::algorithm::{Algorithm, Ha1, Hex};
 
@@ -80,14 +80,13 @@ impl Response {
         if given.len() != expected.len() {
             return false;
         }
-        let equal = expected
+        // The expected digit is one of 0-9 and a-f. Setting bit 5 where bit 6 is set maps A-F to a-f and leaves all else.
+        let lower = |digit: u8| digit | (digit & 0x40) >> 1;
+        let difference = expected
             .iter()
             .zip(given)
-            .fold(Choice::from(1), |equal, (expected, given)| {
-                // The expected digit is one of 0-9 and a-f; setting bit 5 maps A-F to a-f, 0-9 to themselves.
-                equal & expected.ct_eq(&(given | 0x20)) & Choice::from(u8::from(given.is_ascii_hexdigit()))
-            });
-        equal.into()
+            .fold(0, |difference, (expected, given)| difference | expected ^ lower(*given));
+        difference.ct_eq(&0).into()
     }
 }
 

@@ -51,19 +51,30 @@ impl Stamp {
     /// Reads a nonce; `None` when it was not made with this key.
     pub(super) fn open(nonce: &[u8], key: &MacKey) -> Option<Self> {
         let bytes = decode(nonce)?;
-        let (stamp, mac) = bytes.split_at(16);
-        let number =
-            |range: std::ops::Range<usize>| bytes[range].iter().fold(0, |n, &b| n << 8 | u64::from(b));
-        key.verify(&[stamp], mac.iter().fold(0, |n, &b| n << 8 | u64::from(b)))
-            .then(|| Self {
-                issued_secs: number(0..4) as u32,
-                boot: number(4..8) as u32,
-                serial: number(8..16),
+        let ([made, serial, mac], _) = bytes.as_chunks::<8>() else { return None };
+        let made = u64::from_be_bytes(*made);
+        key.verify(&[&bytes[..16]], u64::from_be_bytes(*mac))
+            .then_some(Self {
+                issued_secs: (made >> 32) as u32,
+                boot: made as u32,
+                serial: u64::from_be_bytes(*serial),
             })
     }
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Which character of the alphabet a byte is; [`NO_SEXTET`] if it is none.
+const SEXTETS: [u8; 256] = {
+    let mut table = [NO_SEXTET; 256];
+    let mut i = 0;
+    while i < ALPHABET.len() {
+        table[ALPHABET[i] as usize] = i as u8;
+        i += 1;
+    }
+    table
+};
+const NO_SEXTET: u8 = 0xff;
 
 fn encode(bytes: &[u8; 24]) -> [u8; NONCE_LEN] {
     let mut text = [0; NONCE_LEN];
@@ -81,24 +92,16 @@ fn decode(text: &[u8]) -> Option<[u8; 24]> {
         return None;
     }
     let mut bytes = [0; 24];
+    let mut seen = 0;
     for (three, four) in bytes.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
-        let bits = four
-            .iter()
-            .try_fold(0u32, |bits, &c| Some(bits << 6 | u32::from(sextet(c)?)))?;
+        let bits = four.iter().fold(0, |bits, &character| {
+            let sextet = SEXTETS[usize::from(character)];
+            seen |= sextet;
+            bits << 6 | u32::from(sextet & 63)
+        });
         three.copy_from_slice(&bits.to_be_bytes()[1..]);
     }
-    Some(bytes)
-}
-
-const fn sextet(character: u8) -> Option<u8> {
-    match character {
-        b'A'..=b'Z' => Some(character - b'A'),
-        b'a'..=b'z' => Some(character - b'a' + 26),
-        b'0'..=b'9' => Some(character - b'0' + 52),
-        b'-' => Some(62),
-        b'_' => Some(63),
-        _ => None,
-    }
+    (seen < 64).then_some(bytes)
 }
 
 /// Whether a count of a nonce could be used.

@@ -85,11 +85,13 @@ pub(super) fn top_route(request: Message<'_>, pop: usize, strict: bool) -> Optio
 }
 
 impl Routing<'_> {
+    /// A token counts in the dialog that it was made for: with the right Call-ID and tag, and not before there is one
+    /// (§16.6 step 4).
     fn note(&mut self, identity: &Identity, request: Message<'_>, token: Option<&[u8]>) {
         let Some(token) = token else { return };
+        let fits = request.to_tag().is_some() && identity.is_route_token(request, token);
         self.token = match self.token {
-            RouteToken::Absent if identity.is_route_token(request, token) => RouteToken::Valid,
-            RouteToken::Valid if identity.is_route_token(request, token) => RouteToken::Valid,
+            RouteToken::Absent | RouteToken::Valid if fits => RouteToken::Valid,
             _ => RouteToken::Forged,
         };
     }

@@ -1,6 +1,5 @@
 //! Addresses-of-record as keys (RFC 3261 §10.3 step 5).
 
-use strowger_syntax::scan::put_number;
 use strowger_syntax::uri::{Host, SipUri, escape};
 
 /// Appends the canonical form of an address-of-record: `user@host`, or `host` without a user. Escapes are undone, the host
@@ -16,17 +15,9 @@ pub fn canonical_aor(uri: &SipUri<'_>, out: &mut Vec<u8>) {
 
 /// Appends the canonical form of a host, as addresses-of-record have it and realms are named after.
 pub fn canonical_host(host: &Host<'_>, out: &mut Vec<u8>) {
-    match host {
+    match *host {
         Host::Name(name) => Host::Name(name.strip_suffix(b".").unwrap_or(name)).encode(out),
-        Host::V4(address) => {
-            for (i, octet) in address.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                put_number(out, u64::from(octet));
-            }
-        }
-        Host::V6(_) => host.encode(out),
+        address => address.encode(out),
     }
 }
 

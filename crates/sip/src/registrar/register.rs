@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
-use strowger_syntax::header::{Contact, NameAddr, Path};
+use strowger_syntax::header::{Contact, NameAddr, Path, Q};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
@@ -144,20 +144,25 @@ pub fn register(
 fn order(request: Message<'_>) -> Order<'_> {
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
-    let port = via.port.unwrap_or(0).to_le_bytes();
-    // FNV-1a. The hash is kept in records, so it has no secret: who makes two branches alike fools nobody but himself,
-    // for Call-ID and CSeq count too.
-    let hash = [branch, b"\n", request.sent_by_host(), &port]
-        .into_iter()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
+    let hash = fold(u64::from(via.port.unwrap_or(0)), branch);
+    let hash = fold(hash, request.sent_by_host());
     Order {
         branch: (hash ^ hash >> 32) as u32,
         cseq: request.cseq(),
         call_id: request.call_id(),
     }
+}
+
+/// Takes a text into a hash, eight bytes at a time. The hash is kept in records and has no secret: who makes two branches
+/// alike fools nobody but himself, for Call-ID and CSeq count too.
+fn fold(hash: u64, text: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (words, rest) = text.as_chunks::<8>();
+    let hash = words
+        .iter()
+        .fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let last = rest.iter().fold(1, |last, &byte| last << 8 | u64::from(byte));
+    mix(hash, last)
 }
 
 /// What the Contact fields ask for.
@@ -171,6 +176,9 @@ enum Asked {
 /// One address of the request, and what is to be done with it.
 struct Wanted<'a> {
     address: NameAddr<'a>,
+    /// Its expires parameter.
+    asked: Option<u32>,
+    q: u16,
     /// Which of the current entries is its binding.
     target: Option<usize>,
     /// Seconds granted; 0 removes.
@@ -186,20 +194,22 @@ fn asked<'a>(
 ) -> Result<Asked, Reject> {
     let (mut stars, mut addresses) = (0, 0);
     for contact in request.all::<Contact<'_>>() {
-        match contact {
-            Ok(Contact::Star) => stars += 1,
-            Ok(Contact::Address(address)) => {
-                addresses += 1;
-                if addresses <= MOST_ASKED {
-                    wanted.push(Wanted {
-                        address,
-                        target: None,
-                        expires: 0,
-                        superseded: false,
-                    });
-                }
-            }
-            Err(_) => return Err(bad_request("Malformed Contact")),
+        let contact = contact.map_err(|_| bad_request("Malformed Contact"))?;
+        let (asked, q) = (contact.expires(), contact.q());
+        let Contact::Address(address) = contact else {
+            stars += 1;
+            continue;
+        };
+        addresses += 1;
+        if addresses <= MOST_ASKED {
+            wanted.push(Wanted {
+                address,
+                asked,
+                q: q.map_or(Q_DEFAULT, Q::thousandths),
+                target: None,
+                expires: 0,
+                superseded: false,
+            });
         }
     }
     match (stars, addresses) {
@@ -259,7 +269,7 @@ impl<'a> Step<'a, '_> {
     /// Step 7.
     fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
         for one in &mut *wanted {
-            one.expires = self.grant(&one.address)?;
+            one.expires = self.grant(one.asked)?;
             one.target = self.find(&one.address);
             self.check_order(&one.address, one.target)?;
         }
@@ -279,11 +289,10 @@ impl<'a> Step<'a, '_> {
     }
 
     /// The expiration interval of one address: its parameter, else the Expires field, else the default.
-    fn grant(&self, address: &NameAddr<'_>) -> Result<u32, Reject> {
-        let asked = Contact::Address(*address)
-            .expires()
-            .or_else(|| expires_field(self.request));
-        let asked = asked.unwrap_or(self.policy.default_expires);
+    fn grant(&self, asked: Option<u32>) -> Result<u32, Reject> {
+        let asked = asked
+            .or_else(|| expires_field(self.request))
+            .unwrap_or(self.policy.default_expires);
         if asked > 0 && asked < 3600 && asked < self.policy.min_expires {
             return Err(Reject::with(
                 Status::INTERVAL_TOO_BRIEF,
@@ -419,9 +428,7 @@ impl<'a> Step<'a, '_> {
         let size = writer.put(&Entry::Binding(Binding {
             contact: one.address.uri_text,
             params: one.address.params.text(),
-            q: Contact::Address(one.address)
-                .q()
-                .map_or(Q_DEFAULT, |q| q.thousandths()),
+            q: one.q,
             order: self.order,
             expires_at: self.now.saturating_add(one.expires),
             updated_at: self.now,

@@ -66,7 +66,8 @@ fn methods_without_a_name_of_their_own_differ_by_their_text() {
 fn without_the_magic_cookie_the_fields_of_rfc_2543_decide() {
     for branch in ["", ";branch=1", ";branch=z9hG4b"] {
         let invite = INVITE.replace(";branch=z9hG4bKabc", branch);
-        let ack = as_method(&invite, "ACK").replace("To: <sip:bob@example.test>", "To: <sip:bob@example.test>;tag=b");
+        let ack = as_method(&invite, "ACK")
+            .replace("To: <sip:bob@example.test>", "To: <sip:bob@example.test>;tag=b");
         assert_eq!(key(&invite), key(&ack), "{branch}");
         assert_eq!(key(&invite), key(&as_method(&invite, "CANCEL")));
         for (from, to) in [

@@ -154,22 +154,7 @@ fn split_port(advertise: &[u8]) -> (&[u8], Option<u16>) {
 
 /// Appends an address with its port; IPv6 in brackets.
 pub fn write_socket_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            for (i, octet) in ip.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
-                }
-                strowger_syntax::scan::put_number(out, u64::from(octet));
-            }
-        }
-        IpAddr::V6(ip) => {
-            use std::io::Write as _;
-            let _ = write!(out, "[{ip}]");
-        }
-    }
-    out.push(b':');
-    strowger_syntax::scan::put_number(out, u64::from(address.port()));
+    strowger_syntax::scan::put_socket_address(out, address);
 }
 
 #[cfg(test)]

@@ -13,7 +13,12 @@ fn stage(method: &str, ways: &[Way]) -> Stage {
 
 /// `a` by TCP, then by UDP.
 fn two_ways() -> [Way; 1] {
-    [Way { uri: uri_of('a'), routes: "", hop: tcp('a'), fallback: Some(udp('a')) }]
+    [Way {
+        uri: uri_of('a'),
+        routes: "",
+        hop: tcp('a'),
+        fallback: Some(udp('a')),
+    }]
 }
 
 // §16.9: as if a 503 had come, which alone becomes a 500 (§16.7 step 6).
@@ -72,7 +77,10 @@ fn what_timer_f_ends_is_not_answered_any_more() {
     stage.pass(60_000);
     let log = stage.log();
     assert!(log.contains("3500 > 100"), "{log}");
-    assert!(!log.contains("> 504") && !log.contains("> 408") && !log.contains("> 500"), "{log}");
+    assert!(
+        !log.contains("> 504") && !log.contains("> 408") && !log.contains("> 500"),
+        "{log}"
+    );
     stage.assert_ends();
 }
 
@@ -97,7 +105,10 @@ fn the_other_way_is_tried_when_the_first_fails() {
         let via = |text: &str| lines(text, "Via")[0].to_owned();
         assert!(via(&first).starts_with("SIP/2.0/TCP 192.0.2.1:5060;branch="));
         assert!(via(second).starts_with("SIP/2.0/UDP 192.0.2.1:5060;branch="));
-        assert_ne!(via(&first).split("branch=").nth(1), via(second).split("branch=").nth(1));
+        assert_ne!(
+            via(&first).split("branch=").nth(1),
+            via(second).split("branch=").nth(1)
+        );
         assert_eq!(lines(second, "Max-Forwards"), ["69"], "counted once");
         stage.answer('a', 200);
         assert_eq!(stage.log(), "0 > 200");
@@ -172,7 +183,10 @@ fn a_cancel_that_cannot_be_sent_ends_its_branch() {
 #[test]
 fn a_request_with_a_large_body_is_answered_when_its_target_is_silent() {
     let body = "x".repeat(3 << 20);
-    let text = request("INVITE").replace("Content-Length: 0\r\n\r\n", &format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let text = request("INVITE").replace(
+        "Content-Length: 0\r\n\r\n",
+        &format!("Content-Length: {}\r\n\r\n{body}", body.len()),
+    );
     let mut stage = Stage::with(Timers::DEFAULT);
     stage.start(&text, &two_ways());
     stage.fail('a');

@@ -6,7 +6,9 @@ use strowger_sip::{Destination, transport::OurBranch};
 
 use crate::stage::{Manner, Stage, Way, lines, request, tcp, udp, uri_of, ways};
 
-const TOKEN: RecordRoute = RecordRoute { token: 0x0123_4567_89ab_cdef };
+const TOKEN: RecordRoute = RecordRoute {
+    token: 0x0123_4567_89ab_cdef,
+};
 
 /// Forwards a request to `a` with these lines put in, and gives what leaves.
 fn forwarded(extra: &str, manner: Manner) -> String {
@@ -71,7 +73,10 @@ fn a_request_without_max_forwards_gets_70() {
 #[test]
 fn a_request_without_content_length_gets_one() {
     let mut stage = Stage::new();
-    stage.start(&request("INVITE").replace("Content-Length: 0\r\n\r\n", "\r\nv=0"), &ways("a"));
+    stage.start(
+        &request("INVITE").replace("Content-Length: 0\r\n\r\n", "\r\nv=0"),
+        &ways("a"),
+    );
     let text = stage.last('a', "INVITE");
     assert_eq!(lines(text, "Content-Length"), ["3"]);
     assert!(text.ends_with("\r\n\r\nv=0"));
@@ -82,55 +87,122 @@ fn a_request_without_content_length_gets_one() {
 fn headers_and_method_of_a_target_uri_do_not_reach_the_request_uri() {
     for (uri, sent) in [
         ("sip:a@192.0.2.10:5061?Subject=x&Route=y", "sip:a@192.0.2.10:5061"),
-        ("sip:a@192.0.2.10:5061;method=INVITE;ob", "sip:a@192.0.2.10:5061;ob"),
-        ("sip:a@192.0.2.10:5061;x=1;Method=BYE?b=c", "sip:a@192.0.2.10:5061;x=1"),
-        ("sip:a?b;method=c@192.0.2.10:5061;lr", "sip:a?b;method=c@192.0.2.10:5061;lr"),
-        ("sip:a@192.0.2.10:5061;methodical=1", "sip:a@192.0.2.10:5061;methodical=1"),
+        (
+            "sip:a@192.0.2.10:5061;method=INVITE;ob",
+            "sip:a@192.0.2.10:5061;ob",
+        ),
+        (
+            "sip:a@192.0.2.10:5061;x=1;Method=BYE?b=c",
+            "sip:a@192.0.2.10:5061;x=1",
+        ),
+        (
+            "sip:a?b;method=c@192.0.2.10:5061;lr",
+            "sip:a?b;method=c@192.0.2.10:5061;lr",
+        ),
+        (
+            "sip:a@192.0.2.10:5061;methodical=1",
+            "sip:a@192.0.2.10:5061;methodical=1",
+        ),
     ] {
         let mut stage = Stage::new();
-        stage.start(&request("INVITE"), &[Way { uri, routes: "", hop: udp('a'), fallback: None }]);
-        assert_eq!(start_line(stage.last('a', "INVITE")), format!("INVITE {sent} SIP/2.0"));
+        stage.start(
+            &request("INVITE"),
+            &[Way {
+                uri,
+                routes: "",
+                hop: udp('a'),
+                fallback: None,
+            }],
+        );
+        assert_eq!(
+            start_line(stage.last('a', "INVITE")),
+            format!("INVITE {sent} SIP/2.0")
+        );
     }
 }
 
 // Step 4: a loose-routing SIP URI that names us, above the ones that are there.
 #[test]
 fn record_route_stands_above_those_of_others() {
-    let manner = Manner { record_route: Some(TOKEN), ..Manner::default() };
-    let text = forwarded("Record-Route: <sip:p1.example.test;lr>, <sip:p0.example.test;lr>\r\n", manner);
-    let expected =
-        ["<sip:192.0.2.1:5060;lr;st=0123456789abcdef>", "<sip:p1.example.test;lr>, <sip:p0.example.test;lr>"];
+    let manner = Manner {
+        record_route: Some(TOKEN),
+        ..Manner::default()
+    };
+    let text = forwarded(
+        "Record-Route: <sip:p1.example.test;lr>, <sip:p0.example.test;lr>\r\n",
+        manner,
+    );
+    let expected = [
+        "<sip:192.0.2.1:5060;lr;st=0123456789abcdef>",
+        "<sip:p1.example.test;lr>, <sip:p0.example.test;lr>",
+    ];
     assert_eq!(lines(&text, "Record-Route"), expected);
-    assert_eq!(lines(&forwarded("", Manner::default()), "Record-Route"), [] as [&str; 0]);
+    assert_eq!(
+        lines(&forwarded("", Manner::default()), "Record-Route"),
+        [] as [&str; 0]
+    );
 }
 
 // RFC 5658 §3: two entries when the two sides find us at different addresses or transports; the next hop's on top.
 #[test]
 fn record_route_is_doubled_when_the_request_leaves_another_way_than_it_came() {
-    let other = Hop { listener: 2, local: [198, 51, 100, 1].into(), ..udp('a') };
+    let other = Hop {
+        listener: 2,
+        local: [198, 51, 100, 1].into(),
+        ..udp('a')
+    };
     let inside = "<sip:192.0.2.1:5060;lr;st=0123456789abcdef>";
     for (hop, outside) in [
-        (tcp('a'), "<sip:192.0.2.1:5060;transport=tcp;lr;st=0123456789abcdef>"),
+        (
+            tcp('a'),
+            "<sip:192.0.2.1:5060;transport=tcp;lr;st=0123456789abcdef>",
+        ),
         (other, "<sip:198.51.100.1:5070;lr;st=0123456789abcdef>"),
     ] {
         let mut stage = Stage::new();
-        let way = Way { uri: uri_of('a'), routes: "", hop, fallback: None };
-        stage.start_with(&request("INVITE"), &[way], Manner { record_route: Some(TOKEN), ..Manner::default() });
-        assert_eq!(lines(stage.last('a', "INVITE"), "Record-Route"), [outside, inside]);
+        let way = Way {
+            uri: uri_of('a'),
+            routes: "",
+            hop,
+            fallback: None,
+        };
+        stage.start_with(
+            &request("INVITE"),
+            &[way],
+            Manner {
+                record_route: Some(TOKEN),
+                ..Manner::default()
+            },
+        );
+        assert_eq!(
+            lines(stage.last('a', "INVITE"), "Record-Route"),
+            [outside, inside]
+        );
     }
 }
 
 // §16.4: our own entries go, wherever they stand in the list.
 #[test]
 fn our_own_routes_are_taken_off() {
-    let manner = |pop| Manner { pop, ..Manner::default() };
+    let manner = |pop| Manner {
+        pop,
+        ..Manner::default()
+    };
     for (given, pop, left) in [
         ("Route: <sip:us;lr>\r\n", 1, vec![]),
         ("Route: <sip:us;lr>,<sip:us2;lr>\r\n", 2, vec![]),
         ("Route: <sip:us;lr>\r\nRoute: <sip:us2;lr>\r\n", 2, vec![]),
         ("Route: <sip:us;lr> , <sip:p;lr>\r\n", 1, vec!["<sip:p;lr>"]),
-        ("Route: <sip:us;lr>\r\nRoute: <sip:us2;lr>,  <sip:p;lr>, <sip:q;lr>\r\n", 2, vec!["<sip:p;lr>, <sip:q;lr>"]),
-        ("Route: <sip:us;lr>,<sip:p;lr>\r\nRoute: <sip:q;lr>\r\n", 1, vec!["<sip:p;lr>", "<sip:q;lr>"]),
+        (
+            "Route: <sip:us;lr>\r\nRoute: <sip:us2;lr>,  <sip:p;lr>, <sip:q;lr>\r\n",
+            2,
+            vec!["<sip:p;lr>, <sip:q;lr>"],
+        ),
+        (
+            "Route: <sip:us;lr>,<sip:p;lr>\r\nRoute: <sip:q;lr>\r\n",
+            1,
+            vec!["<sip:p;lr>", "<sip:q;lr>"],
+        ),
         ("Route: <sip:p;lr>\r\n", 0, vec!["<sip:p;lr>"]),
     ] {
         assert_eq!(lines(&forwarded(given, manner(pop)), "Route"), left, "{given}");
@@ -143,12 +215,27 @@ fn the_last_route_goes_when_it_became_the_request_uri() {
     for (given, pop, left) in [
         ("Route: <sip:bob@h>\r\n", 0, vec![]),
         ("Route: <sip:p;lr>, <sip:bob@h>\r\n", 0, vec!["<sip:p;lr>"]),
-        ("Route: <sip:p;lr>\r\nRoute: <sip:bob@h>\r\n", 0, vec!["<sip:p;lr>"]),
+        (
+            "Route: <sip:p;lr>\r\nRoute: <sip:bob@h>\r\n",
+            0,
+            vec!["<sip:p;lr>"],
+        ),
         ("Route: <sip:us;lr>, <sip:bob@h>\r\n", 1, vec![]),
         ("Route: <sip:us;lr>\r\nRoute: <sip:bob@h>\r\n", 1, vec![]),
-        ("Route: <sip:us;lr>, <sip:p;lr>, <sip:bob@h>\r\n", 1, vec!["<sip:p;lr>"]),
+        (
+            "Route: <sip:us;lr>, <sip:p;lr>, <sip:bob@h>\r\n",
+            1,
+            vec!["<sip:p;lr>"],
+        ),
     ] {
-        let text = forwarded(given, Manner { pop, strict: true, record_route: None });
+        let text = forwarded(
+            given,
+            Manner {
+                pop,
+                strict: true,
+                record_route: None,
+            },
+        );
         assert_eq!(lines(&text, "Route"), left, "{given}");
     }
 }
@@ -157,7 +244,12 @@ fn the_last_route_goes_when_it_became_the_request_uri() {
 #[test]
 fn a_strict_router_gets_itself_as_request_uri_and_the_target_as_last_route() {
     for (given, pop, strict, left) in [
-        ("Route: <sip:p3.test>\r\n", 0, false, vec!["<sip:a@192.0.2.10:5061>"]),
+        (
+            "Route: <sip:p3.test>\r\n",
+            0,
+            false,
+            vec!["<sip:a@192.0.2.10:5061>"],
+        ),
         (
             "Route: <sip:us;lr>, <sip:p3.test>, <sip:p2.test;lr>\r\n",
             1,
@@ -170,9 +262,21 @@ fn a_strict_router_gets_itself_as_request_uri_and_the_target_as_last_route() {
             false,
             vec!["<sip:p2.test;lr>", "<sip:a@192.0.2.10:5061>"],
         ),
-        ("Route: <sip:p3.test>, <sip:bob@h>\r\n", 0, true, vec!["<sip:a@192.0.2.10:5061>"]),
+        (
+            "Route: <sip:p3.test>, <sip:bob@h>\r\n",
+            0,
+            true,
+            vec!["<sip:a@192.0.2.10:5061>"],
+        ),
     ] {
-        let text = forwarded(given, Manner { pop, strict, record_route: None });
+        let text = forwarded(
+            given,
+            Manner {
+                pop,
+                strict,
+                record_route: None,
+            },
+        );
         assert_eq!(start_line(&text), "INVITE sip:p3.test SIP/2.0", "{given}");
         assert_eq!(lines(&text, "Route"), left, "{given}");
     }
@@ -185,12 +289,28 @@ fn the_path_of_a_target_stands_above_the_routes_of_the_request() {
     for (given, pop, left) in [
         ("", 0, vec![routes]),
         ("Route: <sip:us;lr>\r\n", 1, vec![routes]),
-        ("Route: <sip:us;lr>, <sip:p;lr>\r\n", 1, vec![routes, "<sip:p;lr>"]),
+        (
+            "Route: <sip:us;lr>, <sip:p;lr>\r\n",
+            1,
+            vec![routes, "<sip:p;lr>"],
+        ),
     ] {
         let mut stage = Stage::new();
         let text = request("INVITE").replace("Content-Length", &format!("{given}Content-Length"));
-        let way = Way { uri: uri_of('a'), routes, hop: udp('a'), fallback: None };
-        stage.start_with(&text, &[way], Manner { pop, ..Manner::default() });
+        let way = Way {
+            uri: uri_of('a'),
+            routes,
+            hop: udp('a'),
+            fallback: None,
+        };
+        stage.start_with(
+            &text,
+            &[way],
+            Manner {
+                pop,
+                ..Manner::default()
+            },
+        );
         let text = stage.last('a', "INVITE");
         assert_eq!(start_line(text), "INVITE sip:a@192.0.2.10:5061 SIP/2.0");
         assert_eq!(lines(text, "Route"), left, "{given}");
@@ -200,13 +320,28 @@ fn the_path_of_a_target_stands_above_the_routes_of_the_request() {
 // §22.3: credentials for our realm end here, those for others go on.
 #[test]
 fn only_credentials_for_a_realm_of_ours_are_taken_out() {
-    let digest = |realm: &str| format!("Digest username=\"alice@example.test\", realm=\"{realm}\", nonce=\"n\", uri=\"sip:x\"");
-    let given = ["example.test", "sub.example.test", "example.test.net", "other.test"].map(digest);
-    let text: String = given.iter().map(|value| format!("Proxy-Authorization: {value}\r\n")).collect();
+    let digest = |realm: &str| {
+        format!("Digest username=\"alice@example.test\", realm=\"{realm}\", nonce=\"n\", uri=\"sip:x\"")
+    };
+    let given = [
+        "example.test",
+        "sub.example.test",
+        "example.test.net",
+        "other.test",
+    ]
+    .map(digest);
+    let text: String = given
+        .iter()
+        .map(|value| format!("Proxy-Authorization: {value}\r\n"))
+        .collect();
     let authorization = format!("Authorization: {}\r\n", digest("example.test"));
     let text = forwarded(&format!("{text}{authorization}"), Manner::default());
     assert_eq!(lines(&text, "Proxy-Authorization"), given[1..].to_vec());
-    assert_eq!(lines(&text, "Authorization").len(), 1, "for the server, not for a proxy");
+    assert_eq!(
+        lines(&text, "Authorization").len(),
+        1,
+        "for the server, not for a proxy"
+    );
 }
 
 // Step 8: each branch has a branch parameter of its own, with the loop part they share.
@@ -215,11 +350,17 @@ fn every_branch_has_its_own_branch_parameter() {
     let mut stage = Stage::new();
     stage.start(&request("INVITE"), &ways("abc"));
     let via = |name| lines(stage.last(name, "INVITE"), "Via")[0].to_owned();
-    let branches = ['a', 'b', 'c'].map(via).map(|via| via.split("branch=").nth(1).unwrap_or_default().to_owned());
+    let branches = ['a', 'b', 'c']
+        .map(via)
+        .map(|via| via.split("branch=").nth(1).unwrap_or_default().to_owned());
     for (i, branch) in branches.iter().enumerate() {
         assert!(branch.starts_with("z9hG4bKt"));
         assert!(!branches[i + 1..].contains(branch));
-        assert_eq!(branch[branch.len() - 16..], branches[0][branch.len() - 16..], "the loop part");
+        assert_eq!(
+            branch[branch.len() - 16..],
+            branches[0][branch.len() - 16..],
+            "the loop part"
+        );
         let read = stage.endpoint.identity.branches.read(branch.as_bytes());
         assert!(matches!(read, Some(OurBranch::Stateful { shard: 2, .. })));
     }

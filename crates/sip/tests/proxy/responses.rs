@@ -22,7 +22,10 @@ fn a_provisional_response_is_passed_on_without_our_via_and_otherwise_as_it_is() 
     stage.hear(&response);
     let ours = response.find("Via: ").expect("a Via");
     let end = ours + response[ours..].find("\r\n").expect("a line") + 2;
-    assert_eq!(stage.heard(), format!("{}{}", &response[..ours], &response[end..]));
+    assert_eq!(
+        stage.heard(),
+        format!("{}{}", &response[..ours], &response[end..])
+    );
     assert_eq!(stage.order(), "> 183");
     assert_eq!(stage.progress(), [183]);
 }
@@ -30,10 +33,16 @@ fn a_provisional_response_is_passed_on_without_our_via_and_otherwise_as_it_is() 
 #[test]
 fn our_via_goes_from_a_line_that_it_shares() {
     let mut stage = stage("a");
-    let response = stage.response('a', 180).replacen("\r\nVia: SIP/2.0/UDP 192.0.2.77", " , SIP/2.0/UDP 192.0.2.77", 1);
+    let response =
+        stage
+            .response('a', 180)
+            .replacen("\r\nVia: SIP/2.0/UDP 192.0.2.77", " , SIP/2.0/UDP 192.0.2.77", 1);
     assert_eq!(lines(&response, "Via").len(), 1);
     stage.hear(&response);
-    assert_eq!(lines(stage.heard(), "Via"), ["SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller"]);
+    assert_eq!(
+        lines(stage.heard(), "Via"),
+        ["SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller"]
+    );
 }
 
 // Step 5.
@@ -165,7 +174,9 @@ fn a_cancelled_branch_cannot_prolong_its_life() {
 fn the_best_response_is_the_same_in_whatever_order_they_come() {
     let best_of = |codes: &[u16]| {
         let first = |wanted: &[u16]| wanted.iter().copied().find(|code| codes.contains(code));
-        let best = first(&[603, 302, 401, 407, 415, 420, 484, 404, 486, 408, 480, 500, 501, 503]);
+        let best = first(&[
+            603, 302, 401, 407, 415, 420, 484, 404, 486, 408, 480, 500, 501, 503,
+        ]);
         best.map_or(0, |best| if best == 503 { 500 } else { best })
     };
     for codes in [
@@ -188,8 +199,18 @@ fn the_best_response_is_the_same_in_whatever_order_they_come() {
             }
             let expected = best_of(&codes);
             let told: u16 = stage.heard()[8..11].parse().expect("a status");
-            let same_worth = [(404, 486), (486, 404), (500, 501), (501, 500), (408, 480), (480, 408)];
-            assert!(told == expected || same_worth.contains(&(told, expected)), "{codes:?} {order:?}: {told}");
+            let same_worth = [
+                (404, 486),
+                (486, 404),
+                (500, 501),
+                (501, 500),
+                (408, 480),
+                (480, 408),
+            ];
+            assert!(
+                told == expected || same_worth.contains(&(told, expected)),
+                "{codes:?} {order:?}: {told}"
+            );
             assert_eq!(stage.progress(), [told]);
             stage.assert_ends();
         }
@@ -216,8 +237,20 @@ fn a_refusal_is_passed_on_when_the_last_branch_is_done_and_not_before() {
     assert_eq!(stage.order(), "a ACK, b ACK");
     stage.answer('c', 500);
     assert_eq!(stage.order(), "c ACK, > 404");
-    assert!(stage.heard().contains("To: <sip:bob@example.test>;tag=a\r\n"), "§16.7 step 6: the To tag stays");
+    assert!(
+        stage.heard().contains("To: <sip:bob@example.test>;tag=a\r\n"),
+        "§16.7 step 6: the To tag stays"
+    );
     stage.assert_ends();
+}
+
+#[test]
+fn timer_c_is_gone_with_its_context() {
+    let mut stage = stage("a");
+    stage.answer('a', 486);
+    stage.pass(60_000);
+    assert_eq!(stage.endpoint.layer.wheel.next_deadline(), None);
+    assert!(stage.proxy.is_empty());
 }
 
 // Step 6: the only response was a 503.
@@ -226,7 +259,10 @@ fn a_503_alone_becomes_a_500_of_our_own() {
     let mut stage = stage("a");
     stage.answer('a', 503);
     assert_eq!(stage.order(), "a ACK, > 500");
-    assert_eq!(lines(stage.heard(), "Via"), ["SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller"]);
+    assert_eq!(
+        lines(stage.heard(), "Via"),
+        ["SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller"]
+    );
     stage.assert_ends();
 }
 
@@ -238,16 +274,23 @@ fn the_challenges_of_all_branches_are_put_together() {
         let line = format!("{name}: Digest realm=\"{who}\", nonce=\"n\"\r\nContent-Length");
         stage.response(who, code).replace("Content-Length", &line)
     };
-    for (who, code, name) in
-        [('a', 401, "WWW-Authenticate"), ('b', 407, "Proxy-Authenticate"), ('d', 401, "WWW-Authenticate")]
-    {
+    for (who, code, name) in [
+        ('a', 401, "WWW-Authenticate"),
+        ('b', 407, "Proxy-Authenticate"),
+        ('d', 401, "WWW-Authenticate"),
+    ] {
         let text = challenge(&stage, who, code, name);
         stage.hear(&text);
     }
     stage.answer('c', 404);
     let heard = stage.heard();
     assert!(heard.starts_with("SIP/2.0 401 "), "{heard}");
-    let realms = |name| lines(heard, name).iter().map(|v| v[13..16].to_owned()).collect::<Vec<_>>();
+    let realms = |name| {
+        lines(heard, name)
+            .iter()
+            .map(|v| v[13..16].to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(realms("WWW-Authenticate"), ["\"a\"", "\"d\""]);
     assert_eq!(realms("Proxy-Authenticate"), ["\"b\""]);
     assert_eq!(lines(heard, "Via").len(), 1);
@@ -259,7 +302,9 @@ fn the_challenges_of_all_branches_are_put_together() {
 fn a_response_with_our_via_alone_is_not_passed_on() {
     for code in [180, 200, 404] {
         let mut stage = stage("a");
-        let response = stage.response('a', code).replace("Via: SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller\r\n", "");
+        let response = stage
+            .response('a', code)
+            .replace("Via: SIP/2.0/UDP 192.0.2.77:6000;branch=z9hG4bKcaller\r\n", "");
         assert_eq!(lines(&response, "Via").len(), 1);
         stage.hear(&response);
         assert!(!stage.order().contains(&format!("> {code}")), "{code}");
@@ -300,7 +345,10 @@ fn provisional_responses_to_a_non_invite_request_are_not_passed_on() {
     assert_eq!(stage.log(), "500 a MESSAGE");
     stage.pass(1);
     assert_eq!(stage.log(), "3500 > 100");
-    assert!(stage.heard().contains("To: <sip:bob@example.test>\r\n"), "no tag in a 100");
+    assert!(
+        stage.heard().contains("To: <sip:bob@example.test>\r\n"),
+        "no tag in a 100"
+    );
     stage.answer('a', 200);
     assert_eq!(stage.log(), "3500 > 200");
     stage.assert_ends();

@@ -15,7 +15,10 @@ use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 const BEGIN: u64 = 5_000_000;
 pub(crate) const TIMER_C_MS: u64 = 200_000;
 const CALLER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77)), 6000);
-pub(crate) const CALL: Id = Id { index: 4, counter: 44 };
+pub(crate) const CALL: Id = Id {
+    index: 4,
+    counter: 44,
+};
 
 /// One target: its Request-URI, its Path, the way to it and the other way.
 pub(crate) struct Way {
@@ -51,14 +54,31 @@ pub(crate) struct Stage {
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
 pub(crate) fn udp(name: char) -> Hop {
-    let to = Destination::Datagram { listener: 0, from: None, to: address(name) };
-    Hop { transport: Transport::Udp, listener: 0, local: [192, 0, 2, 1].into(), to }
+    let to = Destination::Datagram {
+        listener: 0,
+        from: None,
+        to: address(name),
+    };
+    Hop {
+        transport: Transport::Udp,
+        listener: 0,
+        local: [192, 0, 2, 1].into(),
+        to,
+    }
 }
 
 /// By TCP to one of the targets.
 pub(crate) fn tcp(name: char) -> Hop {
-    let to = Destination::Connect { transport: Transport::Tcp, to: address(name) };
-    Hop { transport: Transport::Tcp, listener: 1, local: [192, 0, 2, 1].into(), to }
+    let to = Destination::Connect {
+        transport: Transport::Tcp,
+        to: address(name),
+    };
+    Hop {
+        transport: Transport::Tcp,
+        listener: 1,
+        local: [192, 0, 2, 1].into(),
+        to,
+    }
 }
 
 fn address(name: char) -> SocketAddr {
@@ -67,7 +87,12 @@ fn address(name: char) -> SocketAddr {
 
 /// Targets reached by UDP.
 pub(crate) fn ways(names: &str) -> Vec<Way> {
-    let way = |name| Way { uri: uri_of(name), routes: "", hop: udp(name), fallback: None };
+    let way = |name| Way {
+        uri: uri_of(name),
+        routes: "",
+        hop: udp(name),
+        fallback: None,
+    };
     names.chars().map(way).collect()
 }
 
@@ -91,7 +116,10 @@ pub(crate) fn request(method: &str) -> String {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        Self::with(Timers { next_hop_timeout_ms: 32_000, ..Timers::DEFAULT })
+        Self::with(Timers {
+            next_hop_timeout_ms: 32_000,
+            ..Timers::DEFAULT
+        })
     }
 
     pub(crate) fn with(timers: Timers) -> Self {
@@ -116,7 +144,9 @@ impl Stage {
         };
         Self {
             endpoint: Endpoint::new(2, &config),
-            proxy: Proxy::new(ProxyConfig { timer_c_ms: TIMER_C_MS }),
+            proxy: Proxy::new(ProxyConfig {
+                timer_c_ms: TIMER_C_MS,
+            }),
             now_ms: BEGIN,
             out: Outbox::default(),
             sent: Vec::new(),
@@ -136,7 +166,14 @@ impl Stage {
         let key = self.endpoint.identity.server_key(request);
         let (layer, now) = (&mut self.endpoint.layer, self.now_ms);
         assert_eq!(layer.on_request(request, key, now, &mut self.out), Matched::New);
-        let server = layer.accept(key, request.method(), ingress.to, ingress.fallback, now, &mut self.out);
+        let server = layer.accept(
+            key,
+            request.method(),
+            ingress.to,
+            ingress.fallback,
+            now,
+            &mut self.out,
+        );
         let mut targets = TargetSet::default();
         for way in ways {
             targets.add(way.uri.as_bytes(), way.routes.as_bytes(), way.hop, way.fallback);
@@ -150,7 +187,8 @@ impl Stage {
             record_route: manner.record_route,
             call: Some(CALL),
         };
-        self.proxy.start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
+        self.proxy
+            .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
         self.collect();
         server
     }
@@ -160,11 +198,16 @@ impl Stage {
         let mut index = Index::default();
         let request = parse(&mut index, text);
         let key = self.endpoint.identity.server_key(request);
-        match self.endpoint.layer.on_request(request, key, self.now_ms, &mut self.out) {
+        match self
+            .endpoint
+            .layer
+            .on_request(request, key, self.now_ms, &mut self.out)
+        {
             Matched::Absorbed => {}
             Matched::Cancel(server) => {
                 if let Some(context) = self.endpoint.layer.context_of(server) {
-                    self.proxy.on_cancel(&mut self.endpoint, context, self.now_ms, &mut self.out);
+                    self.proxy
+                        .on_cancel(&mut self.endpoint, context, self.now_ms, &mut self.out);
                 }
             }
             Matched::New => panic!("unknown: {text}"),
@@ -181,7 +224,11 @@ impl Stage {
     /// The answer that a target would give.
     pub(crate) fn response(&self, who: char, code: u16) -> String {
         let is_first = |sent: &&Sent| !sent.text.starts_with("ACK ") && !sent.text.starts_with("CANCEL ");
-        let request = self.sent.iter().filter(|sent| name_of(sent.to).starts_with(who)).rfind(is_first);
+        let request = self
+            .sent
+            .iter()
+            .filter(|sent| name_of(sent.to).starts_with(who))
+            .rfind(is_first);
         respond_to(&request.expect("was sent something").text, code, who)
     }
 
@@ -194,10 +241,19 @@ impl Stage {
     pub(crate) fn hear(&mut self, text: &str) {
         let mut index = Index::default();
         let response = parse(&mut index, text);
-        let branch = response.branch().and_then(|b| self.endpoint.identity.branches.read(b));
-        let Some(OurBranch::Stateful { shard: 2, client }) = branch else { panic!("not our branch: {text}") };
-        if let Some(user) = self.endpoint.layer.on_response(client, response, self.now_ms, &mut self.out) {
-            self.proxy.on_response(&mut self.endpoint, user, response, self.now_ms, &mut self.out);
+        let branch = response
+            .branch()
+            .and_then(|b| self.endpoint.identity.branches.read(b));
+        let Some(OurBranch::Stateful { shard: 2, client }) = branch else {
+            panic!("not our branch: {text}")
+        };
+        if let Some(user) = self
+            .endpoint
+            .layer
+            .on_response(client, response, self.now_ms, &mut self.out)
+        {
+            self.proxy
+                .on_response(&mut self.endpoint, user, response, self.now_ms, &mut self.out);
         }
         self.collect();
     }
@@ -217,27 +273,45 @@ impl Stage {
     pub(crate) fn fail(&mut self, who: char) {
         let sent = self.sent.iter().rfind(|sent| name_of(sent.to).starts_with(who));
         let token = sent.expect("was sent something").token;
-        let failed = self.endpoint.layer.on_send_failed(token, self.now_ms, &mut self.out);
-        self.proxy.on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
+        let failed = self
+            .endpoint
+            .layer
+            .on_send_failed(token, self.now_ms, &mut self.out);
+        self.proxy
+            .on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
         self.collect();
     }
 
     /// An ICMP error comes for the last request to a target.
     pub(crate) fn icmp(&mut self, who: char) {
-        let sent = self.sent.iter().rfind(|sent| name_of(sent.to).starts_with(who)).expect("was sent something");
+        let sent = self
+            .sent
+            .iter()
+            .rfind(|sent| name_of(sent.to).starts_with(who))
+            .expect("was sent something");
         let quoted = &sent.text.as_bytes()[..sent.text.len().min(200)];
         let Some(OurBranch::Stateful { client, .. }) = self.endpoint.identity.branches.find(quoted) else {
             panic!("no branch in {}", sent.text)
         };
-        let failed = self.endpoint.layer.on_unreachable(client, self.now_ms, &mut self.out);
-        self.proxy.on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
+        let failed = self
+            .endpoint
+            .layer
+            .on_unreachable(client, self.now_ms, &mut self.out);
+        self.proxy
+            .on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
         self.collect();
     }
 
     /// Lets this much time pass, from deadline to deadline.
     pub(crate) fn pass(&mut self, ms: u64) {
         let until = self.now_ms + ms;
-        while let Some(next) = self.endpoint.layer.wheel.next_deadline().filter(|&next| next <= until) {
+        while let Some(next) = self
+            .endpoint
+            .layer
+            .wheel
+            .next_deadline()
+            .filter(|&next| next <= until)
+        {
             self.now_ms = self.now_ms.max(next);
             let now = self.now_ms;
             while let Some(event) = self.endpoint.layer.expired(now, &mut self.out) {
@@ -262,7 +336,11 @@ impl Stage {
         for sent in &self.sent[self.logged..] {
             let mut words = sent.text.split(' ');
             let first = words.next().unwrap_or_default();
-            let word = if first == "SIP/2.0" { words.next().unwrap_or_default() } else { first };
+            let word = if first == "SIP/2.0" {
+                words.next().unwrap_or_default()
+            } else {
+                first
+            };
             let comma = if log.is_empty() { "" } else { ", " };
             let _ = write!(log, "{comma}{} {} {word}", sent.at, name_of(sent.to));
         }
@@ -273,7 +351,9 @@ impl Stage {
     /// As [`log`](Self::log), without the times.
     pub(crate) fn order(&mut self) -> String {
         let log = self.log();
-        let events = log.split(", ").map(|event| event.split_once(' ').map_or("", |(_, rest)| rest));
+        let events = log
+            .split(", ")
+            .map(|event| event.split_once(' ').map_or("", |(_, rest)| rest));
         events.collect::<Vec<_>>().join(", ")
     }
 
@@ -301,7 +381,12 @@ impl Stage {
             let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
             let mut index = Index::default();
             parse(&mut index, &text);
-            self.sent.push(Sent { at: self.now_ms - BEGIN, to: transmit.to, text, token: transmit.token });
+            self.sent.push(Sent {
+                at: self.now_ms - BEGIN,
+                to: transmit.to,
+                text,
+                token: transmit.token,
+            });
         }
         self.out.clear();
     }
@@ -324,7 +409,11 @@ fn name_of(to: Destination) -> String {
         Destination::Connect { to, .. } => (to, "/tcp"),
         Destination::Flow(flow) => panic!("{flow:?}"),
     };
-    let name = if address == CALLER { '>' } else { (b'a' + (address.port() - 5061) as u8) as char };
+    let name = if address == CALLER {
+        '>'
+    } else {
+        (b'a' + (address.port() - 5061) as u8) as char
+    };
     format!("{name}{by}")
 }
 
@@ -333,14 +422,33 @@ fn respond_to(request: &str, code: u16, who: char) -> String {
     parse(&mut index, request);
     let (status, mut out) = (Status::new(code), Vec::new());
     let mut tag = [0; 4];
-    let tag = if status == Status::TRYING { "" } else { who.encode_utf8(&mut tag) };
+    let tag = if status == Status::TRYING {
+        ""
+    } else {
+        who.encode_utf8(&mut tag)
+    };
     let stamp = ViaStamp::default();
-    ResponseWriter::begin(&mut out, request.as_bytes(), &index, status, status.reason(), stamp, tag.as_bytes()).finish();
+    ResponseWriter::begin(
+        &mut out,
+        request.as_bytes(),
+        &index,
+        status,
+        status.reason(),
+        stamp,
+        tag.as_bytes(),
+    )
+    .finish();
     String::from_utf8(out).expect("text")
 }
 
 fn parse<'a>(index: &'a mut Index, text: &'a str) -> Message<'a> {
-    match index.parse(text.as_bytes(), &Limits { body: usize::MAX, ..Limits::DEFAULT }) {
+    match index.parse(
+        text.as_bytes(),
+        &Limits {
+            body: usize::MAX,
+            ..Limits::DEFAULT
+        },
+    ) {
         Ok(message) if message.method() != Method::Other => message,
         Ok(_) => panic!("odd method: {text}"),
         Err(bad) => panic!("{bad}: {text}"),

@@ -12,9 +12,15 @@ use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 const BEGIN: u64 = 5_000_000;
 
 /// The RFC's timers, with silent next hops given up by timers B and F only.
-pub(crate) const PATIENT: Timers = Timers { next_hop_timeout_ms: 32_000, ..Timers::DEFAULT };
+pub(crate) const PATIENT: Timers = Timers {
+    next_hop_timeout_ms: 32_000,
+    ..Timers::DEFAULT
+};
 
-pub(crate) const USER: User = User { context: Id { index: 3, counter: 9 }, branch: 2 };
+pub(crate) const USER: User = User {
+    context: Id { index: 3, counter: 9 },
+    branch: 2,
+};
 
 pub(crate) struct Bench {
     pub(crate) layer: Layer,
@@ -27,11 +33,18 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn udp() -> Destination {
-    Destination::Datagram { listener: 0, from: None, to: SocketAddr::from(([192, 0, 2, 4], 5060)) }
+    Destination::Datagram {
+        listener: 0,
+        from: None,
+        to: SocketAddr::from(([192, 0, 2, 4], 5060)),
+    }
 }
 
 pub(crate) fn tcp() -> Destination {
-    Destination::Connect { transport: Transport::Tcp, to: SocketAddr::from(([192, 0, 2, 4], 5060)) }
+    Destination::Connect {
+        transport: Transport::Tcp,
+        to: SocketAddr::from(([192, 0, 2, 4], 5060)),
+    }
 }
 
 /// A request as it might be sent or received, by method.
@@ -77,7 +90,9 @@ impl Bench {
     pub(crate) fn send_text(&mut self, text: &str, to: Destination) -> Id {
         let method = Method::from_token(text.split(' ').next().unwrap_or_default().as_bytes());
         let write = |_, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-        let id = self.layer.send(method, to, USER, self.now_ms, &mut self.out, write);
+        let id = self
+            .layer
+            .send(method, to, USER, self.now_ms, &mut self.out, write);
         self.collect();
         id
     }
@@ -86,7 +101,9 @@ impl Bench {
     pub(crate) fn hear(&mut self, client: Id, text: &str) -> bool {
         let mut index = Index::default();
         let message = parse(&mut index, text);
-        let user = self.layer.on_response(client, message, self.now_ms, &mut self.out);
+        let user = self
+            .layer
+            .on_response(client, message, self.now_ms, &mut self.out);
         self.collect();
         assert!(user.is_none_or(|user| user == USER));
         user.is_some()
@@ -118,14 +135,19 @@ impl Bench {
         let mut index = Index::default();
         let message = parse(&mut index, text);
         let key = self.hasher.of(message);
-        self.layer.accept(key, message.method(), to, fallback, self.now_ms, &mut self.out)
+        self.layer
+            .accept(key, message.method(), to, fallback, self.now_ms, &mut self.out)
     }
 
     /// Answers in a server transaction; whether its state allows it.
     pub(crate) fn answer(&mut self, server: Id, code: u16) -> bool {
         let start = self.out.bytes.len();
-        self.out.bytes.extend_from_slice(response(code, "INVITE").as_bytes());
-        let sent = self.layer.respond(server, Status::new(code), start, self.now_ms, &mut self.out);
+        self.out
+            .bytes
+            .extend_from_slice(response(code, "INVITE").as_bytes());
+        let sent = self
+            .layer
+            .respond(server, Status::new(code), start, self.now_ms, &mut self.out);
         self.collect();
         sent.is_ok()
     }
@@ -157,7 +179,11 @@ impl Bench {
         for (at, _, text) in self.sent.drain(..) {
             let mut words = text.split(' ');
             let first = words.next().unwrap_or_default();
-            let word = if first == "SIP/2.0" { words.next().unwrap_or_default() } else { first };
+            let word = if first == "SIP/2.0" {
+                words.next().unwrap_or_default()
+            } else {
+                first
+            };
             let comma = if log.is_empty() { "" } else { ", " };
             let _ = write!(log, "{comma}{at} {word}");
         }

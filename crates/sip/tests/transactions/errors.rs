@@ -24,9 +24,15 @@ fn an_icmp_error_ends_the_transaction_it_belongs_to_and_no_other() {
     let client = bench.send("MESSAGE", udp());
     let other = bench.send("MESSAGE", udp());
     let mut out = strowger_sip::Outbox::default();
-    assert_eq!(bench.layer.on_unreachable(client, 0, &mut out), FailedSend::Client(USER));
+    assert_eq!(
+        bench.layer.on_unreachable(client, 0, &mut out),
+        FailedSend::Client(USER)
+    );
     assert!(bench.layer.is_pending(other));
-    assert_eq!(bench.layer.on_unreachable(client, 0, &mut out), FailedSend::Nobody);
+    assert_eq!(
+        bench.layer.on_unreachable(client, 0, &mut out),
+        FailedSend::Nobody
+    );
     assert!(bench.layer.is_pending(other));
 }
 
@@ -56,7 +62,11 @@ fn a_stale_token_finds_nothing_in_the_place_it_names() {
 #[test]
 fn a_response_whose_connection_is_gone_takes_its_other_way_once() {
     for (method, code) in [("INVITE", 486), ("MESSAGE", 200)] {
-        let gone = Destination::Flow(Flow { shard: 0, index: 1, generation: 1 });
+        let gone = Destination::Flow(Flow {
+            shard: 0,
+            index: 1,
+            generation: 1,
+        });
         let mut bench = Bench::new();
         let server = bench.accept_with(&request(method), gone, Some(tcp()));
         bench.answer(server, code);
@@ -76,7 +86,10 @@ fn a_response_whose_connection_is_gone_takes_its_other_way_once() {
 #[test]
 fn an_ack_that_cannot_be_made_is_not_sent_empty() {
     let mut bench = Bench::new();
-    let text = request("INVITE").replace("Content-Length: 0", &format!("X: {}\r\nContent-Length: 0", "x".repeat(66_000)));
+    let text = request("INVITE").replace(
+        "Content-Length: 0",
+        &format!("X: {}\r\nContent-Length: 0", "x".repeat(66_000)),
+    );
     let client = bench.send_text(&text, tcp());
     bench.hear(client, &response(180, "INVITE"));
     bench.cancel(client);
@@ -92,7 +105,10 @@ fn an_ack_that_cannot_be_made_is_not_sent_empty() {
 fn an_invite_with_a_large_body_is_acknowledged() {
     let mut bench = Bench::new();
     let body = "x".repeat(3 << 20);
-    let text = request("INVITE").replace("Content-Length: 0\r\n\r\n", &format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let text = request("INVITE").replace(
+        "Content-Length: 0\r\n\r\n",
+        &format!("Content-Length: {}\r\n\r\n{body}", body.len()),
+    );
     let client = bench.send_text(&text, tcp());
     bench.hear(client, &response(486, "INVITE"));
     assert_eq!(bench.log(), "0 INVITE, 0 ACK");

@@ -42,7 +42,11 @@ fn on_a_reliable_transport_the_invite_is_sent_once_and_timer_b_still_ends_it() {
 
 #[test]
 fn t1_scales_timers_a_and_b() {
-    let mut bench = Bench::with(Timers { t1_ms: 100, next_hop_timeout_ms: 60_000, ..Timers::DEFAULT });
+    let mut bench = Bench::with(Timers {
+        t1_ms: 100,
+        next_hop_timeout_ms: 60_000,
+        ..Timers::DEFAULT
+    });
     bench.send("INVITE", udp());
     bench.pass(7000);
     assert_eq!(
@@ -67,7 +71,10 @@ fn a_next_hop_that_says_nothing_is_given_up_after_its_own_time() {
 
 #[test]
 fn the_time_for_a_silent_next_hop_never_exceeds_timer_b() {
-    let mut bench = Bench::with(Timers { next_hop_timeout_ms: u64::MAX, ..Timers::DEFAULT });
+    let mut bench = Bench::with(Timers {
+        next_hop_timeout_ms: u64::MAX,
+        ..Timers::DEFAULT
+    });
     bench.send("INVITE", udp());
     bench.send("MESSAGE", udp());
     bench.pass(40_000);
@@ -113,7 +120,9 @@ const LONG_INVITE: &str = "INVITE sip:bob@192.0.2.4;x=y SIP/2.0\r\n\
 fn the_ack_to_a_refusal_is_made_from_the_invite_and_the_responses_to() {
     let mut bench = Bench::new();
     let client = bench.send_text(LONG_INVITE, udp());
-    let refusal = response(486, "INVITE").replace("To:", "t:").replace("CSeq: 7", "CSeq: 2147483647");
+    let refusal = response(486, "INVITE")
+        .replace("To:", "t:")
+        .replace("CSeq: 7", "CSeq: 2147483647");
     assert!(bench.hear(client, &refusal));
     let ack = "ACK sip:bob@192.0.2.4;x=y SIP/2.0\r\n\
         Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;z\r\n\
@@ -138,7 +147,10 @@ fn a_refusal_that_comes_again_is_acknowledged_again_until_timer_d() {
     assert!(!bench.layer.is_pending(client));
     bench.pass(31_900);
     assert!(!bench.hear(client, &response(404, "INVITE")));
-    assert!(!bench.hear(client, &response(503, "INVITE")), "of another fork: the first one counts");
+    assert!(
+        !bench.hear(client, &response(503, "INVITE")),
+        "of another fork: the first one counts"
+    );
     assert!(!bench.hear(client, &response(180, "INVITE")));
     assert!(!bench.hear(client, &response(200, "INVITE")));
     assert_eq!(bench.log(), "0 INVITE, 100 ACK, 32000 ACK, 32000 ACK");
@@ -154,7 +166,10 @@ fn a_refusal_that_comes_again_is_acknowledged_again_until_timer_d() {
 #[test]
 fn timer_d_is_never_less_than_32_seconds() {
     for (t1_ms, d_ms) in [(100, 32_000), (1000, 64_000)] {
-        let mut bench = Bench::with(Timers { t1_ms, ..Timers::DEFAULT });
+        let mut bench = Bench::with(Timers {
+            t1_ms,
+            ..Timers::DEFAULT
+        });
         let client = bench.send("INVITE", udp());
         bench.hear(client, &response(404, "INVITE"));
         bench.pass(100_000);
@@ -170,7 +185,10 @@ fn on_a_reliable_transport_a_refusal_is_acknowledged_and_ends_at_once() {
     bench.pass(700);
     assert!(bench.hear(client, &response(600, "INVITE")));
     bench.pass(0);
-    assert_eq!((bench.log().as_str(), bench.ended()), ("0 INVITE, 700 ACK", vec![(700, false)]));
+    assert_eq!(
+        (bench.log().as_str(), bench.ended()),
+        ("0 INVITE, 700 ACK", vec![(700, false)])
+    );
     bench.assert_empty();
 }
 
@@ -193,9 +211,15 @@ fn every_2xx_is_passed_up_until_timer_m() {
             assert!(!bench.hear(client, &response(486, "INVITE")));
             assert_eq!(bench.ended(), []);
             bench.pass(1);
-            assert_eq!((bench.log().as_str(), bench.ended()), ("0 INVITE", vec![(32_300, false)]));
+            assert_eq!(
+                (bench.log().as_str(), bench.ended()),
+                ("0 INVITE", vec![(32_300, false)])
+            );
             bench.assert_empty();
-            assert!(!bench.hear(client, &response(200, "INVITE")), "late: RFC 6026 §7.3");
+            assert!(
+                !bench.hear(client, &response(200, "INVITE")),
+                "late: RFC 6026 §7.3"
+            );
         }
     }
 }
@@ -247,10 +271,15 @@ fn an_unanswered_cancel_is_repeated_as_a_non_invite_request_until_timer_f() {
     bench.hear(client, &response(180, "INVITE"));
     bench.cancel(client);
     bench.pass(60_000);
-    let cancels = [0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500];
+    let cancels = [
+        0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+    ];
     let cancels: Vec<_> = cancels.iter().map(|at| format!("{at} CANCEL")).collect();
     assert_eq!(bench.log(), format!("0 INVITE, {}", cancels.join(", ")));
-    assert!(bench.layer.is_pending(client), "the INVITE is the user's to give up");
+    assert!(
+        bench.layer.is_pending(client),
+        "the INVITE is the user's to give up"
+    );
     bench.layer.drop_client(client);
     bench.assert_empty();
 }
@@ -266,7 +295,10 @@ fn the_response_to_a_cancel_ends_its_retransmission_and_nothing_else() {
     assert!(!bench.hear(client, &response(200, "CANCEL")));
     bench.pass(20_000);
     assert_eq!(bench.log(), "0 INVITE, 0 CANCEL");
-    assert!(bench.layer.is_pending(client), "a 200 to CANCEL is not one to INVITE");
+    assert!(
+        bench.layer.is_pending(client),
+        "a 200 to CANCEL is not one to INVITE"
+    );
     assert!(bench.hear(client, &response(487, "INVITE")));
     assert_eq!(bench.log(), "20100 ACK");
     bench.pass(32_000);

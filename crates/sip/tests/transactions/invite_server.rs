@@ -33,7 +33,9 @@ fn a_refusal_is_repeated_at_intervals_up_to_t2_until_timer_h() {
     assert!(bench.answer(server, 486));
     assert!(bench.layer.is_final(server));
     bench.pass(31_999);
-    let times = [0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500];
+    let times = [
+        0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+    ];
     let expected: Vec<_> = times.iter().map(|at| format!("{at} 486")).collect();
     assert_eq!(bench.log(), expected.join(", "));
     assert_eq!(bench.layer.counts(), (1, 0));
@@ -79,7 +81,10 @@ fn the_ack_ends_the_repeats_and_more_of_them_are_absorbed_until_timer_i() {
     bench.pass(4999);
     assert_eq!(bench.offer(&ack()), Matched::Absorbed);
     assert_eq!(bench.offer(&request("INVITE")), Matched::Absorbed);
-    assert_eq!((bench.log().as_str(), bench.layer.counts()), ("0 486, 500 486", (1, 0)));
+    assert_eq!(
+        (bench.log().as_str(), bench.layer.counts()),
+        ("0 486, 500 486", (1, 0))
+    );
     bench.pass(1);
     bench.assert_empty();
     assert_eq!(bench.offer(&ack()), Matched::New);
@@ -121,7 +126,10 @@ fn after_a_2xx_the_invite_is_absorbed_the_ack_passed_up_and_timer_l_ends_it() {
         assert!(!bench.answer(server, 486));
         assert!(!bench.answer(server, 180));
         assert_eq!(bench.offer(&request("INVITE")), Matched::Absorbed);
-        assert_eq!((bench.log().as_str(), bench.layer.counts()), ("0 180, 1000 200, 32999 200", (1, 0)));
+        assert_eq!(
+            (bench.log().as_str(), bench.layer.counts()),
+            ("0 180, 1000 200, 32999 200", (1, 0))
+        );
         bench.pass(1);
         bench.assert_empty();
         assert!(!bench.answer(server, 200), "RFC 6026 §8.3: discarded");
@@ -131,7 +139,10 @@ fn after_a_2xx_the_invite_is_absorbed_the_ack_passed_up_and_timer_l_ends_it() {
 
 #[test]
 fn t1_scales_timers_g_h_and_l() {
-    let timers = Timers { t1_ms: 1000, ..Timers::DEFAULT };
+    let timers = Timers {
+        t1_ms: 1000,
+        ..Timers::DEFAULT
+    };
     let mut bench = Bench::with(timers);
     let server = bench.accept(&request("INVITE"), udp());
     bench.answer(server, 486);

@@ -10,7 +10,9 @@ fn an_unanswered_request_is_repeated_at_intervals_up_to_t2_until_timer_f() {
     let mut bench = Bench::new();
     bench.send("MESSAGE", udp());
     bench.pass(31_999);
-    let times = [0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500];
+    let times = [
+        0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+    ];
     let expected: Vec<_> = times.iter().map(|at| format!("{at} MESSAGE")).collect();
     assert_eq!(bench.log(), expected.join(", "));
     assert_eq!(bench.ended(), []);
@@ -84,7 +86,10 @@ fn a_final_response_is_passed_up_once_and_repeats_are_absorbed_until_timer_k() {
         assert!(!bench.hear(client, &response(100, "MESSAGE")));
         assert_eq!(bench.ended(), []);
         bench.pass(1);
-        assert_eq!((bench.log().as_str(), bench.ended()), ("0 MESSAGE, 500 MESSAGE", vec![(5700, false)]));
+        assert_eq!(
+            (bench.log().as_str(), bench.ended()),
+            ("0 MESSAGE, 500 MESSAGE", vec![(5700, false)])
+        );
         bench.assert_empty();
     }
 }

@@ -32,8 +32,22 @@ fn a_100_is_due_when_timer_e_reaches_t2_and_not_before() {
 
 #[test]
 fn the_time_of_the_100_follows_t1_and_t2() {
-    for (t1_ms, t2_ms, due) in [(500, 4000, 3500), (500, 3000, 3500), (250, 4000, 3750), (1000, 1000, 0)] {
-        assert_eq!(Timers { t1_ms, t2_ms, ..Timers::DEFAULT }.trying_after_ms(), due, "{t1_ms} {t2_ms}");
+    for (t1_ms, t2_ms, due) in [
+        (500, 4000, 3500),
+        (500, 3000, 3500),
+        (250, 4000, 3750),
+        (1000, 1000, 0),
+    ] {
+        assert_eq!(
+            Timers {
+                t1_ms,
+                t2_ms,
+                ..Timers::DEFAULT
+            }
+            .trying_after_ms(),
+            due,
+            "{t1_ms} {t2_ms}"
+        );
     }
 }
 

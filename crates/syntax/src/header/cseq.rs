@@ -28,9 +28,11 @@ impl<'a> CSeq<'a> {
     pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
         let (number, rest) = split_number(value)?;
         let method_text = trim(rest);
-        (method_text.len() < rest.len() && is_token(method_text)).then(|| Self {
+        let method = Method::from_token(method_text);
+        let known = method != Method::Other || is_token(method_text);
+        (method_text.len() < rest.len() && known).then_some(Self {
             number,
-            method: Method::from_token(method_text),
+            method,
             method_text,
         })
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Encode, ParamValue, Params};
 use crate::Uri;
-use crate::scan::{find_near, is_ws, quoted_end, skip_ws, trim, uri_end};
+use crate::scan::{find_near, is_ws, quoted_end, skip_ws, trim};
 
 /// An address with an optional display name and parameters.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +42,7 @@ impl<'a> NameAddr<'a> {
             // §20: a URI with `?` needs angle brackets, or its headers could be read as the field's.
             return Err("URI without angle brackets");
         }
-        let uri = if layout.bracketed {
-            Uri::parse_checked(uri_text)
-        } else {
-            Uri::parse(uri_text)
-        };
-        let uri = uri.map_err(|_| "malformed URI")?;
+        let uri = Uri::parse(uri_text).map_err(|_| "malformed URI")?;
         let params = Params::parse(&value[layout.params..]).ok_or("malformed parameters")?;
         let display = trim(&value[..layout.display_end]);
         let display = (!display.is_empty()).then(|| ParamValue::of(display));
@@ -96,14 +91,16 @@ impl Encode for NameAddr<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Layout {
     display_end: usize,
-    uri: (usize, usize),
+    /// Where the URI is, without its angle brackets.
+    pub(crate) uri: (usize, usize),
     /// Where the parameters begin: behind `>`, or at the first `;`.
     pub(crate) params: usize,
-    bracketed: bool,
+    /// Whether the URI stands in angle brackets.
+    pub(crate) bracketed: bool,
 }
 
-/// Finds the parts; of the URI only that it has no white space (RFC 4475 §3.1.2.14). Words of a display name may have more characters than the grammar
-/// allows, but none that could end it or the value.
+/// Finds the parts, and looks at no URI. Words of a display name may have more characters than the grammar allows, but none
+/// that could end it or the value.
 pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     let quoted = if text.first() == Some(&b'"') {
         quoted_end(text, 0)?
@@ -112,8 +109,7 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     };
     if let Some(open) = find_near(&text[quoted..], b'<') {
         let open = quoted + open;
-        let close = uri_end(text, open + 1);
-        let whole = text.get(close) == Some(&b'>');
+        let close = open + find_near(&text[open..], b'>')?;
         let words = &text[quoted..open];
         let plain = match quoted {
             0 => !words
@@ -127,7 +123,7 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
             params: close + 1,
             bracketed: true,
         };
-        return (plain && whole && close > open + 1).then_some(found);
+        return (plain && close > open + 1).then_some(found);
     }
     let end = text
         .iter()

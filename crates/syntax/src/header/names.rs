@@ -223,7 +223,7 @@ impl Name {
 
     /// The known name that begins a text with nothing between it and its colon, and the name's length. Looks beyond the
     /// colon, but takes nothing from there: where the text ends soon, a name may not be seen.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn before_colon(text: &[u8]) -> Option<(Self, usize)> {
         let (key, len) = Key::read(text)?;
         let name = find(key);

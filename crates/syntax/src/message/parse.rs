@@ -3,7 +3,8 @@
 use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
-    self, find_line_end, find_near, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end, uri_end,
+    self, find_near, find_odd, is_call_id, is_token, is_uri_text, is_word, number, quoted_end, skip_ws, trim,
+    trim_end, trim_start, uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -21,12 +22,12 @@ impl Index {
     fn read_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
         let cut = head.len() < bytes.len();
-        let fault = self.read_start_line(head, limits).err();
+        let end = line_end(head, 0).ok_or(Fault::NotSip)?;
+        let fault = self.read_start_line(&head[..end], limits).err();
         if fault == Some(Fault::NotSip) {
             return Err(Fault::NotSip);
         }
-        let at = line_end(head, 0).map_err(|_| Fault::StartLine)?.1;
-        let (at, found) = self.read_fields(head, at, limits.fields.min(254));
+        let (at, found) = self.read_fields(head, end + 2, limits.fields.min(254));
         let fault = fault.or(match found {
             Some(LineFault::Open) if !cut => Some(Fault::NoEnd),
             Some(LineFault::Open | LineFault::Many) => Some(Fault::TooLarge),
@@ -46,13 +47,12 @@ impl Index {
     }
 
     #[inline(never)]
-    fn read_start_line(&mut self, head: &[u8], limits: &Limits) -> Result<(), Fault> {
-        let (end, _) = line_end(head, 0).map_err(|_| Fault::NotSip)?;
-        if head.starts_with(b"SIP/") {
-            return self.read_status_line(&head[..end]);
+    fn read_start_line(&mut self, whole: &[u8], limits: &Limits) -> Result<(), Fault> {
+        if whole.starts_with(b"SIP/") {
+            return self.read_status_line(whole);
         }
-        let line = head[..end].trim_ascii_end();
-        let padded = line.len() < end;
+        let line = whole.trim_ascii_end();
+        let padded = line.len() < whole.len();
         let method_end = find_near(line, b' ').ok_or(Fault::NotSip)?;
         let method_text = &line[..method_end];
         let method = Method::from_token(method_text);
@@ -111,19 +111,21 @@ impl Index {
 
     /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, and the first
     /// fault.
-    // A function of its own, the compiler keeps in registers what the loop needs.
+    // A function of its own, so that what the loop needs stays in registers.
     #[inline(never)]
-    fn read_fields(&mut self, head: &[u8], mut at: usize, limit: usize) -> (usize, Option<LineFault>) {
+    fn read_fields(&mut self, head: &[u8], at: usize, limit: usize) -> (usize, Option<LineFault>) {
         let mut broken = None;
+        let mut rest = &head[at..];
         loop {
-            if head[at..].starts_with(b"\r\n") {
+            let at = head.len() - rest.len();
+            if rest.starts_with(b"\r\n") {
                 return (at + 2, broken);
             }
-            let Ok((end, next)) = folded_line_end(head, at) else {
+            let Some((line, next)) = split_line(rest) else {
                 return (at, broken.or(Some(LineFault::Open)));
             };
-            match split_field(head, at, end) {
-                None => _ = broken.get_or_insert(LineFault::Broken),
+            match split_field(rest, line) {
+                None => broken = broken.or(Some(LineFault::Broken)),
                 Some(_) if self.fields.len() >= limit => {
                     return (at, broken.or(Some(LineFault::Many)));
                 }
@@ -131,11 +133,11 @@ impl Index {
                     name,
                     name_len: name_len as u8,
                     start: at as u16,
-                    value: Span::new(value.0, value.1),
-                    end: next as u16,
+                    value: Span::new(at + value.0, at + value.1),
+                    end: (head.len() - next.len()) as u16,
                 }),
             }
-            at = next;
+            rest = next;
         }
     }
 
@@ -198,7 +200,9 @@ impl Index {
             Some(Some(cseq)) => {
                 self.cseq = cseq.number;
                 self.cseq_method = cseq.method;
-                if let Some(StartLine::Request { method, method_text, .. }) = self.start_line
+                if let Some(StartLine::Request {
+                    method, method_text, ..
+                }) = self.start_line
                     && (method != cseq.method
                         || method == Method::Other && method_text.of(bytes) != cseq.method_text)
                 {
@@ -252,45 +256,53 @@ enum LineFault {
     Many,
 }
 
-struct OpenLine;
-
-/// The end of the line that holds `at`, and the start of the next. Only CRLF ends a line: a CR or LF alone would let
-/// two parsers see two different messages, so it makes the head end nowhere.
-#[inline]
-fn line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
-    let end = find_line_end(head, at).ok_or(OpenLine)?;
-    match head[end..] {
-        [b'\r', b'\n', ..] => Ok((end, end + 2)),
-        _ => Err(OpenLine),
-    }
-}
-
-/// [`line_end`] of a field with the lines folded into it.
-#[inline]
-fn folded_line_end(head: &[u8], at: usize) -> Result<(usize, usize), OpenLine> {
-    let (mut end, mut next) = line_end(head, at)?;
-    while let Some(b' ' | b'\t') = head.get(next) {
-        (end, next) = line_end(head, next)?;
-    }
-    Ok((end, next))
-}
-
-/// The name of the field line from `at` to `end`, the length of the name's text, and where the value is, without white
-/// space around it.
+/// The end of the line that holds `at`; two bytes further the next one starts. Only CRLF ends a line: a CR or LF alone
+/// would let two parsers see two different messages, so it makes the head end nowhere.
 #[inline(always)]
-pub(super) fn split_field(head: &[u8], at: usize, end: usize) -> Option<(Name, usize, Range)> {
-    let line = &head[at..end];
-    let (name, name_len, colon) = match Name::before_colon(&head[at..]) {
+fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += find_odd(head.get(at..)?)?;
+        let rest = head.get(at..)?;
+        if rest.starts_with(b"\r\n") {
+            return Some(at);
+        }
+        if let [b'\r' | b'\n', ..] = rest {
+            return None;
+        }
+        at += 1;
+    }
+}
+
+/// The line that a text begins with, together with the lines folded into it, and what follows its CRLF.
+#[inline]
+fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        let end = line_end(text, at)?;
+        at = end + 2;
+        let (line, next) = (text.get(..end)?, text.get(at..)?);
+        if !matches!(next, [b' ' | b'\t', ..]) {
+            return Some((line, next));
+        }
+    }
+}
+
+/// The name of the field line that a text begins with, the length of the name's text, and where the value is, without
+/// white space around it.
+#[inline(always)]
+pub(super) fn split_field(text: &[u8], line: &[u8]) -> Option<(Name, usize, Range)> {
+    let (name, name_len, colon) = match Name::before_colon(text) {
         Some((name, len)) => (name, len, len),
         None => split_name(line)?,
     };
-    let start = skip_ws(line, colon + 1);
-    let stop = start + trim_end(&line[start..]).len();
-    Some((name, name_len, (at + start, at + stop)))
+    let value = trim_start(line.get(colon + 1..)?);
+    let start = line.len() - value.len();
+    Some((name, name_len, (start, start + trim_end(value).len())))
 }
 
 /// Name, its length and the colon of a field line whose name is not known or not close to its colon.
 #[cold]
+#[inline(never)]
 fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
     let colon = find_near(line, b':')?;
     let text = trim_end(&line[..colon]);
@@ -302,6 +314,7 @@ fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
 }
 
 /// The tag of a From or To value; `None` when the value breaks the grammar (RFC 3261 §20.20).
+#[inline(never)]
 fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
     let base = usize::from(value.start);
     let text = value.of(bytes);
@@ -309,10 +322,15 @@ fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
     Some(range.map(|(start, end)| Span::new(base + start, base + end)))
 }
 
-/// [`any_tag`] of a value as nearly all are: an address in angle brackets and no parameter but a tag.
+/// [`any_tag`] of a value as nearly all are: maybe a quoted display name, an address in angle brackets, and no parameter
+/// but a tag.
 #[inline]
 fn plain_tag(text: &[u8]) -> Option<Option<Range>> {
-    let [b'<', rest @ ..] = text else {
+    let open = match text {
+        [b'"', ..] => skip_ws(text, quoted_end(text, 0)?),
+        _ => 0,
+    };
+    let [b'<', rest @ ..] = text.get(open..)? else {
         return None;
     };
     let close = uri_end(rest, 0);
@@ -327,7 +345,12 @@ fn plain_tag(text: &[u8]) -> Option<Option<Range>> {
 }
 
 fn any_tag(text: &[u8]) -> Option<Option<Range>> {
-    let mut at = layout(text)?.params;
+    let layout = layout(text)?;
+    // White space in angle brackets is refused at once (RFC 4475 §3.1.2.14).
+    if layout.bracketed && !is_uri_text(&text[layout.uri.0..layout.uri.1]) {
+        return None;
+    }
+    let mut at = layout.params;
     let mut tag = None;
     while let Some((name, value, next)) = next_param(text, at)? {
         if is_word(&text[name.0..name.1], b"tag") {
@@ -343,6 +366,7 @@ fn any_tag(text: &[u8]) -> Option<Option<Range>> {
 
 /// The first value of a Via field (RFC 3261 §20.42), and whether its parameters are well-formed: with sent-by alone a
 /// request can be answered.
+#[inline(never)]
 fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let base = usize::from(field.start);
     let text = field.of(bytes);

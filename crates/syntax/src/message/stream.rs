@@ -194,7 +194,7 @@ impl Head {
                 [b'\r', b'\n', rest @ ..] => {
                     // The start line is no field.
                     if self.line != self.start {
-                        self.length = self.length.and(bytes, self.line, end);
+                        self.length = self.length.and(&bytes[self.line..], end - self.line);
                     }
                     (self.line, self.at) = (end + 2, end + 2);
                     if rest.starts_with(b"\r\n") {
@@ -208,13 +208,13 @@ impl Head {
 }
 
 impl Length {
-    /// What is known after one more line of the head, from `at` to `end`, folded lines included.
-    fn and(self, bytes: &[u8], at: usize, end: usize) -> Self {
-        if !matches!(bytes.get(at), Some(b'C' | b'c' | b'L' | b'l')) {
+    /// What is known after one more line of the head, the first `len` bytes of a text, folded lines included.
+    fn and(self, text: &[u8], len: usize) -> Self {
+        if !matches!(text.first(), Some(b'C' | b'c' | b'L' | b'l')) {
             return self;
         }
-        match split_field(bytes, at, end) {
-            Some((Name::ContentLength, _, value)) => match (self, number(&bytes[value.0..value.1])) {
+        match split_field(text, &text[..len]) {
+            Some((Name::ContentLength, _, value)) => match (self, number(&text[value.0..value.1])) {
                 (Self::Unsaid, Some(length)) => Self::Said(length),
                 _ => Self::Broken,
             },

@@ -125,6 +125,7 @@ fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
 
 /// An IPv6 address; the three colons that RFC 3261's own grammar yields before an IPv4 tail count as two
 /// (RFC 5118 §4.10).
+#[inline(never)]
 fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     let parse = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();
     match memchr::memmem::find(text, b":::") {

@@ -76,21 +76,24 @@ impl std::error::Error for UriError {}
 impl<'a> Uri<'a> {
     /// Reads a URI that is the whole text.
     pub fn parse(text: &'a [u8]) -> Result<Self, UriError> {
-        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
+        if let [b's', b'i', b'p', b':', rest @ ..] = text
+            && let Some(uri) = SipUri::read_plain(false, rest)
+        {
+            return Ok(Self::Sip(uri));
+        }
+        Self::read(text)
+    }
+
+    #[inline(never)]
+    fn read(text: &'a [u8]) -> Result<Self, UriError> {
+        let colon = find_near(text, b':').ok_or(UriError::Scheme)?;
+        let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
+        if !is_scheme(scheme) || rest.is_empty() {
+            return Err(UriError::Scheme);
+        }
         if !is_uri_text(rest) {
             return Err(UriError::Character);
         }
-        Self::read(scheme, rest)
-    }
-
-    /// [`parse`](Self::parse) of a text that is known to have no character that a URI cannot have.
-    pub(crate) fn parse_checked(text: &'a [u8]) -> Result<Self, UriError> {
-        let (scheme, rest) = split_scheme(text).ok_or(UriError::Scheme)?;
-        Self::read(scheme, rest)
-    }
-
-    #[inline]
-    fn read(scheme: &'a [u8], rest: &'a [u8]) -> Result<Self, UriError> {
         if is_word(scheme, b"sip") {
             return SipUri::read(false, rest).map(Self::Sip);
         }
@@ -141,19 +144,6 @@ impl<'a> Uri<'a> {
             }
         }
     }
-}
-
-/// The scheme and what follows its colon, if there is anything.
-#[inline]
-fn split_scheme(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    if let [b's', b'i', b'p', b':', rest @ ..] = text
-        && !rest.is_empty()
-    {
-        return Some((&text[..3], rest));
-    }
-    let colon = find_near(text, b':')?;
-    let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-    (is_scheme(scheme) && !rest.is_empty()).then_some((scheme, rest))
 }
 
 /// `scheme` (RFC 3261 §25.1).

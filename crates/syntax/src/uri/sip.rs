@@ -2,7 +2,7 @@
 
 use super::escape::{escapes_are_whole, normalize_into};
 use super::{Host, Params, UriError};
-use crate::scan::{find_near, host_end, number, port, put_number, uri_param_end};
+use crate::scan::{find_near, number, port, put_number, uri_param_end, user_end};
 use crate::{Method, Transport};
 
 /// A SIP or SIPS URI. All parts are as they were written, escapes included.
@@ -47,11 +47,51 @@ impl<'a> SipUri<'a> {
         }
     }
 
-    /// Reads what follows the scheme and its colon.
+    /// Reads what follows the scheme and its colon, if it is as most URIs are: without password, headers and escapes. All
+    /// of it is checked on the way; what is read so, [`read`](Self::read) reads too.
+    #[inline]
+    pub(super) fn read_plain(secure: bool, text: &'a [u8]) -> Option<Self> {
+        let (user, rest) = match text.split_at(user_end(text, 0)) {
+            ([], _) => return None,
+            (user, [b'@', rest @ ..]) => (Some(user), rest),
+            _ => (None, text),
+        };
+        let (host, port, params) = read_hostport(rest).ok()?;
+        are_plain_params(params).then_some(Self {
+            secure,
+            user,
+            password: None,
+            host,
+            port,
+            params: Params(params),
+            headers: &[],
+        })
+    }
+
+    /// Reads what follows the scheme and its colon, known to have no character that a URI cannot have.
     pub(super) fn read(secure: bool, text: &'a [u8]) -> Result<Self, UriError> {
-        let (user, password, rest) = read_userinfo(text)?;
+        let (userinfo, rest) = match find_near(text, b'@') {
+            Some(i) => (Some(&text[..i]), &text[i + 1..]),
+            None => (None, text),
+        };
+        let (user, password) = match userinfo {
+            None => (None, None),
+            Some(info) => match find_near(info, b':') {
+                Some(i) => (Some(&info[..i]), Some(&info[i + 1..])),
+                None => (Some(info), None),
+            },
+        };
+        if user.is_some_and(<[u8]>::is_empty) || !userinfo.is_none_or(escapes_are_whole) {
+            return Err(UriError::User);
+        }
         let (host, port, rest) = read_hostport(rest)?;
-        let (params, headers) = read_params(rest)?;
+        let (params, headers) = match find_near(rest, b'?') {
+            Some(i) => (&rest[..i], Some(&rest[i + 1..])),
+            None => (rest, None),
+        };
+        check_params(params)?;
+        check_headers(headers)?;
+        let headers = headers.unwrap_or(&[]);
         Ok(Self {
             secure,
             user,
@@ -158,30 +198,6 @@ pub(super) fn header_fields(headers: &[u8]) -> impl Iterator<Item = (&[u8], &[u8
         })
 }
 
-/// User part and password, and what follows their `@`.
-#[inline]
-fn read_userinfo(text: &[u8]) -> Result<(Option<&[u8]>, Option<&[u8]>, &[u8]), UriError> {
-    // Most user parts could as well be host names: these need no look at escapes and passwords.
-    let (plain, rest) = text.split_at(host_end(text, 0));
-    if let [b'@', rest @ ..] = rest
-        && !plain.is_empty()
-    {
-        return Ok((Some(plain), None, rest));
-    }
-    let Some(at) = find_near(text, b'@') else {
-        return Ok((None, None, text));
-    };
-    let info = &text[..at];
-    let (user, password) = match find_near(info, b':') {
-        Some(i) => (&info[..i], Some(&info[i + 1..])),
-        None => (info, None),
-    };
-    if user.is_empty() || !escapes_are_whole(info) {
-        return Err(UriError::User);
-    }
-    Ok((Some(user), password, &text[at + 1..]))
-}
-
 /// Host and port, and the parameters and headers behind them.
 #[inline]
 fn read_hostport(text: &[u8]) -> Result<(Host<'_>, Option<u16>, &[u8]), UriError> {
@@ -198,22 +214,7 @@ fn read_hostport(text: &[u8]) -> Result<(Host<'_>, Option<u16>, &[u8]), UriError
     }
 }
 
-/// Parameters and headers; empty without any.
-#[inline]
-fn read_params(text: &[u8]) -> Result<(&[u8], &[u8]), UriError> {
-    if are_plain_params(text) {
-        return Ok((text, &[]));
-    }
-    let (params, headers) = match find_near(text, b'?') {
-        Some(i) => (&text[..i], Some(&text[i + 1..])),
-        None => (text, None),
-    };
-    check_params(params)?;
-    check_headers(headers)?;
-    Ok((params, headers.unwrap_or_default()))
-}
-
-/// Whether a text is nothing but a few parameters without escapes, as most URIs end.
+/// Whether a text is nothing but a few parameters without escapes.
 #[inline]
 fn are_plain_params(text: &[u8]) -> bool {
     let mut at = 0;
@@ -235,7 +236,9 @@ pub(super) fn check_params(text: &[u8]) -> Result<(), UriError> {
     let body = body.strip_suffix(b";").unwrap_or(body);
     let (mut rest, mut count) = (body, 1);
     let named = |param: &[u8]| !matches!(param.first(), None | Some(b';' | b'='));
-    while named(rest) && let Some(next) = find_near(rest, b';') {
+    while named(rest)
+        && let Some(next) = find_near(rest, b';')
+    {
         rest = &rest[next + 1..];
         count += 1;
     }

@@ -261,23 +261,24 @@ fn unpack_link(word: u64) -> (u32, Place) {
     ((word >> 32) as u32, (word & 0xffff_ffff) as u32)
 }
 
-/// Eight bytes or fewer as a word, filled up with zeros.
-fn pack(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+/// A text as words, the last filled up with zeros.
+fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let last = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    let last = (!rest.is_empty()).then_some(last);
+    whole.iter().map(|word| u64::from_le_bytes(*word)).chain(last)
 }
 
 fn same(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    bytes
-        .chunks(8)
-        .zip(words)
-        .all(|(bytes, word)| word.load(Ordering::Relaxed) == pack(bytes))
+    words
+        .iter()
+        .zip(packed(bytes))
+        .all(|(word, expected)| word.load(Ordering::Relaxed) == expected)
 }
 
 fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
-    for (bytes, word) in bytes.chunks(8).zip(words) {
-        word.store(pack(bytes), Ordering::Relaxed);
+    for (word, new) in words.iter().zip(packed(bytes)) {
+        word.store(new, Ordering::Relaxed);
     }
 }
 
@@ -286,9 +287,10 @@ fn copy_out(words: &[AtomicU64], at: usize, len: usize, into: &mut Vec<u8>) {
     into.clear();
     let Some(words) = words.get(at..) else { return };
     let words = &words[..words.len().min(len.div_ceil(8))];
-    into.reserve(words.len() * 8);
-    for word in words {
-        into.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    into.resize(words.len() * 8, 0);
+    let (places, _) = into.as_chunks_mut::<8>();
+    for (place, word) in places.iter_mut().zip(words) {
+        *place = word.load(Ordering::Relaxed).to_le_bytes();
     }
     into.truncate(len);
 }

@@ -1,0 +1,9 @@
+//! Whole nodes without sockets: messages in, messages out, in virtual time.
+
+mod calls;
+mod names;
+mod refusals;
+mod registration;
+mod routing;
+mod shards;
+mod site;

@@ -1,0 +1,156 @@
+//! Calls from INVITE to BYE through the node, and its account of them.
+
+use crate::admin::CallState;
+
+use super::site::{Site, lines, request, with};
+
+const BOB: &str = "sip:bob@example.test";
+
+fn site() -> Site {
+    let mut site = Site::new();
+    site.register('b');
+    site
+}
+
+fn bye(ok: &str, n: u32) -> String {
+    let bye = request('a', "BYE", "sip:bob@192.0.2.11:5060", n)
+        .replace(
+            "To: <sip:bob@192.0.2.11:5060>",
+            &format!("To: {}", lines(ok, "To")[0]),
+        )
+        .replace("z9hG4bK", "z9hG4bKbye");
+    with(&bye, &format!("Route: {}", lines(ok, "Record-Route")[0]))
+}
+
+#[test]
+fn a_call_is_seen_from_its_invite_to_its_bye() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", BOB, 1));
+    assert_eq!(site.log(), "a 100, b INVITE");
+    let call = &site.calls()[0];
+    assert_eq!(
+        (call.state, call.branches, call.call_id.as_str()),
+        (CallState::Trying, 1, "call1@a")
+    );
+    assert_eq!(
+        (call.from.as_str(), call.to.as_str()),
+        ("sip:alice@example.test", BOB)
+    );
+    site.answer('b', 180);
+    assert_eq!(site.calls()[0].state, CallState::Ringing);
+    site.send('a', &request('a', "INVITE", BOB, 1));
+    assert_eq!(
+        site.log(),
+        "a 180, a 180",
+        "a retransmission gets the last response"
+    );
+    let ok = site.response(
+        'b',
+        200,
+        "Contact: <sip:bob@192.0.2.11:5060>\r\nRecord-Route: <sip:192.0.2.1:5060;lr;st=0>",
+    );
+    site.send('b', &ok);
+    assert_eq!(site.calls()[0].state, CallState::Established);
+    let ok = site.last('a', "SIP/2.0 200").to_owned();
+    site.send('a', &bye(&ok, 1).replace(";st=0", ""));
+    assert_eq!(site.log(), "a 200, a 403", "not without the token");
+    let mut site = self::site();
+    let ok = site.call(1);
+    site.pass(60_000);
+    site.send('a', &bye(&ok, 1));
+    site.answer('b', 200);
+    assert_eq!(site.log(), "b BYE, a 200");
+    assert!(site.calls().is_empty());
+    site.assert_ends();
+}
+
+#[test]
+fn a_refused_call_leaves_nothing() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", BOB, 1));
+    site.answer('b', 486);
+    assert_eq!(site.log(), "a 100, b INVITE, b ACK, a 486");
+    assert!(site.calls().is_empty());
+    let tag = lines(site.last('a', "SIP/2.0 486"), "To")[0].to_owned();
+    site.send(
+        'a',
+        &request('a', "ACK", BOB, 1).replace(&format!("To: <{BOB}>"), &format!("To: {tag}")),
+    );
+    assert_eq!(site.log(), "");
+    site.pass(5000);
+    assert_eq!(site.log(), "", "the ACK has ended timer G");
+    site.assert_ends();
+}
+
+// §16.10: 200 for the CANCEL itself at once, 487 from the callee for the INVITE.
+#[test]
+fn a_caller_who_gives_up_is_answered_and_the_callee_told() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", BOB, 1));
+    site.answer('b', 180);
+    site.log();
+    let cancel = request('a', "CANCEL", BOB, 1);
+    site.send('a', &cancel);
+    assert_eq!(site.log(), "a 200, b CANCEL");
+    site.send('a', &cancel);
+    assert_eq!(site.log(), "a 200", "a retransmission");
+    assert_eq!(
+        lines(site.last('b', "CANCEL"), "Via"),
+        lines(site.last('b', "INVITE"), "Via")[..1]
+    );
+    site.answer_cancel('b', 200);
+    site.answer('b', 487);
+    assert_eq!(site.log(), "b ACK, a 487");
+    assert!(site.calls().is_empty());
+    site.assert_ends();
+}
+
+#[test]
+fn a_bye_that_nobody_answers_ends_the_call_all_the_same() {
+    let mut site = site();
+    let ok = site.call(1);
+    site.send('a', &bye(&ok, 1));
+    site.pass(3000);
+    assert!(site.log().ends_with("a 504"));
+    site.assert_ends();
+}
+
+#[test]
+fn a_next_hop_that_refuses_or_says_nothing_is_told_of() {
+    let mut refused = site();
+    refused.send('a', &request('a', "INVITE", BOB, 1));
+    refused.icmp(0, 'b');
+    assert_eq!(refused.log(), "a 100, b INVITE, a 500");
+    refused.assert_ends();
+    let mut silent = site();
+    silent.send('a', &request('a', "INVITE", BOB, 1));
+    silent.pass(3000);
+    assert_eq!(
+        silent.timed_log(),
+        "0 a 100, 0 b INVITE, 500 b INVITE, 1500 b INVITE, 3000 a 408"
+    );
+    assert!(silent.calls().is_empty());
+    silent.assert_ends();
+}
+
+// RFC 4028 §10: a session that is not refreshed is over; a peer may not make that a matter of years.
+#[test]
+fn an_answered_call_is_forgotten_when_nobody_refreshes_or_ends_it() {
+    const HOURS: u64 = 3_600_000;
+    for (expires, until) in [("1800", 1_832_000), ("4294967295", 12 * HOURS), ("", 12 * HOURS)] {
+        let mut site = site();
+        site.send('a', &request('a', "INVITE", BOB, 1));
+        let line = if expires.is_empty() {
+            String::new()
+        } else {
+            format!("Session-Expires: {expires};refresher=uac")
+        };
+        let ok = site.response('b', 200, &line);
+        site.send('b', &ok);
+        site.pass(until - 1);
+        assert_eq!(site.calls().len(), 1, "{expires}");
+        site.pass(1);
+        assert_eq!(site.calls().len(), 0, "{expires}");
+        site.assert_ends();
+    }
+}

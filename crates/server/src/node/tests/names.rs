@@ -1,0 +1,145 @@
+//! RFC 3263: next hops that are names, asked for beside the shards.
+
+use super::site::{Plan, Site, address, lines, request, start_line, with};
+
+const FAR: &str = "sip:x@far.test";
+
+fn site() -> Site {
+    Site::of(Plan {
+        trusted: &["192.0.2.10/32"],
+        ..Plan::default()
+    })
+}
+
+#[test]
+fn a_name_is_asked_for_and_the_request_goes_on_when_the_answer_comes() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    assert_eq!(site.log(), "a 100");
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    assert_eq!(site.log(), "a 100", "it is not asked for twice");
+    assert_eq!(site.resolve(&[address('f').ip()]), "far.test");
+    assert_eq!(site.log(), "f INVITE");
+    assert_eq!(
+        start_line(site.last('f', "INVITE")),
+        format!("INVITE {FAR} SIP/2.0")
+    );
+    assert!(site.questions.try_recv().is_err());
+    site.answer('f', 486);
+    assert_eq!(site.log(), "f ACK, a 486");
+    site.assert_ends();
+}
+
+// RFC 3263 §4.3: the next address when the first says nothing or refuses.
+#[test]
+fn the_second_address_is_tried_when_the_first_fails() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    site.resolve(&[address('f').ip(), address('g').ip()]);
+    site.icmp(0, 'f');
+    assert_eq!(site.log(), "f MESSAGE, g MESSAGE");
+    site.answer('g', 200);
+    assert_eq!(site.log(), "a 200");
+    site.assert_ends();
+}
+
+#[test]
+fn a_name_without_an_address_is_answered_with_502() {
+    for (method, addresses) in [
+        ("INVITE", vec![]),
+        ("MESSAGE", vec![]),
+        ("INVITE", vec!["2001:db8::1".parse().expect("one")]),
+    ] {
+        let mut site = site();
+        site.send('a', &request('a', method, FAR, 1));
+        site.resolve(&addresses);
+        assert!(site.log().ends_with("a 502"));
+        site.assert_ends();
+    }
+}
+
+#[test]
+fn a_question_that_cannot_be_asked_is_answered_at_once() {
+    let mut site = Site::of(Plan {
+        trusted: &["192.0.2.10/32"],
+        questions: 1,
+        ..Plan::default()
+    });
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    site.send('a', &request('a', "MESSAGE", FAR, 2));
+    assert_eq!(site.log(), "a 502");
+    site.resolve(&[]);
+    site.assert_ends();
+}
+
+// §16.10: the caller gives up while the name is being looked up; nothing rings then.
+#[test]
+fn a_request_that_is_cancelled_while_it_waits_is_not_sent() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    site.log();
+    site.send('a', &request('a', "CANCEL", FAR, 1));
+    assert_eq!(site.log(), "a 200, a 487");
+    site.resolve(&[address('f').ip()]);
+    assert_eq!(site.log(), "");
+    site.send('a', &request('a', "ACK", FAR, 1));
+    site.assert_ends();
+}
+
+// RFC 4320 §4.1: what waits for a name is waiting all the same.
+#[test]
+fn a_request_that_waits_long_gets_its_100_and_its_answer() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    site.pass(3499);
+    assert_eq!(site.timed_log(), "");
+    site.pass(1);
+    assert_eq!(site.timed_log(), "3500 a 100");
+    site.pass(1000);
+    site.resolve(&[address('f').ip()]);
+    site.answer('f', 200);
+    assert_eq!(site.timed_log(), "4500 f MESSAGE, 4500 a 200");
+    site.assert_ends();
+}
+
+// A dialog whose far end has a name as its contact: its ACK and BYE find it.
+#[test]
+fn an_ack_to_a_name_is_forwarded_when_the_answer_comes() {
+    let mut site = site();
+    site.send('a', &request('a', "ACK", FAR, 1));
+    site.resolve(&[address('f').ip()]);
+    assert_eq!(site.log(), "f ACK");
+    site.send('a', &request('a', "ACK", FAR, 2));
+    site.resolve(&[]);
+    assert_eq!(site.log(), "", "an ACK is not answered");
+    site.assert_ends();
+}
+
+#[test]
+fn the_name_of_the_next_route_is_asked_for_not_that_of_the_request_uri() {
+    let mut site = site();
+    site.send(
+        'a',
+        &with(&request('a', "MESSAGE", FAR, 1), "Route: <sip:near.test:5070;lr>"),
+    );
+    assert_eq!(site.resolve(&[address('f').ip()]), "near.test");
+    let sent = site.log();
+    assert!(sent.contains("192.0.2.15:5070"), "{sent}");
+}
+
+#[test]
+fn an_answer_to_no_question_is_ignored() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    let question = site.questions.try_recv().expect("a question");
+    let answer = || crate::node::Control::Resolved {
+        ticket: question.ticket,
+        addresses: vec![address('f').ip()],
+    };
+    site.control(0, answer());
+    site.control(0, answer());
+    assert_eq!(site.log(), "f MESSAGE");
+    assert_eq!(lines(site.last('f', "MESSAGE"), "Max-Forwards"), ["69"]);
+    site.answer('f', 200);
+    site.assert_ends();
+}

@@ -1,0 +1,341 @@
+//! RFC 3261 §10.3 and §22 through the node: REGISTER, its credentials, its commit, and the binding that calls find.
+
+use strowger_sip::auth::Algorithm;
+
+use crate::database::StoreFailure;
+use crate::location::CommitError;
+
+use super::site::{Plan, Site, authorize, lines, request, start_line, with};
+
+const DIGEST: &[&str] = &["REGISTER", "INVITE"];
+
+/// A REGISTER of a peer for an address-of-record, with `n` as its CSeq and branch.
+fn register(who: char, aor: &str, contact: &str, n: u32) -> String {
+    let text = request(who, "REGISTER", "sip:example.test", 1)
+        .replace("To: <sip:example.test>", &format!("To: <{aor}>"))
+        .replace("CSeq: 1", &format!("CSeq: {n}"))
+        .replace("z9hG4bK1", &format!("z9hG4bKr{n}"));
+    with(&text, &format!("Contact: {contact}\r\nExpires: 600"))
+}
+
+fn bob(n: u32) -> String {
+    register('b', "sip:bob@example.test", "<sip:bob@192.0.2.11:5060>", n)
+}
+
+fn digest() -> Site {
+    Site::of(Plan {
+        challenged: DIGEST,
+        ..Plan::default()
+    })
+}
+
+fn slow() -> Site {
+    Site::of(Plan {
+        slow_store: true,
+        ..Plan::default()
+    })
+}
+
+#[test]
+fn a_binding_is_made_told_found_and_removed() {
+    let mut site = Site::new();
+    let ok = site.ask('b', &bob(1));
+    assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
+    assert_eq!(lines(&ok, "Contact"), ["<sip:bob@192.0.2.11:5060>;expires=600"]);
+    assert_eq!(lines(&ok, "Date").len(), 1);
+    site.pass(100_000);
+    let fetch = register('b', "sip:bob@example.test", "x", 2).replace("Contact: x\r\nExpires: 600\r\n", "");
+    assert_eq!(
+        lines(&site.ask('b', &fetch), "Contact"),
+        ["<sip:bob@192.0.2.11:5060>;expires=500"]
+    );
+    site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
+    assert_eq!(site.log(), "a 100, b INVITE");
+    site.answer('b', 486);
+    let gone = register('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
+    assert_eq!(lines(&site.ask('b', &gone), "Contact"), [] as [&str; 0]);
+    let refused = site.ask('a', &request('a', "INVITE", "sip:bob@example.test", 2));
+    assert_eq!(start_line(&refused), "SIP/2.0 480 Temporarily Unavailable");
+    site.assert_ends();
+}
+
+#[test]
+fn a_binding_that_has_expired_is_found_no_more() {
+    let mut site = Site::new();
+    site.ask('b', &bob(1));
+    site.pass(599_999);
+    site.send('a', &request('a', "MESSAGE", "sip:bob@example.test", 1));
+    assert_eq!(site.log(), "b MESSAGE");
+    site.pass(1);
+    let refused = site.ask('a', &request('a', "MESSAGE", "sip:bob@example.test", 2));
+    assert_eq!(start_line(&refused), "SIP/2.0 480 Temporarily Unavailable");
+}
+
+#[test]
+fn a_call_forks_to_all_bindings() {
+    let mut site = Site::new();
+    site.ask(
+        'b',
+        &register(
+            'b',
+            "sip:bob@example.test",
+            "<sip:bob@192.0.2.11:5060>, <sip:bob@192.0.2.12:5060>",
+            1,
+        ),
+    );
+    site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
+    assert_eq!(
+        site.log(),
+        "a 100, b INVITE, b INVITE",
+        "an address it did not come from: back the way it came"
+    );
+    let mut site = Site::new();
+    site.ask('b', &bob(1));
+    let second = register('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1);
+    site.ask('c', &second);
+    site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
+    assert_eq!(site.log(), "a 100, b INVITE, c INVITE");
+    site.answer('b', 180);
+    site.answer('c', 200);
+    assert_eq!(site.log(), "a 180, a 200, b CANCEL");
+}
+
+// §10.3 step 5, §19.1.4: not for others, and not for no user.
+#[test]
+fn a_registrar_registers_for_its_own_domains_only() {
+    let mut site = Site::new();
+    for aor in ["sip:bob@other.test", "sip:example.test"] {
+        assert_eq!(
+            start_line(&site.ask('b', &register('b', aor, "<sip:b@192.0.2.11>", 1))),
+            "SIP/2.0 404 Not Found"
+        );
+    }
+    let no_sip = site.ask('b', &register('b', "tel:+15551234", "<sip:b@192.0.2.11>", 1));
+    assert_eq!(start_line(&no_sip), "SIP/2.0 400 To Is No SIP Address");
+    let refused = site.ask('b', &with(&bob(1), "Require: path, gruu"));
+    assert_eq!(
+        (start_line(&refused), lines(&refused, "Unsupported")),
+        ("SIP/2.0 420 Bad Extension", vec!["gruu"])
+    );
+}
+
+#[test]
+fn registering_by_an_alias_is_registering_the_user() {
+    let mut site = Site::new();
+    site.ask(
+        'a',
+        &register('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 1),
+    );
+    site.send('b', &request('b', "MESSAGE", "sip:alice@example.test", 1));
+    assert_eq!(site.log(), "a MESSAGE");
+}
+
+// §22.2: no credentials, a challenge; right ones, the binding.
+#[test]
+fn a_challenge_is_answered_and_the_binding_made() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    assert_eq!(start_line(&challenge), "SIP/2.0 401 Unauthorized");
+    assert!(lines(&challenge, "WWW-Authenticate")[0].contains("realm=\"example.test\""));
+    assert!(!challenge.contains("stale"));
+    let ok = site.ask('b', &authorize(&bob(2), &challenge, "bob", 1));
+    assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
+    let again = site.ask('b', &authorize(&bob(3), &challenge, "bob", 2));
+    assert_eq!(
+        start_line(&again),
+        "SIP/2.0 200 OK",
+        "a nonce serves more than one request"
+    );
+    site.assert_ends();
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_are_challenged_alike() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    let wrong = authorize(&bob(2), &challenge, "bob", 1);
+    let at = wrong.find("response=\"").expect("a response") + 10;
+    let digit = if &wrong[at..=at] == "0" { "1" } else { "0" };
+    let wrong = format!("{}{digit}{}", &wrong[..at], &wrong[at + 1..]);
+    for text in [wrong, authorize(&bob(3), &challenge, "mallory", 1)] {
+        let refused = site.ask('b', &text);
+        assert_eq!(start_line(&refused), "SIP/2.0 401 Unauthorized");
+        assert!(!refused.contains("stale"));
+    }
+}
+
+// §22.4: right credentials with a used count are stale, not wrong.
+#[test]
+fn a_count_that_was_used_is_stale() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    site.ask('b', &authorize(&bob(2), &challenge, "bob", 1));
+    let replayed = site.ask('b', &authorize(&bob(3), &challenge, "bob", 1));
+    assert_eq!(start_line(&replayed), "SIP/2.0 401 Unauthorized");
+    assert!(lines(&replayed, "WWW-Authenticate")[0].contains("stale=true"));
+    site.pass(400_000);
+    let old = site.ask('b', &authorize(&bob(4), &challenge, "bob", 2));
+    assert!(
+        lines(&old, "WWW-Authenticate")[0].contains("stale=true"),
+        "§22.4: its time is over"
+    );
+}
+
+// A retransmission has used its count; it is known for what it is, and gets its 200 again.
+#[test]
+fn a_register_that_comes_again_gets_its_200_again() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    let text = authorize(&bob(2), &challenge, "bob", 1);
+    let ok = site.ask('b', &text);
+    assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
+    site.pass(500);
+    assert_eq!(start_line(&site.ask('b', &text)), "SIP/2.0 200 OK");
+    let gone = register('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
+    let gone = authorize(&gone, &challenge, "bob", 2);
+    assert_eq!(start_line(&site.ask('b', &gone)), "SIP/2.0 200 OK");
+    assert_eq!(start_line(&site.ask('b', &gone)), "SIP/2.0 200 OK");
+    assert!(
+        !site.ask('b', &text).contains("Contact:"),
+        "the first one does not bring its binding back"
+    );
+}
+
+// Credentials must own the address they speak for.
+#[test]
+fn credentials_of_somebody_else_are_forbidden() {
+    let mut site = digest();
+    let text = register('b', "sip:alice@example.test", "<sip:bob@192.0.2.11:5060>", 1);
+    let challenge = site.ask('b', &text);
+    assert_eq!(
+        start_line(&site.ask('b', &authorize(&text, &challenge, "bob", 1))),
+        "SIP/2.0 403 Forbidden"
+    );
+    let invite = request('a', "INVITE", "sip:bob@example.test", 2);
+    let challenge = site.ask('a', &invite);
+    assert_eq!(
+        start_line(&challenge),
+        "SIP/2.0 407 Proxy Authentication Required"
+    );
+    assert_eq!(
+        start_line(&site.ask('a', &authorize(&invite, &challenge, "bob", 1))),
+        "SIP/2.0 403 Forbidden"
+    );
+    let alias = register('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 3);
+    let challenge = site.ask('a', &alias);
+    assert_eq!(
+        start_line(&site.ask('a', &authorize(&alias, &challenge, "alice", 1))),
+        "SIP/2.0 200 OK"
+    );
+}
+
+// RFC 8760 §2.3: one challenge for each algorithm, in the order of preference.
+#[test]
+fn algorithms_are_offered_in_their_order_and_each_is_taken() {
+    let order = vec![Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
+    for chosen in 0..3 {
+        let mut site = Site::of(Plan {
+            challenged: DIGEST,
+            algorithms: order.clone(),
+            ..Plan::default()
+        });
+        let challenge = site.ask('b', &bob(1));
+        let offered = lines(&challenge, "WWW-Authenticate");
+        let names: Vec<_> = offered
+            .iter()
+            .filter_map(|line| line.split("algorithm=").nth(1)?.split(',').next())
+            .collect();
+        assert_eq!(names, ["SHA-256", "SHA-512-256", "MD5"]);
+        let one = format!("WWW-Authenticate: {}\r\n\r\n", offered[chosen]);
+        assert_eq!(
+            start_line(&site.ask('b', &authorize(&bob(2), &one, "bob", 1))),
+            "SIP/2.0 200 OK"
+        );
+    }
+}
+
+// Commit, publish, answer, in this order.
+#[test]
+fn a_register_is_answered_when_it_is_stored_and_not_before() {
+    let mut site = slow();
+    site.send('b', &bob(1));
+    assert_eq!((site.log().as_str(), site.commits()), ("", 1));
+    assert_eq!(
+        start_line(&site.ask('a', &request('a', "MESSAGE", "sip:bob@example.test", 1))),
+        "SIP/2.0 480 Temporarily Unavailable"
+    );
+    site.commit(None);
+    assert_eq!(site.log(), "b 200");
+    assert_eq!(
+        lines(site.last('b', "SIP/2.0 200"), "Contact"),
+        ["<sip:bob@192.0.2.11:5060>;expires=600"]
+    );
+    site.send('a', &request('a', "MESSAGE", "sip:bob@example.test", 2));
+    assert_eq!(site.log(), "b MESSAGE");
+    site.assert_ends();
+}
+
+// §10.3: all or nothing, also when two come at once.
+#[test]
+fn two_registers_at_once_both_count() {
+    let mut site = slow();
+    site.send('b', &bob(1));
+    site.send(
+        'c',
+        &register('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1),
+    );
+    site.commit(None);
+    assert_eq!(site.log(), "b 200");
+    site.commit(None);
+    assert_eq!(
+        (site.log().as_str(), site.commits()),
+        ("", 1),
+        "the second saw an older record and runs again"
+    );
+    site.commit(None);
+    assert_eq!(site.log(), "c 200");
+    assert_eq!(lines(site.last('c', "SIP/2.0 200"), "Contact").len(), 2);
+    site.assert_ends();
+}
+
+#[test]
+fn a_record_that_keeps_changing_is_given_up_after_three_attempts() {
+    let mut site = slow();
+    site.send('b', &bob(1));
+    for _ in 0..3 {
+        site.commit(Some(CommitError::Conflict));
+    }
+    assert_eq!((site.log().as_str(), site.commits()), ("b 500", 0));
+    site.assert_ends();
+}
+
+#[test]
+fn a_store_that_fails_is_answered_with_503() {
+    let mut site = slow();
+    site.send('b', &bob(1));
+    site.commit(Some(CommitError::Failed(StoreFailure::Full)));
+    assert_eq!(site.log(), "b 503");
+    assert_eq!(lines(site.last('b', "SIP/2.0 503"), "Retry-After"), ["5"]);
+    site.assert_ends();
+}
+
+// A retransmission that comes while the commit is under way is no replay.
+#[test]
+fn a_register_that_comes_again_while_it_is_stored_is_answered_once_and_well() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        slow_store: true,
+        ..Plan::default()
+    });
+    let challenge = site.ask('b', &bob(1));
+    let text = authorize(&bob(2), &challenge, "bob", 1);
+    site.send('b', &text);
+    site.pass(500);
+    site.send('b', &text);
+    assert_eq!(site.commits(), 1);
+    site.commit(None);
+    assert_eq!(site.log(), "b 200");
+    let replay = authorize(&bob(3), &challenge, "bob", 1);
+    assert!(site.ask('b', &replay).contains("stale=true"));
+    site.assert_ends();
+}
