@@ -423,3 +423,68 @@ pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     }
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte at every place of texts of every length that words, parts of words and both make.
+    fn every_place(check: impl Fn(&[u8])) {
+        for len in 0..40 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; len];
+                    text[at] = byte;
+                    check(&text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn words_find_what_single_bytes_find() {
+        let uri = |b: u8| b.is_ascii_graphic() && !b"<>\"".contains(&b);
+        every_place(|text| {
+            let position = |found: &dyn Fn(u8) -> bool| text.iter().position(|&b| found(b));
+            assert_eq!(find_near(text, b'%'), position(&|b| b == b'%'), "{text:?}");
+            assert_eq!(
+                find_line_end(text, 0),
+                position(&|b| b == b'\r' || b == b'\n'),
+                "{text:?}"
+            );
+            assert_eq!(
+                uri_end(text, 0),
+                position(&|b| !uri(b)).unwrap_or(text.len()),
+                "{text:?}"
+            );
+            assert_eq!(is_uri_text(text), text.iter().all(|&b| uri(b)), "{text:?}");
+            let call_id = text.iter().all(|&b| b.is_ascii_graphic() && b != b',');
+            assert_eq!(is_call_id(text), call_id, "{text:?}");
+            let host = position(&|b| !b.is_ascii_alphanumeric() && !b"-._".contains(&b));
+            assert_eq!(host_end(text, 0), host.unwrap_or(text.len()), "{text:?}");
+        });
+    }
+
+    #[test]
+    fn numbers_end_where_they_would_overflow() {
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(number(b"0000000000000000000000000000007"), Some(7));
+        for text in ["", "18446744073709551616", "1x", "x", "99999999999999999999x"] {
+            assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(port(b":0005060;", 1), Some((5060, 8)));
+        for text in ["", "0", "65536", "99999999999999999999", "x"] {
+            assert_eq!(port(text.as_bytes(), 0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_for_their_place() {
+        let mut out = Vec::new();
+        put_ip(&mut out, "192.0.2.10".parse().expect("address"));
+        put_ip(&mut out, "2001:db8::7".parse().expect("address"));
+        put_socket_address(&mut out, "[2001:db8::7]:5060".parse().expect("address"));
+        put_socket_address(&mut out, "0.255.0.1:1".parse().expect("address"));
+        assert_eq!(out, b"192.0.2.102001:db8::7[2001:db8::7]:50600.255.0.1:1");
+    }
+}

@@ -272,8 +272,8 @@ impl Node {
     }
 }
 
-/// The way to a binding, and another one. A contact that names the address it registered from is believed; for any other
-/// (behind a NAT, or a name that only the phone's side knows) the way back is taken.
+/// The way to a binding, and another one. A contact that names an address is believed, unless that address means nothing
+/// from here; for those, and for names that only the phone's side may know, the way back is taken.
 fn way_to(
     binding: &Binding<'_>,
     listeners: &Listeners,
@@ -296,9 +296,9 @@ fn way_to(
         local: origin.from.or_else(|| listeners.get(origin.listener).map(|l| l.address.ip()))?,
         to: origin.destination(boot),
     };
-    let named = contact.host.ip() == Some(origin.remote.ip()) && contact.maddr().is_none();
+    let reachable = contact.host.ip().is_some_and(|ip| !is_behind(ip, origin.remote.ip())) && contact.maddr().is_none();
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
-    if !named || unsaid {
+    if !reachable || unsaid {
         return Some((back, None));
     }
     match locate(listeners, &contact, preferred, 0, usize::MAX) {
@@ -307,5 +307,25 @@ fn way_to(
             if same { Some((back, Some(hop))) } else { Some((hop, origin.flow.map(|_| back))) }
         }
         Located::Name(..) | Located::Unreachable => Some((back, None)),
+    }
+}
+
+/// Whether an address that a phone gave itself cannot be where a request from `source` came from: its own loopback, or a
+/// private one behind a NAT.
+fn is_behind(given: IpAddr, source: IpAddr) -> bool {
+    let (given, source) = (given.to_canonical(), source.to_canonical());
+    given.is_unspecified()
+        || given.is_loopback() != source.is_loopback()
+        || (is_private(given) && !is_private(source) && !source.is_loopback())
+}
+
+/// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }

@@ -85,7 +85,9 @@ impl Response {
         let difference = expected
             .iter()
             .zip(given)
-            .fold(0, |difference, (expected, given)| difference | expected ^ lower(*given));
+            .fold(0, |difference, (expected, given)| {
+                difference | expected ^ lower(*given)
+            });
         difference.ct_eq(&0).into()
     }
 }

@@ -51,7 +51,9 @@ impl Stamp {
     /// Reads a nonce; `None` when it was not made with this key.
     pub(super) fn open(nonce: &[u8], key: &MacKey) -> Option<Self> {
         let bytes = decode(nonce)?;
-        let ([made, serial, mac], _) = bytes.as_chunks::<8>() else { return None };
+        let ([made, serial, mac], _) = bytes.as_chunks::<8>() else {
+            return None;
+        };
         let made = u64::from_be_bytes(*made);
         key.verify(&[&bytes[..16]], u64::from_be_bytes(*mac))
             .then_some(Self {

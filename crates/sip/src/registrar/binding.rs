@@ -267,11 +267,19 @@ impl<'a> Head<'a> {
         let branch = reader.u32()?;
         let call_id = reader.text()?;
         let ends_at = reader.u32()?;
-        let lifetime = if kind & TOMBSTONE == 0 { reader.varint()? } else { 0 };
+        let lifetime = if kind & TOMBSTONE == 0 {
+            reader.varint()?
+        } else {
+            0
+        };
         let contact = reader.text()?;
         Some(Self {
             contact,
-            order: Order { branch, cseq, call_id },
+            order: Order {
+                branch,
+                cseq,
+                call_id,
+            },
             ends_at,
             lifetime,
             kind,

@@ -408,6 +408,19 @@ fn contacts_are_limited() {
 }
 
 #[test]
+fn a_broken_binding_hides_the_others_until_the_next_change_only() {
+    let mut store = Store::new();
+    assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
+    let end = store.record.len();
+    assert_eq!(store.send("y", 1, B), changed(1, 0, 0));
+    // The transport, before listener, address and port.
+    store.record[end - 8] = 0xff;
+    assert_eq!(store.contacts(), "");
+    assert_eq!(store.send("y", 2, B), changed(0, 1, 0));
+    assert_eq!(store.contacts(), "<sip:b@192.0.2.1>;expires=3600");
+}
+
+#[test]
 fn rfc_3327_5_3_path_is_kept_for_those_who_support_it() {
     let mut store = Store::new();
     let path =

@@ -315,7 +315,7 @@ impl Layer {
             let machine = if method == Method::Invite {
                 ClientMachine::Invite { invite: InviteClient::start(start, &mut cx), cancel: Cancel::Not }
             } else {
-                ClientMachine::NonInvite(NonInviteClient::start(start, timers.next_hop_timeout_ms, &mut cx))
+                ClientMachine::NonInvite(NonInviteClient::start(start, timers.non_invite_patience_ms(), &mut cx))
             };
             let timer = wheel.add(Timed::Client(id));
             wheel.set(timer, machine.deadline());

@@ -38,6 +38,13 @@ impl Timers {
         }
         at
     }
+
+    /// After how long a next hop that says nothing to a non-INVITE request is given up: it may not send a 100 any
+    /// earlier than [`trying_after_ms`](Self::trying_after_ms), and that takes a round trip.
+    pub const fn non_invite_patience_ms(&self) -> u64 {
+        let earliest = self.trying_after_ms() + self.t1_ms;
+        if self.next_hop_timeout_ms > earliest { self.next_hop_timeout_ms } else { earliest }
+    }
 }
 
 impl Default for Timers {

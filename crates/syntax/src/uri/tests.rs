@@ -99,6 +99,7 @@ fn bad_uris_are_refused_for_their_reason() {
         ("sip:a%zz@host", UriError::User),
         ("sip:a@", UriError::Host),
         ("sip:a@b@c", UriError::Host),
+        ("sip:a:1;b@c=d", UriError::Host),
         ("sip:a@;lr", UriError::Host),
         ("sip:a@256.1.1.1", UriError::Host),
         ("sip:a@1.2.3", UriError::Host),

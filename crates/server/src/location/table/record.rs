@@ -264,7 +264,10 @@ fn unpack_link(word: u64) -> (u32, Place) {
 /// A text as words, the last filled up with zeros.
 fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (whole, rest) = bytes.as_chunks::<8>();
-    let last = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    let last = rest
+        .iter()
+        .rev()
+        .fold(0, |word, &byte| word << 8 | u64::from(byte));
     let last = (!rest.is_empty()).then_some(last);
     whole.iter().map(|word| u64::from_le_bytes(*word)).chain(last)
 }

@@ -110,7 +110,7 @@ fn a_bye_that_nobody_answers_ends_the_call_all_the_same() {
     let mut site = site();
     let ok = site.call(1);
     site.send('a', &bye(&ok, 1));
-    site.pass(3000);
+    site.pass(4000);
     assert!(site.log().ends_with("a 504"));
     site.assert_ends();
 }

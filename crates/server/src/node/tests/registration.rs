@@ -86,8 +86,8 @@ fn a_call_forks_to_all_bindings() {
     site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
     assert_eq!(
         site.log(),
-        "a 100, b INVITE, b INVITE",
-        "an address it did not come from: back the way it came"
+        "a 100, b INVITE, c INVITE",
+        "each at the address it names"
     );
     let mut site = Site::new();
     site.ask('b', &bob(1));
