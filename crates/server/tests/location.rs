@@ -14,10 +14,7 @@ use strowger_server::location::{
     Caller, Commit, CommitError, Committed, Durability, Location, MAX_AOR, MAX_RECORD, Memory, OpenError,
     Settings, Sqlite, StoreFailure, Ticket, Version,
 };
-
-#[path = "../src/scratch.rs"]
-mod scratch;
-use scratch::Scratch;
+use strowger_testkit::Scratch;
 
 const NOW: u32 = 1_000_000;
 const KEY: [u8; 16] = *b"sixteen bytes...";

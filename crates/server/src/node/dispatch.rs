@@ -6,7 +6,7 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, preprocess, validate, write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::reject::ALLOW;
@@ -130,9 +130,9 @@ impl Node {
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
     fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found<'_>, now: Now, out: &mut Outbox) {
-        let Case { request, ingress, ref routing, .. } = *case;
+        let Case { request, ingress, ref routing, key } = *case;
         match found {
-            Found::Targets => self.forward_stateless(request, ingress, routing.pop, routing.strict, loop_part, out),
+            Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
             Found::Name(target) => {
                 self.look_up(request, Waiting::stateless(ingress, routing, loop_part), target, now, out);
             }
@@ -318,7 +318,7 @@ impl Node {
         }
         let record_route = self.record_route(request, routing);
         let call = self.call_of(request, ingress, now);
-        Start { server, ingress, loop_part, pop: routing.pop, strict: routing.strict, record_route, call }
+        Start { server, ingress, loop_part, taken: routing.taken, record_route, call }
     }
 
     /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set.
@@ -352,8 +352,8 @@ impl Node {
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
-        pop: usize,
-        strict: bool,
+        key: ServerKey,
+        taken: Taken,
         loop_part: u64,
         out: &mut Outbox,
     ) {
@@ -362,8 +362,7 @@ impl Node {
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
-            pop,
-            strict,
+            taken,
             record_route: None,
             hop: target.hop,
             ingress,
@@ -371,7 +370,7 @@ impl Node {
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
-        write_forward(identity, request, &forwarding, BranchKind::Stateless, &mut self.work.edits, &mut out.bytes);
+        write_forward(identity, request, &forwarding, BranchKind::Stateless(key), &mut self.work.edits, &mut out.bytes);
         out.send_from(start, target.hop.to, 0);
     }
 

@@ -2,8 +2,9 @@
 //! waits for whoever reads the log, and writing a line costs it little more than copying its texts.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, Thread};
 
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use strowger_sip::Now;
 use strowger_sip::transport::listeners::write_socket_address;
 use strowger_syntax::scan::put_number;
@@ -22,15 +23,16 @@ pub struct Journal {
     /// The second that `stamp` was written for.
     stamped: u64,
     stamp: Vec<u8>,
-    to: SyncSender<Vec<u8>>,
-    back: Receiver<Vec<u8>>,
+    to: Producer<Vec<u8>>,
+    back: Consumer<Vec<u8>>,
+    writer: Option<Thread>,
 }
 
 /// The writer's end.
 #[derive(Debug)]
 pub struct JournalEnd {
-    from: Receiver<Vec<u8>>,
-    back: SyncSender<Vec<u8>>,
+    from: Consumer<Vec<u8>>,
+    back: Producer<Vec<u8>>,
 }
 
 /// One line that is being written; it ends when it is dropped.
@@ -83,10 +85,16 @@ impl Line<'_> {
 impl Journal {
     /// Both ends. Nothing is collected unless `wanted`.
     pub fn new(wanted: bool) -> (Self, JournalEnd) {
-        let (to, from) = sync_channel(4);
-        let (back_to, back) = sync_channel(4);
-        let journal = Self { lines: Vec::new(), dropped: 0, wanted, stamped: 0, stamp: Vec::new(), to, back };
+        let (to, from) = RingBuffer::new(4);
+        let (back_to, back) = RingBuffer::new(4);
+        let (lines, stamp) = (Vec::new(), Vec::new());
+        let journal = Self { lines, dropped: 0, wanted, stamped: 0, stamp, to, back, writer: None };
         (journal, JournalEnd { from, back: back_to })
+    }
+
+    /// Names the thread that writes, which sleeps while there is nothing to write.
+    pub fn wake(&mut self, writer: Thread) {
+        self.writer = Some(writer);
     }
 
     /// Begins a line; `None` when there is to be none.
@@ -128,10 +136,10 @@ impl Journal {
         if self.lines.is_empty() {
             return;
         }
-        let spare = self.back.try_recv().unwrap_or_default();
-        match self.to.try_send(std::mem::replace(&mut self.lines, spare)) {
-            Ok(()) => self.lines.clear(),
-            Err(TrySendError::Full(lines) | TrySendError::Disconnected(lines)) => self.lines = lines,
+        let spare = self.back.pop().unwrap_or_default();
+        match self.to.push(std::mem::replace(&mut self.lines, spare)) {
+            Ok(()) => self.writer.iter().for_each(Thread::unpark),
+            Err(PushError::Full(lines)) => self.lines = lines,
         }
     }
 }
@@ -145,15 +153,34 @@ fn write_second(secs: u64, out: &mut Vec<u8>) {
     let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
 }
 
+/// The writer sees that the shard is gone once it is awake.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let (gone, _) = RingBuffer::new(0);
+        self.flush();
+        self.to = gone;
+        self.writer.iter().for_each(Thread::unpark);
+    }
+}
+
 impl JournalEnd {
-    /// Waits for lines and gives them to `write`; false when the shard is gone.
-    pub fn write_next(&self, write: impl FnOnce(&[u8])) -> bool {
-        let Ok(mut lines) = self.from.recv() else { return false };
-        write(&lines);
-        lines.clear();
-        // The shard may be gone, or have spare buffers enough.
-        let _ = self.back.try_send(lines);
-        true
+    /// Gives `write` all lines that are there; false when the shard is gone and everything is written.
+    pub fn write_all(&mut self, mut write: impl FnMut(&[u8])) -> bool {
+        let gone = self.from.is_abandoned();
+        while let Ok(mut lines) = self.from.pop() {
+            write(&lines);
+            lines.clear();
+            // The shard may be gone, or have spare buffers enough.
+            let _ = self.back.push(lines);
+        }
+        !gone
+    }
+
+    /// Writes until the shard is gone. To be run by the thread that [`Journal::wake`] names.
+    pub fn run(mut self, mut write: impl FnMut(&[u8])) {
+        while self.write_all(&mut write) {
+            thread::park();
+        }
     }
 }
 
@@ -163,11 +190,11 @@ mod tests {
 
     #[test]
     fn a_line_has_its_time_and_nothing_of_the_wire_breaks_it() {
-        let (mut journal, end) = Journal::new(true);
+        let (mut journal, mut end) = Journal::new(true);
         let now = Now { mono_ns: 0, wall_ms: 1_289_690_940_007 };
         journal.line(now, "call ended").map(|l| l.text("from", b"sip:a\r\nERROR b").number("duration", 7));
         journal.flush();
-        end.write_next(|lines| {
+        end.write_all(|lines| {
             let text = String::from_utf8_lossy(lines);
             assert_eq!(text, "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a??ERROR b duration=7\n");
         });

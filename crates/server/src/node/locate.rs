@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{RecordRoute, Routing, Start};
+use strowger_sip::proxy::{RecordRoute, Routing, Start, Taken};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::transaction::KEPT;
@@ -42,8 +42,7 @@ pub(super) struct Waiting {
     server: Option<Id>,
     ingress: Ingress,
     loop_part: u64,
-    pop: usize,
-    strict: bool,
+    taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
 }
@@ -55,8 +54,7 @@ impl Waiting {
             server: Some(start.server),
             ingress: *start.ingress,
             loop_part: start.loop_part,
-            pop: start.pop,
-            strict: start.strict,
+            taken: start.taken,
             record_route: start.record_route,
             call: start.call,
         }
@@ -64,14 +62,13 @@ impl Waiting {
 
     /// The request as the proxy takes it; `None` without a server transaction.
     fn start(&self) -> Option<Start<'_>> {
-        let Self { ref ingress, loop_part, pop, strict, record_route, call, .. } = *self;
-        Some(Start { server: self.server?, ingress, loop_part, pop, strict, record_route, call })
+        let Self { ref ingress, loop_part, taken, record_route, call, .. } = *self;
+        Some(Start { server: self.server?, ingress, loop_part, taken, record_route, call })
     }
 
     /// A request that is forwarded without state.
     pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
-        let (pop, strict) = (routing.pop, routing.strict);
-        Self { server: None, ingress: *ingress, loop_part, pop, strict, record_route: None, call: None }
+        Self { server: None, ingress: *ingress, loop_part, taken: routing.taken, record_route: None, call: None }
     }
 }
 
@@ -239,8 +236,8 @@ impl Node {
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
         let Some(start) = waiting.start() else {
-            let Waiting { ingress, pop, strict, loop_part, .. } = waiting;
-            return self.forward_stateless(request, ingress, *pop, *strict, *loop_part, out);
+            let key = self.endpoint.identity.server_key(request);
+            return self.forward_stateless(request, &waiting.ingress, key, waiting.taken, waiting.loop_part, out);
         };
         if self.work.targets.is_empty() {
             let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");

@@ -12,8 +12,6 @@ mod policy;
 mod registrar;
 mod shared;
 mod tally;
-#[cfg(test)]
-mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

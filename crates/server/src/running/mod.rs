@@ -145,8 +145,14 @@ impl Running {
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
         let shards = strowger_net::start(listeners, &options, |shard| {
-            let (journal, end) = Journal::new(config.log.level >= Level::Info);
-            journals.push(write_journal(shard, end));
+            let (mut journal, end) = Journal::new(config.log.level >= Level::Info);
+            match write_journal(shard, end) {
+                Ok(thread) => {
+                    journal.wake(thread.thread().clone());
+                    journals.push(thread);
+                }
+                Err(error) => tracing::warn!(%error, shard, "no thread to write the log of a shard"),
+            }
             Node::new(shard, Arc::clone(&shared), &endpoint, journal, Arc::clone(&tallies[usize::from(shard)]))
         })
         .map_err(StartError::System)?;
@@ -163,7 +169,7 @@ impl Running {
             handle,
             shards: Mutex::new(Some(shards)),
             tallies,
-            journals: Mutex::new(journals.into_iter().flatten().collect()),
+            journals: Mutex::new(journals),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
@@ -265,10 +271,10 @@ fn open_location(
 }
 
 /// Writes the lines of one shard until it ends.
-fn write_journal(shard: u16, end: JournalEnd) -> Option<thread::JoinHandle<()>> {
+fn write_journal(shard: u16, end: JournalEnd) -> io::Result<thread::JoinHandle<()>> {
     // Whoever closed standard error does not want the lines.
-    let write = move || while end.write_next(|lines| drop(io::stderr().write_all(lines))) {};
-    thread::Builder::new().name(format!("journal-{shard}")).spawn(write).ok()
+    let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
+    thread::Builder::new().name(format!("journal-{shard}")).spawn(write)
 }
 
 /// Removes bindings that have expired, now and then, as long as the node lives.

@@ -8,6 +8,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::best::is_better;
 use super::forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+use super::route::Taken;
 use super::targets::{Target, TargetSet};
 use crate::endpoint::Ingress;
 use crate::memory::{Id, Slab, Stored, TimerId};
@@ -44,10 +45,8 @@ pub struct Start<'a> {
     pub ingress: &'a Ingress,
     /// The loop part of its branches.
     pub loop_part: u64,
-    /// Route elements at the top that are ours.
-    pub pop: usize,
-    /// Whether the last Route element became the Request-URI.
-    pub strict: bool,
+    /// What is ours of the route set.
+    pub taken: Taken,
     /// Whether to stay on the path.
     pub record_route: Option<RecordRoute>,
     /// Whose account hears of progress.
@@ -89,8 +88,7 @@ struct ResponseContext {
     method: Method,
     ingress: Ingress,
     loop_part: u64,
-    pop: usize,
-    strict: bool,
+    taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
     phase: Phase,
@@ -169,8 +167,7 @@ impl Proxy {
                 method,
                 ingress: *start.ingress,
                 loop_part: start.loop_part,
-                pop: start.pop,
-                strict: start.strict,
+                taken: start.taken,
                 record_route: start.record_route,
                 call: start.call,
                 phase: Phase::Open,
@@ -208,8 +205,7 @@ impl Proxy {
         let forwarding = Forwarding {
             uri: target.uri(texts.bytes()),
             routes: target.routes(texts.bytes()),
-            pop: context.pop,
-            strict: context.strict,
+            taken: context.taken,
             record_route: context.record_route,
             hop: target.hop,
             ingress: &context.ingress,

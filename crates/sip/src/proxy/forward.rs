@@ -7,9 +7,10 @@ use strowger_syntax::message::{Draft, Edits, ListItems, Span};
 use strowger_syntax::scan::{number, put_number};
 use strowger_syntax::{Message, Name, Transport};
 
-use super::route::{TOKEN_PARAM, is_loose};
+use super::route::{TOKEN_PARAM, Taken, is_loose, next_route};
 use crate::endpoint::{Identity, Ingress};
 use crate::memory::Id;
+use crate::transaction::ServerKey;
 use crate::transport::Hop;
 use crate::transport::branch::hex_digits;
 
@@ -18,8 +19,8 @@ use crate::transport::branch::hex_digits;
 pub enum BranchKind {
     /// A client transaction's.
     Stateful(Id),
-    /// One that the same request always gets (§16.11).
-    Stateless,
+    /// One that the same request always gets (§16.11); made from what identifies its server transaction.
+    Stateless(ServerKey),
 }
 
 /// What Record-Route says of us.
@@ -36,10 +37,8 @@ pub struct Forwarding<'a> {
     pub uri: &'a [u8],
     /// Route values of the target (its Path), to stand on top; empty for none.
     pub routes: &'a [u8],
-    /// Route elements at the top that are ours.
-    pub pop: usize,
-    /// Whether the last Route element became the Request-URI (§16.4).
-    pub strict: bool,
+    /// What is ours of the route set.
+    pub taken: Taken,
     /// Whether and how to stay on the path.
     pub record_route: Option<RecordRoute>,
     /// The way it leaves.
@@ -74,7 +73,7 @@ pub fn write_forward(
     strip_credentials(identity, &mut draft, request);
     draft.stamp_via(forwarding.ingress.stamp);
     // Step 8: Via.
-    push_via(identity, &mut draft, request, forwarding, branch);
+    push_via(identity, &mut draft, forwarding, branch);
     // Step 9: Content-Length.
     if !request.has(Name::ContentLength) {
         draft.append(Name::ContentLength, |out| put_number(out, request.body().len() as u64));
@@ -85,9 +84,9 @@ pub fn write_forward(
 /// Steps 2 and 6. A next hop that is a strict router gets itself as Request-URI, and the target at the end of Route.
 fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forwarding<'_>) {
     let uri = request_line_uri(forwarding.uri);
-    let next = super::route::top_route(request, forwarding.pop, forwarding.strict);
+    let next = next_route(request, forwarding.taken);
     let strict_router = next.filter(|next| forwarding.routes.is_empty() && !is_loose(next));
-    take_routes(draft, request, forwarding.pop + usize::from(strict_router.is_some()), forwarding.strict);
+    take_routes(draft, request, forwarding.taken, usize::from(strict_router.is_some()));
     match strict_router {
         Some(next) => {
             draft.set_request_uri(next);
@@ -127,16 +126,17 @@ fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(kept)
 }
 
-/// Takes the first `count` elements off the route set, and the last one if it became the Request-URI.
-fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, count: usize, strict: bool) {
-    if count == 0 && !strict {
+/// Takes what is ours off the route set, and `more` elements behind that.
+fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, taken: Taken, more: usize) {
+    let count = taken.pop + more;
+    if count == 0 && !taken.strict {
         return;
     }
-    if count + usize::from(strict) >= request.elements(Name::Route).count() {
+    if taken.left <= more {
         return draft.remove(Name::Route);
     }
     draft.remove_first_elements(Name::Route, count);
-    if strict {
+    if taken.strict {
         remove_last_route(draft, request);
     }
 }
@@ -204,7 +204,6 @@ fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Me
 fn push_via(
     identity: &Identity,
     draft: &mut Draft<'_, '_>,
-    request: Message<'_>,
     forwarding: &Forwarding<'_>,
     branch: BranchKind,
 ) {
@@ -218,17 +217,11 @@ fn push_via(
             BranchKind::Stateful(client) => {
                 identity.branches.write_stateful(out, identity.shard, client, forwarding.loop_part);
             }
-            BranchKind::Stateless => {
-                let token = stateless_token(identity, request);
+            BranchKind::Stateless(key) => {
+                let token = identity.keys.branch.mac(&[b"stateless", &key.0.to_le_bytes()]);
                 identity.branches.write_stateless(out, token, forwarding.loop_part);
             }
         }
     });
 }
 
-/// §16.11: the same for a request and its retransmissions, and for the CANCEL of an INVITE: a hash over the incoming
-/// branch, or for RFC 2543 peers over the fields that identify the transaction.
-fn stateless_token(identity: &Identity, request: Message<'_>) -> u64 {
-    let key = identity.server_key(request).0;
-    identity.keys.branch.mac(&[b"stateless", &key.to_le_bytes()])
-}

@@ -9,7 +9,7 @@ mod validate;
 pub use best::is_better;
 pub use context::{Progress, Proxy, ProxyConfig, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
-pub use route::{RouteToken, Routing, preprocess};
+pub use route::{RouteToken, Routing, Taken, preprocess};
 pub use targets::{Target, TargetSet};
 pub use validate::validate;
 

@@ -20,16 +20,33 @@ pub enum RouteToken {
     Forged,
 }
 
+/// Which elements of a request's route set end here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many elements at the top are ours.
+    pub pop: usize,
+    /// Whether a strict router had put our Record-Route into the Request-URI: the last element was taken for the
+    /// Request-URI and is to be removed.
+    pub strict: bool,
+    /// How many elements are left then.
+    pub left: usize,
+}
+
+impl Taken {
+    /// Counts what is left of a request's route set.
+    pub fn of(request: Message<'_>, pop: usize, strict: bool) -> Self {
+        let all = if request.has(Name::Route) { request.elements(Name::Route).count() } else { 0 };
+        Self { pop, strict, left: all.saturating_sub(pop + usize::from(strict)) }
+    }
+}
+
 /// Where a request is bound for once our own entries are gone from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Routing<'a> {
     /// The Request-URI to route by.
     pub request_uri: &'a [u8],
-    /// How many Route elements at the top are ours.
-    pub pop: usize,
-    /// Whether a strict router had put our Record-Route into the Request-URI: the last Route element was taken for the
-    /// Request-URI and is to be removed.
-    pub strict: bool,
+    /// What is ours of the route set.
+    pub taken: Taken,
     /// What our entries prove.
     pub token: RouteToken,
     /// The URI of the next Route element, which decides where the request goes.
@@ -42,46 +59,43 @@ pub fn preprocess<'a>(
     request: Message<'a>,
     is_ours: impl Fn(&SipUri<'_>) -> bool,
 ) -> Routing<'a> {
-    let mut routing = Routing {
-        request_uri: request.request_uri(),
-        pop: 0,
-        strict: false,
-        token: RouteToken::Absent,
-        next: None,
-    };
-    let routes = || request.elements(Name::Route).map(uri_of);
+    let mut routing =
+        Routing { request_uri: request.request_uri(), taken: Taken::default(), token: RouteToken::Absent, next: None };
     if !request.has(Name::Route) {
         return routing;
     }
+    let (mut pop, mut strict) = (0, false);
     if let Some(token) = token_of(routing.request_uri, &is_ours)
-        && let Some(last) = routes().last()
+        && let Some(last) = request.elements(Name::Route).last()
     {
         routing.note(identity, request, Some(token));
-        (routing.request_uri, routing.strict) = (last, true);
+        (routing.request_uri, strict) = (uri_of(last), true);
     }
-    for uri in routes() {
-        let own = match Uri::parse(uri) {
+    for element in request.elements(Name::Route) {
+        let own = match NameAddr::parse(element).map(|address| address.uri) {
             Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
             _ => None,
         };
         match own {
             // Two entries stand for one pass through us that changed transport or address.
-            Some(token) if routing.pop < 2 => {
+            Some(token) if pop < 2 => {
                 routing.note(identity, request, token);
-                routing.pop += 1;
+                pop += 1;
             }
             _ => break,
         }
     }
-    routing.next = top_route(request, routing.pop, routing.strict);
+    routing.taken = Taken::of(request, pop, strict);
+    routing.next = next_route(request, routing.taken);
     routing
 }
 
-/// The URI of the first Route element behind `pop` of ours, leaving out the last one when it became the Request-URI.
-pub(super) fn top_route(request: Message<'_>, pop: usize, strict: bool) -> Option<&[u8]> {
-    let mut rest = request.elements(Name::Route).skip(pop).peekable();
-    let top = rest.next()?;
-    if strict && rest.peek().is_none() { None } else { Some(uri_of(top)) }
+/// The URI of the first Route element that does not end here.
+pub(super) fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
+    if taken.left == 0 {
+        return None;
+    }
+    request.elements(Name::Route).nth(taken.pop).map(uri_of)
 }
 
 impl Routing<'_> {

@@ -35,10 +35,8 @@ fn check_max_forwards(request: Message<'_>) -> Result<(), Reject> {
 /// §16.3 step 4, by RFC 5393 §4.2: a Via of ours whose loop part is what we would write again.
 fn check_loop(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
     let is_ours = |branch| Branches::loop_part(branch) == Some(loop_part);
-    let first = request.fields_of(Name::Via).next();
-    let alone = first.is_some_and(|f| f.span == request.via().value) && request.fields_of(Name::Via).nth(1).is_none();
     let looped = request.branch().is_some_and(is_ours)
-        || (!alone && request.elements(Name::Via).skip(1).filter_map(branch_of).any(is_ours));
+        || (!request.is_first_hop() && request.elements(Name::Via).skip(1).filter_map(branch_of).any(is_ours));
     if looped { Err(Reject::new(Status::LOOP_DETECTED)) } else { Ok(()) }
 }
 

@@ -41,12 +41,8 @@ impl Branches {
     }
 
     fn mac(&self, shard: u16, client: Id) -> u32 {
-        let mut text = [0; 12];
-        text[..2].copy_from_slice(&shard.to_le_bytes());
-        text[2..6].copy_from_slice(&client.index.to_le_bytes());
-        text[6..10].copy_from_slice(&client.counter.to_le_bytes());
-        text[10..].copy_from_slice(&self.boot.to_le_bytes());
-        self.key.mac(&[b"t", &text]) as u32
+        let name = u64::from(client.index) << 32 | u64::from(client.counter);
+        self.key.mac_of_numbers(name, u64::from(b't') << 32 | u64::from(shard) << 16 | u64::from(self.boot)) as u32
     }
 
     /// Appends the branch of a client transaction.
@@ -65,7 +61,7 @@ impl Branches {
         out.extend_from_slice(COOKIE);
         out.push(b's');
         out.extend_from_slice(&hex_digits(token));
-        out.extend_from_slice(&hex_digits(self.key.mac(&[b"s", &token.to_le_bytes()]))[8..]);
+        out.extend_from_slice(&hex_digits(self.key.mac_of_numbers(token, u64::from(b's') << 32))[8..]);
         out.extend_from_slice(&hex_digits(loop_part));
     }
 
@@ -82,7 +78,7 @@ impl Branches {
             }
             (b's', 41) => {
                 let token = hex(&rest[1..17])?;
-                let mac = self.key.mac(&[b"s", &token.to_le_bytes()]) & 0xffff_ffff;
+                let mac = self.key.mac_of_numbers(token, u64::from(b's') << 32) & 0xffff_ffff;
                 (hex(&rest[17..25])? == mac).then_some(OurBranch::Stateless)
             }
             _ => None,

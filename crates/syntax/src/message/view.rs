@@ -122,6 +122,12 @@ impl<'a> Message<'a> {
         &self.index.via
     }
 
+    /// Whether there is one Via value only: the request comes from whom it began with.
+    pub fn is_first_hop(self) -> bool {
+        let mut vias = self.index.fields.iter().filter(|f| f.name == Name::Via);
+        vias.next().is_some_and(|f| f.value == self.index.via.value) && vias.next().is_none()
+    }
+
     /// The branch of the top Via.
     pub fn branch(self) -> Option<&'a [u8]> {
         self.index.via.branch.map(|s| s.of(self.bytes))
@@ -156,26 +162,25 @@ impl<'a> Message<'a> {
 
     /// All fields, in order.
     pub fn fields(self) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        self.index.fields.iter().map(move |f| FieldView {
+        self.index.fields.iter().map(move |f| self.field_view(f))
+    }
+
+    fn field_view(self, f: &'a Field) -> FieldView<'a> {
+        let start = usize::from(f.start);
+        FieldView {
             name: f.name,
-            text: &self.bytes[usize::from(f.start)..usize::from(f.start) + usize::from(f.name_len)],
+            text: self.bytes.get(start..start + usize::from(f.name_len)).unwrap_or(&[]),
             value: f.value.of(self.bytes),
             span: f.value,
-            line: Span {
-                start: f.start,
-                end: f.end,
-            },
-        })
+            line: Span { start: f.start, end: f.end },
+        }
     }
 
     /// The fields of one name, in order.
     pub fn fields_of(self, name: Name) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let first = self
-            .index
-            .first
-            .get(name as usize)
-            .map_or(usize::MAX, |&i| usize::from(i));
-        self.fields().skip(first).filter(move |f| f.name == name)
+        let first = self.index.first.get(name as usize).map_or(usize::MAX, |&i| usize::from(i));
+        let rest = self.index.fields.get(first..).unwrap_or(&[]);
+        rest.iter().filter(move |f| f.name == name).map(move |f| self.field_view(f))
     }
 
     /// The elements of a list field, across commas and lines.

@@ -1,8 +1,8 @@
 //! Calls from INVITE to BYE through the node, and its account of them.
 
-use crate::admin::CallState;
-
-use super::site::{Site, lines, request, with};
+use strowger_server::admin::CallState;
+use strowger_testkit::Site;
+use strowger_testkit::message::{ack, in_dialog, lines, request, routed};
 
 const BOB: &str = "sip:bob@example.test";
 
@@ -13,13 +13,7 @@ fn site() -> Site {
 }
 
 fn bye(ok: &str, n: u32) -> String {
-    let bye = request('a', "BYE", "sip:bob@192.0.2.11:5060", n)
-        .replace(
-            "To: <sip:bob@192.0.2.11:5060>",
-            &format!("To: {}", lines(ok, "To")[0]),
-        )
-        .replace("z9hG4bK", "z9hG4bKbye");
-    with(&bye, &format!("Route: {}", lines(ok, "Record-Route")[0]))
+    routed(&in_dialog("BYE", ok, n), ok)
 }
 
 #[test]
@@ -71,11 +65,8 @@ fn a_refused_call_leaves_nothing() {
     site.answer('b', 486);
     assert_eq!(site.log(), "a 100, b INVITE, b ACK, a 486");
     assert!(site.calls().is_empty());
-    let tag = lines(site.last('a', "SIP/2.0 486"), "To")[0].to_owned();
-    site.send(
-        'a',
-        &request('a', "ACK", BOB, 1).replace(&format!("To: <{BOB}>"), &format!("To: {tag}")),
-    );
+    let ack = ack(&request('a', "INVITE", BOB, 1), site.last('a', "SIP/2.0 486"));
+    site.send('a', &ack);
     assert_eq!(site.log(), "");
     site.pass(5000);
     assert_eq!(site.log(), "", "the ACK has ended timer G");

@@ -1,6 +1,9 @@
 //! Several shards: whatever arrives where, the messages of a call meet.
 
-use super::site::{Plan, Site, address, lines, request, start_line, with};
+use strowger_server::node::Control;
+use strowger_testkit::message::{lines, request, start_line, with};
+use strowger_testkit::peer::address;
+use strowger_testkit::{Plan, Site};
 
 const BOB: &str = "sip:bob@example.test";
 
@@ -153,12 +156,12 @@ fn a_name_is_answered_to_the_shard_that_asked() {
             ..Plan::default()
         });
         let owner = site.send('a', &with(&request('a', "MESSAGE", "sip:x@far.test", n), "X: y"));
-        let question = site.questions.try_recv().expect("a question");
+        let question = site.question().expect("a question");
         assert_eq!(usize::from(question.shard), owner);
         let addresses = vec![address('f').ip()];
         site.control(
             owner,
-            crate::node::Control::Resolved {
+            Control::Resolved {
                 ticket: question.ticket,
                 addresses,
             },

@@ -6,4 +6,3 @@ mod refusals;
 mod registration;
 mod routing;
 mod shards;
-mod site;

@@ -1,25 +1,14 @@
 //! RFC 3261 §10.3 and §22 through the node: REGISTER, its credentials, its commit, and the binding that calls find.
 
+use strowger_server::location::{CommitError, StoreFailure};
 use strowger_sip::auth::Algorithm;
-
-use crate::database::StoreFailure;
-use crate::location::CommitError;
-
-use super::site::{Plan, Site, authorize, lines, request, start_line, with};
+use strowger_testkit::message::{authorize, lines, registration, request, start_line, with};
+use strowger_testkit::{Plan, Site};
 
 const DIGEST: &[&str] = &["REGISTER", "INVITE"];
 
-/// A REGISTER of a peer for an address-of-record, with `n` as its CSeq and branch.
-fn register(who: char, aor: &str, contact: &str, n: u32) -> String {
-    let text = request(who, "REGISTER", "sip:example.test", 1)
-        .replace("To: <sip:example.test>", &format!("To: <{aor}>"))
-        .replace("CSeq: 1", &format!("CSeq: {n}"))
-        .replace("z9hG4bK1", &format!("z9hG4bKr{n}"));
-    with(&text, &format!("Contact: {contact}\r\nExpires: 600"))
-}
-
 fn bob(n: u32) -> String {
-    register('b', "sip:bob@example.test", "<sip:bob@192.0.2.11:5060>", n)
+    registration('b', "sip:bob@example.test", "<sip:bob@192.0.2.11:5060>", n)
 }
 
 fn digest() -> Site {
@@ -44,7 +33,8 @@ fn a_binding_is_made_told_found_and_removed() {
     assert_eq!(lines(&ok, "Contact"), ["<sip:bob@192.0.2.11:5060>;expires=600"]);
     assert_eq!(lines(&ok, "Date").len(), 1);
     site.pass(100_000);
-    let fetch = register('b', "sip:bob@example.test", "x", 2).replace("Contact: x\r\nExpires: 600\r\n", "");
+    let fetch =
+        registration('b', "sip:bob@example.test", "x", 2).replace("Contact: x\r\nExpires: 600\r\n", "");
     assert_eq!(
         lines(&site.ask('b', &fetch), "Contact"),
         ["<sip:bob@192.0.2.11:5060>;expires=500"]
@@ -52,7 +42,7 @@ fn a_binding_is_made_told_found_and_removed() {
     site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
     assert_eq!(site.log(), "a 100, b INVITE");
     site.answer('b', 486);
-    let gone = register('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
+    let gone = registration('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
     assert_eq!(lines(&site.ask('b', &gone), "Contact"), [] as [&str; 0]);
     let refused = site.ask('a', &request('a', "INVITE", "sip:bob@example.test", 2));
     assert_eq!(start_line(&refused), "SIP/2.0 480 Temporarily Unavailable");
@@ -76,7 +66,7 @@ fn a_call_forks_to_all_bindings() {
     let mut site = Site::new();
     site.ask(
         'b',
-        &register(
+        &registration(
             'b',
             "sip:bob@example.test",
             "<sip:bob@192.0.2.11:5060>, <sip:bob@192.0.2.12:5060>",
@@ -91,7 +81,7 @@ fn a_call_forks_to_all_bindings() {
     );
     let mut site = Site::new();
     site.ask('b', &bob(1));
-    let second = register('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1);
+    let second = registration('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1);
     site.ask('c', &second);
     site.send('a', &request('a', "INVITE", "sip:bob@example.test", 1));
     assert_eq!(site.log(), "a 100, b INVITE, c INVITE");
@@ -106,11 +96,11 @@ fn a_registrar_registers_for_its_own_domains_only() {
     let mut site = Site::new();
     for aor in ["sip:bob@other.test", "sip:example.test"] {
         assert_eq!(
-            start_line(&site.ask('b', &register('b', aor, "<sip:b@192.0.2.11>", 1))),
+            start_line(&site.ask('b', &registration('b', aor, "<sip:b@192.0.2.11>", 1))),
             "SIP/2.0 404 Not Found"
         );
     }
-    let no_sip = site.ask('b', &register('b', "tel:+15551234", "<sip:b@192.0.2.11>", 1));
+    let no_sip = site.ask('b', &registration('b', "tel:+15551234", "<sip:b@192.0.2.11>", 1));
     assert_eq!(start_line(&no_sip), "SIP/2.0 400 To Is No SIP Address");
     let refused = site.ask('b', &with(&bob(1), "Require: path, gruu"));
     assert_eq!(
@@ -124,7 +114,7 @@ fn registering_by_an_alias_is_registering_the_user() {
     let mut site = Site::new();
     site.ask(
         'a',
-        &register('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 1),
+        &registration('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 1),
     );
     site.send('b', &request('b', "MESSAGE", "sip:alice@example.test", 1));
     assert_eq!(site.log(), "a MESSAGE");
@@ -191,7 +181,7 @@ fn a_register_that_comes_again_gets_its_200_again() {
     assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
     site.pass(500);
     assert_eq!(start_line(&site.ask('b', &text)), "SIP/2.0 200 OK");
-    let gone = register('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
+    let gone = registration('b', "sip:bob@example.test", "*", 3).replace("Expires: 600", "Expires: 0");
     let gone = authorize(&gone, &challenge, "bob", 2);
     assert_eq!(start_line(&site.ask('b', &gone)), "SIP/2.0 200 OK");
     assert_eq!(start_line(&site.ask('b', &gone)), "SIP/2.0 200 OK");
@@ -205,7 +195,7 @@ fn a_register_that_comes_again_gets_its_200_again() {
 #[test]
 fn credentials_of_somebody_else_are_forbidden() {
     let mut site = digest();
-    let text = register('b', "sip:alice@example.test", "<sip:bob@192.0.2.11:5060>", 1);
+    let text = registration('b', "sip:alice@example.test", "<sip:bob@192.0.2.11:5060>", 1);
     let challenge = site.ask('b', &text);
     assert_eq!(
         start_line(&site.ask('b', &authorize(&text, &challenge, "bob", 1))),
@@ -221,7 +211,7 @@ fn credentials_of_somebody_else_are_forbidden() {
         start_line(&site.ask('a', &authorize(&invite, &challenge, "bob", 1))),
         "SIP/2.0 403 Forbidden"
     );
-    let alias = register('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 3);
+    let alias = registration('a', "sip:1001@example.test", "<sip:alice@192.0.2.10:5060>", 3);
     let challenge = site.ask('a', &alias);
     assert_eq!(
         start_line(&site.ask('a', &authorize(&alias, &challenge, "alice", 1))),
@@ -264,7 +254,7 @@ fn a_register_is_answered_when_it_is_stored_and_not_before() {
         start_line(&site.ask('a', &request('a', "MESSAGE", "sip:bob@example.test", 1))),
         "SIP/2.0 480 Temporarily Unavailable"
     );
-    site.commit(None);
+    site.commit();
     assert_eq!(site.log(), "b 200");
     assert_eq!(
         lines(site.last('b', "SIP/2.0 200"), "Contact"),
@@ -282,17 +272,17 @@ fn two_registers_at_once_both_count() {
     site.send('b', &bob(1));
     site.send(
         'c',
-        &register('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1),
+        &registration('c', "sip:bob@example.test", "<sip:bob@192.0.2.12:5060>", 1),
     );
-    site.commit(None);
+    site.commit();
     assert_eq!(site.log(), "b 200");
-    site.commit(None);
+    site.commit();
     assert_eq!(
         (site.log().as_str(), site.commits()),
         ("", 1),
         "the second saw an older record and runs again"
     );
-    site.commit(None);
+    site.commit();
     assert_eq!(site.log(), "c 200");
     assert_eq!(lines(site.last('c', "SIP/2.0 200"), "Contact").len(), 2);
     site.assert_ends();
@@ -303,7 +293,7 @@ fn a_record_that_keeps_changing_is_given_up_after_three_attempts() {
     let mut site = slow();
     site.send('b', &bob(1));
     for _ in 0..3 {
-        site.commit(Some(CommitError::Conflict));
+        site.fail_commit(CommitError::Conflict);
     }
     assert_eq!((site.log().as_str(), site.commits()), ("b 500", 0));
     site.assert_ends();
@@ -313,7 +303,7 @@ fn a_record_that_keeps_changing_is_given_up_after_three_attempts() {
 fn a_store_that_fails_is_answered_with_503() {
     let mut site = slow();
     site.send('b', &bob(1));
-    site.commit(Some(CommitError::Failed(StoreFailure::Full)));
+    site.fail_commit(CommitError::Failed(StoreFailure::Full));
     assert_eq!(site.log(), "b 503");
     assert_eq!(lines(site.last('b', "SIP/2.0 503"), "Retry-After"), ["5"]);
     site.assert_ends();
@@ -333,7 +323,7 @@ fn a_register_that_comes_again_while_it_is_stored_is_answered_once_and_well() {
     site.pass(500);
     site.send('b', &text);
     assert_eq!(site.commits(), 1);
-    site.commit(None);
+    site.commit();
     assert_eq!(site.log(), "b 200");
     let replay = authorize(&bob(3), &challenge, "bob", 1);
     assert!(site.ask('b', &replay).contains("stale=true"));

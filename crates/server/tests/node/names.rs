@@ -1,6 +1,9 @@
 //! RFC 3263: next hops that are names, asked for beside the shards.
 
-use super::site::{Plan, Site, address, lines, request, start_line, with};
+use strowger_server::node::Control;
+use strowger_testkit::message::{lines, request, start_line, with};
+use strowger_testkit::peer::address;
+use strowger_testkit::{Plan, Site};
 
 const FAR: &str = "sip:x@far.test";
 
@@ -24,7 +27,7 @@ fn a_name_is_asked_for_and_the_request_goes_on_when_the_answer_comes() {
         start_line(site.last('f', "INVITE")),
         format!("INVITE {FAR} SIP/2.0")
     );
-    assert!(site.questions.try_recv().is_err());
+    assert!(site.question().is_none());
     site.answer('f', 486);
     assert_eq!(site.log(), "f ACK, a 486");
     site.assert_ends();
@@ -131,8 +134,8 @@ fn the_name_of_the_next_route_is_asked_for_not_that_of_the_request_uri() {
 fn an_answer_to_no_question_is_ignored() {
     let mut site = site();
     site.send('a', &request('a', "MESSAGE", FAR, 1));
-    let question = site.questions.try_recv().expect("a question");
-    let answer = || crate::node::Control::Resolved {
+    let question = site.question().expect("a question");
+    let answer = || Control::Resolved {
         ticket: question.ticket,
         addresses: vec![address('f').ip()],
     };

@@ -1,8 +1,8 @@
 //! RFC 3261 §16.3 and §8.2: what is refused, with which answer, and what the node answers for itself.
 
-use crate::node::Control;
-
-use super::site::{Plan, Site, lines, request, start_line, with};
+use strowger_server::node::Control;
+use strowger_testkit::message::{ack, in_dialog, lines, request, routed, start_line, with};
+use strowger_testkit::{Plan, Site};
 
 const BOB: &str = "sip:bob@example.test";
 
@@ -160,10 +160,7 @@ fn a_request_that_comes_back_unchanged_is_a_loop_and_a_changed_one_is_not() {
     };
     let looped = site.ask('b', &back(BOB));
     assert_eq!(start_line(&looped), "SIP/2.0 482 Loop Detected");
-    let ack = back(BOB)
-        .replace("INVITE", "ACK")
-        .replace("To: <sip:bob@example.test>", lines(&looped, "To")[0]);
-    site.send('b', &ack);
+    site.send('b', &ack(&back(BOB), &looped));
     site.log();
     site.send(
         'b',
@@ -244,10 +241,7 @@ fn the_ack_to_an_answer_of_our_own_goes_nowhere() {
     site.register('b');
     let invite = request('a', "INVITE", BOB, 1).replace("Max-Forwards: 70", "Max-Forwards: 0");
     let refused = site.ask('a', &invite);
-    let ack = request('a', "ACK", BOB, 1).replace(
-        &format!("To: <{BOB}>"),
-        &format!("To: {}", lines(&refused, "To")[0]),
-    );
+    let ack = ack(&invite, &refused);
     site.send('a', &ack);
     assert_eq!(site.log(), "");
     let other = ack.replace("tag=a1", "tag=a2");
@@ -280,15 +274,7 @@ fn a_draining_node_refuses_new_work_and_finishes_what_was_begun() {
     site.send('a', &request('a', "INVITE", BOB, 2));
     site.answer('b', 486);
     site.log();
-    let bye = request('a', "BYE", "sip:bob@192.0.2.11:5060", 1).replace(
-        "To: <sip:bob@192.0.2.11:5060>",
-        &format!("To: {}", lines(&ok, "To")[0]),
-    );
-    let route = lines(&ok, "Record-Route")[0];
-    site.send(
-        'a',
-        &with(&bye, &format!("Route: {route}")).replace("z9hG4bK1", "z9hG4bKbye"),
-    );
+    site.send('a', &routed(&in_dialog("BYE", &ok, 1), &ok));
     assert_eq!(site.log(), "b BYE");
     site.answer('b', 200);
     site.register('c');

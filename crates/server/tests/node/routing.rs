@@ -1,31 +1,17 @@
 //! RFC 3261 §16.4 and §16.5: routes, whose a request is, and what is relayed for whom.
 
-use crate::config::Mode;
+use strowger_server::config::Mode;
 use strowger_sip::Destination;
 use strowger_syntax::Transport;
-
-use super::site::{Plan, Site, address, authorize, lines, request, start_line, with};
+use strowger_testkit::message::{ack, authorize, in_dialog, lines, request, routed, start_line, with};
+use strowger_testkit::peer::address;
+use strowger_testkit::{Plan, Site};
 
 const BOB: &str = "sip:bob@example.test";
 const CONTACT: &str = "sip:bob@192.0.2.11:5060";
 const FOREIGN: &str = "sip:x@192.0.2.15:5060";
 
 const DIGEST: &[&str] = &["REGISTER", "INVITE"];
-
-/// A later request of call `n`, from `a` to where `b` is, with the tags of the call's 200.
-fn later(method: &str, ok: &str, n: u32) -> String {
-    request('a', method, CONTACT, n)
-        .replace(
-            &format!("To: <{CONTACT}>"),
-            &format!("To: {}", lines(ok, "To")[0]),
-        )
-        .replace("CSeq: 1", "CSeq: 2")
-        .replace("z9hG4bK", &format!("z9hG4bK{method}"))
-}
-
-fn routed(text: &str, ok: &str) -> String {
-    with(text, &format!("Route: {}", lines(ok, "Record-Route")[0]))
-}
 
 // §16.6 step 4, §16.4: our own entry comes off, and its token lets the request through to where it is bound.
 #[test]
@@ -34,7 +20,7 @@ fn a_request_of_a_dialog_follows_the_route_that_was_recorded() {
     site.register('b');
     let ok = site.call(1);
     for method in ["ACK", "INFO", "INVITE", "BYE"] {
-        site.send('a', &routed(&later(method, &ok, 1), &ok));
+        site.send('a', &routed(&in_dialog(method, &ok, 1), &ok));
         let sent = site.last('b', method).to_owned();
         assert_eq!(start_line(&sent), format!("{method} {CONTACT} SIP/2.0"));
         assert_eq!(lines(&sent, "Route"), [] as [&str; 0]);
@@ -95,7 +81,7 @@ fn a_token_is_worth_nothing_outside_of_its_dialog() {
         });
         register_bob(&mut site, digest);
         let ok = site.call(1);
-        let good = routed(&later("INFO", &ok, 1), &ok);
+        let good = routed(&in_dialog("INFO", &ok, 1), &ok);
         for (from, to) in [
             ("Call-ID: call1@a", "Call-ID: call2@a"),
             ("tag=a1", "tag=a9"),
@@ -155,7 +141,7 @@ fn both_entries_of_a_change_of_transport_come_off() {
     let reversed = format!("Route: {}, {}", routes[1], routes[0]);
     site.send_tcp(
         'a',
-        &with(&later("BYE", &ok, 1), &reversed).replace("SIP/2.0/UDP", "SIP/2.0/TCP"),
+        &with(&in_dialog("BYE", &ok, 1), &reversed).replace("SIP/2.0/UDP", "SIP/2.0/TCP"),
     );
     assert_eq!(
         start_line(site.last('b', "BYE")),
@@ -173,7 +159,7 @@ fn a_request_from_a_strict_router_is_put_right() {
     site.register('b');
     let ok = site.call(1);
     let ours = lines(&ok, "Record-Route")[0].trim_matches(['<', '>']).to_owned();
-    let bye = later("BYE", &ok, 1).replacen(CONTACT, &ours, 1);
+    let bye = in_dialog("BYE", &ok, 1).replacen(CONTACT, &ours, 1);
     site.send('a', &with(&bye, &format!("Route: <{CONTACT}>")));
     let sent = site.last('b', "BYE");
     assert_eq!(start_line(sent), format!("BYE {CONTACT} SIP/2.0"));
@@ -202,7 +188,7 @@ fn a_strict_router_on_the_way_is_served_as_it_wants() {
         "Route: {}, <sip:192.0.2.15>, <sip:p2.test;lr>",
         lines(&ok, "Record-Route")[0]
     );
-    site.send('a', &with(&later("BYE", &ok, 1), &routes));
+    site.send('a', &with(&in_dialog("BYE", &ok, 1), &routes));
     let sent = site.last('f', "BYE");
     assert_eq!(start_line(sent), "BYE sip:192.0.2.15 SIP/2.0");
     assert_eq!(
@@ -364,7 +350,7 @@ fn the_ack_to_a_2xx_is_forwarded_every_time_it_comes() {
     let mut site = Site::new();
     site.register('b');
     let ok = site.call(1);
-    let ack = routed(&later("ACK", &ok, 1).replace("CSeq: 2", "CSeq: 1"), &ok);
+    let ack = routed(&in_dialog("ACK", &ok, 1).replace("CSeq: 2", "CSeq: 1"), &ok);
     site.send('a', &ack);
     let first = site.last('b', "ACK").to_owned();
     site.send('a', &ack);
@@ -461,11 +447,7 @@ fn a_redirect_node_tells_where_the_user_is() {
         lines(&moved, "Contact")[0].starts_with(&format!("<{CONTACT}>")),
         "{moved}"
     );
-    let ack = request('a', "ACK", BOB, 1).replace(
-        &format!("To: <{BOB}>"),
-        &format!("To: {}", lines(&moved, "To")[0]),
-    );
-    site.send('a', &ack);
+    site.send('a', &ack(&request('a', "INVITE", BOB, 1), &moved));
     assert_eq!(site.log(), "");
     assert_eq!(
         start_line(&site.ask('a', &request('a', "INVITE", "sip:carol@example.test", 2))),

@@ -1,0 +1,205 @@
+//! What a site is made of, and the nodes that are made of it.
+
+use std::sync::Arc;
+
+use strowger_net::Application;
+use strowger_server::admin::{NewUser, Secret};
+use strowger_server::config::effective::{self, Machine};
+use strowger_server::config::{self, Listen, ListenUri, Mode};
+use strowger_server::data_dir::DataDir;
+use strowger_server::location::{Durability, Location, Memory};
+use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
+use strowger_server::subscriber::Subscribers;
+use strowger_sip::auth::{Algorithm, NonceTable};
+use strowger_sip::transaction::Timers;
+use strowger_sip::transport::{Listener, Listeners};
+use strowger_sip::{EndpointConfig, registrar};
+use strowger_syntax::Limits;
+use tokio::sync::mpsc;
+
+use crate::peer;
+use crate::scratch::Scratch;
+use crate::slow_store::SlowStore;
+
+/// The domain that is ours.
+const DOMAIN: &str = "example.test";
+
+/// This start of the node.
+const BOOT: u32 = 9;
+
+/// Users and their aliases; their passwords are [`peer::password`]'s.
+const USERS: [(&str, &[&str]); 3] = [("alice", &["1001"]), ("bob", &["1002"]), ("carol", &[])];
+
+/// Makes one call of a node and tells what it cost, in a unit of its own.
+pub type Meter = fn(call: &mut dyn FnMut()) -> u64;
+
+/// What a site is made of. Its domain is `example.test`; it listens at 192.0.2.1 with UDP and TCP and at 127.0.0.1 with UDP, port
+/// 5060 each.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many shards there are.
+    pub shards: u16,
+    /// Methods that are challenged.
+    pub challenged: &'static [&'static str],
+    /// Digest algorithms, the preferred one first.
+    pub algorithms: Vec<Algorithm>,
+    /// Sources that need not authenticate, as in the configuration.
+    pub trusted: &'static [&'static str],
+    /// What becomes of requests for others.
+    pub mode: Mode,
+    /// Transactions of one shard; beyond, requests get 503.
+    pub max_transactions: usize,
+    /// Whether commits of registrations wait until the test answers them.
+    pub slow_store: bool,
+    /// Questions to the resolver that may wait.
+    pub questions: usize,
+    /// Around every call of a node.
+    pub meter: Meter,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            challenged: &[],
+            algorithms: vec![Algorithm::Md5],
+            trusted: &[],
+            mode: Mode::Stateful,
+            max_transactions: 1000,
+            slow_store: false,
+            questions: 8,
+            meter: |call| {
+                call();
+                0
+            },
+        }
+    }
+}
+
+/// The node of one shard, and what it tells the world besides messages.
+pub(crate) struct Shard {
+    pub(crate) node: Node,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) journal: JournalEnd,
+}
+
+impl Shard {
+    /// That nothing is left of all that it has done.
+    #[track_caller]
+    pub(crate) fn assert_empty(&self) {
+        assert_eq!(self.tally.transactions(), 0, "transactions");
+        assert_eq!(self.tally.calls(), 0, "calls");
+        assert!(self.node.is_idle(), "contexts, look-ups or registrations");
+        assert_eq!(self.node.deadline(), None, "timers");
+    }
+}
+
+/// What a plan comes to.
+pub(crate) struct Built {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) store: Option<SlowStore>,
+    pub(crate) scratch: Scratch,
+}
+
+impl Plan {
+    /// Makes the nodes.
+    pub(crate) fn build(self) -> Built {
+        let scratch = Scratch::new();
+        let memory = Memory::new([4; 16], 1 << 24);
+        let (location, store): (Box<dyn Location>, _) = if self.slow_store {
+            let store = SlowStore::new(memory);
+            (Box::new(store.clone()), Some(store))
+        } else {
+            (Box::new(memory), None)
+        };
+        let text = format!("domains = [{DOMAIN:?}]\ntrusted = {:?}", self.trusted);
+        let config = config::check(&text, "plan").expect("a configuration");
+        let (resolver, questions) = mpsc::channel(self.questions);
+        let shared = Arc::new(Shared {
+            ours: effective::ours(&config, &listens(), &Machine::default()),
+            policy: NodePolicy {
+                challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
+                algorithms: self.algorithms,
+                trusted: config.trusted,
+                mode: self.mode,
+                record_route: true,
+                udp_limit: 1300,
+                timer_c_ms: 200_000,
+                registrar: registrar::Policy::default(),
+                max_transactions: self.max_transactions,
+                boot: BOOT,
+            },
+            location,
+            subscribers: subscribers(&scratch),
+            nonces: NonceTable::new(BOOT, 64, 300),
+            resolver,
+        });
+        let endpoint = endpoint(self.shards);
+        let shard = |number| {
+            let (journal, end) = Journal::new(true);
+            let tally = Arc::new(Tally::default());
+            Shard {
+                node: Node::new(
+                    number,
+                    Arc::clone(&shared),
+                    &endpoint,
+                    journal,
+                    Arc::clone(&tally),
+                ),
+                tally,
+                journal: end,
+            }
+        };
+        Built {
+            shards: (0..self.shards).map(shard).collect(),
+            questions,
+            store,
+            scratch,
+        }
+    }
+}
+
+fn listens() -> Vec<Listen> {
+    let listen = |(place, (transport, _))| {
+        Listen::plain(ListenUri {
+            transport,
+            address: peer::listener(place),
+        })
+    };
+    peer::LISTENERS.into_iter().enumerate().map(listen).collect()
+}
+
+fn endpoint(shards: u16) -> EndpointConfig {
+    let listener = |(place, (transport, _))| Listener {
+        transport,
+        address: peer::listener(place),
+        advertise: None,
+    };
+    let listeners = peer::LISTENERS.into_iter().enumerate().map(listener).collect();
+    EndpointConfig {
+        secret: [7; 32],
+        boot: BOOT,
+        shards,
+        listeners: Arc::new(Listeners::new(listeners, Vec::new())),
+        realms: [DOMAIN.to_owned()].into(),
+        timers: Timers::DEFAULT,
+        limits: Limits::DEFAULT,
+    }
+}
+
+fn subscribers(scratch: &Scratch) -> Subscribers {
+    let dir = DataDir::open(scratch.path()).expect("free");
+    let subscribers = Subscribers::open(&dir, [3; 16], Durability::Process).expect("opens");
+    for (user, aliases) in USERS {
+        let address = format!("{user}@{DOMAIN}").parse().expect("an address");
+        let user = NewUser {
+            address,
+            password: Secret::new(peer::password(user)),
+            display_name: None,
+            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+        };
+        subscribers.add(&user).expect("added");
+    }
+    subscribers
+}

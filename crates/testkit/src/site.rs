@@ -1,0 +1,411 @@
+//! The nodes of a plan, a virtual clock, and a log of who was sent what.
+
+use std::net::IpAddr;
+
+use strowger_net::{Application, Handled};
+use strowger_server::admin;
+use strowger_server::location::{CommitError, Committed};
+use strowger_server::node::{Control, Node, Question};
+use strowger_sip::{Destination, Failure, Now, Outbox, Source};
+use strowger_syntax::{Index, Limits};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::message::{self, request, with};
+use crate::peer;
+use crate::plan::{Built, Meter, Plan, Shard};
+use crate::scratch::Scratch;
+use crate::sent::Sent;
+use crate::slow_store::SlowStore;
+
+const BEGIN: Now = Now {
+    mono_ns: 5_000_000_000_000,
+    wall_ms: 1_764_000_000_000,
+};
+
+/// A node of any number of shards, driven by hand: the test plays its peers, its resolver, its slow store and its clock.
+///
+/// Whatever a test does is one turn of one shard (two, when a message hops): nothing else happens meanwhile, and what was
+/// sent is in the log when the method returns.
+pub struct Site {
+    /// The shard at which messages arrive.
+    pub arrival: usize,
+    shards: Vec<Shard>,
+    questions: mpsc::Receiver<Question>,
+    store: Option<SlowStore>,
+    meter: Meter,
+    spent: u64,
+    now: Now,
+    index: Index,
+    out: Outbox,
+    sent: Vec<Sent>,
+    /// How much of `sent` was asked for.
+    logged: usize,
+    _scratch: Scratch,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Site {{ shards: {}, sent: {} }}",
+            self.shards.len(),
+            self.sent.len()
+        )
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::of(Plan::default())
+    }
+}
+
+impl Site {
+    /// The site of the default plan.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The site of a plan.
+    pub fn of(plan: Plan) -> Self {
+        let meter = plan.meter;
+        let Built {
+            shards,
+            questions,
+            store,
+            scratch,
+        } = plan.build();
+        Self {
+            arrival: 0,
+            shards,
+            questions,
+            store,
+            meter,
+            spent: 0,
+            now: BEGIN,
+            index: Index::default(),
+            out: Outbox::default(),
+            sent: Vec::new(),
+            logged: 0,
+            _scratch: scratch,
+        }
+    }
+
+    /// One turn of a shard.
+    fn turn<T>(
+        &mut self,
+        shard: usize,
+        call: impl FnOnce(&mut Node, &mut Index, Now, &mut Outbox) -> T,
+    ) -> T {
+        let (node, index, out, now) = (
+            &mut self.shards[shard].node,
+            &mut self.index,
+            &mut self.out,
+            self.now,
+        );
+        let (mut call, mut result) = (Some(call), None);
+        self.spent += (self.meter)(&mut || {
+            result = call.take().map(|call| call(node, index, now, out));
+            node.turn_ended(now);
+        });
+        self.shards[shard].journal.write_all(|_| {});
+        self.collect(shard);
+        result.expect("a meter makes the call")
+    }
+
+    fn collect(&mut self, shard: usize) {
+        for transmit in &self.out.transmits {
+            let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
+            if let Err(bad) = Index::default().parse(text.as_bytes(), &Limits::DEFAULT) {
+                // What is wrong with a request may be what its answer has to copy.
+                let refusal = text.starts_with("SIP/2.0 4") || text.starts_with("SIP/2.0 5");
+                assert!(refusal, "{bad}: {text}");
+            }
+            self.sent.push(Sent {
+                shard,
+                at_ms: (self.now.mono_ns - BEGIN.mono_ns) / 1_000_000,
+                to: transmit.to,
+                text,
+                token: transmit.token,
+            });
+        }
+        self.out.clear();
+    }
+
+    /// What the calls of the nodes have cost by the plan's meter since it was last asked.
+    pub fn spent(&mut self) -> u64 {
+        std::mem::take(&mut self.spent)
+    }
+
+    /// That nothing is left once every timer has run out: no transaction, no call, nothing that waits.
+    #[track_caller]
+    pub fn assert_ends(&mut self) {
+        self.pass(400_000);
+        self.shards.iter().for_each(Shard::assert_empty);
+    }
+}
+
+/// Peers.
+impl Site {
+    /// A peer sends a datagram. The shard that dealt with it.
+    pub fn send(&mut self, who: char, text: &str) -> usize {
+        self.deliver(text, &peer::datagram(who))
+    }
+
+    /// A peer sends a message over its connection. The shard that dealt with it.
+    pub fn send_tcp(&mut self, who: char, text: &str) -> usize {
+        let source = peer::connection(who, self.arrival);
+        self.deliver(text, &source)
+    }
+
+    fn deliver(&mut self, text: &str, source: &Source) -> usize {
+        let (at, bytes) = (self.arrival, text.as_bytes());
+        let handled = self.turn(at, |node, index, now, out| {
+            node.receive(bytes, index, source, now, out)
+        });
+        let Handled::Hop(shard) = handled else { return at };
+        let shard = usize::from(shard);
+        assert_ne!(shard, at, "a hop to itself");
+        self.turn(shard, |node, index, now, out| {
+            node.receive_hop(bytes, index, source, now, out)
+        });
+        shard
+    }
+
+    /// What came back for the message: the one answer to a request that is not forwarded.
+    #[track_caller]
+    pub fn ask(&mut self, who: char, text: &str) -> String {
+        self.log();
+        self.send(who, text);
+        let answers = &self.sent[self.logged..];
+        assert_eq!(answers.len(), 1, "{} for {text}", answers.len());
+        assert!(answers[0].is_to(who), "{:?}", answers[0].to);
+        let answer = answers[0].text.clone();
+        self.log();
+        answer
+    }
+
+    /// A peer answers the last request (neither ACK nor CANCEL) that it was sent.
+    #[track_caller]
+    pub fn answer(&mut self, who: char, code: u16) {
+        let text = self.response(who, code, "");
+        self.send(who, &text);
+    }
+
+    /// The answer that a peer would give, with header field lines of its own.
+    #[track_caller]
+    pub fn response(&self, who: char, code: u16, lines: &str) -> String {
+        let is_first = |text: &str| {
+            !["ACK ", "CANCEL ", "SIP/2.0 "]
+                .iter()
+                .any(|begin| text.starts_with(begin))
+        };
+        let request = self
+            .sent
+            .iter()
+            .rfind(|sent| sent.is_to(who) && is_first(&sent.text))
+            .expect("was sent one");
+        message::response(&request.text, who, code, lines)
+    }
+
+    /// A peer answers the last CANCEL that it was sent.
+    #[track_caller]
+    pub fn answer_cancel(&mut self, who: char, code: u16) {
+        let text = message::response(self.last(who, "CANCEL "), who, code, "");
+        self.send(who, &text);
+    }
+
+    /// Registers a peer's address as its user's contact, for an hour.
+    #[track_caller]
+    pub fn register(&mut self, who: char) {
+        let name = peer::user(who);
+        let text = request(who, "REGISTER", "sip:example.test", 9000 + who as u32).replace(
+            "To: <sip:example.test>",
+            &format!("To: <sip:{name}@example.test>"),
+        );
+        let contact = format!("Contact: <sip:{name}@{}>\r\nExpires: 3600", peer::address(who));
+        let answer = self.ask(who, &with(&text, &contact));
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    }
+
+    /// A call from `a` to `b`, up to the ACK: the 200 as `a` got it.
+    #[track_caller]
+    pub fn call(&mut self, n: u32) -> String {
+        self.send('a', &request('a', "INVITE", "sip:bob@example.test", n));
+        let ok = self.pick_up();
+        self.log();
+        ok
+    }
+
+    /// `b` answers the INVITE that it was sent, with its contact and the route that was recorded: the 200 as `a` got it.
+    #[track_caller]
+    pub fn pick_up(&mut self) -> String {
+        let route = message::lines(self.last('b', "INVITE"), "Record-Route").join(",");
+        let contact = format!(
+            "Contact: <sip:bob@{}>\r\nRecord-Route: {route}",
+            peer::address('b')
+        );
+        let ok = self.response('b', 200, &contact);
+        self.send('b', &ok);
+        self.last('a', "SIP/2.0 200").to_owned()
+    }
+}
+
+/// The log.
+impl Site {
+    /// What was sent since it was last asked: `who what`, comma-separated.
+    pub fn log(&mut self) -> String {
+        self.describe_new(Sent::describe)
+    }
+
+    /// As [`log`](Self::log), with the times in milliseconds.
+    pub fn timed_log(&mut self) -> String {
+        self.describe_new(|sent| format!("{} {}", sent.at_ms, sent.describe()))
+    }
+
+    fn describe_new(&mut self, describe: impl Fn(&Sent) -> String) -> String {
+        let log: Vec<_> = self.sent[self.logged..].iter().map(describe).collect();
+        self.logged = self.sent.len();
+        log.join(", ")
+    }
+
+    /// The last message to a peer that begins so.
+    #[track_caller]
+    pub fn last(&self, who: char, begins: &str) -> &str {
+        let sent = self
+            .sent
+            .iter()
+            .rfind(|sent| sent.is_to(who) && sent.text.starts_with(begins));
+        &sent.unwrap_or_else(|| panic!("{who} was sent no {begins}")).text
+    }
+
+    /// Where the last message of all went.
+    #[track_caller]
+    pub fn last_to(&self) -> Destination {
+        self.sent.last().expect("was sent").to
+    }
+}
+
+/// What the network says of messages that were sent.
+impl Site {
+    /// An ICMP error for the last message to a peer comes to this shard.
+    #[track_caller]
+    pub fn icmp(&mut self, at: usize, who: char) {
+        let sent = self.sent.iter().rfind(|sent| sent.is_to(who)).expect("was sent");
+        let quoted = sent.text.as_bytes()[..sent.text.len().min(300)].to_vec();
+        let (remote, failure) = (peer::address(who), Failure::Refused);
+        let handled = self.turn(at, |node, _, now, out| {
+            node.unreachable(remote, failure, &quoted, now, out)
+        });
+        if let Handled::Hop(shard) = handled {
+            let shard = usize::from(shard);
+            assert_ne!(shard, at, "a hop to itself");
+            let handled = self.turn(shard, |node, _, now, out| {
+                node.unreachable(remote, failure, &quoted, now, out)
+            });
+            assert_eq!(handled, Handled::Done);
+        }
+    }
+
+    /// The last message of all could not be sent.
+    #[track_caller]
+    pub fn fail_last(&mut self) {
+        let Sent { shard, token, .. } = *self.sent.last().expect("was sent");
+        assert_ne!(token, 0);
+        self.turn(shard, |node, _, now, out| {
+            node.send_failed(token, Failure::Refused, now, out)
+        });
+    }
+}
+
+/// The control side.
+impl Site {
+    /// Sends something to a shard.
+    pub fn control(&mut self, shard: usize, control: Control) {
+        self.turn(shard, |node, _, now, out| node.control(control, now, out));
+    }
+
+    /// The calls of all shards, as an administrator sees them.
+    pub fn calls(&mut self) -> Vec<admin::Call> {
+        let mut all = Vec::new();
+        for shard in 0..self.shards.len() {
+            let (reply, mut calls) = oneshot::channel();
+            self.control(shard, Control::ListCalls(reply));
+            all.append(&mut calls.try_recv().expect("a list"));
+        }
+        all
+    }
+
+    /// The first question to the resolver that waits.
+    pub fn question(&mut self) -> Option<Question> {
+        self.questions.try_recv().ok()
+    }
+
+    /// The resolver answers the first question that waits; the name that was asked for.
+    #[track_caller]
+    pub fn resolve(&mut self, addresses: &[IpAddr]) -> String {
+        let Question { shard, ticket, host } = self.question().expect("a question");
+        self.control(
+            usize::from(shard),
+            Control::Resolved {
+                ticket,
+                addresses: addresses.to_vec(),
+            },
+        );
+        host
+    }
+
+    /// How many commits wait for the slow store.
+    #[track_caller]
+    pub fn commits(&self) -> usize {
+        self.store().waiting()
+    }
+
+    /// The slow store makes the first commit that waits, and says so.
+    #[track_caller]
+    pub fn commit(&mut self) {
+        let committed = self.store().commit_next();
+        self.committed(committed.expect("a commit waits"));
+    }
+
+    /// The slow store cannot make the first commit that waits, and says so.
+    #[track_caller]
+    pub fn fail_commit(&mut self, error: CommitError) {
+        let committed = self.store().fail_next(error);
+        self.committed(committed.expect("a commit waits"));
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        self.control(usize::from(committed.caller.shard), Control::Committed(committed));
+    }
+
+    #[track_caller]
+    fn store(&self) -> &SlowStore {
+        self.store.as_ref().expect("a plan with a slow store")
+    }
+}
+
+/// The clock.
+impl Site {
+    /// Lets this much time pass, in milliseconds, from deadline to deadline.
+    pub fn pass(&mut self, ms: u64) {
+        let until = self.now.mono_ns + ms * 1_000_000;
+        while let Some((at, shard)) = self.next_deadline().filter(|&(at, _)| at <= until) {
+            self.go_to(self.now.mono_ns.max(at));
+            self.turn(shard, |node, _, now, out| node.wake(now, out));
+        }
+        self.go_to(until);
+    }
+
+    fn next_deadline(&self) -> Option<(u64, usize)> {
+        let shards = self.shards.iter().enumerate();
+        shards
+            .filter_map(|(number, shard)| Some((shard.node.deadline()?, number)))
+            .min()
+    }
+
+    fn go_to(&mut self, mono_ns: u64) {
+        let wall_ms = BEGIN.wall_ms + (mono_ns - BEGIN.mono_ns) / 1_000_000;
+        self.now = Now { mono_ns, wall_ms };
+    }
+}
