@@ -416,8 +416,9 @@ impl error::Error for DataDirError {
 
 #[cfg(test)]
 mod tests {
+    use strowger_testkit::Scratch;
+
     use super::*;
-    use crate::scratch::Scratch;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("exists").permissions().mode() & 0o777

@@ -7,6 +7,4 @@ mod database;
 pub mod location;
 pub mod node;
 pub mod running;
-#[cfg(test)]
-mod scratch;
 pub mod subscriber;

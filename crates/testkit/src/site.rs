@@ -141,7 +141,9 @@ impl Site {
     #[track_caller]
     pub fn assert_ends(&mut self) {
         self.pass(400_000);
-        self.shards.iter().for_each(Shard::assert_empty);
+        for shard in &self.shards {
+            shard.assert_empty();
+        }
     }
 }
 

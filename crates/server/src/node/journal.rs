@@ -50,10 +50,8 @@ impl Line<'_> {
         let line = self.name(name);
         let start = line.0.len();
         line.0.extend_from_slice(text);
-        for byte in &mut line.0[start..] {
-            if byte.is_ascii_control() {
-                *byte = b'?';
-            }
+        if text.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
+            line.0[start..].iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b'?');
         }
         line
     }

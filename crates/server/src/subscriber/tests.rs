@@ -1,5 +1,6 @@
+use strowger_testkit::Scratch;
+
 use super::*;
-use crate::scratch::Scratch;
 
 fn open(scratch: &Scratch) -> Subscribers {
     let dir = DataDir::open(scratch.path()).expect("free");

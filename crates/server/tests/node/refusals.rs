@@ -241,7 +241,7 @@ fn the_ack_to_an_answer_of_our_own_goes_nowhere() {
     site.register('b');
     let invite = request('a', "INVITE", BOB, 1).replace("Max-Forwards: 70", "Max-Forwards: 0");
     let refused = site.ask('a', &invite);
-    let ack = ack(&invite, &refused);
+    let ack = ack(&request('a', "INVITE", BOB, 1), &refused);
     site.send('a', &ack);
     assert_eq!(site.log(), "");
     let other = ack.replace("tag=a1", "tag=a2");

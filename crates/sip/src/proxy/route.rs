@@ -113,6 +113,7 @@ impl Routing<'_> {
 
 /// The token of a Request-URI that is one of our Record-Route entries.
 fn token_of(uri: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&[u8]> {
+    memchr::memmem::find(uri, b";st=")?;
     match Uri::parse(uri) {
         Ok(Uri::Sip(sip)) if sip.user.is_none() && is_ours(&sip) => sip.params.value(TOKEN_PARAM),
         _ => None,

@@ -64,10 +64,10 @@ fn a_next_hop_that_says_nothing_is_given_up_after_its_own_time() {
     for to in [udp(), tcp()] {
         let mut bench = Bench::with(Timers::DEFAULT);
         bench.send("MESSAGE", to);
-        bench.pass(2999);
+        bench.pass(3999);
         assert_eq!(bench.ended(), []);
         bench.pass(1);
-        assert_eq!(bench.ended(), [(3000, true)]);
+        assert_eq!(bench.ended(), [(4000, true)]);
         bench.assert_empty();
     }
 }
