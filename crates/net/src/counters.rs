@@ -89,7 +89,7 @@ counters! {
     Counter stream_bytes_sent "strowger_stream_bytes_sent_total" "Bytes written to connections.";
     Counter stream_messages_refused "strowger_stream_messages_refused_total"
         "Messages not queued because a connection's backlog was full.";
-    Counter pings_answered "strowger_pings_answered_total" "Keep-alive pings answered (RFC 5626 section 4.4.1).";
+    Counter pings_answered "strowger_pings_answered_total" "Keep-alive pings answered (RFC 5626 §4.4.1).";
 }
 
 impl Counters {

@@ -52,7 +52,7 @@ Examples:
   strowger serve
   strowger serve --domain example.test --listen udp:0.0.0.0:5060 --listen tcp:0.0.0.0:5060
   strowger serve --config strowger.toml
-  strowger serve --listen udp:127.0.0.1:0 --admin off --data-dir /tmp/try
+  strowger serve --listen udp:127.0.0.1:0 --admin off --data-dir try
 
 `strowger check --print-default` writes a configuration file with every setting explained.")]
 pub(crate) struct Serve {

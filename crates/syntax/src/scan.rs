@@ -88,6 +88,12 @@ pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, HOST)
 }
 
+/// [`host_end`] of a host that is longer than a word.
+#[inline]
+pub(crate) fn far_host_end(text: &[u8], at: usize) -> usize {
+    far_end_of(text, at, HOST)
+}
+
 /// The end of a user part without password and escapes, if that is what starts at `at`.
 #[inline]
 pub(crate) fn user_end(text: &[u8], at: usize) -> usize {
@@ -108,18 +114,25 @@ pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The port, 1 to 65535, that starts at `at`, and its end.
+/// The number up to a greatest one that starts at `at`, and its end, which is `at` where there is none.
 #[inline]
-pub(crate) fn port(text: &[u8], mut at: usize) -> Option<(u16, usize)> {
+pub(crate) fn number_at(text: &[u8], mut at: usize, most: u32) -> Option<(u32, usize)> {
     let mut value = 0;
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
-        value = value * 10 + u32::from(digit - b'0');
-        if value > u32::from(u16::MAX) {
+        value = value * 10 + u64::from(digit - b'0');
+        if value > u64::from(most) {
             return None;
         }
         at += 1;
     }
-    (value != 0).then_some((value as u16, at))
+    Some((value as u32, at))
+}
+
+/// The port, 1 to 65535, that starts at `at`, and its end.
+#[inline]
+pub(crate) fn port(text: &[u8], at: usize) -> Option<(u16, usize)> {
+    let (value, end) = number_at(text, at, u32::from(u16::MAX))?;
+    (value != 0).then_some((value as u16, end))
 }
 
 /// Whether a text is a word, in any case. Nearly always it is written as it is here.
@@ -141,6 +154,12 @@ const HIGH_BITS: u64 = each(0x80);
 pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
     let differences = word ^ each(byte);
     differences.wrapping_sub(each(1)) & !differences & HIGH_BITS
+}
+
+/// [`marks`] that may also mark bytes that are not ASCII.
+#[inline]
+pub(crate) const fn marks_ascii(word: u64, byte: u8) -> u64 {
+    (word ^ each(byte)).wrapping_sub(each(1)) & HIGH_BITS
 }
 
 /// The position of the first byte that is marked.
@@ -244,10 +263,27 @@ pub(crate) fn is_uri_text(text: &[u8]) -> bool {
     find_marked(text, marks_no_uri).is_none()
 }
 
-/// `callid`, less strict: anything visible but the comma that would end it in a list.
-pub(crate) fn is_call_id(text: &[u8]) -> bool {
+/// The end of a `callid` that starts at `at`, less strict: anything visible but the comma that would end it in a list.
+#[inline]
+pub(crate) fn call_id_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
     let marks_other = |word: u64| marks_invisible(word) | marks(word, b',');
-    !text.is_empty() && find_marked(text, marks_other).is_none()
+    at + find_marked(rest, marks_other).unwrap_or(rest.len())
+}
+
+/// Whether all of it is one `callid`.
+pub(crate) fn is_call_id(text: &[u8]) -> bool {
+    !text.is_empty() && call_id_end(text, 0) == text.len()
+}
+
+/// The position behind a quoted string whose opening quote is at `at`, if it has no escapes and is on one line.
+#[inline]
+pub(crate) fn quoted_near(text: &[u8], at: usize) -> Option<usize> {
+    let inside = text.get(at + 1..)?;
+    let odd = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
+    let marks_end = |word: u64| odd(word) | marks(word, b'"') | marks(word, b'\\');
+    let end = at + 1 + find_marked(inside, marks_end)?;
+    (text[end] == b'"').then_some(end + 1)
 }
 
 /// Whether all of it is one `token`.
@@ -290,6 +326,12 @@ pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
+}
+
+/// [`token_end`] of a token that is longer than a word.
+#[inline]
+pub(crate) fn far_token_end(text: &[u8], at: usize) -> usize {
+    far_end_of(text, at, TOKEN)
 }
 
 /// The end of a token that starts at `at` (equal to `at` when there is none).

@@ -21,11 +21,11 @@ use strowger_sip::EndpointConfig;
 use strowger_syntax::Limits;
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::effective::{self, Machine};
+use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Level, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
 use crate::subscriber::Subscribers;
 
 /// Questions to the resolver that may wait.
@@ -110,49 +110,20 @@ impl Running {
             tracing::warn!(%error, "cannot raise the limit of open files");
         }
         let (listeners, listens) = bind::bind(config, &options)?;
-        let machine = Machine {
-            host_name: strowger_net::host_name(),
-            addresses: strowger_net::interface_addresses(),
-        };
-        let ours = effective::ours(config, &listens, &machine);
-        let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
-        let subscribers =
-            Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
-        subscribers.serve(&config.domains);
+        let machine =
+            Machine { host_name: strowger_net::host_name(), addresses: strowger_net::interface_addresses() };
         let answers = Arc::new(OnceLock::new());
-        let location = open_location(config, data_dir, table_key, &answers)?;
         let (resolver, questions) = mpsc::channel(QUESTIONS);
-        let boot = data_dir.boot_id();
-        let shared = Arc::new(Shared {
-            policy: node_policy(config, boot),
-            ours,
-            location,
-            subscribers,
-            nonces: NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS),
-            resolver,
-        });
+        let ours = effective::ours(config, &listens, &machine);
+        let shared = Arc::new(open(config, data_dir, ours, &answers, resolver)?);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
-        let endpoint = EndpointConfig {
-            secret: *secret.bytes(),
-            boot,
-            shards: options.shards,
-            listeners: Arc::new(Listeners::new(bind::describe(&listens, &listeners), machine.addresses)),
-            realms: shared.ours.names().iter().cloned().chain(shared.ours.addresses().iter().map(ToString::to_string)).collect(),
-            timers: Timers { next_hop_timeout_ms: millis(config.proxy.next_hop_timeout), ..Timers::DEFAULT },
-            limits: Limits { body: config.limits.body_size as usize, ..Limits::DEFAULT },
-        };
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
+        let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
+        let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
         let shards = strowger_net::start(listeners, &options, |shard| {
-            let (mut journal, end) = Journal::new(config.log.level >= Level::Info);
-            match write_journal(shard, end) {
-                Ok(thread) => {
-                    journal.wake(thread.thread().clone());
-                    journals.push(thread);
-                }
-                Err(error) => tracing::warn!(%error, shard, "no thread to write the log of a shard"),
-            }
+            let journal = start_journal(shard, config.log.level, &mut journals);
             Node::new(shard, Arc::clone(&shared), &endpoint, journal, Arc::clone(&tallies[usize::from(shard)]))
         })
         .map_err(StartError::System)?;
@@ -227,6 +198,43 @@ fn options(config: &Config) -> Options {
     options
 }
 
+/// Opens the stores, and puts together what all shards share.
+fn open(
+    config: &Config,
+    data_dir: &DataDir,
+    ours: Ours,
+    answers: &Arc<OnceLock<Handle<Control>>>,
+    resolver: mpsc::Sender<Question>,
+) -> Result<Shared, StartError> {
+    let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
+    let subscribers =
+        Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
+    subscribers.serve(&config.domains);
+    let location = open_location(config, data_dir, table_key, answers)?;
+    let boot = data_dir.boot_id();
+    let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
+    Ok(Shared { policy: node_policy(config, boot), ours, location, subscribers, nonces, resolver })
+}
+
+fn endpoint_config(
+    config: &Config,
+    shared: &Shared,
+    secret: [u8; 32],
+    shards: u16,
+    listeners: Listeners,
+) -> EndpointConfig {
+    let addresses = shared.ours.addresses().iter().map(ToString::to_string);
+    EndpointConfig {
+        secret,
+        boot: shared.policy.boot,
+        shards,
+        listeners: Arc::new(listeners),
+        realms: shared.ours.names().iter().cloned().chain(addresses).collect(),
+        timers: Timers { next_hop_timeout_ms: millis(config.proxy.next_hop_timeout), ..Timers::DEFAULT },
+        limits: Limits { body: config.limits.body_size as usize, ..Limits::DEFAULT },
+    }
+}
+
 fn node_policy(config: &Config, boot: u32) -> NodePolicy {
     let location = &config.location;
     NodePolicy {
@@ -270,11 +278,19 @@ fn open_location(
     Ok(Box::new(Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?))
 }
 
-/// Writes the lines of one shard until it ends.
-fn write_journal(shard: u16, end: JournalEnd) -> io::Result<thread::JoinHandle<()>> {
+/// The journal of one shard, with the thread that writes it.
+fn start_journal(shard: u16, level: Level, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
+    let (mut journal, end) = Journal::new(level >= Level::Info);
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
-    thread::Builder::new().name(format!("journal-{shard}")).spawn(write)
+    match thread::Builder::new().name(format!("journal-{shard}")).spawn(write) {
+        Ok(writer) => {
+            journal.wake(writer.thread().clone());
+            writers.push(writer);
+        }
+        Err(error) => tracing::warn!(%error, shard, "no thread to write the log of a shard"),
+    }
+    journal
 }
 
 /// Removes bindings that have expired, now and then, as long as the node lives.

@@ -288,7 +288,7 @@ fn what_does_not_pass_and_why() {
     assert_eq!(
         node.check(unasked, b"", NOW),
         Err(Rejection::Unasked),
-        "RFC 8760 2.7"
+        "RFC 8760 §2.7"
     );
 }
 
@@ -334,7 +334,7 @@ fn the_credentials_of_our_realm_are_picked() {
     assert_eq!(
         selected("Authorization: Basic QWxhZGRpbg==\r\n"),
         None,
-        "RFC 3261 22.1"
+        "RFC 3261 §22.1"
     );
     let both = line("other.test", "a", "MD5") + &line("example.test", "b", "MD5");
     assert_eq!(selected(&both), Some(Ok("b".to_owned())));

@@ -1,7 +1,7 @@
 //! The table of header field names: one line each yields the parser, the writer, the compact forms and the
 //! reference in the documentation.
 
-use crate::scan::{first_mark, marks};
+use crate::scan::{first_mark, marks_ascii};
 
 /// How often a header field's value may occur (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +105,8 @@ names! {
     WwwAuthenticate "WWW-Authenticate" None, Repeated, "RFC 3261 §20.44.";
 }
 
-/// A name and the colon behind it, in small letters, with zeros up to its size. No name has a colon, so no key is the
-/// beginning of another one.
+/// A name and the colon behind it, with zeros up to its size. No name has a colon, so no key is the beginning of another
+/// one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key(u64, u64, u64);
 
@@ -116,65 +116,52 @@ impl Key {
     /// What no name has.
     const NONE: Self = Self(0, 0, 0);
 
-    /// The key of the name that begins a text, and the name's length.
-    #[inline]
-    const fn read(text: &[u8]) -> Option<(Self, usize)> {
-        let [first, rest @ ..] = text.as_chunks::<8>().0 else {
-            return None;
-        };
-        let (first, colon) = up_to_colon(*first);
-        if let Some(len) = colon {
-            return Some((Self(first, 0, 0), len));
-        }
-        let [second, rest @ ..] = rest else {
-            return None;
-        };
-        let (second, colon) = up_to_colon(*second);
-        if let Some(at) = colon {
-            return Some((Self(first, second, 0), 8 + at));
-        }
-        let [third, ..] = rest else {
-            return None;
-        };
-        match up_to_colon(*third) {
-            (third, Some(at)) => Some((Self(first, second, third), 16 + at)),
-            _ => None,
-        }
-    }
-
-    /// The key of a name that is the whole text; [`NONE`](Self::NONE) when it is too long to be known.
+    /// The key of a name; [`NONE`](Self::NONE) when it is too long to be known or has a colon.
     const fn of(name: &[u8]) -> Self {
         let mut text = [0; Self::SIZE];
         if name.len() >= text.len() {
             return Self::NONE;
         }
-        text.split_at_mut(name.len()).0.copy_from_slice(name);
-        text[name.len()] = b':';
-        match Self::read(&text) {
-            Some((key, len)) if len == name.len() => key,
-            _ => Self::NONE,
+        let mut i = 0;
+        while i < name.len() {
+            if name[i] == b':' {
+                return Self::NONE;
+            }
+            text[i] = name[i];
+            i += 1;
         }
+        text[i] = b':';
+        let [first, second, third] = text.as_chunks::<8>().0 else {
+            return Self::NONE;
+        };
+        Self(
+            u64::from_le_bytes(*first),
+            u64::from_le_bytes(*second),
+            u64::from_le_bytes(*third),
+        )
     }
 
+    /// Where to look for it in the table, in whatever case it is.
+    #[inline]
     const fn slot(self) -> usize {
-        let mixed = self.0 ^ self.1.rotate_left(29) ^ self.2.rotate_left(13);
+        let mixed = (self.0 ^ self.1.rotate_left(24) ^ self.2.rotate_left(40)) & 0xDFDF_DFDF_DFDF_DFDF;
         (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
     }
-}
 
-/// The part of a key that a word is: up to its colon, if there is one, and where that is.
-#[inline]
-const fn up_to_colon(word: [u8; 8]) -> (u64, Option<usize>) {
-    let word = u64::from_le_bytes(word);
-    match marks(word, b':') {
-        0 => (fold(word), None),
-        colons => (fold(word & (colons ^ (colons - 1))), Some(first_mark(colons))),
+    const fn fold(self) -> Self {
+        Self(fold(self.0), fold(self.1), fold(self.2))
     }
 }
 
 /// Makes the capital letters in a word small. Of what is no letter, nothing becomes one.
 const fn fold(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
+}
+
+/// The part of a key that a word is: up to the first colon, which is marked.
+#[inline]
+const fn up_to(word: u64, colons: u64) -> u64 {
+    word & (colons ^ (colons - 1))
 }
 
 type Table = [(Key, Name); 256];
@@ -203,13 +190,14 @@ const fn insert(table: &mut Table, text: &[u8], name: Name) {
     table[at] = (key, name);
 }
 
-#[inline]
-fn find(key: Key) -> Name {
+/// The name of a key that is equal to it in the way that is asked for.
+#[inline(always)]
+fn find(key: Key, equal: impl Fn(Key) -> bool) -> Name {
     let mut at = key.slot();
     loop {
-        let (found, name) = TABLE[at];
-        if found == key || found == Key::NONE {
-            return name;
+        let (found, name) = &TABLE[at];
+        if equal(*found) || *name == Name::Other {
+            return *name;
         }
         at = (at + 1) & 255;
     }
@@ -218,15 +206,44 @@ fn find(key: Key) -> Name {
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        find(Key::of(name))
+        let key = Key::of(name);
+        find(key, |found| found.fold() == key.fold())
     }
 
-    /// The known name that begins a text with nothing between it and its colon, and the name's length. Looks beyond the
-    /// colon, but takes nothing from there: where the text ends soon, a name may not be seen.
+    /// The known name that begins a text, written as it is in the table, with nothing between it and its colon, and the
+    /// name's length. Looks beyond the colon, but takes nothing from there: where the text ends soon, a name may not be
+    /// seen.
     #[inline(always)]
     pub(crate) fn before_colon(text: &[u8]) -> Option<(Self, usize)> {
-        let (key, len) = Key::read(text)?;
-        let name = find(key);
+        let [first, rest @ ..] = text.as_chunks::<8>().0 else {
+            return None;
+        };
+        let first = u64::from_le_bytes(*first);
+        let colons = marks_ascii(first, b':');
+        // A colon ends a key: what is equal up to it is equal. What is marked and is no colon is in no key.
+        let (name, len) = if colons != 0 {
+            let first = up_to(first, colons);
+            (find(Key(first, 0, 0), |key| key.0 == first), first_mark(colons))
+        } else {
+            let [second, rest @ ..] = rest else {
+                return None;
+            };
+            let second = u64::from_le_bytes(*second);
+            let colons = marks_ascii(second, b':');
+            if colons != 0 {
+                let key = Key(first, up_to(second, colons), 0);
+                let equal = |found: Key| found.0 == key.0 && found.1 == key.1;
+                (find(key, equal), 8 + first_mark(colons))
+            } else {
+                let third = u64::from_le_bytes(*rest.first()?);
+                let colons = marks_ascii(third, b':');
+                if colons == 0 {
+                    return None;
+                }
+                let key = Key(first, second, up_to(third, colons));
+                (find(key, |found| found == key), 16 + first_mark(colons))
+            }
+        };
         (name != Self::Other).then_some((name, len))
     }
 

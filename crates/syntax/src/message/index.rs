@@ -289,12 +289,16 @@ impl Index {
         self.fields.clear();
         self.first = [ABSENT; Name::COUNT];
         self.repeated = None;
+        (self.body_start, self.body_end) = (0, 0);
+        self.clear_core();
+    }
+
+    /// Forgets the values that every message must have.
+    pub(super) fn clear_core(&mut self) {
         self.via = ViaIndex::default();
         self.call_id = Span::default();
-        self.cseq_method = Method::Other;
-        self.from_tag = None;
-        self.to_tag = None;
-        (self.cseq, self.body_start, self.body_end) = (0, 0, 0);
+        (self.cseq, self.cseq_method) = (0, Method::Other);
+        (self.from_tag, self.to_tag) = (None, None);
     }
 
     /// The Call-ID found, if any: enough to choose the shard that owns a request.

@@ -3,6 +3,7 @@
 mod draft;
 mod index;
 mod parse;
+mod plain;
 pub mod stream;
 mod view;
 mod write;

@@ -1,10 +1,11 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
 use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
+use super::plain::Plain;
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
-    self, find_near, find_odd, is_call_id, is_token, is_uri_text, is_word, number, quoted_end, skip_ws, trim,
-    trim_end, trim_start, uri_end,
+    self, find_near, find_odd, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end,
+    trim_start,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -12,22 +13,29 @@ const VERSION: &[u8; 7] = b"SIP/2.0";
 
 impl Index {
     pub(super) fn read(&mut self, bytes: &[u8], limits: &Limits, framed: bool) -> Result<(), Fault> {
-        let head_end = self.read_lines(bytes, limits)?;
+        let (head_end, plain) = self.read_lines(bytes, limits)?;
         let body = self.read_body_length(bytes, head_end, limits, framed);
-        self.read_core(bytes, limits)?;
+        if !plain.is_all() || self.repeated.is_some() {
+            self.read_core(bytes, limits)?;
+        }
         body
     }
 
-    /// Start line and fields, up to the empty line; the offset behind it.
-    fn read_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
+    /// Start line and fields, up to the empty line; the offset behind it, and what was read on the way.
+    fn read_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, Plain), Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
         let cut = head.len() < bytes.len();
-        let end = line_end(head, 0).ok_or(Fault::NotSip)?;
-        let fault = self.read_start_line(&head[..end], limits).err();
+        let (start, fault) = match self.read_plain_start(head, limits) {
+            Some(start) => (start, None),
+            None => {
+                let end = line_end(head, 0).ok_or(Fault::NotSip)?;
+                (end + 2, self.read_start_line(&head[..end], limits).err())
+            }
+        };
         if fault == Some(Fault::NotSip) {
             return Err(Fault::NotSip);
         }
-        let (at, found) = self.read_fields(head, end + 2, limits.fields.min(254));
+        let (at, plain, found) = self.read_fields(head, start, limits);
         let fault = fault.or(match found {
             Some(LineFault::Open) if !cut => Some(Fault::NoEnd),
             Some(LineFault::Open | LineFault::Many) => Some(Fault::TooLarge),
@@ -42,7 +50,7 @@ impl Index {
                 let _ = self.read_core(bytes, limits);
                 Err(fault)
             }
-            None => Ok(at),
+            None => Ok((at, plain)),
         }
     }
 
@@ -109,35 +117,44 @@ impl Index {
         Ok(())
     }
 
-    /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, and the first
-    /// fault.
+    /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, what was read
+    /// on the way, and the first fault.
     // A function of its own, so that what the loop needs stays in registers.
     #[inline(never)]
-    fn read_fields(&mut self, head: &[u8], at: usize, limit: usize) -> (usize, Option<LineFault>) {
+    fn read_fields(
+        &mut self,
+        head: &[u8],
+        mut at: usize,
+        limits: &Limits,
+    ) -> (usize, Plain, Option<LineFault>) {
+        let limit = limits.fields.min(254);
+        let mut plain = Plain::default();
         let mut broken = None;
-        let mut rest = &head[at..];
         loop {
-            let at = head.len() - rest.len();
-            if rest.starts_with(b"\r\n") {
-                return (at + 2, broken);
-            }
-            let Some((line, next)) = split_line(rest) else {
-                return (at, broken.or(Some(LineFault::Open)));
+            let line = match self.read_plain_line(head, at, limits, &mut plain) {
+                Some(line) => line,
+                None => match read_line(head, at) {
+                    Ok(line) => line,
+                    Err(LineEnd::Empty) => return (at + 2, plain, broken),
+                    Err(LineEnd::Open) => return (at, plain, broken.or(Some(LineFault::Open))),
+                    Err(LineEnd::Broken { len }) => {
+                        broken = broken.or(Some(LineFault::Broken));
+                        at += len;
+                        continue;
+                    }
+                },
             };
-            match split_field(rest, line) {
-                None => broken = broken.or(Some(LineFault::Broken)),
-                Some(_) if self.fields.len() >= limit => {
-                    return (at, broken.or(Some(LineFault::Many)));
-                }
-                Some((name, name_len, value)) => self.push_field(Field {
-                    name,
-                    name_len: name_len as u8,
-                    start: at as u16,
-                    value: Span::new(at + value.0, at + value.1),
-                    end: (head.len() - next.len()) as u16,
-                }),
+            if self.fields.len() >= limit {
+                return (at, plain, broken.or(Some(LineFault::Many)));
             }
-            rest = next;
+            self.push_field(Field {
+                name: line.name,
+                name_len: line.name_len as u8,
+                start: at as u16,
+                value: Span::new(at + line.value.0, at + line.value.1),
+                end: (at + line.len) as u16,
+            });
+            at += line.len;
         }
     }
 
@@ -179,7 +196,9 @@ impl Index {
     }
 
     /// The mandatory fields. Via comes first: with it a request can be answered.
+    #[inline(never)]
     fn read_core(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
+        self.clear_core();
         let via = self.span(Name::Via).ok_or(Fault::Missing(Name::Via))?;
         let (via, whole) = read_via(bytes, via).ok_or(Fault::Malformed(Name::Via))?;
         self.via = via;
@@ -247,6 +266,27 @@ const fn occurs_once(name: Name) -> bool {
     )
 }
 
+/// A field line and those folded into it. Places are counted from its start.
+pub(super) struct Line {
+    pub(super) name: Name,
+    /// Of the name's text.
+    pub(super) name_len: usize,
+    /// Without white space at its ends.
+    pub(super) value: Range,
+    /// Up to where the next line starts.
+    pub(super) len: usize,
+}
+
+/// Why there is no field line.
+enum LineEnd {
+    /// It is the empty line that ends a head.
+    Empty,
+    /// It does not end.
+    Open,
+    /// It is no header field.
+    Broken { len: usize },
+}
+
 enum LineFault {
     /// A line does not end, nor does the head.
     Open,
@@ -271,6 +311,24 @@ fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
         }
         at += 1;
     }
+}
+
+/// The field line at `at`, however it is written.
+#[inline(never)]
+fn read_line(head: &[u8], at: usize) -> Result<Line, LineEnd> {
+    let text = head.get(at..).ok_or(LineEnd::Open)?;
+    if text.starts_with(b"\r\n") {
+        return Err(LineEnd::Empty);
+    }
+    let (line, next) = split_line(text).ok_or(LineEnd::Open)?;
+    let len = text.len() - next.len();
+    let (name, name_len, value) = split_field(text, line).ok_or(LineEnd::Broken { len })?;
+    Ok(Line {
+        name,
+        name_len,
+        value,
+        len,
+    })
 }
 
 /// The line that a text begins with, together with the lines folded into it, and what follows its CRLF.
@@ -314,34 +372,10 @@ fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
 }
 
 /// The tag of a From or To value; `None` when the value breaks the grammar (RFC 3261 §20.20).
-#[inline(never)]
 fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
     let base = usize::from(value.start);
-    let text = value.of(bytes);
-    let range = plain_tag(text).or_else(|| any_tag(text))?;
+    let range = any_tag(value.of(bytes))?;
     Some(range.map(|(start, end)| Span::new(base + start, base + end)))
-}
-
-/// [`any_tag`] of a value as nearly all are: maybe a quoted display name, an address in angle brackets, and no parameter
-/// but a tag.
-#[inline]
-fn plain_tag(text: &[u8]) -> Option<Option<Range>> {
-    let open = match text {
-        [b'"', ..] => skip_ws(text, quoted_end(text, 0)?),
-        _ => 0,
-    };
-    let [b'<', rest @ ..] = text.get(open..)? else {
-        return None;
-    };
-    let close = uri_end(rest, 0);
-    match rest.get(close..)? {
-        _ if close == 0 => None,
-        [b'>'] => Some(None),
-        [b'>', b';', b't', b'a', b'g', b'=', tag @ ..] if is_token(tag) => {
-            Some(Some((text.len() - tag.len(), text.len())))
-        }
-        _ => None,
-    }
 }
 
 fn any_tag(text: &[u8]) -> Option<Option<Range>> {

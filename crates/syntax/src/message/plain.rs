@@ -1,0 +1,204 @@
+//! Field lines as nearly all peers write them: a known name, a colon, a space, the value, a line end. The fields that every
+//! message must have are read on the way to the end of their line.
+//!
+//! What is written in any other way is left to the readers of the whole grammar.
+
+use super::index::{ABSENT, Index, Rport, Span, StartLine, ViaIndex};
+use super::parse::Line;
+use crate::scan::{
+    call_id_end, digits_end, far_host_end, far_token_end, find_near, find_odd, is_ws, number_at, param_end,
+    port, quoted_near, uri_end,
+};
+use crate::{Limits, Method, Name, Transport};
+
+/// Which of the fields that every message must have were read with their line: a bit for each.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Plain(u8);
+
+impl Plain {
+    const VIA: Self = Self(1);
+    const FROM: Self = Self(2);
+    const TO: Self = Self(4);
+    const CALL_ID: Self = Self(8);
+    const CSEQ: Self = Self(16);
+    /// Of a field that a message may lack.
+    const OTHER: Self = Self(0);
+
+    /// Whether all were, so that nobody must look at them again.
+    pub(super) fn is_all(self) -> bool {
+        self.0 == Self::VIA.0 | Self::FROM.0 | Self::TO.0 | Self::CALL_ID.0 | Self::CSEQ.0
+    }
+}
+
+impl Index {
+    /// The Request-Line of a known method that `head` begins with; where the next line starts.
+    #[inline(never)]
+    pub(super) fn read_plain_start(&mut self, head: &[u8], limits: &Limits) -> Option<usize> {
+        let method_end = find_near(head, b' ')?;
+        let method = Method::from_token(head.get(..method_end)?);
+        let start = method_end + 1;
+        let end = uri_end(head, start);
+        let fits = method != Method::Other && end > start && end - start <= limits.request_uri;
+        if !fits || !head.get(end..)?.starts_with(b" SIP/2.0\r\n") {
+            return None;
+        }
+        self.start_line = Some(StartLine::Request {
+            method,
+            method_text: Span::new(0, method_end),
+            uri: Span::new(start, end),
+        });
+        Some(end + b" SIP/2.0\r\n".len())
+    }
+
+    /// The field line that `head` has at `at`. The value of a field that every message must have is put into the index; if
+    /// not all are, that means nothing.
+    #[inline(always)]
+    pub(super) fn read_plain_line(
+        &mut self,
+        head: &[u8],
+        at: usize,
+        limits: &Limits,
+        plain: &mut Plain,
+    ) -> Option<Line> {
+        let line = head.get(at..)?;
+        let (name, name_len) = Name::before_colon(line)?;
+        let start = name_len + 2;
+        match line.get(name_len..)?.first_chunk() {
+            Some([b':', b' ', first]) if !is_ws(*first) => {}
+            _ => return None,
+        }
+        let (end, read) = self.read_plain_value(name, head, at + start, limits)?;
+        match head.get(end.wrapping_sub(1)..)?.first_chunk() {
+            Some([last, b'\r', b'\n', next]) if !is_ws(*last) && !matches!(next, b' ' | b'\t') => {}
+            _ => return None,
+        }
+        plain.0 |= read.0;
+        Some(Line {
+            name,
+            name_len,
+            value: (start, end - at),
+            len: end + 2 - at,
+        })
+    }
+
+    /// The end of a value that begins at `at`, before the first byte that is not plain, and whether all of it was read.
+    #[inline(always)]
+    fn read_plain_value(
+        &mut self,
+        name: Name,
+        head: &[u8],
+        at: usize,
+        limits: &Limits,
+    ) -> Option<(usize, Plain)> {
+        let is_first = |index: &Self| index.first.get(name as usize) == Some(&ABSENT);
+        Some(match name {
+            Name::Via if is_first(self) => (self.via.read_plain(head, at)?, Plain::VIA),
+            Name::From if is_first(self) => (read_tag(head, at, &mut self.from_tag)?, Plain::FROM),
+            Name::To if is_first(self) => (read_tag(head, at, &mut self.to_tag)?, Plain::TO),
+            Name::CallId if is_first(self) => {
+                let end = call_id_end(head, at);
+                self.call_id = Span::new(at, end);
+                if end == at || end - at > limits.call_id {
+                    return None;
+                }
+                (end, Plain::CALL_ID)
+            }
+            Name::CSeq if is_first(self) => (self.read_plain_cseq(head, at)?, Plain::CSEQ),
+            Name::ContentLength | Name::MaxForwards => (digits_end(head, at), Plain::OTHER),
+            _ => (at + find_odd(head.get(at..)?)?, Plain::OTHER),
+        })
+    }
+
+    /// The end of a CSeq value that begins at `at`, whose method is known and, in a request, the right one.
+    #[inline(never)]
+    fn read_plain_cseq(&mut self, head: &[u8], at: usize) -> Option<usize> {
+        let (number, end) = number_at(head, at, (1 << 31) - 1)?;
+        let text = head.get(end..)?.strip_prefix(b" ")?;
+        let method = match self.start_line? {
+            StartLine::Request { method, .. } => method,
+            StartLine::Response { .. } => Method::from_token(&text[..find_near(text, b'\r')?]),
+        };
+        (self.cseq, self.cseq_method) = (number, method);
+        let expected = method.as_str().as_bytes();
+        let fits = end > at && method != Method::Other && text.starts_with(expected);
+        fits.then_some(end + 1 + expected.len())
+    }
+}
+
+/// The end of a From or To value that begins at `at`: maybe a quoted display name, an address in angle brackets, and no
+/// parameter but a tag.
+#[inline(never)]
+fn read_tag(head: &[u8], at: usize, tag: &mut Option<Span>) -> Option<usize> {
+    let mut open = at;
+    if head.get(at) == Some(&b'"') {
+        open = quoted_near(head, at)?;
+        open += usize::from(head.get(open) == Some(&b' '));
+    }
+    if head.get(open) != Some(&b'<') {
+        return None;
+    }
+    let close = uri_end(head, open + 1);
+    if close == open + 1 {
+        return None;
+    }
+    let rest = head.get(close..)?;
+    if rest.starts_with(b">;tag=") {
+        let start = close + b">;tag=".len();
+        let end = far_token_end(head, start);
+        *tag = Some(Span::new(start, end));
+        return (end > start).then_some(end);
+    }
+    rest.starts_with(b">").then_some(close + 1)
+}
+
+impl ViaIndex {
+    /// The end of a value that begins at `at`, if it is alone in its field. All parameters are ones that we know.
+    #[inline(never)]
+    fn read_plain(&mut self, head: &[u8], at: usize) -> Option<usize> {
+        self.transport = Some(match head.get(at..)?.first_chunk()? {
+            b"SIP/2.0/UDP " => Transport::Udp,
+            b"SIP/2.0/TCP " => Transport::Tcp,
+            b"SIP/2.0/TLS " => Transport::Tls,
+            b"SIP/2.0/WSS " => Transport::Wss,
+            _ => return None,
+        });
+        let host = at + b"SIP/2.0/UDP ".len();
+        let mut end = far_host_end(head, host);
+        self.host = Span::new(host, end);
+        if end == host {
+            return None;
+        }
+        if head.get(end) == Some(&b':') {
+            let (value, behind) = port(head, end + 1)?;
+            (self.port, end) = (Some(value), behind);
+        }
+        while let [b';', param @ ..] = head.get(end..)? {
+            let start = end + 1;
+            end = if param.starts_with(b"branch=") && self.branch.is_none() {
+                value_of(head, start + b"branch=".len(), &mut self.branch)?
+            } else if param.starts_with(b"rport=") && self.rport == Rport::Absent {
+                let (value, end) = port(head, start + b"rport=".len())?;
+                self.rport = Rport::Value(value);
+                end
+            } else if param.starts_with(b"rport") && self.rport == Rport::Absent {
+                let end = start + b"rport".len();
+                self.rport = Rport::Asked(end as u16);
+                end
+            } else if param.starts_with(b"received=") && self.received.is_none() {
+                value_of(head, start + b"received=".len(), &mut self.received)?
+            } else {
+                return None;
+            };
+        }
+        self.value = Span::new(at, end);
+        Some(end)
+    }
+}
+
+/// The end of a parameter's value that begins at `at`.
+#[inline]
+fn value_of(head: &[u8], at: usize, value: &mut Option<Span>) -> Option<usize> {
+    let end = param_end(head, at);
+    *value = Some(Span::new(at, end));
+    (end > at).then_some(end)
+}
