@@ -123,6 +123,11 @@ impl Identity {
         self.key_hasher.of(request)
     }
 
+    /// A number for a Call-ID, to find what belongs to it.
+    pub fn call_key(&self, call_id: &[u8]) -> u64 {
+        self.key_hasher.of_call_id(call_id)
+    }
+
     /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
     /// carries it is known for what it is.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {

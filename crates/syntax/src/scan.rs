@@ -3,7 +3,7 @@
 //! The message index has checked every line end, so a CR or LF inside a value is folding and counts as white space.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Whether a byte is linear white space inside a value.
 #[inline]
@@ -353,12 +353,19 @@ pub fn quoted_end(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A decimal number of digits only, without overflow.
+#[inline]
 pub fn number(text: &[u8]) -> Option<u64> {
+    match number_at(text, 0, u32::MAX) {
+        Some((value, end)) => (end == text.len() && end > 0).then_some(u64::from(value)),
+        None => long_number(text),
+    }
+}
+
+/// [`number`] of many digits.
+#[cold]
+fn long_number(text: &[u8]) -> Option<u64> {
     /// So many digits cannot overflow.
     const SAFE: usize = 19;
-    if text.is_empty() {
-        return None;
-    }
     let (safe, rest) = text.split_at(text.len().min(SAFE));
     let mut value = 0;
     for digit in safe {
@@ -376,8 +383,77 @@ fn decimal(digit: u8) -> Option<u64> {
     (value < 10).then_some(u64::from(value))
 }
 
+/// A short text of digits and separators, to be appended in one piece. What does not fit is left out.
+struct Short {
+    text: [u8; Self::MOST],
+    len: usize,
+}
+
+impl Short {
+    /// An IPv4 address with its port.
+    const MOST: usize = "255.255.255.255:65535".len();
+
+    const fn new() -> Self {
+        Self {
+            text: [0; Self::MOST],
+            len: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    /// A number of at most five digits.
+    #[inline(always)]
+    fn push_number(&mut self, value: u32) {
+        let mut power = 10_000;
+        while power > 1 {
+            if value >= power {
+                self.push(b'0' + (value / power % 10) as u8);
+            }
+            power /= 10;
+        }
+        self.push(b'0' + (value % 10) as u8);
+    }
+
+    #[inline(always)]
+    fn push_octets(&mut self, address: Ipv4Addr) {
+        let [first, rest @ ..] = address.octets();
+        self.push_number(u32::from(first));
+        for octet in rest {
+            self.push(b'.');
+            self.push_number(u32::from(octet));
+        }
+    }
+
+    #[inline]
+    fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.text.get(..self.len).unwrap_or_default());
+    }
+}
+
 /// Writes a decimal number.
 pub fn put_number(out: &mut Vec<u8>, value: u64) {
+    let digit = |value: u64| b'0' + (value % 10) as u8;
+    match value {
+        0..10 => out.push(digit(value)),
+        10..100 => out.extend_from_slice(&[digit(value / 10), digit(value)]),
+        100..1000 => out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]),
+        1000..100_000 => {
+            let mut text = Short::new();
+            text.push_number(value as u32);
+            text.append_to(out);
+        }
+        _ => put_long_number(out, value),
+    }
+}
+
+fn put_long_number(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = value;
@@ -394,19 +470,16 @@ pub fn put_number(out: &mut Vec<u8>, value: u64) {
 
 /// Writes an IP address as it stands in a `received` parameter: IPv6 without brackets.
 pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
-    let address = match address {
-        IpAddr::V4(address) => address,
+    match address {
+        IpAddr::V4(address) => {
+            let mut text = Short::new();
+            text.push_octets(address);
+            text.append_to(out);
+        }
         IpAddr::V6(address) => {
             // Writing to a Vec cannot fail.
             let _ = write!(out, "{address}");
-            return;
         }
-    };
-    let [first, rest @ ..] = address.octets();
-    put_number(out, u64::from(first));
-    for octet in rest {
-        out.push(b'.');
-        put_number(out, u64::from(octet));
     }
 }
 
@@ -422,6 +495,13 @@ pub fn put_host(out: &mut Vec<u8>, address: IpAddr) {
 
 /// Writes an address with its port; IPv6 in brackets.
 pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
+    if let IpAddr::V4(ip) = address.ip() {
+        let mut text = Short::new();
+        text.push_octets(ip);
+        text.push(b':');
+        text.push_number(u32::from(address.port()));
+        return text.append_to(out);
+    }
     put_host(out, address.ip());
     out.push(b':');
     put_number(out, u64::from(address.port()));
@@ -517,6 +597,17 @@ mod tests {
         assert_eq!(port(b":0005060;", 1), Some((5060, 8)));
         for text in ["", "0", "65536", "99999999999999999999", "x"] {
             assert_eq!(port(text.as_bytes(), 0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_with_all_their_digits() {
+        let powers = (0..20).map(|exponent| 10u64.pow(exponent));
+        let around = powers.flat_map(|power| [power - 1, power, power + 1, power.saturating_mul(7)]);
+        for value in around.chain([0, 305, 65_535, u64::MAX]) {
+            let mut out = Vec::new();
+            put_number(&mut out, value);
+            assert_eq!(out, value.to_string().as_bytes());
         }
     }
 

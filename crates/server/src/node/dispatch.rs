@@ -332,7 +332,7 @@ impl Node {
     }
 
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
-        let key = self.endpoint.identity.keys.owner.hash(&[b"call", request.call_id()]);
+        let key = self.endpoint.identity.call_key(request.call_id());
         match request.method() {
             Method::Invite if request.to_tag().is_none() => {
                 if self.calls.find(key).is_none() {

@@ -71,7 +71,9 @@ pub fn preprocess<'a>(
         routing.note(identity, request, Some(token));
         (routing.request_uri, strict) = (uri_of(last), true);
     }
-    for element in request.elements(Name::Route) {
+    let mut elements = request.elements(Name::Route);
+    let mut left = 0;
+    while let Some(element) = elements.next() {
         let own = match NameAddr::parse(element).map(|address| address.uri) {
             Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
             _ => None,
@@ -82,11 +84,14 @@ pub fn preprocess<'a>(
                 routing.note(identity, request, token);
                 pop += 1;
             }
-            _ => break,
+            _ => {
+                left = (1 + elements.count()).saturating_sub(usize::from(strict));
+                routing.next = (left > 0).then(|| uri_of(element));
+                break;
+            }
         }
     }
-    routing.taken = Taken::of(request, pop, strict);
-    routing.next = next_route(request, routing.taken);
+    routing.taken = Taken { pop, strict, left };
     routing
 }
 

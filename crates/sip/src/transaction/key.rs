@@ -1,19 +1,21 @@
 //! What makes two requests one server transaction (RFC 3261 §17.2.3).
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::quality::FixedState;
 use strowger_syntax::{Message, Method, Name};
 
 use crate::keys::write_parts;
 
-/// A keyed 128-bit hash over the fields that identify a server transaction. Keyed, because peers choose the fields;
-/// 128 bits wide, so that equal hashes need no second look.
+/// A seeded 128-bit hash over the fields that identify a server transaction. Seeded in secret and shown to nobody, because
+/// peers choose the fields; 128 bits wide, so that equal hashes need no second look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerKey(pub u128);
 
 /// Makes server keys.
 #[derive(Clone)]
 pub struct KeyHasher {
-    key: [u8; 16],
+    halves: [FixedState; 2],
 }
 
 impl std::fmt::Debug for KeyHasher {
@@ -28,13 +30,19 @@ pub(super) const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 impl KeyHasher {
     /// A hasher with its secret.
     pub fn new(key: [u8; 16]) -> Self {
-        Self { key }
+        let [a, b] = [&key[..8], &key[8..]].map(|half| half.iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte)));
+        Self { halves: [a, b].map(FixedState::with_seed) }
+    }
+
+    /// A seeded hash of a Call-ID, for tables.
+    pub fn of_call_id(&self, call_id: &[u8]) -> u64 {
+        self.halves[0].hash_one(call_id)
     }
 
     /// The key of the transaction that a request belongs to. An ACK has the key of its INVITE, and so has a CANCEL: they
     /// are told apart by method where that matters.
     pub fn of(&self, request: Message<'_>) -> ServerKey {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
+        let mut hasher = Halves(self.halves.each_ref().map(BuildHasher::build_hasher));
         let method = match request.method() {
             Method::Ack | Method::Cancel => Method::Invite.as_str().as_bytes(),
             Method::Other => request.method_text(),
@@ -56,8 +64,21 @@ impl KeyHasher {
                 write_parts(&mut hasher, &[method, request.request_uri(), from_tag, call_id, &cseq, via]);
             }
         }
-        let hash = hasher.finish128();
-        ServerKey(u128::from(hash.h1) << 64 | u128::from(hash.h2))
+        let [a, b] = hasher.0.map(|half| half.finish());
+        ServerKey(u128::from(a) << 64 | u128::from(b))
+    }
+}
+
+/// Two hashers that are given the same text.
+struct Halves<H>([H; 2]);
+
+impl<H: Hasher> Hasher for Halves<H> {
+    fn write(&mut self, text: &[u8]) {
+        self.0.iter_mut().for_each(|half| half.write(text));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0[0].finish()
     }
 }
 

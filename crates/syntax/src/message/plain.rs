@@ -63,14 +63,14 @@ impl Index {
         let line = head.get(at..)?;
         let (name, name_len) = Name::before_colon(line)?;
         let start = name_len + 2;
-        match line.get(name_len..)?.first_chunk() {
-            Some([b':', b' ', first]) if !is_ws(*first) => {}
-            _ => return None,
+        let [colon, space, first] = *line.get(name_len..)?.first_chunk()?;
+        if [colon, space] != *b": " || is_ws(first) {
+            return None;
         }
         let (end, read) = self.read_plain_value(name, head, at + start, limits)?;
-        match head.get(end.wrapping_sub(1)..)?.first_chunk() {
-            Some([last, b'\r', b'\n', next]) if !is_ws(*last) && !matches!(next, b' ' | b'\t') => {}
-            _ => return None,
+        let [cr, lf, next] = *head.get(end..)?.first_chunk()?;
+        if [cr, lf] != *b"\r\n" || matches!(next, b' ' | b'\t') {
+            return None;
         }
         plain.0 |= read.0;
         Some(Line {
@@ -81,7 +81,7 @@ impl Index {
         })
     }
 
-    /// The end of a value that begins at `at`, before the first byte that is not plain, and whether all of it was read.
+    /// The end of a value that begins at `at`, and which of the fields that every message must have it was read as.
     #[inline(always)]
     fn read_plain_value(
         &mut self,
@@ -103,9 +103,18 @@ impl Index {
                 }
                 (end, Plain::CALL_ID)
             }
+            Name::ContentLength | Name::MaxForwards => match digits_end(head, at) {
+                end if end > at => (end, Plain::OTHER),
+                _ => return None,
+            },
             Name::CSeq if is_first(self) => (self.read_plain_cseq(head, at)?, Plain::CSEQ),
-            Name::ContentLength | Name::MaxForwards => (digits_end(head, at), Plain::OTHER),
-            _ => (at + find_odd(head.get(at..)?)?, Plain::OTHER),
+            _ => {
+                let end = at + find_odd(head.get(at..)?)?;
+                if is_ws(*head.get(end.wrapping_sub(1))?) {
+                    return None;
+                }
+                (end, Plain::OTHER)
+            }
         })
     }
 
@@ -155,11 +164,17 @@ impl ViaIndex {
     /// The end of a value that begins at `at`, if it is alone in its field. All parameters are ones that we know.
     #[inline(never)]
     fn read_plain(&mut self, head: &[u8], at: usize) -> Option<usize> {
-        self.transport = Some(match head.get(at..)?.first_chunk()? {
-            b"SIP/2.0/UDP " => Transport::Udp,
-            b"SIP/2.0/TCP " => Transport::Tcp,
-            b"SIP/2.0/TLS " => Transport::Tls,
-            b"SIP/2.0/WSS " => Transport::Wss,
+        let [protocol @ .., a, b, c, b' '] = head.get(at..)?.first_chunk::<12>()? else {
+            return None;
+        };
+        if protocol != b"SIP/2.0/" {
+            return None;
+        }
+        self.transport = Some(match [*a, *b, *c] {
+            [b'U', b'D', b'P'] => Transport::Udp,
+            [b'T', b'C', b'P'] => Transport::Tcp,
+            [b'T', b'L', b'S'] => Transport::Tls,
+            [b'W', b'S', b'S'] => Transport::Wss,
             _ => return None,
         });
         let host = at + b"SIP/2.0/UDP ".len();
@@ -176,14 +191,16 @@ impl ViaIndex {
             let start = end + 1;
             end = if param.starts_with(b"branch=") && self.branch.is_none() {
                 value_of(head, start + b"branch=".len(), &mut self.branch)?
-            } else if param.starts_with(b"rport=") && self.rport == Rport::Absent {
-                let (value, end) = port(head, start + b"rport=".len())?;
-                self.rport = Rport::Value(value);
-                end
             } else if param.starts_with(b"rport") && self.rport == Rport::Absent {
                 let end = start + b"rport".len();
-                self.rport = Rport::Asked(end as u16);
-                end
+                if head.get(end) == Some(&b'=') {
+                    let (value, end) = port(head, end + 1)?;
+                    self.rport = Rport::Value(value);
+                    end
+                } else {
+                    self.rport = Rport::Asked(end as u16);
+                    end
+                }
             } else if param.starts_with(b"received=") && self.received.is_none() {
                 value_of(head, start + b"received=".len(), &mut self.received)?
             } else {

@@ -33,6 +33,62 @@ fn a_request_is_indexed() {
     assert_eq!(routes, ["<sip:a;lr>", "\"x, y\" <sip:b,c;lr>", "<sip:d;lr>"]);
 }
 
+/// What is read of the fields that every message must have.
+fn core_of(text: &str) -> Result<String, BadMessage> {
+    let mut index = Index::default();
+    let m = index.parse(text.as_bytes(), &Limits::DEFAULT)?;
+    let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+    let via = m.via();
+    Ok(format!(
+        "{} {} {} {:?} {:?} {} {:?} {:?} {:?} {} {:?} {:?}",
+        text(m.call_id()),
+        m.cseq(),
+        text(m.method_text()),
+        m.from_tag().map(text),
+        m.to_tag().map(text),
+        text(m.sent_by_host()),
+        via.transport,
+        via.port,
+        m.branch().map(text),
+        matches!(via.rport, Rport::Asked(_)),
+        via.received
+            .map(|span| span.of(m.bytes()).escape_ascii().to_string()),
+        m.first(Name::MaxForwards).map(text),
+    ))
+}
+
+#[test]
+fn it_does_not_matter_how_a_line_is_written() {
+    let lines = [
+        "Via: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bKa;rport;received=192.0.2.7",
+        "Max-Forwards: 70",
+        "From: \"A B\" <sip:a@example.com>;tag=ab-c.def1234",
+        "To: <sip:b@example.com>",
+        "Call-ID: 0123456789abcdef@example.com",
+        "CSeq: 17 INVITE",
+    ];
+    let message = |lines: &[String]| format!("INVITE sip:b SIP/2.0\r\n{}\r\n\r\n", lines.join("\r\n"));
+    let plain = lines.map(str::to_owned);
+    let expected = core_of(&message(&plain)).expect("well-formed");
+    for (i, line) in lines.iter().enumerate() {
+        let (name, value) = line.split_once(": ").expect("name and value");
+        let others = [
+            format!("{}: {value}", name.to_lowercase()),
+            format!("{name}:{value}"),
+            format!("{name} :\t{value} "),
+            format!("{name}:\r\n {value}\r\n "),
+        ];
+        for other in others {
+            let mut lines = plain.clone();
+            lines[i] = other;
+            assert_eq!(core_of(&message(&lines)).as_ref(), Ok(&expected), "{lines:?}");
+        }
+        let mut lines = plain.clone();
+        lines[i] = format!("{line}\n");
+        assert!(core_of(&message(&lines)).is_err(), "{lines:?}");
+    }
+}
+
 #[test]
 fn an_unchanged_draft_is_the_message() {
     let mut index = Index::default();
