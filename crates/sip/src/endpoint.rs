@@ -93,8 +93,8 @@ impl Endpoint {
     pub fn new(shard: u16, config: &EndpointConfig) -> Self {
         let keys = Keys::derive(&config.secret);
         let mut hasher_key = [0; 16];
-        hasher_key[..8].copy_from_slice(&keys.branch.mac(&[b"server key", &config.boot.to_le_bytes()]).to_le_bytes());
-        hasher_key[8..].copy_from_slice(&keys.owner.mac(&[b"server key", &config.boot.to_le_bytes()]).to_le_bytes());
+        hasher_key[..8].copy_from_slice(&keys.branch.mac(&[b"server key"]).to_le_bytes());
+        hasher_key[8..].copy_from_slice(&keys.owner.mac(&[b"server key"]).to_le_bytes());
         let identity = Identity {
             shard,
             shards: config.shards,
@@ -157,7 +157,7 @@ impl Identity {
     }
 
     /// The loop part of branches (RFC 5393 §4.2): a keyed hash over what routing depends on, taken from the request as
-    /// it came.
+    /// it came. Without the To tag: an ACK to a 300-699 has one, its INVITE had none, and both must get the same branch.
     pub fn loop_part(&self, request: Message<'_>) -> u64 {
         let route = request.first(Name::Route).unwrap_or(&[]);
         self.keys.branch.hash(&[
@@ -165,7 +165,6 @@ impl Identity {
             request.request_uri(),
             route,
             request.from_tag().unwrap_or(&[]),
-            request.to_tag().unwrap_or(&[]),
             request.call_id(),
             &request.cseq().to_le_bytes(),
         ])

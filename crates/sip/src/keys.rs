@@ -48,7 +48,7 @@ impl MacKey {
 }
 
 /// Gives a hasher parts with their lengths. They are put together first: a hasher is quickest with one long text.
-pub(crate) fn write_parts(hasher: &mut impl Hasher, parts: &[&[u8]]) {
+fn write_parts(hasher: &mut impl Hasher, parts: &[&[u8]]) {
     let mut text = [0; 256];
     let mut len = 0;
     for part in parts {

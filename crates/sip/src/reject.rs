@@ -33,8 +33,8 @@ pub struct Reject {
     pub extra: Extra,
 }
 
-/// The methods that somebody here answers or forwards.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH, REFER";
+/// The methods that the node itself answers, when it is not asked to forward (RFC 3261 §21.4.6).
+const ALLOW: &str = "OPTIONS, REGISTER";
 
 impl Reject {
     /// A status with its usual Reason-Phrase.

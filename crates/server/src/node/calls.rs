@@ -124,6 +124,8 @@ impl Calls {
             (Method::Invite, 1) if record.state == State::Trying && status != Status::TRYING => {
                 record.state = State::Ringing;
             }
+            // An UPDATE may come before the answer (RFC 3311 §5.1), and answers nothing.
+            (Method::Update, 2) if record.state != State::Answered => {}
             (Method::Invite | Method::Update, 2) => {
                 if record.state != State::Answered {
                     tally.call_answered();

@@ -9,7 +9,6 @@ use strowger_sip::proxy::{
     BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
-use strowger_sip::reject::ALLOW;
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Hop;
 use strowger_sip::{Destination, Extra, Now, Outbox, Reject};
@@ -25,7 +24,11 @@ use crate::config::Mode;
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
-const ABILITIES: &[u8] = b"Accept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+
+/// About what Via and Record-Route add to a request.
+const ADDED: usize = 250;
 
 /// Where a request is bound for.
 enum Bound<'a> {
@@ -116,7 +119,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(case.request.method(), &case.routing)?;
+        self.check_room(&case.routing)?;
         let start = self.accept(case, loop_part, now, out);
         match found {
             Found::Targets => {
@@ -166,13 +169,7 @@ impl Node {
                 if request.elements(Name::Require).any(|tag| !tag.eq_ignore_ascii_case(b"path")) {
                     return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::Require, &["path"])));
                 }
-                let lines = &mut self.work.lines;
-                lines.clear();
-                lines.extend_from_slice(b"Allow: ");
-                lines.extend_from_slice(ALLOW.as_bytes());
-                lines.extend_from_slice(b"\r\n");
-                lines.extend_from_slice(ABILITIES);
-                self.endpoint.identity.reply(request, ingress, Status::OK, lines, out);
+                self.endpoint.identity.reply(request, ingress, Status::OK, ABILITIES, out);
                 Ok(())
             }
             Method::Ack => Ok(()),
@@ -257,7 +254,12 @@ impl Node {
             Bound::Foreign(sip) => {
                 self.work.targets.clear();
                 let listeners = &self.endpoint.identity.listeners;
-                match locate(listeners, sip, preferred, request.bytes().len(), self.shared.policy.udp_limit) {
+                // A dialog that was set up through us has reached its target by datagrams of any size.
+                let size = match routing.token {
+                    RouteToken::Valid => 0,
+                    RouteToken::Absent | RouteToken::Forged => request.bytes().len() + ADDED,
+                };
+                match locate(listeners, sip, preferred, size, self.shared.policy.udp_limit) {
                     Located::Address(hop, fallback) => {
                         self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)
@@ -291,12 +293,14 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limit of transactions; what was begun goes on.
-    fn check_room(&self, method: Method, routing: &Routing<'_>) -> Result<(), Reject> {
+    /// New work is refused while draining and beyond the limit of transactions; what was begun goes on, up to a quarter more.
+    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
-        let full = servers + clients >= self.shared.policy.max_transactions;
-        let begun = routing.token == RouteToken::Valid || method == Method::Bye;
-        if (full || self.draining) && !begun {
+        let held = servers + clients;
+        let most = self.shared.policy.max_transactions;
+        let begun = routing.token == RouteToken::Valid;
+        let refused = if begun { held >= most + most / 4 } else { held >= most || self.draining };
+        if refused {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
         Ok(())
@@ -334,7 +338,8 @@ impl Node {
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
         let key = self.endpoint.identity.call_key(request.call_id());
         match request.method() {
-            Method::Invite if request.to_tag().is_none() => {
+            // Beyond the limit calls go through, unaccounted.
+            Method::Invite if request.to_tag().is_none() && self.calls.len() < self.shared.policy.max_transactions => {
                 if self.calls.find(key).is_none() {
                     self.tally.call_started();
                 }

@@ -3,6 +3,7 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use strowger_net::CountKind;
 use strowger_sip::registrar::{Binding, Bindings, Q_DEFAULT};
@@ -14,11 +15,15 @@ use crate::admin::{
     Secret, State, Status, User, UserId,
 };
 use crate::config::effective::{self, Because};
-use crate::location::{Caller, Ticket};
+use crate::location::{Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
 use crate::subscriber::SubscriberError;
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
+
+/// How often, and with which pauses, the removal of a user's bindings is tried.
+const FORGET_ATTEMPTS: u32 = 100;
+const FORGET_PAUSE: Duration = Duration::from_millis(20);
 
 /// A commit that no shard waits for.
 const NOBODY: Caller = Caller { shard: 0, ticket: Ticket(u64::MAX) };
@@ -97,17 +102,22 @@ fn describe(aor: &[u8], binding: &Binding<'_>) -> Registration {
     }
 }
 
-/// Takes a user's bindings away, whatever commits meanwhile.
-fn forget_bindings(shared: &Shared, user: &UserId) {
+/// Takes a user's bindings away, whatever commits meanwhile; false when the store does not do it in time.
+fn forget_bindings(shared: &Shared, user: &UserId) -> bool {
     let aor = format!("{}@{}", user.user(), user.domain());
     let mut record = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..FORGET_ATTEMPTS {
         let seen = shared.location.read(aor.as_bytes(), &mut record);
-        let done = shared.location.commit(aor.as_bytes(), seen, &[], NOBODY);
-        if record.is_empty() || done != crate::location::Commit::Conflict {
-            return;
+        if record.is_empty() {
+            return true;
+        }
+        match shared.location.commit(aor.as_bytes(), seen, &[], NOBODY) {
+            Commit::Done(_) => return true,
+            Commit::Conflict => {}
+            Commit::Pending | Commit::Unavailable => std::thread::sleep(FORGET_PAUSE),
         }
     }
+    false
 }
 
 impl Admin for Running {
@@ -167,7 +177,16 @@ impl Admin for Running {
     }
 
     async fn users(&self, filter: Filter, page: PageRequest) -> Result<Page<User>, AdminError> {
-        self.with_users(move |shared| shared.subscribers.list(&filter, &page)).await
+        self.with_users(move |shared| {
+            let mut page = shared.subscribers.list(&filter, &page)?;
+            let (now, mut record) = (strowger_net::now().wall_secs(), Vec::new());
+            for user in &mut page.items {
+                shared.location.read(user.address.to_string().as_bytes(), &mut record);
+                user.contacts = Some(Bindings::new(&record).live(now).count() as u32);
+            }
+            Ok(page)
+        })
+        .await
     }
 
     async fn add_user(&self, user: NewUser) -> Result<User, AdminError> {
@@ -181,10 +200,10 @@ impl Admin for Running {
     async fn remove_user(&self, user: UserId) -> Result<(), AdminError> {
         self.with_users(move |shared| {
             shared.subscribers.remove(&user)?;
-            forget_bindings(shared, &user);
-            Ok(())
+            Ok(forget_bindings(shared, &user))
         })
         .await
+        .and_then(|forgotten| if forgotten { Ok(()) } else { Err(AdminError::Unavailable("the user is removed, but the store of registrations does not answer")) })
     }
 
     async fn set_password(&self, user: UserId, password: Secret) -> Result<(), AdminError> {

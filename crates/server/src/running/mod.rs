@@ -266,11 +266,13 @@ fn open_location(
     if config.location.store == Store::Memory {
         return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
     }
-    let answers = Arc::clone(answers);
+    let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
     let answer: Answer = Arc::new(move |committed| {
-        // The queue of a shard is longer than that of the store, so that an answer always has its place.
-        if let Some(handle) = answers.get() {
-            drop(handle.send(committed.caller.shard, Control::Committed(committed)));
+        let Some(handle) = answers.get() else { return };
+        let shard = committed.caller.shard;
+        if let Err(control) = handle.send(shard, Control::Committed(committed)) {
+            let handle = handle.clone();
+            runtime.spawn(async move { resolver::deliver(&handle, shard, control).await });
         }
     });
     let settings = Settings::new(key, config.location.durability);

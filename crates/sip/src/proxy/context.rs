@@ -430,6 +430,12 @@ impl Proxy {
             return;
         }
         if matches!(context.phase, Phase::Open | Phase::Cancelled) {
+            // What a branch without an answer counts as may be better than any answer.
+            let failed = context.failed;
+            let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
+            if let Some((_, kept)) = context.best.take_if(|best| beaten(best)) {
+                endpoint.layer.pool.give(kept);
+            }
             match context.best.take() {
                 // A 503 says that this next hop is overloaded, not that we are (step 6).
                 Some((Status::SERVICE_UNAVAILABLE, kept)) => {

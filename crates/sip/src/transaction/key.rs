@@ -5,8 +5,6 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::FixedState;
 use strowger_syntax::{Message, Method, Name};
 
-use crate::keys::write_parts;
-
 /// A seeded 128-bit hash over the fields that identify a server transaction. Seeded in secret and shown to nobody, because
 /// peers choose the fields; 128 bits wide, so that equal hashes need no second look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +51,7 @@ impl KeyHasher {
                 let mut lower = [0; 64];
                 let host = lower_case(request.sent_by_host(), &mut lower);
                 let port = request.via().port.unwrap_or(0).to_le_bytes();
-                write_parts(&mut hasher, &[method, branch, host, &port]);
+                put(&mut hasher, &[method, branch, host, &port]);
             }
             // RFC 2543 peers: the fields of §17.2.3 but the To tag, which an ACK has and its INVITE has not.
             _ => {
@@ -61,7 +59,7 @@ impl KeyHasher {
                 let via = request.elements(Name::Via).next().unwrap_or(&[]);
                 let cseq = request.cseq().to_le_bytes();
                 let call_id = request.call_id();
-                write_parts(&mut hasher, &[method, request.request_uri(), from_tag, call_id, &cseq, via]);
+                put(&mut hasher, &[method, request.request_uri(), from_tag, call_id, &cseq, via]);
             }
         }
         let [a, b] = hasher.0.map(|half| half.finish());
@@ -77,8 +75,20 @@ impl<H: Hasher> Hasher for Halves<H> {
         self.0.iter_mut().for_each(|half| half.write(text));
     }
 
+    fn write_u32(&mut self, number: u32) {
+        self.0.iter_mut().for_each(|half| half.write_u32(number));
+    }
+
     fn finish(&self) -> u64 {
         self.0[0].finish()
+    }
+}
+
+/// Gives a hasher parts with their lengths.
+fn put(hasher: &mut impl Hasher, parts: &[&[u8]]) {
+    for part in parts {
+        hasher.write_u32(part.len() as u32);
+        hasher.write(part);
     }
 }
 

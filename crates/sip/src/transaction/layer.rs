@@ -472,8 +472,16 @@ impl Layer {
         }
     }
 
-    /// An ICMP error came for a message of this client transaction.
+    /// An ICMP error came for a message of this client transaction. It says nothing of an INVITE that was answered with a
+    /// provisional response: whether the final one comes is timer C's business.
     pub fn on_unreachable(&mut self, client: Id, now_ms: u64, out: &mut Outbox) -> FailedSend {
+        let answered = self.clients.get(client).is_some_and(|c| match &c.machine {
+            ClientMachine::Invite { invite, .. } => invite.may_cancel(),
+            ClientMachine::NonInvite(_) => false,
+        });
+        if answered {
+            return FailedSend::Nobody;
+        }
         self.on_send_failed(token(CLIENT_TOKEN, client), now_ms, out)
     }
 
