@@ -1,5 +1,6 @@
 //! A shard's front door: what every part of it needs to receive, answer and send.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
@@ -26,6 +27,8 @@ pub struct Ingress {
     pub to: Destination,
     /// Where they go when the connection is gone.
     pub fallback: Option<Destination>,
+    /// The address that its top Via names once it is stamped.
+    pub reply_address: SocketAddr,
 }
 
 impl Ingress {
@@ -36,6 +39,7 @@ impl Ingress {
             stamp: via::stamp(request, source),
             to: via::response_destination(request.via(), source),
             fallback: via::response_fallback(request.via(), source),
+            reply_address: via::stamped_address(request.via(), source),
         }
     }
 }
@@ -123,9 +127,9 @@ impl Identity {
         self.key_hasher.of(request)
     }
 
-    /// A number for a Call-ID, to find what belongs to it.
-    pub fn call_key(&self, call_id: &[u8]) -> u64 {
-        self.key_hasher.of_call_id(call_id)
+    /// A number for a call, to find what belongs to it: of its Call-ID and its caller's tag.
+    pub fn call_key(&self, call_id: &[u8], caller_tag: &[u8]) -> u64 {
+        self.key_hasher.of_call(call_id, caller_tag)
     }
 
     /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
@@ -168,6 +172,24 @@ impl Identity {
             request.call_id(),
             &request.cseq().to_le_bytes(),
         ])
+    }
+
+    /// What the stateless branch of a request is made from: the request, and where its answers go.
+    pub fn stateless_token(&self, key: ServerKey, reply_address: SocketAddr) -> u64 {
+        let ip = match reply_address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
+        self.keys.branch.mac(&[b"stateless", &key.0.to_le_bytes(), &ip, &reply_address.port().to_le_bytes()])
+    }
+
+    /// Where a response goes that has lost our Via, if its request came from there and our branch had this token.
+    pub fn way_back(&self, response: Message<'_>, token: u64) -> Option<Destination> {
+        let transport = response.via().transport?;
+        let address = via::written_address(response)?;
+        let ours = self.stateless_token(self.server_key(response), address) == token;
+        let hop = self.listeners.hop(transport, address, None).filter(|_| ours)?;
+        Some(hop.to)
     }
 
     /// Answers a request without state. `lines` are whole header field lines.

@@ -1,7 +1,5 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
-use std::net::SocketAddr;
-
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
@@ -10,9 +8,7 @@ use strowger_sip::proxy::{
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::transaction::ServerKey;
-use strowger_sip::transport::Hop;
-use strowger_sip::{Destination, Extra, Now, Outbox, Reject};
-use strowger_syntax::header::Via;
+use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::Draft;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
@@ -106,7 +102,7 @@ impl Node {
                 self.send_stateless(case, loop_part, found, now, out);
                 Ok(())
             }
-            _ => self.send_stateful(case, loop_part, found, now, out),
+            _ => self.send_stateful(case, sender, loop_part, found, now, out),
         }
     }
 
@@ -114,13 +110,15 @@ impl Node {
     fn send_stateful(
         &mut self,
         case: &Case<'_>,
+        sender: Sender,
         loop_part: u64,
         found: Found<'_>,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         self.check_room(&case.routing)?;
-        let start = self.accept(case, loop_part, now, out);
+        let record_route = self.record_route(case, sender);
+        let start = self.accept(case, record_route, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(&mut self.endpoint, case.request, &start, &self.work.targets, now.mono_ms(), out);
@@ -308,7 +306,14 @@ impl Node {
 
     /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
     /// place in the account of calls.
-    fn accept<'a>(&mut self, case: &Case<'a>, loop_part: u64, now: Now, out: &mut Outbox) -> Start<'a> {
+    fn accept<'a>(
+        &mut self,
+        case: &Case<'a>,
+        record_route: Option<RecordRoute>,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Start<'a> {
         let Case { request, ingress, ref routing, key } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
@@ -320,33 +325,40 @@ impl Node {
             // A transaction just made takes a provisional response.
             let _ = self.endpoint.layer.respond(server, Status::TRYING, start, now.mono_ms(), out);
         }
-        let record_route = self.record_route(request, routing);
         let call = self.call_of(request, ingress, now);
         Start { server, ingress, loop_part, taken: routing.taken, record_route, call }
     }
 
-    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set.
-    fn record_route(&self, request: Message<'_>, routing: &Routing<'_>) -> Option<RecordRoute> {
+    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
+    /// not send through us gets no token, which would let them: their dialogs go on without us.
+    fn record_route(&self, case: &Case<'_>, sender: Sender) -> Option<RecordRoute> {
+        let Case { request, ref routing, .. } = *case;
         let sets_up = matches!(request.method(), Method::Invite | Method::Subscribe | Method::Refer | Method::Notify);
         let tag = request.from_tag()?;
-        if !self.shared.policy.record_route || !sets_up || routing.token == RouteToken::Valid {
-            return None;
-        }
-        Some(RecordRoute { token: self.endpoint.identity.route_token(request.call_id(), tag) })
+        let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
+        // Without digest anybody may call, and calls have to end.
+        let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
+        (wanted && earned)
+            .then(|| RecordRoute { token: self.endpoint.identity.route_token(request.call_id(), tag) })
     }
 
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
-        let key = self.endpoint.identity.call_key(request.call_id());
-        match request.method() {
+        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
+        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
+        match (request.method(), to) {
             // Beyond the limit calls go through, unaccounted.
-            Method::Invite if request.to_tag().is_none() && self.calls.len() < self.shared.policy.max_transactions => {
+            (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
+                let key = key(from);
                 if self.calls.find(key).is_none() {
                     self.tally.call_started();
                 }
                 let branches = self.work.targets.targets().len().max(1);
                 Some(self.calls.begin(request, key, ingress, branches, &mut self.endpoint.layer.wheel, now))
             }
-            Method::Invite | Method::Update | Method::Bye => self.calls.find(key),
+            // Either side may speak: the caller's tag is in From or in To.
+            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
+                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
+            }
             _ => None,
         }
     }
@@ -379,23 +391,25 @@ impl Node {
         out.send_from(start, target.hop.to, 0);
     }
 
-    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says.
-    pub(super) fn forward_response(&mut self, response: Message<'_>, out: &mut Outbox) {
-        let Some(Ok(via)) = response.all::<Via<'_>>().nth(1) else { return };
-        let Some(transport) = via.transport else { return };
-        let Some(ip) = via.received().or_else(|| via.host.ip()) else { return };
-        let port = via.rport().or(via.port).unwrap_or_else(|| transport.default_port());
-        let to = SocketAddr::new(ip, port);
-        let Some(Hop { to, .. }) = self.endpoint.identity.listeners.hop(transport, to, None) else { return };
-        self.send_without_top_via(response, to, out);
-    }
-
-    fn send_without_top_via(&mut self, response: Message<'_>, to: Destination, out: &mut Outbox) {
+    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch
+    /// proves that it was us who forwarded a request with that Via from that address: nobody else is sent anything.
+    pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
         let start = out.bytes.len();
         let mut draft = Draft::of(response, &mut self.work.edits);
         draft.remove_first_elements(Name::Via, 1);
         draft.finish(&mut out.bytes);
-        out.send_from(start, to, 0);
+        let identity = &self.endpoint.identity;
+        let way = match self.work.index.parse(&out.bytes[start..], &identity.limits) {
+            Ok(response) => identity.way_back(response, token),
+            Err(_) => None,
+        };
+        match way {
+            Some(to) => out.send_from(start, to, 0),
+            None => {
+                out.bytes.truncate(start);
+                self.tally.stray();
+            }
+        }
     }
 
     /// Refuses a request without state.

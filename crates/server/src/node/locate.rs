@@ -152,6 +152,10 @@ impl Node {
         let boot = self.shared.policy.boot;
         let listeners = &self.endpoint.identity.listeners;
         for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
+            // A contact that names this node would come back here, and fork again.
+            if self.shared.is_ours_text(binding.contact) {
+                continue;
+            }
             if let Some((hop, fallback)) = way_to(&binding, listeners, preferred, boot) {
                 self.work.targets.add(binding.contact, binding.path, hop, fallback);
             }

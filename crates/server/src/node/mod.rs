@@ -150,7 +150,7 @@ impl Node {
                     self.account(now);
                 }
             }
-            Some(OurBranch::Stateless) => self.forward_response(response, out),
+            Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
             _ => self.tally.stray(),
         }
     }

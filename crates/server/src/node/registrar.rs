@@ -117,7 +117,7 @@ impl Node {
         let record = Bindings::new(&self.work.record);
         let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
         let origin = Origin::of(&ingress.source, self.shared.policy.boot);
-        matches!(register(request, record, &origin, policy, now.wall_secs(), next), Ok(Outcome::Unchanged))
+        matches!(register(request, record, &origin, policy, now.wall_secs(), next), Ok(Outcome::Retransmission))
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
@@ -150,7 +150,7 @@ impl Node {
         let decided = register(request, record, &origin, policy, now.wall_secs(), &mut self.work.next_record);
         match decided {
             Err(reject) => self.reject(request, ingress, &reject, out),
-            Ok(Outcome::Fetch | Outcome::Unchanged) => self.answer_register(request, ingress, now, out),
+            Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => self.answer_register(request, ingress, now, out),
             Ok(Outcome::Changed(changes)) => {
                 let ticket = self.registers.insert_with(|_| PendingRegister(None));
                 let caller = Caller {

@@ -3,7 +3,7 @@
 use strowger_server::config::Mode;
 use strowger_sip::Destination;
 use strowger_syntax::Transport;
-use strowger_testkit::message::{ack, authorize, in_dialog, lines, request, routed, start_line, with};
+use strowger_testkit::message::{ack, authorize, in_dialog, lines, registration, request, routed, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
@@ -66,40 +66,52 @@ fn the_callee_finds_the_same_way_back() {
     site.assert_ends();
 }
 
+// RFC 5393 §3: a contact that leads back here would fork again and again.
+#[test]
+fn a_contact_that_names_the_node_is_no_target() {
+    let mut site = Site::new();
+    site.ask('b', &registration('b', "sip:bob@example.test", "<sip:bob@192.0.2.1:5060;x=1>, <sip:bob@example.test;x=2>", 1));
+    let refused = site.ask('a', &request('a', "MESSAGE", "sip:bob@example.test", 2));
+    assert_eq!(start_line(&refused), "SIP/2.0 480 Temporarily Unavailable");
+}
+
+// A token would let its holder send anywhere.
+#[test]
+fn whoever_may_not_send_through_us_gets_no_token() {
+    let mut site = Site::of(Plan { challenged: &["REGISTER"], ..Plan::default() });
+    register_bob(&mut site, true);
+    for (n, method) in [(1, "INVITE"), (2, "SUBSCRIBE"), (3, "NOTIFY"), (4, "REFER")] {
+        site.send('a', &request('a', method, "sip:bob@example.test", n));
+        let forwarded = site.last('b', method);
+        assert!(lines(forwarded, "Record-Route").is_empty(), "{forwarded}");
+    }
+}
+
 // A token is worth something in its own dialog only (§16.6 step 4: not outside of it).
 #[test]
 fn a_token_is_worth_nothing_outside_of_its_dialog() {
-    for digest in [false, true] {
-        let refusal = if digest {
-            "SIP/2.0 407 Proxy Authentication Required"
-        } else {
-            "SIP/2.0 403 Relaying Denied"
-        };
-        let mut site = Site::of(Plan {
-            challenged: if digest { &["REGISTER"] } else { &[] },
-            ..Plan::default()
-        });
-        register_bob(&mut site, digest);
-        let ok = site.call(1);
-        let good = routed(&in_dialog("INFO", &ok, 1), &ok);
-        for (from, to) in [
-            ("Call-ID: call1@a", "Call-ID: call2@a"),
-            ("tag=a1", "tag=a9"),
-            (";st=", ";st=0"),
-            (";st=", ";xt="),
-            (";tag=b-side", ""),
-        ] {
-            let bad = good.replace(from, to);
-            assert_ne!(bad, good, "{from}");
-            assert_eq!(start_line(&site.ask('a', &bad)), refusal, "{to}");
-        }
-        let token = good.find(";st=").expect("a token") + 4;
-        let digit = if &good[token..=token] == "0" { "1" } else { "0" };
-        let forged = format!("{}{digit}{}", &good[..token], &good[token + 1..]);
-        assert_eq!(start_line(&site.ask('a', &forged)), refusal);
-        site.send('a', &good);
-        assert_eq!(site.log(), "b INFO");
+    let refusal = "SIP/2.0 403 Relaying Denied";
+    let mut site = Site::new();
+    register_bob(&mut site, false);
+    let ok = site.call(1);
+    let good = routed(&in_dialog("INFO", &ok, 1), &ok);
+    for (from, to) in [
+        ("Call-ID: call1@a", "Call-ID: call2@a"),
+        ("tag=a1", "tag=a9"),
+        (";st=", ";st=0"),
+        (";st=", ";xt="),
+        (";tag=b-side", ""),
+    ] {
+        let bad = good.replace(from, to);
+        assert_ne!(bad, good, "{from}");
+        assert_eq!(start_line(&site.ask('a', &bad)), refusal, "{to}");
     }
+    let token = good.find(";st=").expect("a token") + 4;
+    let digit = if &good[token..=token] == "0" { "1" } else { "0" };
+    let forged = format!("{}{digit}{}", &good[..token], &good[token + 1..]);
+    assert_eq!(start_line(&site.ask('a', &forged)), refusal);
+    site.send('a', &good);
+    assert_eq!(site.log(), "b INFO");
 }
 
 /// Registers `b`, with credentials if they are asked for.

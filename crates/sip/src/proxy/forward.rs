@@ -218,7 +218,7 @@ fn push_via(
                 identity.branches.write_stateful(out, identity.shard, client, forwarding.loop_part);
             }
             BranchKind::Stateless(key) => {
-                let token = identity.keys.branch.mac_of_numbers(key.0 as u64, (key.0 >> 64) as u64 | 1 << 63);
+                let token = identity.stateless_token(key, forwarding.ingress.reply_address);
                 identity.branches.write_stateless(out, token, forwarding.loop_part);
             }
         }

@@ -68,8 +68,10 @@ impl Default for Policy {
 pub enum Outcome {
     /// It asks for the current bindings: answer with the record.
     Fetch,
-    /// It has been processed before, or removes what is not there: answer with the record, commit nothing.
+    /// It removes what is not there: answer with the record, commit nothing.
     Unchanged,
+    /// This very request was processed before: answer as before.
+    Retransmission,
     /// Commit the new record, then answer with it.
     Changed(Changes),
 }
@@ -128,7 +130,7 @@ pub fn register(
         now,
     };
     if step.is_retransmission() {
-        return Ok(Outcome::Unchanged);
+        return Ok(Outcome::Retransmission);
     }
     let result = match asked {
         Asked::RemoveAll => step.remove_all(out),

@@ -32,9 +32,11 @@ impl KeyHasher {
         Self { halves: [a, b].map(FixedState::with_seed) }
     }
 
-    /// A seeded hash of a Call-ID, for tables.
-    pub fn of_call_id(&self, call_id: &[u8]) -> u64 {
-        self.halves[0].hash_one(call_id)
+    /// A seeded hash of a Call-ID and a tag, for tables.
+    pub fn of_call(&self, call_id: &[u8], tag: &[u8]) -> u64 {
+        let mut hasher = self.halves[0].build_hasher();
+        put(&mut hasher, &[call_id, tag]);
+        hasher.finish()
     }
 
     /// The key of the transaction that a request belongs to. An ACK has the key of its INVITE, and so has a CANCEL: they

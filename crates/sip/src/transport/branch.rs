@@ -31,7 +31,10 @@ pub enum OurBranch {
         client: Id,
     },
     /// Forwarded without state.
-    Stateless,
+    Stateless {
+        /// What it was made from.
+        token: u64,
+    },
 }
 
 impl Branches {
@@ -79,7 +82,7 @@ impl Branches {
             (b's', 41) => {
                 let token = hex(&rest[1..17])?;
                 let mac = self.key.mac_of_numbers(token, u64::from(b's') << 32) & 0xffff_ffff;
-                (hex(&rest[17..25])? == mac).then_some(OurBranch::Stateless)
+                (hex(&rest[17..25])? == mac).then_some(OurBranch::Stateless { token })
             }
             _ => None,
         }

@@ -6,7 +6,7 @@ use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::Message;
 use strowger_syntax::uri::Host;
 
-use super::{Destination, Source};
+use super::{Destination, Source, Transport};
 
 /// What the top Via of a request must be told (RFC 3261 §18.2.1): `received` when sent-by is not the source address,
 /// and both `received` and `rport` when rport asks (RFC 3581 §4).
@@ -37,6 +37,29 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     }
 }
 
+/// The address that the top Via of a request names once it is stamped: the source, at the port that rport or sent-by
+/// gives.
+pub fn stamped_address(via: &ViaIndex, source: &Source) -> SocketAddr {
+    let port = match via.rport {
+        Rport::Asked(_) => source.remote.port(),
+        Rport::Value(port) => port,
+        Rport::Absent => via.port.unwrap_or_else(|| source.transport.default_port()),
+    };
+    SocketAddr::new(source.remote.ip(), port)
+}
+
+/// The address that the top Via of a response names (RFC 3261 §18.2.2, RFC 3581 §4).
+pub fn written_address(response: Message<'_>) -> Option<SocketAddr> {
+    let via = response.via();
+    let host = via.received.map_or_else(|| response.sent_by_host(), |received| received.of(response.bytes()));
+    let port = match via.rport {
+        Rport::Value(port) => Some(port),
+        Rport::Asked(_) | Rport::Absent => via.port,
+    };
+    let default = via.transport.map_or(5060, Transport::default_port);
+    Some(SocketAddr::new(host_ip(host)?, port.unwrap_or(default)))
+}
+
 /// Where a response goes when its connection is gone: a new one to the source address, at the port of sent-by.
 pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination> {
     source.flow?;
@@ -46,5 +69,5 @@ pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination>
 
 /// The address that a sent-by host is, when it is one.
 pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
-    Host::parse(host)?.ip()
+    Host::parse(host).or_else(|| Host::parse_bare(host))?.ip()
 }
