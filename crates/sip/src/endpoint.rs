@@ -109,7 +109,10 @@ impl Endpoint {
             limits: config.limits,
             key_hasher: KeyHasher::new(hasher_key),
         };
-        Self { identity, layer: Layer::new(config.timers) }
+        Self {
+            identity,
+            layer: Layer::new(config.timers),
+        }
     }
 }
 
@@ -136,13 +139,20 @@ impl Identity {
     /// carries it is known for what it is.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
         let view = Message::view(bytes, index);
-        hex_digits(self.keys.to_tag.mac(&[view.call_id(), view.from_tag().unwrap_or(&[])]))
+        hex_digits(
+            self.keys
+                .to_tag
+                .mac(&[view.call_id(), view.from_tag().unwrap_or(&[])]),
+        )
     }
 
     /// Whether a request's To tag was made here without state.
     pub fn has_own_tag(&self, request: Message<'_>) -> bool {
         // Most tags show at once that they are not.
-        let Some(tag) = request.to_tag().filter(|tag| tag.len() == size_of::<Tag>() && hex(tag).is_some()) else {
+        let Some(tag) = request
+            .to_tag()
+            .filter(|tag| tag.len() == size_of::<Tag>() && hex(tag).is_some())
+        else {
             return false;
         };
         *tag == self.to_tag(request.bytes(), request.index())
@@ -155,9 +165,13 @@ impl Identity {
 
     /// Whether a token belongs to the dialog of a request: made with the tag of either side.
     pub fn is_route_token(&self, request: Message<'_>, token: &[u8]) -> bool {
-        let Some(token) = hex(token).filter(|_| token.len() == 16) else { return false };
+        let Some(token) = hex(token).filter(|_| token.len() == 16) else {
+            return false;
+        };
         let tags = [request.from_tag(), request.to_tag()];
-        tags.into_iter().flatten().any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
+        tags.into_iter()
+            .flatten()
+            .any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
     }
 
     /// The loop part of branches (RFC 5393 §4.2): a keyed hash over what routing depends on, taken from the request as
@@ -180,7 +194,12 @@ impl Identity {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
             IpAddr::V6(ip) => ip.octets(),
         };
-        self.keys.branch.mac(&[b"stateless", &key.0.to_le_bytes(), &ip, &reply_address.port().to_le_bytes()])
+        self.keys.branch.mac(&[
+            b"stateless",
+            &key.0.to_le_bytes(),
+            &ip,
+            &reply_address.port().to_le_bytes(),
+        ])
     }
 
     /// Where a response goes that has lost our Via, if its request came from there and our branch had this token.
@@ -203,9 +222,17 @@ impl Identity {
     ) {
         let start = out.bytes.len();
         let tag = self.to_tag(request.bytes(), request.index());
-        ResponseWriter::begin(&mut out.bytes, request.bytes(), request.index(), status, status.reason(), ingress.stamp, &tag)
-            .lines(lines)
-            .finish();
+        ResponseWriter::begin(
+            &mut out.bytes,
+            request.bytes(),
+            request.index(),
+            status,
+            status.reason(),
+            ingress.stamp,
+            &tag,
+        )
+        .lines(lines)
+        .finish();
         out.send_from(start, ingress.to, 0);
     }
 

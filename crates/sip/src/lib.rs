@@ -8,14 +8,14 @@ pub mod keys;
 pub mod memory;
 pub mod outbox;
 pub mod proxy;
-pub mod reject;
 pub mod registrar;
+pub mod reject;
 pub mod time;
 pub mod transaction;
 pub mod transport;
 
-pub use keys::{Keys, MacKey};
 pub use endpoint::{Endpoint, EndpointConfig, Identity, Ingress};
+pub use keys::{Keys, MacKey};
 pub use outbox::{Outbox, Transmit};
 pub use reject::{Extra, Reject};
 pub use time::Now;

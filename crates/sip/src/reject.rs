@@ -39,22 +39,33 @@ const ALLOW: &str = "OPTIONS, REGISTER";
 impl Reject {
     /// A status with its usual Reason-Phrase.
     pub fn new(status: Status) -> Self {
-        Self { status, reason: status.reason(), extra: Extra::Nothing }
+        Self {
+            status,
+            reason: status.reason(),
+            extra: Extra::Nothing,
+        }
     }
 
     /// With a Reason-Phrase that says more.
     pub fn because(status: Status, reason: &'static str) -> Self {
-        Self { reason, ..Self::new(status) }
+        Self {
+            reason,
+            ..Self::new(status)
+        }
     }
 
     /// With a header field.
     pub fn with(status: Status, extra: Extra) -> Self {
-        Self { extra, ..Self::new(status) }
+        Self {
+            extra,
+            ..Self::new(status)
+        }
     }
 
     /// Adds the header field to an answer.
     pub fn write_extra<'o>(&self, request: Message<'_>, writer: ResponseWriter<'o>) -> ResponseWriter<'o> {
-        let number = |value: u32| move |out: &mut Vec<u8>| strowger_syntax::scan::put_number(out, u64::from(value));
+        let number =
+            |value: u32| move |out: &mut Vec<u8>| strowger_syntax::scan::put_number(out, u64::from(value));
         match self.extra {
             Extra::Nothing => writer,
             Extra::Unsupported(name, known) => writer.field_with(Name::Unsupported, |out| {

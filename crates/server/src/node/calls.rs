@@ -49,7 +49,11 @@ pub(super) struct Calls {
 impl Record {
     fn texts(&self) -> [&[u8]; 3] {
         let [a, b, c] = self.lengths.map(usize::from);
-        [&self.text[..a], &self.text[a..a + b], &self.text[a + b..a + b + c]]
+        [
+            &self.text[..a],
+            &self.text[a..a + b],
+            &self.text[a + b..a + b + c],
+        ]
     }
 
     fn set_texts(&mut self, texts: [&[u8]; 3]) {
@@ -118,7 +122,9 @@ impl Calls {
         tally: &Tally,
         now: Now,
     ) {
-        let Some(record) = self.records.get_mut(progress.call) else { return };
+        let Some(record) = self.records.get_mut(progress.call) else {
+            return;
+        };
         let status = progress.status;
         match (progress.method, status.class()) {
             (Method::Invite, 1) if record.state == State::Trying && status != Status::TRYING => {
@@ -133,13 +139,20 @@ impl Calls {
                     record.answered_ms = now.wall_ms;
                 }
                 // RFC 4028 §10: without a refresh the session is over; some more time for the BYE.
-                let expires = progress.session_expires.map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
+                let expires = progress
+                    .session_expires
+                    .map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
                 wheel.set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
             }
             (Method::Invite, 3..) if record.state != State::Answered => {
                 self.end(progress.call, status, wheel, journal, now);
             }
-            (Method::Bye, 2..) if !matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED) => {
+            (Method::Bye, 2..)
+                if !matches!(
+                    status,
+                    Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+                ) =>
+            {
                 self.end(progress.call, Status::OK, wheel, journal, now);
             }
             _ => {}
@@ -147,20 +160,34 @@ impl Calls {
     }
 
     /// Nobody refreshed or ended a call in time.
-    pub(super) fn on_deadline(&mut self, call: Id, wheel: &mut Wheel<Timed>, journal: &mut Journal, now: Now) {
+    pub(super) fn on_deadline(
+        &mut self,
+        call: Id,
+        wheel: &mut Wheel<Timed>,
+        journal: &mut Journal,
+        now: Now,
+    ) {
         self.end(call, Status::REQUEST_TIMEOUT, wheel, journal, now);
     }
 
     fn end(&mut self, call: Id, status: Status, wheel: &mut Wheel<Timed>, journal: &mut Journal, now: Now) {
-        let Some(record) = self.records.remove(call) else { return };
+        let Some(record) = self.records.remove(call) else {
+            return;
+        };
         self.by_key.remove(&record.key);
         wheel.remove(record.timer);
         let [from, to, call_id] = record.texts();
         let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
         let line = match (record.state, status) {
-            (State::Answered, Status::OK) => journal.line(now, "call ended").map(|l| l.number("duration", talked)),
-            (State::Answered, _) => journal.line(now, "call lost").map(|l| l.number("duration", talked)),
-            _ => journal.line(now, "call failed").map(|l| l.number("status", u64::from(status.code()))),
+            (State::Answered, Status::OK) => journal
+                .line(now, "call ended")
+                .map(|l| l.number("duration", talked)),
+            (State::Answered, _) => journal
+                .line(now, "call lost")
+                .map(|l| l.number("duration", talked)),
+            _ => journal
+                .line(now, "call failed")
+                .map(|l| l.number("status", u64::from(status.code()))),
         };
         line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
     }
@@ -175,7 +202,15 @@ impl Calls {
                 State::Answered => CallState::Established,
             };
             let since = record.started_ms / 1000;
-            admin::Call { call_id, from, to, state, since, branches: record.branches, source: Some(record.source) }
+            admin::Call {
+                call_id,
+                from,
+                to,
+                state,
+                since,
+                branches: record.branches,
+                source: Some(record.source),
+            }
         };
         self.records.iter().map(describe).collect()
     }

@@ -4,7 +4,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate, write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
+    write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::transaction::ServerKey;
@@ -66,7 +67,12 @@ impl Node {
             return;
         }
         let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
-        let case = Case { request, ingress, routing, key };
+        let case = Case {
+            request,
+            ingress,
+            routing,
+            key,
+        };
         match self.decide(&case, now, out) {
             Ok(()) => {}
             Err(_) if request.method() == Method::Ack => {}
@@ -75,7 +81,12 @@ impl Node {
     }
 
     fn decide(&mut self, case: &Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
-        let Case { request, ingress, ref routing, .. } = *case;
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
         let bound = self.bound_for(routing)?;
         let method = request.method();
         match bound {
@@ -91,13 +102,17 @@ impl Node {
         }
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
-        let Some(sender) = self.admit(request, ingress, routing, now, out)? else { return Ok(()) };
+        let Some(sender) = self.admit(request, ingress, routing, now, out)? else {
+            return Ok(());
+        };
         if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let found = self.find_targets(&bound, request, ingress, routing, now)?;
         match self.shared.policy.mode {
-            Mode::Redirect if routing.token != RouteToken::Valid => self.redirect(&bound, request, ingress, now, out),
+            Mode::Redirect if routing.token != RouteToken::Valid => {
+                self.redirect(&bound, request, ingress, now, out)
+            }
             mode if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) => {
                 self.send_stateless(case, loop_part, found, now, out);
                 Ok(())
@@ -121,7 +136,14 @@ impl Node {
         let start = self.accept(case, record_route, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.proxy.start(&mut self.endpoint, case.request, &start, &self.work.targets, now.mono_ms(), out);
+                self.proxy.start(
+                    &mut self.endpoint,
+                    case.request,
+                    &start,
+                    &self.work.targets,
+                    now.mono_ms(),
+                    out,
+                );
                 self.account(now);
             }
             Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
@@ -130,12 +152,30 @@ impl Node {
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found<'_>, now: Now, out: &mut Outbox) {
-        let Case { request, ingress, ref routing, key } = *case;
+    fn send_stateless(
+        &mut self,
+        case: &Case<'_>,
+        loop_part: u64,
+        found: Found<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            key,
+        } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
             Found::Name(target) => {
-                self.look_up(request, Waiting::stateless(ingress, routing, loop_part), target, now, out);
+                self.look_up(
+                    request,
+                    Waiting::stateless(ingress, routing, loop_part),
+                    target,
+                    now,
+                    out,
+                );
             }
         }
     }
@@ -152,7 +192,9 @@ impl Node {
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
-            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => Ok(Bound::Foreign(sip)),
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => {
+                Ok(Bound::Foreign(sip))
+            }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
             Uri::Sip(_) => Ok(Bound::Node),
             Uri::Tel(_) => Err(Reject::new(Status::NOT_FOUND)),
@@ -164,10 +206,18 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                if request.elements(Name::Require).any(|tag| !tag.eq_ignore_ascii_case(b"path")) {
-                    return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::Require, &["path"])));
+                if request
+                    .elements(Name::Require)
+                    .any(|tag| !tag.eq_ignore_ascii_case(b"path"))
+                {
+                    return Err(Reject::with(
+                        Status::BAD_EXTENSION,
+                        Extra::Unsupported(Name::Require, &["path"]),
+                    ));
                 }
-                self.endpoint.identity.reply(request, ingress, Status::OK, ABILITIES, out);
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, ABILITIES, out);
                 Ok(())
             }
             Method::Ack => Ok(()),
@@ -262,8 +312,15 @@ impl Node {
                         self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)
                     }
-                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget { uri: routing.request_uri, name, ways })),
-                    Located::Unreachable => Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")),
+                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
+                        uri: routing.request_uri,
+                        name,
+                        ways,
+                    })),
+                    Located::Unreachable => Err(Reject::because(
+                        Status::SERVER_INTERNAL_ERROR,
+                        "No Way To Next Hop",
+                    )),
                 }
             }
         }
@@ -284,7 +341,9 @@ impl Node {
                 let lines = &mut self.work.lines;
                 lines.clear();
                 write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
-                self.endpoint.identity.reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),
@@ -297,7 +356,11 @@ impl Node {
         let held = servers + clients;
         let most = self.shared.policy.max_transactions;
         let begun = routing.token == RouteToken::Valid;
-        let refused = if begun { held >= most + most / 4 } else { held >= most || self.draining };
+        let refused = if begun {
+            held >= most + most / 4
+        } else {
+            held >= most || self.draining
+        };
         if refused {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
@@ -314,32 +377,55 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Start<'a> {
-        let Case { request, ingress, ref routing, key } = *case;
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            key,
+        } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
         let server = layer.accept(key, method, ingress.to, ingress.fallback, now.mono_ms(), out);
         if method == Method::Invite {
             let start = out.bytes.len();
             let trying = Reject::new(Status::TRYING);
-            self.endpoint.identity.write_reject(request, ingress.stamp, &trying, &mut out.bytes);
+            self.endpoint
+                .identity
+                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
             // A transaction just made takes a provisional response.
-            let _ = self.endpoint.layer.respond(server, Status::TRYING, start, now.mono_ms(), out);
+            let _ = self
+                .endpoint
+                .layer
+                .respond(server, Status::TRYING, start, now.mono_ms(), out);
         }
         let call = self.call_of(request, ingress, now);
-        Start { server, ingress, loop_part, taken: routing.taken, record_route, call }
+        Start {
+            server,
+            ingress,
+            loop_part,
+            taken: routing.taken,
+            record_route,
+            call,
+        }
     }
 
     /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
     /// not send through us gets no token, which would let them: their dialogs go on without us.
     fn record_route(&self, case: &Case<'_>, sender: Sender) -> Option<RecordRoute> {
-        let Case { request, ref routing, .. } = *case;
-        let sets_up = matches!(request.method(), Method::Invite | Method::Subscribe | Method::Refer | Method::Notify);
+        let Case {
+            request, ref routing, ..
+        } = *case;
+        let sets_up = matches!(
+            request.method(),
+            Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
+        );
         let tag = request.from_tag()?;
         let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
-        (wanted && earned)
-            .then(|| RecordRoute { token: self.endpoint.identity.route_token(request.call_id(), tag) })
+        (wanted && earned).then(|| RecordRoute {
+            token: self.endpoint.identity.route_token(request.call_id(), tag),
+        })
     }
 
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
@@ -353,7 +439,14 @@ impl Node {
                     self.tally.call_started();
                 }
                 let branches = self.work.targets.targets().len().max(1);
-                Some(self.calls.begin(request, key, ingress, branches, &mut self.endpoint.layer.wheel, now))
+                Some(self.calls.begin(
+                    request,
+                    key,
+                    ingress,
+                    branches,
+                    &mut self.endpoint.layer.wheel,
+                    now,
+                ))
             }
             // Either side may speak: the caller's tag is in From or in To.
             (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
@@ -374,7 +467,9 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else { return };
+        let Some(target) = self.work.targets.targets().first() else {
+            return;
+        };
         let text = self.work.targets.text();
         let forwarding = Forwarding {
             uri: target.uri(text),
@@ -387,7 +482,14 @@ impl Node {
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
-        write_forward(identity, request, &forwarding, BranchKind::Stateless(key), &mut self.work.edits, &mut out.bytes);
+        write_forward(
+            identity,
+            request,
+            &forwarding,
+            BranchKind::Stateless(key),
+            &mut self.work.edits,
+            &mut out.bytes,
+        );
         out.send_from(start, target.hop.to, 0);
     }
 

@@ -50,8 +50,14 @@ impl Line<'_> {
         let line = self.name(name);
         let start = line.0.len();
         line.0.extend_from_slice(text);
-        if text.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
-            line.0[start..].iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b'?');
+        if text
+            .iter()
+            .fold(false, |found, byte| found | byte.is_ascii_control())
+        {
+            line.0[start..]
+                .iter_mut()
+                .filter(|byte| byte.is_ascii_control())
+                .for_each(|byte| *byte = b'?');
         }
         line
     }
@@ -86,7 +92,16 @@ impl Journal {
         let (to, from) = RingBuffer::new(4);
         let (back_to, back) = RingBuffer::new(4);
         let (lines, stamp) = (Vec::new(), Vec::new());
-        let journal = Self { lines, dropped: 0, wanted, stamped: 0, stamp, to, back, writer: None };
+        let journal = Self {
+            lines,
+            dropped: 0,
+            wanted,
+            stamped: 0,
+            stamp,
+            to,
+            back,
+            writer: None,
+        };
         (journal, JournalEnd { from, back: back_to })
     }
 
@@ -105,7 +120,8 @@ impl Journal {
             return None;
         }
         if self.dropped > 0 {
-            self.begin(now, "WARN", "log lines dropped, the log is read too slowly:").push(b' ');
+            self.begin(now, "WARN", "log lines dropped, the log is read too slowly:")
+                .push(b' ');
             put_number(&mut self.lines, self.dropped);
             self.lines.push(b'\n');
             self.dropped = 0;
@@ -121,7 +137,12 @@ impl Journal {
         let lines = &mut self.lines;
         lines.extend_from_slice(&self.stamp);
         let ms = now.wall_ms % 1000;
-        lines.extend_from_slice(&[b'.', b'0' + (ms / 100) as u8, b'0' + (ms / 10 % 10) as u8, b'0' + (ms % 10) as u8]);
+        lines.extend_from_slice(&[
+            b'.',
+            b'0' + (ms / 100) as u8,
+            b'0' + (ms / 10 % 10) as u8,
+            b'0' + (ms % 10) as u8,
+        ]);
         lines.extend_from_slice(b"Z  ");
         lines.extend_from_slice(level.as_bytes());
         lines.push(b' ');
@@ -148,7 +169,10 @@ fn write_second(secs: u64, out: &mut Vec<u8>) {
     let (year, month, day) = strowger_sip::time::civil(secs / 86_400);
     let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
     out.clear();
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let _ = write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    );
 }
 
 /// The writer sees that the shard is gone once it is awake.
@@ -189,12 +213,20 @@ mod tests {
     #[test]
     fn a_line_has_its_time_and_nothing_of_the_wire_breaks_it() {
         let (mut journal, mut end) = Journal::new(true);
-        let now = Now { mono_ns: 0, wall_ms: 1_289_690_940_007 };
-        journal.line(now, "call ended").map(|l| l.text("from", b"sip:a\r\nERROR b").number("duration", 7));
+        let now = Now {
+            mono_ns: 0,
+            wall_ms: 1_289_690_940_007,
+        };
+        journal
+            .line(now, "call ended")
+            .map(|l| l.text("from", b"sip:a\r\nERROR b").number("duration", 7));
         journal.flush();
         end.write_all(|lines| {
             let text = String::from_utf8_lossy(lines);
-            assert_eq!(text, "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a??ERROR b duration=7\n");
+            assert_eq!(
+                text,
+                "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a??ERROR b duration=7\n"
+            );
         });
     }
 
@@ -203,7 +235,9 @@ mod tests {
         let (mut journal, _end) = Journal::new(true);
         let now = Now::default();
         for _ in 0..20_000 {
-            journal.line(now, "call ended").map(|l| l.text("from", &[b'x'; 100]));
+            journal
+                .line(now, "call ended")
+                .map(|l| l.text("from", &[b'x'; 100]));
             journal.flush();
         }
         assert!(journal.lines.len() <= LIMIT + 256 && journal.dropped > 0);

@@ -6,8 +6,8 @@ use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{RecordRoute, Routing, Start, Taken};
 use strowger_sip::registrar::{Binding, Bindings};
-use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::transaction::KEPT;
+use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::{Destination, Now, Outbox, Reject};
 use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{SipUri, TransportParam, Uri};
@@ -62,13 +62,34 @@ impl Waiting {
 
     /// The request as the proxy takes it; `None` without a server transaction.
     fn start(&self) -> Option<Start<'_>> {
-        let Self { ref ingress, loop_part, taken, record_route, call, .. } = *self;
-        Some(Start { server: self.server?, ingress, loop_part, taken, record_route, call })
+        let Self {
+            ref ingress,
+            loop_part,
+            taken,
+            record_route,
+            call,
+            ..
+        } = *self;
+        Some(Start {
+            server: self.server?,
+            ingress,
+            loop_part,
+            taken,
+            record_route,
+            call,
+        })
     }
 
     /// A request that is forwarded without state.
     pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
-        Self { server: None, ingress: *ingress, loop_part, taken: routing.taken, record_route: None, call: None }
+        Self {
+            server: None,
+            ingress: *ingress,
+            loop_part,
+            taken: routing.taken,
+            record_route: None,
+            call: None,
+        }
     }
 }
 
@@ -118,7 +139,11 @@ pub(super) fn locate<'a>(
         None if len > udp_limit => (Transport::Tcp, Some(Transport::Udp)),
         None => (Transport::Udp, None),
     };
-    let ways = Ways { port: uri.port.unwrap_or_else(|| transport.default_port()), transport, fallback };
+    let ways = Ways {
+        port: uri.port.unwrap_or_else(|| transport.default_port()),
+        transport,
+        fallback,
+    };
     let host = uri.maddr().unwrap_or(uri.host);
     match host.ip() {
         Some(ip) => match ways.hop(listeners, ip, preferred) {
@@ -157,7 +182,9 @@ impl Node {
                 continue;
             }
             if let Some((hop, fallback)) = way_to(&binding, listeners, preferred, boot) {
-                self.work.targets.add(binding.contact, binding.path, hop, fallback);
+                self.work
+                    .targets
+                    .add(binding.contact, binding.path, hop, fallback);
             }
         }
     }
@@ -173,29 +200,44 @@ impl Node {
     ) {
         let shard = self.endpoint.identity.shard;
         let pool = &mut self.endpoint.layer.pool;
-        let pending =
-            PendingLookup { waiting, request: pool.store(request.bytes()), uri: pool.store(target.uri), ways: target.ways };
+        let pending = PendingLookup {
+            waiting,
+            request: pool.store(request.bytes()),
+            uri: pool.store(target.uri),
+            ways: target.ways,
+        };
         let ticket = self.lookups.insert_with(|_| pending);
         let host = String::from_utf8_lossy(target.name).into_owned();
-        if self.shared.resolver.try_send(Question { shard, ticket, host }).is_err() {
+        if self
+            .shared
+            .resolver
+            .try_send(Question { shard, ticket, host })
+            .is_err()
+        {
             self.on_resolved(ticket, &[], now, out);
         }
     }
 
     /// The answer came: the request goes on, or is refused when the name has no address we can reach.
     pub(super) fn on_resolved(&mut self, ticket: Id, addresses: &[IpAddr], now: Now, out: &mut Outbox) {
-        let Some(pending) = self.lookups.remove(ticket) else { return };
+        let Some(pending) = self.lookups.remove(ticket) else {
+            return;
+        };
         let mut index = std::mem::take(&mut self.work.index);
         let source = pending.waiting.ingress.source;
         let preferred = (source.listener, source.local.ip());
         let listeners = &self.endpoint.identity.listeners;
-        let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(listeners, ip, preferred));
+        let mut hops = addresses
+            .iter()
+            .filter_map(|&ip| pending.ways.hop(listeners, ip, preferred));
         if let Ok(request) = index.parse(pending.request.bytes(), &KEPT) {
             let first = hops.next();
             let second = hops.next().map(|(hop, _)| hop);
             self.work.targets.clear();
             if let Some((hop, fallback)) = first {
-                self.work.targets.add(pending.uri.bytes(), &[], hop, fallback.or(second));
+                self.work
+                    .targets
+                    .add(pending.uri.bytes(), &[], hop, fallback.or(second));
             }
             self.go_on(request, &pending.waiting, now, out);
             self.account(now);
@@ -207,15 +249,27 @@ impl Node {
 
     /// The caller gave up before the next hop's address was known.
     pub(super) fn cancel_lookup(&mut self, server: Id, now: Now, out: &mut Outbox) {
-        let waiting = self.lookups.iter().find(|(_, pending)| pending.waiting.server == Some(server));
-        let Some(pending) = waiting.map(|(ticket, _)| ticket).and_then(|ticket| self.lookups.remove(ticket)) else {
+        let waiting = self
+            .lookups
+            .iter()
+            .find(|(_, pending)| pending.waiting.server == Some(server));
+        let Some(pending) = waiting
+            .map(|(ticket, _)| ticket)
+            .and_then(|ticket| self.lookups.remove(ticket))
+        else {
             return;
         };
         let mut index = std::mem::take(&mut self.work.index);
         if let Ok(request) = index.parse(pending.request.bytes(), &KEPT)
             && let Some(start) = pending.waiting.start()
         {
-            self.refuse(request, &start, &Reject::new(Status::REQUEST_TERMINATED), now, out);
+            self.refuse(
+                request,
+                &start,
+                &Reject::new(Status::REQUEST_TERMINATED),
+                now,
+                out,
+            );
         }
         self.work.index = index;
         self.endpoint.layer.pool.give(pending.request);
@@ -227,13 +281,20 @@ impl Node {
         let forwarded = self.endpoint.layer.context_of(server).is_some();
         let mut lookups = self.lookups.iter().filter(|_| !forwarded);
         let Some((_, pending)) = lookups.find(|(_, pending)| pending.waiting.server == Some(server)) else {
-            return self.proxy.on_trying_due(&mut self.endpoint, server, now.mono_ms(), out);
+            return self
+                .proxy
+                .on_trying_due(&mut self.endpoint, server, now.mono_ms(), out);
         };
         if let Ok(request) = self.work.index.parse(pending.request.bytes(), &KEPT) {
             let (start, stamp) = (out.bytes.len(), pending.waiting.ingress.stamp);
-            self.endpoint.identity.write_reject(request, stamp, &Reject::new(Status::TRYING), &mut out.bytes);
+            self.endpoint
+                .identity
+                .write_reject(request, stamp, &Reject::new(Status::TRYING), &mut out.bytes);
             // It is due, so the transaction takes it.
-            let _ = self.endpoint.layer.respond(server, Status::TRYING, start, now.mono_ms(), out);
+            let _ = self
+                .endpoint
+                .layer
+                .respond(server, Status::TRYING, start, now.mono_ms(), out);
         }
     }
 
@@ -241,13 +302,27 @@ impl Node {
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
         let Some(start) = waiting.start() else {
             let key = self.endpoint.identity.server_key(request);
-            return self.forward_stateless(request, &waiting.ingress, key, waiting.taken, waiting.loop_part, out);
+            return self.forward_stateless(
+                request,
+                &waiting.ingress,
+                key,
+                waiting.taken,
+                waiting.loop_part,
+                out,
+            );
         };
         if self.work.targets.is_empty() {
             let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
             self.refuse(request, &start, &reject, now, out);
         } else {
-            self.proxy.start(&mut self.endpoint, request, &start, &self.work.targets, now.mono_ms(), out);
+            self.proxy.start(
+                &mut self.endpoint,
+                request,
+                &start,
+                &self.work.targets,
+                now.mono_ms(),
+                out,
+            );
         }
     }
 
@@ -261,14 +336,30 @@ impl Node {
         out: &mut Outbox,
     ) {
         let from = out.bytes.len();
-        self.endpoint.identity.write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
+        self.endpoint
+            .identity
+            .write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
         self.tally.rejected(reject.status);
         // The transaction may have ended meanwhile; then nobody waits for the answer.
-        let _ = self.endpoint.layer.respond(start.server, reject.status, from, now.mono_ms(), out);
+        let _ = self
+            .endpoint
+            .layer
+            .respond(start.server, reject.status, from, now.mono_ms(), out);
         if let Some(call) = start.call {
             let method = request.method();
-            let progress = strowger_sip::proxy::Progress { call, method, status: reject.status, session_expires: None };
-            self.calls.on_progress(&progress, &mut self.endpoint.layer.wheel, &mut self.journal, &self.tally, now);
+            let progress = strowger_sip::proxy::Progress {
+                call,
+                method,
+                status: reject.status,
+                session_expires: None,
+            };
+            self.calls.on_progress(
+                &progress,
+                &mut self.endpoint.layer.wheel,
+                &mut self.journal,
+                &self.tally,
+                now,
+            );
         }
     }
 }
@@ -283,29 +374,47 @@ fn way_to(
 ) -> Option<(Hop, Option<Hop>)> {
     if !binding.path.is_empty() {
         let first = ListItems::new(binding.path).next()?.0;
-        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else { return None };
+        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
+            return None;
+        };
         return match locate(listeners, &edge, preferred, 0, usize::MAX) {
             Located::Address(hop, fallback) => Some((hop, fallback)),
             Located::Name(..) | Located::Unreachable => None,
         };
     }
-    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else { return None };
+    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
+        return None;
+    };
     let origin = &binding.origin;
     let back = Hop {
         transport: origin.transport,
         listener: origin.listener,
-        local: origin.from.or_else(|| listeners.get(origin.listener).map(|l| l.address.ip()))?,
+        local: origin
+            .from
+            .or_else(|| listeners.get(origin.listener).map(|l| l.address.ip()))?,
         to: origin.destination(boot),
     };
-    let reachable = contact.host.ip().is_some_and(|ip| !is_behind(ip, origin.remote.ip())) && contact.maddr().is_none();
+    let reachable = contact
+        .host
+        .ip()
+        .is_some_and(|ip| !is_behind(ip, origin.remote.ip()))
+        && contact.maddr().is_none();
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
     if !reachable || unsaid {
         return Some((back, None));
     }
     match locate(listeners, &contact, preferred, 0, usize::MAX) {
         Located::Address(hop, _) => {
-            let same = hop.to == Destination::Connect { transport: origin.transport, to: origin.remote };
-            if same { Some((back, Some(hop))) } else { Some((hop, origin.flow.map(|_| back))) }
+            let same = hop.to
+                == Destination::Connect {
+                    transport: origin.transport,
+                    to: origin.remote,
+                };
+            if same {
+                Some((back, Some(hop)))
+            } else {
+                Some((hop, origin.flow.map(|_| back)))
+            }
         }
         Located::Name(..) | Located::Unreachable => Some((back, None)),
     }

@@ -96,7 +96,13 @@ impl std::fmt::Debug for Node {
 
 impl Node {
     /// The part of one shard.
-    pub fn new(shard: u16, shared: Arc<Shared>, endpoint: &EndpointConfig, journal: Journal, tally: Arc<Tally>) -> Self {
+    pub fn new(
+        shard: u16,
+        shared: Arc<Shared>,
+        endpoint: &EndpointConfig,
+        journal: Journal,
+        tally: Arc<Tally>,
+    ) -> Self {
         let timer_c_ms = shared.policy.timer_c_ms;
         Self {
             endpoint: Endpoint::new(shard, endpoint),
@@ -128,9 +134,13 @@ impl Node {
             Matched::Absorbed => self.tally.absorbed(),
             Matched::Cancel(server) => {
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
-                self.endpoint.identity.reply(request, &ingress, Status::OK, &[], out);
+                self.endpoint
+                    .identity
+                    .reply(request, &ingress, Status::OK, &[], out);
                 match self.endpoint.layer.context_of(server) {
-                    Some(context) => self.proxy.on_cancel(&mut self.endpoint, context, now.mono_ms(), out),
+                    Some(context) => self
+                        .proxy
+                        .on_cancel(&mut self.endpoint, context, now.mono_ms(), out),
                     None => self.cancel_lookup(server, now, out),
                 }
                 self.account(now);
@@ -143,10 +153,18 @@ impl Node {
     /// was forwarded without state. What matches neither is dropped (RFC 6026 §7.3).
     fn on_response(&mut self, response: Message<'_>, now: Now, out: &mut Outbox) {
         self.tally.response(response.status());
-        match response.branch().and_then(|b| self.endpoint.identity.branches.read(b)) {
+        match response
+            .branch()
+            .and_then(|b| self.endpoint.identity.branches.read(b))
+        {
             Some(OurBranch::Stateful { shard, client }) if shard == self.endpoint.identity.shard => {
-                if let Some(user) = self.endpoint.layer.on_response(client, response, now.mono_ms(), out) {
-                    self.proxy.on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
+                if let Some(user) = self
+                    .endpoint
+                    .layer
+                    .on_response(client, response, now.mono_ms(), out)
+                {
+                    self.proxy
+                        .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
                 }
             }
@@ -173,14 +191,24 @@ impl Node {
     /// Brings the calls up to date with what the proxy has passed on.
     fn account(&mut self, now: Now) {
         while let Some(progress) = self.proxy.next_progress() {
-            self.calls.on_progress(&progress, &mut self.endpoint.layer.wheel, &mut self.journal, &self.tally, now);
+            self.calls.on_progress(
+                &progress,
+                &mut self.endpoint.layer.wheel,
+                &mut self.journal,
+                &self.tally,
+                now,
+            );
         }
     }
 
     fn publish(&self) {
         let (servers, clients) = self.endpoint.layer.counts();
-        let (used, free) = (self.endpoint.layer.pool.used_bytes(), self.endpoint.layer.pool.free_bytes());
-        self.tally.publish(servers, clients, self.calls.len(), used + free);
+        let (used, free) = (
+            self.endpoint.layer.pool.used_bytes(),
+            self.endpoint.layer.pool.free_bytes(),
+        );
+        self.tally
+            .publish(servers, clients, self.calls.len(), used + free);
     }
 }
 
@@ -217,7 +245,8 @@ impl Application for Node {
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
-        self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+        self.proxy
+            .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
         self.account(now);
     }
 
@@ -233,7 +262,8 @@ impl Application for Node {
         match identity.branches.find(quoted) {
             Some(OurBranch::Stateful { shard, client }) if shard == identity.shard => {
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
-                self.proxy.on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+                self.proxy
+                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
                 self.account(now);
                 Handled::Done
             }
@@ -263,11 +293,15 @@ impl Application for Node {
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
                 Expired::Client { user, timed_out } => {
-                    self.proxy.on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
+                    self.proxy
+                        .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
-                Expired::Call(call) => self.calls.on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now),
+                Expired::Call(call) => {
+                    self.calls
+                        .on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now)
+                }
             }
             self.account(now);
         }

@@ -99,7 +99,9 @@ impl Node {
         let name = given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         let subscribers = &self.shared.subscribers;
-        match check_response(&given, &facts, &space, |_, algorithm| subscribers.ha1(user, realm, algorithm)) {
+        match check_response(&given, &facts, &space, |_, algorithm| {
+            subscribers.ha1(user, realm, algorithm)
+        }) {
             Err(rejection) => Checked::Rejected(rejection),
             Ok(proof) => match owned(&self.shared, spoken_for, user, realm, &mut self.work.name) {
                 Resolved::Unknown => Checked::NotOwner,
@@ -122,7 +124,12 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        write_realm(&self.shared, request, spoken_for(request).as_ref(), &mut self.work.realm);
+        write_realm(
+            &self.shared,
+            request,
+            spoken_for(request).as_ref(),
+            &mut self.work.realm,
+        );
         self.challenge_again(request, ingress, staleness, now, out);
     }
 
@@ -180,12 +187,20 @@ fn space<'s>(shared: &'s Shared, identity: &'s Identity, realm: &'s [u8]) -> Pro
 
 /// A registrar challenges as the server that it is, everything else is on its way to somebody else.
 fn challenger(method: Method) -> Challenger {
-    if method == Method::Register { Challenger::Server } else { Challenger::Proxy }
+    if method == Method::Register {
+        Challenger::Server
+    } else {
+        Challenger::Proxy
+    }
 }
 
 /// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.
 pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
-    let name = if request.method() == Method::Register { Name::To } else { Name::From };
+    let name = if request.method() == Method::Register {
+        Name::To
+    } else {
+        Name::From
+    };
     sip_uri(NameAddr::parse(request.first(name)?).ok()?.uri)
 }
 
@@ -215,7 +230,9 @@ fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri
 
 /// The user part of a digest username, which some clients give with its domain.
 fn local_part(name: &[u8]) -> &[u8] {
-    name.iter().position(|&b| b == b'@').map_or(name, |at| &name[..at])
+    name.iter()
+        .position(|&b| b == b'@')
+        .map_or(name, |at| &name[..at])
 }
 
 /// Whether an address is a user's own ([`Resolved::User`]), an alias of it, or not the user's ([`Resolved::Unknown`]).
@@ -226,7 +243,9 @@ fn owned(
     realm: &[u8],
     name: &mut Vec<u8>,
 ) -> Resolved {
-    let Some(sip) = address.filter(|sip| shared.is_ours(sip)) else { return Resolved::Unknown };
+    let Some(sip) = address.filter(|sip| shared.is_ours(sip)) else {
+        return Resolved::Unknown;
+    };
     let written = sip.user.unwrap_or(&[]);
     let spoken: Cow<'_, [u8]> = if written.contains(&b'%') {
         let mut plain = Vec::new();

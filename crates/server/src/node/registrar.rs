@@ -14,7 +14,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::policy::{Checked, Sender, spoken_for};
-use crate::location::{Caller, Commit, CommitError, Committed, Ticket};
+use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
 /// How often the procedure is run again because the record had changed meanwhile.
@@ -45,9 +45,18 @@ enum Run {
 
 impl Node {
     /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record.
-    pub(super) fn on_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+    pub(super) fn on_register(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         // Step 2: extensions.
-        if request.elements(Name::Require).any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()))) {
+        if request
+            .elements(Name::Require)
+            .any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes())))
+        {
             let extra = Extra::Unsupported(Name::Require, SUPPORTED);
             return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
         }
@@ -59,8 +68,12 @@ impl Node {
             match self.check_credentials_for(request, address.as_ref(), now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
-                Checked::Rejected(rejection) => return self.refuse_credentials(request, ingress, rejection, now, out),
-                Checked::NotOwner => return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), out),
+                Checked::Rejected(rejection) => {
+                    return self.refuse_credentials(request, ingress, rejection, now, out);
+                }
+                Checked::NotOwner => {
+                    return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), out);
+                }
             }
         }
         // Step 5: the address-of-record.
@@ -103,9 +116,14 @@ impl Node {
 
     /// Replaces the address-of-record in the work buffers by its user's, if it is an alias. Tells what it is.
     pub(super) fn follow_alias(&mut self) -> Resolved {
-        let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else { return Resolved::Unknown };
+        let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else {
+            return Resolved::Unknown;
+        };
         let (user, domain) = self.work.aor.split_at(at);
-        let resolved = self.shared.subscribers.resolve(user, &domain[1..], &mut self.work.name);
+        let resolved = self
+            .shared
+            .subscribers
+            .resolve(user, &domain[1..], &mut self.work.name);
         if resolved == Resolved::Alias {
             self.work.aor.splice(..at, self.work.name.iter().copied());
         }
@@ -117,17 +135,29 @@ impl Node {
         let record = Bindings::new(&self.work.record);
         let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
         let origin = Origin::of(&ingress.source, self.shared.policy.boot);
-        matches!(register(request, record, &origin, policy, now.wall_secs(), next), Ok(Outcome::Retransmission))
+        matches!(
+            register(request, record, &origin, policy, now.wall_secs(), next),
+            Ok(Outcome::Retransmission)
+        )
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
     fn is_being_committed(&self, request: Message<'_>) -> bool {
         let same = |waiting: &Waiting| waiting.request.bytes() == request.bytes();
-        self.registers.iter().any(|(_, pending)| pending.0.as_ref().is_some_and(same))
+        self.registers
+            .iter()
+            .any(|(_, pending)| pending.0.as_ref().is_some_and(same))
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
-    fn run_register(&mut self, request: Message<'_>, ingress: &Ingress, attempts: u8, now: Now, out: &mut Outbox) {
+    fn run_register(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        attempts: u8,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         for attempt in attempts..ATTEMPTS {
             match self.try_register(request, ingress, attempt, now, out) {
                 Run::Answered | Run::Pending => return,
@@ -138,7 +168,14 @@ impl Node {
         self.reject(request, ingress, &reject, out);
     }
 
-    fn try_register(&mut self, request: Message<'_>, ingress: &Ingress, attempt: u8, now: Now, out: &mut Outbox) -> Run {
+    fn try_register(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        attempt: u8,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Run {
         let seen = self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
         let mut origin = Origin::of(&ingress.source, self.shared.policy.boot);
@@ -147,35 +184,65 @@ impl Node {
             origin.from = Some(ingress.source.local.ip());
         }
         let policy = &self.shared.policy.registrar;
-        let decided = register(request, record, &origin, policy, now.wall_secs(), &mut self.work.next_record);
+        let decided = register(
+            request,
+            record,
+            &origin,
+            policy,
+            now.wall_secs(),
+            &mut self.work.next_record,
+        );
         match decided {
             Err(reject) => self.reject(request, ingress, &reject, out),
-            Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => self.answer_register(request, ingress, now, out),
-            Ok(Outcome::Changed(changes)) => {
-                let ticket = self.registers.insert_with(|_| PendingRegister(None));
-                let caller = Caller {
-                    shard: self.endpoint.identity.shard,
-                    ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
-                };
-                let commit = self.shared.location.commit(&self.work.aor, seen, &self.work.next_record, caller);
-                if commit == Commit::Pending {
-                    // Another thread may be answering already, but the answer reaches this shard as a later event.
-                    if let Some(pending) = self.registers.get_mut(ticket) {
-                        let request = self.endpoint.layer.pool.store(request.bytes());
-                        pending.0 = Some(Waiting { request, ingress: *ingress, attempts: attempt + 1, changes });
-                    }
-                    return Run::Pending;
-                }
-                self.registers.remove(ticket);
-                match commit {
-                    Commit::Done(_) => {
-                        std::mem::swap(&mut self.work.record, &mut self.work.next_record);
-                        self.registered(request, ingress, changes, now, out);
-                    }
-                    Commit::Conflict => return Run::Again,
-                    Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, out),
-                }
+            Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => {
+                self.answer_register(request, ingress, now, out)
             }
+            Ok(Outcome::Changed(changes)) => {
+                let waiting = (attempt + 1, changes);
+                return self.commit_register(request, ingress, seen, waiting, now, out);
+            }
+        }
+        Run::Answered
+    }
+
+    /// Commits the next record in the work buffers, and answers when that is done at once.
+    fn commit_register(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        seen: Version,
+        (attempts, changes): (u8, Changes),
+        now: Now,
+        out: &mut Outbox,
+    ) -> Run {
+        let ticket = self.registers.insert_with(|_| PendingRegister(None));
+        let caller = Caller {
+            shard: self.endpoint.identity.shard,
+            ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
+        };
+        let (location, record) = (&self.shared.location, &self.work.next_record);
+        let commit = location.commit(&self.work.aor, seen, record, caller);
+        if commit == Commit::Pending {
+            // Another thread may be answering already, but the answer reaches this shard as a later event.
+            if let Some(pending) = self.registers.get_mut(ticket) {
+                let request = self.endpoint.layer.pool.store(request.bytes());
+                pending.0 = Some(Waiting {
+                    request,
+                    ingress: *ingress,
+                    attempts,
+                    changes,
+                });
+            }
+            return Run::Pending;
+        }
+        self.registers.remove(ticket);
+        match commit {
+            Commit::Done(_) => {
+                std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+                self.registered(request, ingress, changes, now, out);
+            }
+            Commit::Conflict => return Run::Again,
+            Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, out),
         }
         Run::Answered
     }
@@ -183,8 +250,13 @@ impl Node {
     /// The store has answered.
     pub(super) fn on_committed(&mut self, committed: Committed, now: Now, out: &mut Outbox) {
         let Ticket(ticket) = committed.caller.ticket;
-        let ticket = strowger_sip::memory::Id { index: (ticket >> 32) as u32, counter: ticket as u32 };
-        let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else { return };
+        let ticket = strowger_sip::memory::Id {
+            index: (ticket >> 32) as u32,
+            counter: ticket as u32,
+        };
+        let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else {
+            return;
+        };
         let mut index = std::mem::take(&mut self.work.index);
         if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
             && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
@@ -203,7 +275,14 @@ impl Node {
         self.endpoint.layer.pool.give(waiting.request);
     }
 
-    fn registered(&mut self, request: Message<'_>, ingress: &Ingress, changes: Changes, now: Now, out: &mut Outbox) {
+    fn registered(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        changes: Changes,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         if changes.added > 0 || changes.removed > 0 {
             let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
             let source = &ingress.source;
@@ -224,7 +303,9 @@ impl Node {
         let lines = &mut self.work.lines;
         lines.clear();
         write_answer(request, Bindings::new(&self.work.record), now.wall_secs(), lines);
-        self.endpoint.identity.reply(request, ingress, Status::OK, lines, out);
+        self.endpoint
+            .identity
+            .reply(request, ingress, Status::OK, lines, out);
     }
 
     fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {

@@ -9,8 +9,8 @@ use strowger_syntax::{Method, uri};
 use tokio::sync::mpsc;
 
 use super::locate::Question;
-use crate::config::{Cidr, Mode};
 use crate::config::effective::{self, Ours};
+use crate::config::{Cidr, Mode};
 use crate::location::Location;
 use crate::subscriber::Subscribers;
 
@@ -57,7 +57,10 @@ pub struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("policy", &self.policy).field("ours", &self.ours).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("policy", &self.policy)
+            .field("ours", &self.ours)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,10 @@ impl Shared {
         match host {
             Host::Name(name) => {
                 let name = name.strip_suffix(b".").unwrap_or(name);
-                self.ours.names().iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+                self.ours
+                    .names()
+                    .iter()
+                    .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
             }
             Host::V4(ip) => self.ours.addresses().contains(&IpAddr::V4(ip)),
             Host::V6(ip) => self.ours.addresses().contains(&IpAddr::V6(ip).to_canonical()),
@@ -98,7 +104,11 @@ impl Shared {
 
     /// Whether a method is challenged out of dialog.
     pub fn is_challenged(&self, method: Method, text: &[u8]) -> bool {
-        let name = if method == Method::Other { text } else { method.as_str().as_bytes() };
+        let name = if method == Method::Other {
+            text
+        } else {
+            method.as_str().as_bytes()
+        };
         self.policy.challenged.iter().any(|m| m.as_bytes() == name)
     }
 

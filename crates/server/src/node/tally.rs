@@ -80,53 +80,117 @@ impl Tally {
 
     /// The figures of all shards, added up.
     pub fn families(all: &[std::sync::Arc<Self>]) -> Vec<Family> {
+        let mut families = Self::labelled(all);
+        families.extend(FIGURES.iter().map(|&(name, help, kind, field)| {
+            let value = all.iter().map(|tally| field(tally)).sum::<u64>() as f64;
+            Family::single(name, help, kind, value)
+        }));
+        families
+    }
+
+    fn labelled(all: &[std::sync::Arc<Self>]) -> Vec<Family> {
         let sum = |field: &dyn Fn(&Self) -> u64| all.iter().map(|t| field(t)).sum::<u64>() as f64;
-        let counter = |name, help, field: &dyn Fn(&Self) -> u64| Family::single(name, help, Kind::Counter, sum(field));
-        let gauge = |name, help, field: &dyn Fn(&Self) -> u64| Family::single(name, help, Kind::Gauge, sum(field));
-        let mut requests = Vec::new();
-        for i in 0..METHODS {
+        let by_method = |i: usize| {
             let method = Method::KNOWN.get(i).map_or("other", |m| m.as_str());
             let value = sum(&|t| t.requests[i].load(Relaxed));
-            requests.push(Sample { labels: vec![("method", method.to_owned())], value });
-        }
+            Sample {
+                labels: vec![("method", method.to_owned())],
+                value,
+            }
+        };
         let by_class = |field: &dyn Fn(&Self, usize) -> u64| -> Vec<Sample> {
-            (1..7usize)
-                .map(|class| Sample { labels: vec![("class", format!("{class}xx"))], value: sum(&|t| field(t, class)) })
-                .collect()
+            let sample = |class: usize| {
+                let value = sum(&|t| field(t, class));
+                Sample {
+                    labels: vec![("class", format!("{class}xx"))],
+                    value,
+                }
+            };
+            (1..7).map(sample).collect()
+        };
+        let family = |name, help, samples| Family {
+            name,
+            help,
+            kind: Kind::Counter,
+            samples,
         };
         vec![
-            Family {
-                name: "strowger_sip_requests_received_total",
-                help: "SIP requests received, retransmissions included.",
-                kind: Kind::Counter,
-                samples: requests,
-            },
-            Family {
-                name: "strowger_sip_responses_received_total",
-                help: "SIP responses received, retransmissions included.",
-                kind: Kind::Counter,
-                samples: by_class(&|t, class| t.responses[class].load(Relaxed)),
-            },
-            Family {
-                name: "strowger_sip_requests_rejected_total",
-                help: "SIP requests that were refused here.",
-                kind: Kind::Counter,
-                samples: by_class(&|t, class| t.rejected[class].load(Relaxed)),
-            },
-            counter("strowger_sip_retransmissions_absorbed_total", "Requests that a transaction absorbed.", &|t| {
-                t.absorbed.load(Relaxed)
-            }),
-            counter("strowger_sip_malformed_total", "Messages that could not be used.", &|t| t.malformed.load(Relaxed)),
-            counter("strowger_sip_stray_responses_total", "Responses that matched nothing.", &|t| t.stray.load(Relaxed)),
-            counter("strowger_challenges_total", "Digest challenges sent.", &|t| t.challenges.load(Relaxed)),
-            counter("strowger_registers_total", "REGISTER requests answered with 200.", &|t| t.registered.load(Relaxed)),
-            counter("strowger_calls_started_total", "Calls forwarded.", &|t| t.calls_started.load(Relaxed)),
-            counter("strowger_calls_answered_total", "Calls answered with 2xx.", &|t| t.calls_answered.load(Relaxed)),
-            gauge("strowger_transactions", "Transactions held.", &Self::transactions),
-            gauge("strowger_calls", "Calls held.", &Self::calls),
-            gauge("strowger_pool_bytes", "Bytes of stored messages and their spare buffers.", &|t| {
-                t.pool_bytes.load(Relaxed)
-            }),
+            family(
+                "strowger_sip_requests_received_total",
+                "SIP requests received, retransmissions included.",
+                (0..METHODS).map(by_method).collect(),
+            ),
+            family(
+                "strowger_sip_responses_received_total",
+                "SIP responses received, retransmissions included.",
+                by_class(&|t, class| t.responses[class].load(Relaxed)),
+            ),
+            family(
+                "strowger_sip_requests_rejected_total",
+                "SIP requests that were refused here.",
+                by_class(&|t, class| t.rejected[class].load(Relaxed)),
+            ),
         ]
     }
 }
+
+/// Name, meaning, kind and value.
+type Figure = (&'static str, &'static str, Kind, fn(&Tally) -> u64);
+
+const FIGURES: &[Figure] = &[
+    (
+        "strowger_sip_retransmissions_absorbed_total",
+        "Requests that a transaction absorbed.",
+        Kind::Counter,
+        |t| t.absorbed.load(Relaxed),
+    ),
+    (
+        "strowger_sip_malformed_total",
+        "Messages that could not be used.",
+        Kind::Counter,
+        |t| t.malformed.load(Relaxed),
+    ),
+    (
+        "strowger_sip_stray_responses_total",
+        "Responses that matched nothing.",
+        Kind::Counter,
+        |t| t.stray.load(Relaxed),
+    ),
+    (
+        "strowger_challenges_total",
+        "Digest challenges sent.",
+        Kind::Counter,
+        |t| t.challenges.load(Relaxed),
+    ),
+    (
+        "strowger_registers_total",
+        "REGISTER requests answered with 200.",
+        Kind::Counter,
+        |t| t.registered.load(Relaxed),
+    ),
+    (
+        "strowger_calls_started_total",
+        "Calls forwarded.",
+        Kind::Counter,
+        |t| t.calls_started.load(Relaxed),
+    ),
+    (
+        "strowger_calls_answered_total",
+        "Calls answered with 2xx.",
+        Kind::Counter,
+        |t| t.calls_answered.load(Relaxed),
+    ),
+    (
+        "strowger_transactions",
+        "Transactions held.",
+        Kind::Gauge,
+        Tally::transactions,
+    ),
+    ("strowger_calls", "Calls held.", Kind::Gauge, Tally::calls),
+    (
+        "strowger_pool_bytes",
+        "Bytes of stored messages and their spare buffers.",
+        Kind::Gauge,
+        |t| t.pool_bytes.load(Relaxed),
+    ),
+];

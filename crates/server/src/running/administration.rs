@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::Running;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Call, Counts, Family, Filter, Import, Kind, NewUser, Page, PageRequest, Registration,
-    Secret, State, Status, User, UserId,
+    Admin, AdminError, AuthStatus, Call, Counts, Family, Filter, Import, Kind, NewUser, Page, PageRequest,
+    Registration, Secret, State, Status, User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::location::{Caller, Commit, Ticket};
@@ -26,7 +26,10 @@ const FORGET_ATTEMPTS: u32 = 100;
 const FORGET_PAUSE: Duration = Duration::from_millis(20);
 
 /// A commit that no shard waits for.
-const NOBODY: Caller = Caller { shard: 0, ticket: Ticket(u64::MAX) };
+const NOBODY: Caller = Caller {
+    shard: 0,
+    ticket: Ticket(u64::MAX),
+};
 
 impl Running {
     /// Runs something that takes its time, or waits for the disk, beside the control runtime.
@@ -35,7 +38,9 @@ impl Running {
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, AdminError> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || work(&shared)).await.map_err(|_| STOPPING)
+        tokio::task::spawn_blocking(move || work(&shared))
+            .await
+            .map_err(|_| STOPPING)
     }
 
     async fn with_users<T: Send + 'static>(
@@ -49,7 +54,9 @@ impl Running {
         let mut calls = Vec::new();
         for shard in 0..self.handle.count() {
             let (reply, answer) = oneshot::channel();
-            self.handle.send(shard, Control::ListCalls(reply)).map_err(|_| AdminError::Unavailable("it is too busy"))?;
+            self.handle
+                .send(shard, Control::ListCalls(reply))
+                .map_err(|_| AdminError::Unavailable("it is too busy"))?;
             calls.extend(answer.await.map_err(|_| STOPPING)?);
         }
         calls.sort_by(|a, b| (a.since, &a.call_id).cmp(&(b.since, &b.call_id)));
@@ -139,7 +146,11 @@ impl Admin for Running {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: process::id(),
             uptime: self.started.elapsed().as_secs(),
-            state: if self.draining.load(Ordering::Relaxed) { State::Draining } else { State::Running },
+            state: if self.draining.load(Ordering::Relaxed) {
+                State::Draining
+            } else {
+                State::Running
+            },
             listeners: self.listeners.clone(),
             admin: self.admin.map(|address| address.to_string()),
             shards: self.handle.count(),
@@ -147,14 +158,24 @@ impl Admin for Running {
             data_dir: self.data_dir.clone(),
             auth: AuthStatus {
                 methods: digest.methods,
-                algorithms: self.config.auth.algorithms.iter().map(|a| a.as_str().to_owned()).collect(),
+                algorithms: self
+                    .config
+                    .auth
+                    .algorithms
+                    .iter()
+                    .map(|a| a.as_str().to_owned())
+                    .collect(),
                 because,
             },
             counts: self.counts(contacts),
         })
     }
 
-    async fn registrations(&self, filter: Filter, page: PageRequest) -> Result<Page<Registration>, AdminError> {
+    async fn registrations(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> Result<Page<Registration>, AdminError> {
         self.beside(move |shared| {
             let mut found = Vec::new();
             each_binding(shared, |aor, binding| {
@@ -181,7 +202,9 @@ impl Admin for Running {
             let mut page = shared.subscribers.list(&filter, &page)?;
             let (now, mut record) = (strowger_net::now().wall_secs(), Vec::new());
             for user in &mut page.items {
-                shared.location.read(user.address.to_string().as_bytes(), &mut record);
+                shared
+                    .location
+                    .read(user.address.to_string().as_bytes(), &mut record);
                 user.contacts = Some(Bindings::new(&record).live(now).count() as u32);
             }
             Ok(page)
@@ -203,15 +226,25 @@ impl Admin for Running {
             Ok(forget_bindings(shared, &user))
         })
         .await
-        .and_then(|forgotten| if forgotten { Ok(()) } else { Err(AdminError::Unavailable("the user is removed, but the store of registrations does not answer")) })
+        .and_then(|forgotten| {
+            if forgotten {
+                Ok(())
+            } else {
+                Err(AdminError::Unavailable(
+                    "the user is removed, but the store of registrations does not answer",
+                ))
+            }
+        })
     }
 
     async fn set_password(&self, user: UserId, password: Secret) -> Result<(), AdminError> {
-        self.with_users(move |shared| shared.subscribers.set_password(&user, &password)).await
+        self.with_users(move |shared| shared.subscribers.set_password(&user, &password))
+            .await
     }
 
     async fn import_users(&self, batch: Vec<NewUser>) -> Result<Import, AdminError> {
-        self.with_users(move |shared| shared.subscribers.import(batch)).await
+        self.with_users(move |shared| shared.subscribers.import(batch))
+            .await
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
@@ -230,10 +263,22 @@ impl Admin for Running {
         }
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
         families.push(gauge("strowger_users", "Users.", self.shared.subscribers.count()));
-        families.push(gauge("strowger_registered", "Addresses-of-record with bindings.", self.shared.location.len()));
-        families.push(gauge("strowger_location_bytes", "Bytes of bindings and their index.", self.shared.location.bytes()));
+        families.push(gauge(
+            "strowger_registered",
+            "Addresses-of-record with bindings.",
+            self.shared.location.len(),
+        ));
+        families.push(gauge(
+            "strowger_location_bytes",
+            "Bytes of bindings and their index.",
+            self.shared.location.bytes(),
+        ));
         let failing = usize::from(self.shared.location.failing().is_some());
-        families.push(gauge("strowger_location_failing", "1 while the store of bindings cannot write.", failing));
+        families.push(gauge(
+            "strowger_location_failing",
+            "1 while the store of bindings cannot write.",
+            failing,
+        ));
         Ok(families)
     }
 

@@ -12,7 +12,10 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
     let (mut listeners, mut listens) = (Vec::new(), Vec::new());
     for wanted in effective::listeners(config) {
         let uri = wanted.listen.uri;
-        let listen = Bound { transport: uri.transport, address: uri.address };
+        let listen = Bound {
+            transport: uri.transport,
+            address: uri.address,
+        };
         match Listener::bind(listen, options) {
             Ok(listener) => {
                 warn_of_small_buffer(&listener, options);
@@ -27,11 +30,18 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
             Err(error) => return Err(StartError::Bind(error)),
         }
     }
-    if listeners.is_empty() { Err(StartError::NothingBound) } else { Ok((listeners, listens)) }
+    if listeners.is_empty() {
+        Err(StartError::NothingBound)
+    } else {
+        Ok((listeners, listens))
+    }
 }
 
 fn warn_of_small_buffer(listener: &Listener, options: &Options) {
-    if let Some(granted) = listener.receive_buffer().filter(|&granted| granted < options.udp_buffer) {
+    if let Some(granted) = listener
+        .receive_buffer()
+        .filter(|&granted| granted < options.udp_buffer)
+    {
         tracing::warn!(
             "{}: the kernel grants a receive buffer of {granted} bytes instead of {}; bursts may be lost (raise net.core.rmem_max)",
             listener.listen(),
@@ -54,8 +64,12 @@ pub(super) fn describe(listens: &[Listen], listeners: &[Listener]) -> Vec<transp
 pub(super) fn mend(fault: &BindFault) -> &'static str {
     match fault {
         BindFault::InUse => "stop the other program, or choose another port",
-        BindFault::NotPermitted => "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep",
-        BindFault::NotAvailable => "choose an address of this machine (ip address), or 0.0.0.0 for all of them",
+        BindFault::NotPermitted => {
+            "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep"
+        }
+        BindFault::NotAvailable => {
+            "choose an address of this machine (ip address), or 0.0.0.0 for all of them"
+        }
         BindFault::NoFamily => "leave the IPv6 listener out, or switch IPv6 on",
         BindFault::Transport => "listen on udp: or tcp:",
         BindFault::NoDescriptors => "raise the limit of open files (ulimit -n)",

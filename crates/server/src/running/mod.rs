@@ -13,11 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use strowger_net::{BindError, Handle, Options, Shards};
+use strowger_sip::EndpointConfig;
 use strowger_sip::auth::NonceTable;
 use strowger_sip::registrar::{PathPolicy, Policy};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
-use strowger_sip::EndpointConfig;
 use strowger_syntax::Limits;
 use tokio::sync::{Notify, mpsc};
 
@@ -69,7 +69,9 @@ impl StartError {
     pub fn mend(&self) -> &'static str {
         match self {
             Self::Bind(error) => bind::mend(&error.fault),
-            Self::NothingBound => "stop the other SIP server on port 5060, or choose a port: --listen udp:127.0.0.1:5070",
+            Self::NothingBound => {
+                "stop the other SIP server on port 5060, or choose a port: --listen udp:127.0.0.1:5070"
+            }
             Self::DataDir(_) | Self::Database(_) => "",
             Self::System(_) => "look at the limits (ulimit -a)",
         }
@@ -94,7 +96,9 @@ pub struct Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("listeners", &self.listeners).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,14 +108,20 @@ impl Running {
     ///
     /// # Errors
     /// The first thing that keeps the node from starting.
-    pub fn start(config: &Config, data_dir: &DataDir, admin: Option<SocketAddr>) -> Result<Arc<Self>, StartError> {
+    pub fn start(
+        config: &Config,
+        data_dir: &DataDir,
+        admin: Option<SocketAddr>,
+    ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
         if let Err(error) = strowger_net::raise_descriptor_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files");
         }
         let (listeners, listens) = bind::bind(config, &options)?;
-        let machine =
-            Machine { host_name: strowger_net::host_name(), addresses: strowger_net::interface_addresses() };
+        let machine = Machine {
+            host_name: strowger_net::host_name(),
+            addresses: strowger_net::interface_addresses(),
+        };
         let answers = Arc::new(OnceLock::new());
         let (resolver, questions) = mpsc::channel(QUESTIONS);
         let ours = effective::ours(config, &listens, &machine);
@@ -124,7 +134,13 @@ impl Running {
         let mut journals = Vec::new();
         let shards = strowger_net::start(listeners, &options, |shard| {
             let journal = start_journal(shard, config.log.level, &mut journals);
-            Node::new(shard, Arc::clone(&shared), &endpoint, journal, Arc::clone(&tallies[usize::from(shard)]))
+            Node::new(
+                shard,
+                Arc::clone(&shared),
+                &endpoint,
+                journal,
+                Arc::clone(&tallies[usize::from(shard)]),
+            )
         })
         .map_err(StartError::System)?;
         let handle = shards.handle();
@@ -191,7 +207,10 @@ fn seconds(duration: Duration) -> u32 {
 fn options(config: &Config) -> Options {
     let cores = strowger_net::allowed_cpus().len();
     let shards = effective::shards(config, cores);
-    let mut options = Options { shards, ..Options::default() };
+    let mut options = Options {
+        shards,
+        ..Options::default()
+    };
     options.limits.body = config.limits.body_size as usize;
     options.connections.per_shard = (config.limits.tcp_connections as usize).div_ceil(usize::from(shards));
     options.connections.idle = config.limits.tcp_idle;
@@ -213,7 +232,14 @@ fn open(
     let location = open_location(config, data_dir, table_key, answers)?;
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
-    Ok(Shared { policy: node_policy(config, boot), ours, location, subscribers, nonces, resolver })
+    Ok(Shared {
+        policy: node_policy(config, boot),
+        ours,
+        location,
+        subscribers,
+        nonces,
+        resolver,
+    })
 }
 
 fn endpoint_config(
@@ -230,8 +256,14 @@ fn endpoint_config(
         shards,
         listeners: Arc::new(listeners),
         realms: shared.ours.names().iter().cloned().chain(addresses).collect(),
-        timers: Timers { next_hop_timeout_ms: millis(config.proxy.next_hop_timeout), ..Timers::DEFAULT },
-        limits: Limits { body: config.limits.body_size as usize, ..Limits::DEFAULT },
+        timers: Timers {
+            next_hop_timeout_ms: millis(config.proxy.next_hop_timeout),
+            ..Timers::DEFAULT
+        },
+        limits: Limits {
+            body: config.limits.body_size as usize,
+            ..Limits::DEFAULT
+        },
     }
 }
 
@@ -277,7 +309,9 @@ fn open_location(
     });
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-    Ok(Box::new(Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?))
+    Ok(Box::new(
+        Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
+    ))
 }
 
 /// The journal of one shard, with the thread that writes it.
@@ -285,7 +319,10 @@ fn start_journal(shard: u16, level: Level, writers: &mut Vec<thread::JoinHandle<
     let (mut journal, end) = Journal::new(level >= Level::Info);
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
-    match thread::Builder::new().name(format!("journal-{shard}")).spawn(write) {
+    match thread::Builder::new()
+        .name(format!("journal-{shard}"))
+        .spawn(write)
+    {
         Ok(writer) => {
             journal.wake(writer.thread().clone());
             writers.push(writer);

@@ -23,11 +23,21 @@ pub(super) fn spawn(mut questions: mpsc::Receiver<Question>, shards: Handle<Cont
     let places = Arc::new(Semaphore::new(AT_ONCE));
     tokio::spawn(async move {
         while let Some(question) = questions.recv().await {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
             let shards = shards.clone();
             tokio::spawn(async move {
                 let addresses = look_up(&question.host).await;
-                deliver(&shards, question.shard, Control::Resolved { ticket: question.ticket, addresses }).await;
+                deliver(
+                    &shards,
+                    question.shard,
+                    Control::Resolved {
+                        ticket: question.ticket,
+                        addresses,
+                    },
+                )
+                .await;
                 drop(place);
             });
         }

@@ -3,7 +3,9 @@
 use strowger_server::config::Mode;
 use strowger_sip::Destination;
 use strowger_syntax::Transport;
-use strowger_testkit::message::{ack, authorize, in_dialog, lines, registration, request, routed, start_line, with};
+use strowger_testkit::message::{
+    ack, authorize, in_dialog, lines, registration, request, routed, start_line, with,
+};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
@@ -70,7 +72,15 @@ fn the_callee_finds_the_same_way_back() {
 #[test]
 fn a_contact_that_names_the_node_is_no_target() {
     let mut site = Site::new();
-    site.ask('b', &registration('b', "sip:bob@example.test", "<sip:bob@192.0.2.1:5060;x=1>, <sip:bob@example.test;x=2>", 1));
+    site.ask(
+        'b',
+        &registration(
+            'b',
+            "sip:bob@example.test",
+            "<sip:bob@192.0.2.1:5060;x=1>, <sip:bob@example.test;x=2>",
+            1,
+        ),
+    );
     let refused = site.ask('a', &request('a', "MESSAGE", "sip:bob@example.test", 2));
     assert_eq!(start_line(&refused), "SIP/2.0 480 Temporarily Unavailable");
 }
@@ -78,7 +88,10 @@ fn a_contact_that_names_the_node_is_no_target() {
 // A token would let its holder send anywhere.
 #[test]
 fn whoever_may_not_send_through_us_gets_no_token() {
-    let mut site = Site::of(Plan { challenged: &["REGISTER"], ..Plan::default() });
+    let mut site = Site::of(Plan {
+        challenged: &["REGISTER"],
+        ..Plan::default()
+    });
     register_bob(&mut site, true);
     for (n, method) in [(1, "INVITE"), (2, "SUBSCRIBE"), (3, "NOTIFY"), (4, "REFER")] {
         site.send('a', &request('a', method, "sip:bob@example.test", n));

@@ -29,7 +29,11 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { free: (0..CLASSES).map(|_| Vec::new()).collect(), free_bytes: 0, used_bytes: 0 }
+        Self {
+            free: (0..CLASSES).map(|_| Vec::new()).collect(),
+            free_bytes: 0,
+            used_bytes: 0,
+        }
     }
 }
 
@@ -47,7 +51,10 @@ impl Pool {
         };
         self.used_bytes += size;
         buffer[..bytes.len()].copy_from_slice(bytes);
-        Stored { buffer, len: bytes.len() as u32 }
+        Stored {
+            buffer,
+            len: bytes.len() as u32,
+        }
     }
 
     /// Takes a buffer back.
@@ -84,7 +91,10 @@ mod tests {
         let place = first.bytes().as_ptr();
         pool.give(first);
         let second = pool.store(&[9; 690]);
-        assert_eq!((second.bytes().as_ptr(), second.bytes()), (place, &[9u8; 690][..]));
+        assert_eq!(
+            (second.bytes().as_ptr(), second.bytes()),
+            (place, &[9u8; 690][..])
+        );
     }
 
     #[test]

@@ -20,7 +20,10 @@ struct Chunk<T> {
 
 impl<T> Chunk<T> {
     fn empty() -> Self {
-        Self { used: 0, entries: (0..CHUNK).map(|_| None).collect() }
+        Self {
+            used: 0,
+            entries: (0..CHUNK).map(|_| None).collect(),
+        }
     }
 }
 
@@ -37,7 +40,13 @@ pub struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), spare: None, open: 0, counter: 0, len: 0 }
+        Self {
+            chunks: Vec::new(),
+            spare: None,
+            open: 0,
+            counter: 0,
+            len: 0,
+        }
     }
 }
 
@@ -54,7 +63,10 @@ impl<T> Slab<T> {
         let chunk = self.chunks[self.open].get_or_insert_with(|| spare.take().unwrap_or_else(Chunk::empty));
         let at = chunk.used.trailing_ones() as usize;
         self.counter = self.counter.wrapping_add(1);
-        let id = Id { index: (self.open * CHUNK + at) as u32, counter: self.counter };
+        let id = Id {
+            index: (self.open * CHUNK + at) as u32,
+            counter: self.counter,
+        };
         chunk.used |= 1 << at;
         chunk.entries[at] = Some((id.counter, make(id)));
         self.len += 1;
@@ -113,7 +125,13 @@ impl<T> Slab<T> {
             chunk.iter().flat_map(move |c| {
                 c.entries.iter().enumerate().filter_map(move |(at, entry)| {
                     let (counter, value) = entry.as_ref()?;
-                    Some((Id { index: (place * CHUNK + at) as u32, counter: *counter }, value))
+                    Some((
+                        Id {
+                            index: (place * CHUNK + at) as u32,
+                            counter: *counter,
+                        },
+                        value,
+                    ))
                 })
             })
         })
@@ -135,7 +153,10 @@ mod tests {
         let first = slab.insert_with(|_| "a");
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert_with(|_| "b");
-        assert_eq!((first.index, slab.get(first), slab.get(second)), (second.index, None, Some(&"b")));
+        assert_eq!(
+            (first.index, slab.get(first), slab.get(second)),
+            (second.index, None, Some(&"b"))
+        );
     }
 
     #[test]

@@ -47,7 +47,13 @@ impl<T> Default for Wheel<T> {
 impl<T: Copy> Wheel<T> {
     /// A timer that is not set.
     pub fn add(&mut self, payload: T) -> TimerId {
-        let node = Node { payload, at_ms: 0, next: NONE, prev: NONE, slot: IDLE };
+        let node = Node {
+            payload,
+            at_ms: 0,
+            next: NONE,
+            prev: NONE,
+            slot: IDLE,
+        };
         match self.free.pop() {
             Some(index) => {
                 self.nodes[index as usize] = node;
@@ -107,7 +113,9 @@ impl<T: Copy> Wheel<T> {
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
         let level = self.occupied.iter().position(|&o| o != 0)?;
         let now = self.elapsed_ms >> (6 * level);
-        let ahead = self.occupied[level].rotate_right((now % 64) as u32).trailing_zeros();
+        let ahead = self.occupied[level]
+            .rotate_right((now % 64) as u32)
+            .trailing_zeros();
         let start = now + u64::from(ahead);
         Some((level, start as usize % SLOTS, start << (6 * level)))
     }
@@ -214,7 +222,9 @@ mod tests {
                 fired.push(i);
             }
             fired.sort_unstable();
-            let due: Vec<_> = (0..model.len()).filter(|&i| model[i].is_some_and(|at| at <= now)).collect();
+            let due: Vec<_> = (0..model.len())
+                .filter(|&i| model[i].is_some_and(|at| at <= now))
+                .collect();
             assert_eq!(fired, due);
             due.into_iter().for_each(|i| model[i] = None);
         }
@@ -225,7 +235,14 @@ mod tests {
     fn a_timer_beyond_the_coarsest_level_fires_when_it_is_due() {
         const REACH: u64 = 1 << 36;
         for begin in [0, REACH - 5, 3 * REACH + (1 << 30) - 1, 7 * REACH + 12_345] {
-            for ahead in [REACH - 1, REACH, REACH + 1, 64 * REACH, 1000 * REACH + 77, u64::from(u32::MAX) * 1000] {
+            for ahead in [
+                REACH - 1,
+                REACH,
+                REACH + 1,
+                64 * REACH,
+                1000 * REACH + 77,
+                u64::from(u32::MAX) * 1000,
+            ] {
                 let mut wheel = Wheel::default();
                 if begin % 2 == 1 {
                     assert_eq!(wheel.expired(begin), None);
@@ -235,7 +252,11 @@ mod tests {
                 wheel.set(timer, Some(due));
                 for early in [begin, begin + ahead / 2, due - 1] {
                     assert_eq!(wheel.expired(early), None, "{begin} {ahead} {early}");
-                    assert!(wheel.next_deadline().is_some_and(|next| next > early && next <= due));
+                    assert!(
+                        wheel
+                            .next_deadline()
+                            .is_some_and(|next| next > early && next <= due)
+                    );
                 }
                 assert_eq!(wheel.expired(due), Some(()));
             }

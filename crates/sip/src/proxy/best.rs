@@ -32,8 +32,14 @@ mod tests {
         let order = [603, 302, 401, 415, 404, 408, 500, 503];
         for (i, &better) in order.iter().enumerate() {
             for &worse in &order[i + 1..] {
-                assert!(is_better(Status::new(better), Status::new(worse)), "{better} {worse}");
-                assert!(!is_better(Status::new(worse), Status::new(better)), "{worse} {better}");
+                assert!(
+                    is_better(Status::new(better), Status::new(worse)),
+                    "{better} {worse}"
+                );
+                assert!(
+                    !is_better(Status::new(worse), Status::new(better)),
+                    "{worse} {better}"
+                );
             }
         }
     }

@@ -154,7 +154,10 @@ impl Proxy {
     ) {
         let method = request.method();
         let layer = &mut endpoint.layer;
-        let (kept, texts) = (layer.pool.store(request.bytes()), layer.pool.store(targets.text()));
+        let (kept, texts) = (
+            layer.pool.store(request.bytes()),
+            layer.pool.store(targets.text()),
+        );
         let id = self.contexts.insert_with(|id| {
             // Step 11: timer C.
             let timer_c = (method == Method::Invite).then(|| {
@@ -200,7 +203,9 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         let Some(texts) = &context.texts else { return };
         let forwarding = Forwarding {
             uri: target.uri(texts.bytes()),
@@ -212,13 +217,34 @@ impl Proxy {
             loop_part: context.loop_part,
         };
         let number = again.unwrap_or(context.branches.len() as u16);
-        let user = User { context: id, branch: number };
+        let user = User {
+            context: id,
+            branch: number,
+        };
         let (edits, identity) = (&mut self.edits, &endpoint.identity);
-        let client = endpoint.layer.send(context.method, target.hop.to, user, now_ms, out, |client, bytes| {
-            write_forward(identity, request, &forwarding, BranchKind::Stateful(client), edits, bytes);
-        });
+        let client = endpoint.layer.send(
+            context.method,
+            target.hop.to,
+            user,
+            now_ms,
+            out,
+            |client, bytes| {
+                write_forward(
+                    identity,
+                    request,
+                    &forwarding,
+                    BranchKind::Stateful(client),
+                    edits,
+                    bytes,
+                );
+            },
+        );
         context.alive += 1;
-        let branch = Branch { client, state: BranchState::Pending, target };
+        let branch = Branch {
+            client,
+            state: BranchState::Pending,
+            target,
+        };
         match context.branches.get_mut(usize::from(number)) {
             Some(place) => *place = branch,
             None => context.branches.push(branch),
@@ -236,15 +262,22 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        let Some(context) = self.contexts.get_mut(user.context) else { return };
-        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
+        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else {
+            return;
+        };
         // Step 2: timer C; what was cancelled gets no more time.
         if status.is_provisional() {
             if status != Status::TRYING
                 && branch.state == BranchState::Pending
                 && let Some(timer) = context.timer_c
             {
-                endpoint.layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
+                endpoint
+                    .layer
+                    .wheel
+                    .set(timer, Some(now_ms + self.config.timer_c_ms));
             }
             if branch.state == BranchState::CancelWanted {
                 endpoint.layer.cancel(branch.client, now_ms, out);
@@ -275,14 +308,27 @@ impl Proxy {
     }
 
     /// Steps 3, 8 and 9: without our Via, to the caller.
-    fn pass_on(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+    fn pass_on(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        response: Message<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         let Some(status) = response.status() else { return };
         let start = out.bytes.len();
         let mut draft = Draft::of(response, &mut self.edits);
         draft.remove_first_elements(Name::Via, 1);
         draft.finish(&mut out.bytes);
-        if endpoint.layer.respond(context.server, status, start, now_ms, out).is_err() {
+        if endpoint
+            .layer
+            .respond(context.server, status, start, now_ms, out)
+            .is_err()
+        {
             return;
         }
         if status.is_success() {
@@ -292,12 +338,19 @@ impl Proxy {
         }
         if let Some(call) = context.call {
             let session_expires = response.first(Name::SessionExpires).and_then(leading_number);
-            self.progress.push_back(Progress { call, method: context.method, status, session_expires });
+            self.progress.push_back(Progress {
+                call,
+                method: context.method,
+                status,
+                session_expires,
+            });
         }
     }
 
     fn keep_if_better(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, status: Status) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         match context.best {
             Some((best, _)) if is_challenge(best) && is_challenge(status) => {
                 return self.add_challenges(endpoint, id, response);
@@ -313,8 +366,12 @@ impl Proxy {
 
     /// Step 7: the challenges of every branch go into the response that is passed on.
     fn add_challenges(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
-        let Some((_, kept)) = &mut context.best else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        let Some((_, kept)) = &mut context.best else {
+            return;
+        };
         let mut all = Vec::new();
         if let Ok(best) = self.scratch.parse(kept.bytes(), &KEPT) {
             let mut draft = Draft::of(best, &mut self.edits);
@@ -334,17 +391,26 @@ impl Proxy {
 
     /// Step 10: CANCEL for every branch without a final response.
     fn cancel_pending(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         if context.method != Method::Invite {
             return;
         }
-        for branch in context.branches.iter_mut().filter(|b| b.state == BranchState::Pending) {
+        for branch in context
+            .branches
+            .iter_mut()
+            .filter(|b| b.state == BranchState::Pending)
+        {
             branch.state = BranchState::CancelWanted;
             endpoint.layer.cancel(branch.client, now_ms, out);
         }
         // A cancelled branch that never answers is given up as §9.1 says.
         if let Some(timer) = context.timer_c {
-            endpoint.layer.wheel.set(timer, Some(now_ms + endpoint.layer.timers.lifetime_ms()));
+            endpoint
+                .layer
+                .wheel
+                .set(timer, Some(now_ms + endpoint.layer.timers.lifetime_ms()));
         }
     }
 
@@ -367,7 +433,9 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
         context.alive = context.alive.saturating_sub(1);
         if timed_out {
             self.branch_failed(endpoint, user, Status::REQUEST_TIMEOUT, now_ms, out);
@@ -376,31 +444,64 @@ impl Proxy {
     }
 
     /// A message could not be sent: as if a 503 had come (§16.9).
-    pub fn on_send_failed(&mut self, endpoint: &mut Endpoint, failed: FailedSend, now_ms: u64, out: &mut Outbox) {
+    pub fn on_send_failed(
+        &mut self,
+        endpoint: &mut Endpoint,
+        failed: FailedSend,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
         let FailedSend::Client(user) = failed else { return };
-        let Some(context) = self.contexts.get_mut(user.context) else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
         context.alive = context.alive.saturating_sub(1);
         self.branch_failed(endpoint, user, Status::SERVICE_UNAVAILABLE, now_ms, out);
         self.conclude(endpoint, user.context, now_ms, out);
     }
 
     /// A branch without an answer: its other way is tried, else it is done, as if it had answered `status`.
-    fn branch_failed(&mut self, endpoint: &mut Endpoint, user: User, status: Status, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(user.context) else { return };
+    fn branch_failed(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        status: Status,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
         let too_late = context.is_too_late(endpoint, now_ms);
-        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else { return };
-        let retry = branch.target.fallback.take().filter(|_| branch.state == BranchState::Pending && !too_late);
+        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else {
+            return;
+        };
+        let retry = branch
+            .target
+            .fallback
+            .take()
+            .filter(|_| branch.state == BranchState::Pending && !too_late);
         branch.state = BranchState::Done;
         if retry.is_none() && context.failed.is_none_or(|failed| is_better(status, failed)) {
             context.failed = Some(status);
         }
         let Some(hop) = retry else { return };
-        let Some(kept) = context.request.take() else { return };
+        let Some(kept) = context.request.take() else {
+            return;
+        };
         let mut target = branch.target.clone();
         target.hop = hop;
         let mut index = std::mem::take(&mut self.scratch);
         if let Ok(request) = index.parse(kept.bytes(), &KEPT) {
-            self.forward(endpoint, user.context, request, target, Some(user.branch), now_ms, out);
+            self.forward(
+                endpoint,
+                user.context,
+                request,
+                target,
+                Some(user.branch),
+                now_ms,
+                out,
+            );
         }
         self.scratch = index;
         if let Some(context) = self.contexts.get_mut(user.context) {
@@ -410,12 +511,18 @@ impl Proxy {
 
     /// Timer C fired (§16.8), or a cancelled branch never answered.
     pub fn on_deadline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         if context.phase == Phase::Open && context.branches.iter().any(|b| b.state == BranchState::Pending) {
             self.cancel_pending(endpoint, id, now_ms, out);
             return;
         }
-        for branch in context.branches.iter_mut().filter(|b| b.state != BranchState::Done) {
+        for branch in context
+            .branches
+            .iter_mut()
+            .filter(|b| b.state != BranchState::Done)
+        {
             branch.state = BranchState::Done;
             endpoint.layer.drop_client(branch.client);
             context.alive = context.alive.saturating_sub(1);
@@ -425,7 +532,9 @@ impl Proxy {
 
     /// Step 6, once every branch is done: the best response, or one of our own; then lets go of what nobody needs.
     fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         if context.branches.iter().any(|b| b.state != BranchState::Done) {
             return;
         }
@@ -440,7 +549,13 @@ impl Proxy {
                 // A 503 says that this next hop is overloaded, not that we are (step 6).
                 Some((Status::SERVICE_UNAVAILABLE, kept)) => {
                     endpoint.layer.pool.give(kept);
-                    self.answer(endpoint, id, Reject::new(Status::SERVER_INTERNAL_ERROR), now_ms, out);
+                    self.answer(
+                        endpoint,
+                        id,
+                        Reject::new(Status::SERVER_INTERNAL_ERROR),
+                        now_ms,
+                        out,
+                    );
                 }
                 Some((_, kept)) => {
                     let mut index = std::mem::take(&mut self.scratch);
@@ -467,39 +582,62 @@ impl Proxy {
 
     /// Answers a request here, from what was kept of it, unless it is too late for that.
     fn answer(&mut self, endpoint: &mut Endpoint, id: Id, reject: Reject, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
         let Some(kept) = &context.request else { return };
         if context.is_too_late(endpoint, now_ms) {
             endpoint.layer.drop_server(context.server);
         } else if let Ok(request) = self.scratch.parse(kept.bytes(), &KEPT) {
             let start = out.bytes.len();
-            endpoint.identity.write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
-            let _ = endpoint.layer.respond(context.server, reject.status, start, now_ms, out);
+            endpoint
+                .identity
+                .write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
+            let _ = endpoint
+                .layer
+                .respond(context.server, reject.status, start, now_ms, out);
         }
         context.phase = Phase::Refused;
         if let Some(call) = context.call {
             let (method, status) = (context.method, reject.status);
-            self.progress.push_back(Progress { call, method, status, session_expires: None });
+            self.progress.push_back(Progress {
+                call,
+                method,
+                status,
+                session_expires: None,
+            });
         }
     }
 
     /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
     pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
-        let context = endpoint.layer.context_of(server).and_then(|id| self.contexts.get(id));
+        let context = endpoint
+            .layer
+            .context_of(server)
+            .and_then(|id| self.contexts.get(id));
         let Some(kept) = context.and_then(|c| c.request.as_ref().map(|r| (r, c.ingress.stamp))) else {
             endpoint.layer.drop_server(server);
             return;
         };
-        let Ok(request) = self.scratch.parse(kept.0.bytes(), &KEPT) else { return };
+        let Ok(request) = self.scratch.parse(kept.0.bytes(), &KEPT) else {
+            return;
+        };
         let start = out.bytes.len();
-        endpoint.identity.write_reject(request, kept.1, &Reject::new(Status::TRYING), &mut out.bytes);
+        endpoint
+            .identity
+            .write_reject(request, kept.1, &Reject::new(Status::TRYING), &mut out.bytes);
         let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
     }
 
     /// Once a final response was passed on and no branch is pending, only the answers of forked UAS are still waited for.
     fn let_go(&mut self, endpoint: &mut Endpoint, id: Id) {
-        let Some(context) = self.contexts.get_mut(id) else { return };
-        for stored in [context.request.take(), context.texts.take()].into_iter().flatten() {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        for stored in [context.request.take(), context.texts.take()]
+            .into_iter()
+            .flatten()
+        {
             endpoint.layer.pool.give(stored);
         }
         if let Some((_, kept)) = context.best.take() {
@@ -525,7 +663,10 @@ impl ResponseContext {
 }
 
 fn is_challenge(status: Status) -> bool {
-    matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
+    matches!(
+        status,
+        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+    )
 }
 
 /// The number at the beginning of a value such as Session-Expires.

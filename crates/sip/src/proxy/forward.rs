@@ -63,7 +63,10 @@ pub fn write_forward(
     // Steps 2 and 6: Request-URI, and the route set that goes with it.
     set_target(&mut draft, request, forwarding);
     // Step 3: Max-Forwards.
-    let hops = request.first(Name::MaxForwards).and_then(number).map_or(70, |n| n.saturating_sub(1));
+    let hops = request
+        .first(Name::MaxForwards)
+        .and_then(number)
+        .map_or(70, |n| n.saturating_sub(1));
     draft.set(Name::MaxForwards, |out| put_number(out, hops));
     // Step 4: Record-Route.
     if let Some(record_route) = forwarding.record_route {
@@ -76,7 +79,9 @@ pub fn write_forward(
     push_via(identity, &mut draft, forwarding, branch);
     // Step 9: Content-Length.
     if !request.has(Name::ContentLength) {
-        draft.append(Name::ContentLength, |out| put_number(out, request.body().len() as u64));
+        draft.append(Name::ContentLength, |out| {
+            put_number(out, request.body().len() as u64)
+        });
     }
     draft.finish(out);
 }
@@ -86,7 +91,12 @@ fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forw
     let uri = request_line_uri(forwarding.uri);
     let next = next_route(request, forwarding.taken);
     let strict_router = next.filter(|next| forwarding.routes.is_empty() && !is_loose(next));
-    take_routes(draft, request, forwarding.taken, usize::from(strict_router.is_some()));
+    take_routes(
+        draft,
+        request,
+        forwarding.taken,
+        usize::from(strict_router.is_some()),
+    );
     match strict_router {
         Some(next) => {
             draft.set_request_uri(next);
@@ -109,10 +119,16 @@ fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forw
 
 /// A target's URI without what must not stand in a Request-URI: its headers and its method (§16.6 step 2, §19.1.1).
 fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
-    let is_sip = [&b"sip:"[..], b"sips:"].iter().any(|s| uri.get(..s.len()).is_some_and(|u| u.eq_ignore_ascii_case(s)));
+    let is_sip = [&b"sip:"[..], b"sips:"]
+        .iter()
+        .any(|s| uri.get(..s.len()).is_some_and(|u| u.eq_ignore_ascii_case(s)));
     let host = memchr::memchr(b'@', uri).map_or(0, |at| at + 1);
     let end = memchr::memchr(b'?', &uri[host..]).map_or(uri.len(), |at| host + at);
-    let is_method = |param: &[u8]| param.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"method="));
+    let is_method = |param: &[u8]| {
+        param
+            .get(..7)
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"method="))
+    };
     let mut params = uri[host..end].split(|&b| b == b';');
     if !is_sip || (end == uri.len() && !params.clone().any(is_method)) {
         return Cow::Borrowed(uri);
@@ -150,7 +166,13 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
         } else if let Some((_, end)) = items.take(count - 1).last() {
             // From the comma before the last element to the end of the value.
             let start = field.span.start + (end as u16).saturating_sub(1);
-            draft.replace(Span { start, end: field.span.end }, |_| {});
+            draft.replace(
+                Span {
+                    start,
+                    end: field.span.end,
+                },
+                |_| {},
+            );
         }
     }
 }
@@ -165,7 +187,11 @@ fn push_record_route(
 ) {
     let source = &forwarding.ingress.source;
     let inside = (source.transport, source.listener, source.local.ip());
-    let outside = (forwarding.hop.transport, forwarding.hop.listener, forwarding.hop.local);
+    let outside = (
+        forwarding.hop.transport,
+        forwarding.hop.listener,
+        forwarding.hop.local,
+    );
     let mut push = |(transport, listener, local): (Transport, u16, std::net::IpAddr)| {
         draft.push_top(Name::RecordRoute, |out| {
             out.extend_from_slice(b"<sip:");
@@ -193,33 +219,38 @@ fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Me
         return;
     }
     for field in request.fields_of(Name::ProxyAuthorization) {
-        let Ok(Credentials::Digest(given)) = Credentials::parse(field.value) else { continue };
-        let Some(given) = given.realm.map(|realm| realm.text()) else { continue };
+        let Ok(Credentials::Digest(given)) = Credentials::parse(field.value) else {
+            continue;
+        };
+        let Some(given) = given.realm.map(|realm| realm.text()) else {
+            continue;
+        };
         if identity.realms.iter().any(|realm| *realm.as_bytes() == *given) {
             draft.remove_line(field.line);
         }
     }
 }
 
-fn push_via(
-    identity: &Identity,
-    draft: &mut Draft<'_, '_>,
-    forwarding: &Forwarding<'_>,
-    branch: BranchKind,
-) {
+fn push_via(identity: &Identity, draft: &mut Draft<'_, '_>, forwarding: &Forwarding<'_>, branch: BranchKind) {
     draft.push_top(Name::Via, |out| {
         out.extend_from_slice(b"SIP/2.0/");
         out.extend_from_slice(forwarding.hop.transport.as_str().as_bytes());
         out.push(b' ');
-        identity.listeners.write_host_port(forwarding.hop.listener, forwarding.hop.local, out);
+        identity
+            .listeners
+            .write_host_port(forwarding.hop.listener, forwarding.hop.local, out);
         out.extend_from_slice(b";branch=");
         match branch {
             BranchKind::Stateful(client) => {
-                identity.branches.write_stateful(out, identity.shard, client, forwarding.loop_part);
+                identity
+                    .branches
+                    .write_stateful(out, identity.shard, client, forwarding.loop_part);
             }
             BranchKind::Stateless(key) => {
                 let token = identity.stateless_token(key, forwarding.ingress.reply_address);
-                identity.branches.write_stateless(out, token, forwarding.loop_part);
+                identity
+                    .branches
+                    .write_stateless(out, token, forwarding.loop_part);
             }
         }
     });

@@ -35,8 +35,16 @@ pub struct Taken {
 impl Taken {
     /// Counts what is left of a request's route set.
     pub fn of(request: Message<'_>, pop: usize, strict: bool) -> Self {
-        let all = if request.has(Name::Route) { request.elements(Name::Route).count() } else { 0 };
-        Self { pop, strict, left: all.saturating_sub(pop + usize::from(strict)) }
+        let all = if request.has(Name::Route) {
+            request.elements(Name::Route).count()
+        } else {
+            0
+        };
+        Self {
+            pop,
+            strict,
+            left: all.saturating_sub(pop + usize::from(strict)),
+        }
     }
 }
 
@@ -59,8 +67,12 @@ pub fn preprocess<'a>(
     request: Message<'a>,
     is_ours: impl Fn(&SipUri<'_>) -> bool,
 ) -> Routing<'a> {
-    let mut routing =
-        Routing { request_uri: request.request_uri(), taken: Taken::default(), token: RouteToken::Absent, next: None };
+    let mut routing = Routing {
+        request_uri: request.request_uri(),
+        taken: Taken::default(),
+        token: RouteToken::Absent,
+        next: None,
+    };
     if !request.has(Name::Route) {
         return routing;
     }

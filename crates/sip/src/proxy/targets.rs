@@ -36,7 +36,12 @@ impl TargetSet {
         let middle = self.text.len() as u32;
         self.text.extend_from_slice(routes);
         let end = self.text.len() as u32;
-        self.targets.push(Target { uri: start..middle, routes: middle..end, hop, fallback });
+        self.targets.push(Target {
+            uri: start..middle,
+            routes: middle..end,
+            hop,
+            fallback,
+        });
     }
 
     /// The targets.
@@ -58,11 +63,13 @@ impl TargetSet {
 impl Target {
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.uri.start as usize..self.uri.end as usize).unwrap_or(&[])
+        text.get(self.uri.start as usize..self.uri.end as usize)
+            .unwrap_or(&[])
     }
 
     /// The values for its Route header field.
     pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.routes.start as usize..self.routes.end as usize).unwrap_or(&[])
+        text.get(self.routes.start as usize..self.routes.end as usize)
+            .unwrap_or(&[])
     }
 }

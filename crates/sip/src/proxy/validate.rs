@@ -18,13 +18,22 @@ pub fn validate(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
 fn check_scheme(request: Message<'_>) -> Result<(), Reject> {
     let uri = request.request_uri();
     let scheme = &uri[..uri.iter().position(|&b| b == b':').unwrap_or(0)];
-    let known = [&b"sip"[..], b"sips", b"tel"].into_iter().any(|s| scheme.eq_ignore_ascii_case(s));
-    if known { Ok(()) } else { Err(Reject::new(Status::UNSUPPORTED_URI_SCHEME)) }
+    let known = [&b"sip"[..], b"sips", b"tel"]
+        .into_iter()
+        .any(|s| scheme.eq_ignore_ascii_case(s));
+    if known {
+        Ok(())
+    } else {
+        Err(Reject::new(Status::UNSUPPORTED_URI_SCHEME))
+    }
 }
 
 /// §16.3 step 3.
 fn check_max_forwards(request: Message<'_>) -> Result<(), Reject> {
-    match request.first(Name::MaxForwards).map(strowger_syntax::scan::number) {
+    match request
+        .first(Name::MaxForwards)
+        .map(strowger_syntax::scan::number)
+    {
         Some(None) => Err(Reject::because(Status::BAD_REQUEST, "Malformed Max-Forwards")),
         Some(Some(0)) => Err(Reject::new(Status::TOO_MANY_HOPS)),
         Some(Some(256..)) => Err(Reject::because(Status::BAD_REQUEST, "Malformed Max-Forwards")),
@@ -36,8 +45,17 @@ fn check_max_forwards(request: Message<'_>) -> Result<(), Reject> {
 fn check_loop(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
     let is_ours = |branch| Branches::loop_part(branch) == Some(loop_part);
     let looped = request.branch().is_some_and(is_ours)
-        || (!request.is_first_hop() && request.elements(Name::Via).skip(1).filter_map(branch_of).any(is_ours));
-    if looped { Err(Reject::new(Status::LOOP_DETECTED)) } else { Ok(()) }
+        || (!request.is_first_hop()
+            && request
+                .elements(Name::Via)
+                .skip(1)
+                .filter_map(branch_of)
+                .any(is_ours));
+    if looped {
+        Err(Reject::new(Status::LOOP_DETECTED))
+    } else {
+        Ok(())
+    }
 }
 
 /// The branch of a Via value, if it looks like one of ours.
@@ -50,7 +68,10 @@ fn branch_of(via: &[u8]) -> Option<&[u8]> {
 /// §16.3 step 5: no option of Proxy-Require is known here.
 fn check_proxy_require(request: Message<'_>) -> Result<(), Reject> {
     if request.elements(Name::ProxyRequire).next().is_some() {
-        return Err(Reject::with(Status::BAD_EXTENSION, Extra::Unsupported(Name::ProxyRequire, &[])));
+        return Err(Reject::with(
+            Status::BAD_EXTENSION,
+            Extra::Unsupported(Name::ProxyRequire, &[]),
+        ));
     }
     Ok(())
 }

@@ -77,7 +77,8 @@ impl InviteClient {
     ) -> Delivery {
         match (&mut *self, status.class()) {
             (Self::Calling { .. }, 1) => {
-                if let Self::Calling { request, .. } = std::mem::replace(self, Self::Accepted { until_m: 0 }) {
+                if let Self::Calling { request, .. } = std::mem::replace(self, Self::Accepted { until_m: 0 })
+                {
                     *self = Self::Proceeding { request };
                 }
                 Delivery::Pass
@@ -125,7 +126,9 @@ impl InviteClient {
     /// When [`on_deadline`](Self::on_deadline) wants to be called.
     pub fn deadline(&self) -> Option<u64> {
         match self {
-            Self::Calling { resend_a, until_b, .. } => Some(resend_a.map_or(*until_b, |a| a.min(*until_b))),
+            Self::Calling {
+                resend_a, until_b, ..
+            } => Some(resend_a.map_or(*until_b, |a| a.min(*until_b))),
             Self::Proceeding { .. } => None,
             Self::Accepted { until_m } => Some(*until_m),
             Self::Completed { until_d, .. } => Some(*until_d),
@@ -135,7 +138,12 @@ impl InviteClient {
     /// Time has come to the deadline. Ending in Calling is a timeout that the user must hear of.
     pub fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Next {
         match self {
-            Self::Calling { request, resend_a: Some(at), interval_ms, until_b } if cx.now_ms < *until_b => {
+            Self::Calling {
+                request,
+                resend_a: Some(at),
+                interval_ms,
+                until_b,
+            } if cx.now_ms < *until_b => {
                 cx.resend(request);
                 *interval_ms *= 2;
                 *at = cx.now_ms + *interval_ms;

@@ -53,7 +53,9 @@ impl InviteServer {
     /// The INVITE came again.
     pub fn on_request(&mut self, cx: &mut Cx<'_>) {
         match self {
-            Self::Proceeding { last: Some(response) } | Self::Completed { response, .. } => cx.resend(response),
+            Self::Proceeding { last: Some(response) } | Self::Completed { response, .. } => {
+                cx.resend(response)
+            }
             Self::Proceeding { last: None } | Self::Accepted { .. } | Self::Confirmed { .. } => {}
         }
     }
@@ -86,7 +88,15 @@ impl InviteServer {
                 let interval_ms = cx.timers.t1_ms;
                 let resend_g = (!cx.reliable).then_some(cx.now_ms + interval_ms);
                 let until_h = cx.now_ms + cx.timers.lifetime_ms();
-                self.become_state(Self::Completed { response, resend_g, interval_ms, until_h }, cx);
+                self.become_state(
+                    Self::Completed {
+                        response,
+                        resend_g,
+                        interval_ms,
+                        until_h,
+                    },
+                    cx,
+                );
             }
             (Self::Accepted { .. } | Self::Completed { .. } | Self::Confirmed { .. }, _) => {
                 cx.out.bytes.truncate(start);
@@ -111,7 +121,9 @@ impl InviteServer {
         match self {
             Self::Proceeding { .. } => None,
             Self::Accepted { until_l } => Some(*until_l),
-            Self::Completed { resend_g, until_h, .. } => Some(resend_g.map_or(*until_h, |g| g.min(*until_h))),
+            Self::Completed {
+                resend_g, until_h, ..
+            } => Some(resend_g.map_or(*until_h, |g| g.min(*until_h))),
             Self::Confirmed { until_i } => Some(*until_i),
         }
     }
@@ -120,7 +132,12 @@ impl InviteServer {
     pub fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Next {
         match self {
             Self::Proceeding { .. } => Next::Live,
-            Self::Completed { response, resend_g: Some(at), interval_ms, until_h } if cx.now_ms < *until_h => {
+            Self::Completed {
+                response,
+                resend_g: Some(at),
+                interval_ms,
+                until_h,
+            } if cx.now_ms < *until_h => {
                 cx.resend(response);
                 *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms);
                 *at = cx.now_ms + *interval_ms;

@@ -28,8 +28,11 @@ pub(super) const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 impl KeyHasher {
     /// A hasher with its secret.
     pub fn new(key: [u8; 16]) -> Self {
-        let [a, b] = [&key[..8], &key[8..]].map(|half| half.iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte)));
-        Self { halves: [a, b].map(FixedState::with_seed) }
+        let [a, b] =
+            [&key[..8], &key[8..]].map(|half| half.iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte)));
+        Self {
+            halves: [a, b].map(FixedState::with_seed),
+        }
     }
 
     /// A seeded hash of a Call-ID and a tag, for tables.
@@ -49,7 +52,11 @@ impl KeyHasher {
             method => method.as_str().as_bytes(),
         };
         match request.branch() {
-            Some(branch) if branch.get(..7).is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE)) => {
+            Some(branch)
+                if branch
+                    .get(..7)
+                    .is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE)) =>
+            {
                 let mut lower = [0; 64];
                 let host = lower_case(request.sent_by_host(), &mut lower);
                 let port = request.via().port.unwrap_or(0).to_le_bytes();
@@ -61,7 +68,10 @@ impl KeyHasher {
                 let via = request.elements(Name::Via).next().unwrap_or(&[]);
                 let cseq = request.cseq().to_le_bytes();
                 let call_id = request.call_id();
-                put(&mut hasher, &[method, request.request_uri(), from_tag, call_id, &cseq, via]);
+                put(
+                    &mut hasher,
+                    &[method, request.request_uri(), from_tag, call_id, &cseq, via],
+                );
             }
         }
         let [a, b] = hasher.0.map(|half| half.finish());

@@ -4,7 +4,9 @@ use hashbrown::HashMap;
 use strowger_syntax::{Index, Message, Method, Name, Status};
 
 use super::key::ServerKey;
-use super::{Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers};
+use super::{
+    Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
+};
 use crate::memory::{Id, Pool, Slab, TimerId, Wheel};
 use crate::{Destination, Outbox};
 
@@ -89,7 +91,10 @@ struct Server {
 #[derive(Debug)]
 enum ClientMachine {
     /// The CANCEL shares the INVITE's branch (RFC 3261 §9.1), and so its record.
-    Invite { invite: InviteClient, cancel: Cancel },
+    Invite {
+        invite: InviteClient,
+        cancel: Cancel,
+    },
     NonInvite(NonInviteClient),
 }
 
@@ -197,9 +202,19 @@ impl Layer {
     }
 
     /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).
-    pub fn on_request(&mut self, request: Message<'_>, key: ServerKey, now_ms: u64, out: &mut Outbox) -> Matched {
-        let Some(&id) = self.by_key.get(&key) else { return Matched::New };
-        let Some(server) = self.servers.get_mut(id) else { return Matched::New };
+    pub fn on_request(
+        &mut self,
+        request: Message<'_>,
+        key: ServerKey,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Matched {
+        let Some(&id) = self.by_key.get(&key) else {
+            return Matched::New;
+        };
+        let Some(server) = self.servers.get_mut(id) else {
+            return Matched::New;
+        };
         let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
         match (&mut server.machine, request.method()) {
             (ServerMachine::Invite(_), Method::Cancel) => return Matched::Cancel(id),
@@ -229,12 +244,28 @@ impl Layer {
             let machine = if method == Method::Invite {
                 ServerMachine::Invite(InviteServer::new())
             } else {
-                let cx = Cx { now_ms, timers, reliable, to, token: 0, out, pool };
+                let cx = Cx {
+                    now_ms,
+                    timers,
+                    reliable,
+                    to,
+                    token: 0,
+                    out,
+                    pool,
+                };
                 ServerMachine::NonInvite(NonInviteServer::new(&cx))
             };
             let timer = wheel.add(Timed::Server(id));
             wheel.set(timer, machine.deadline());
-            Server { machine, key, to, fallback, reliable, timer, context: None }
+            Server {
+                machine,
+                key,
+                to,
+                fallback,
+                reliable,
+                timer,
+                context: None,
+            }
         });
         self.by_key.insert(key, id);
         id
@@ -311,20 +342,48 @@ impl Layer {
         self.clients.insert_with(|id| {
             let start = out.bytes.len();
             write(id, &mut out.bytes);
-            let mut cx = Cx { now_ms, timers, reliable, to, token: token(CLIENT_TOKEN, id), out, pool };
+            let mut cx = Cx {
+                now_ms,
+                timers,
+                reliable,
+                to,
+                token: token(CLIENT_TOKEN, id),
+                out,
+                pool,
+            };
             let machine = if method == Method::Invite {
-                ClientMachine::Invite { invite: InviteClient::start(start, &mut cx), cancel: Cancel::Not }
+                ClientMachine::Invite {
+                    invite: InviteClient::start(start, &mut cx),
+                    cancel: Cancel::Not,
+                }
             } else {
-                ClientMachine::NonInvite(NonInviteClient::start(start, timers.non_invite_patience_ms(), &mut cx))
+                ClientMachine::NonInvite(NonInviteClient::start(
+                    start,
+                    timers.non_invite_patience_ms(),
+                    &mut cx,
+                ))
             };
             let timer = wheel.add(Timed::Client(id));
             wheel.set(timer, machine.deadline());
-            Client { machine, method, to, reliable, timer, user }
+            Client {
+                machine,
+                method,
+                to,
+                reliable,
+                timer,
+                user,
+            }
         })
     }
 
     /// A response came whose branch names this client transaction. `Some` when it is for the user.
-    pub fn on_response(&mut self, client: Id, response: Message<'_>, now_ms: u64, out: &mut Outbox) -> Option<User> {
+    pub fn on_response(
+        &mut self,
+        client: Id,
+        response: Message<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Option<User> {
         let status = response.status()?;
         let record = self.clients.get_mut(client)?;
         let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
@@ -338,10 +397,13 @@ impl Layer {
             }
             (ClientMachine::Invite { invite, .. }, Method::Invite) => {
                 let to = response.first(Name::To).unwrap_or(&[]);
-                let ack = |request: &[u8], out: &mut Vec<u8>| write_hop_request(scratch, request, "ACK", to, out);
+                let ack =
+                    |request: &[u8], out: &mut Vec<u8>| write_hop_request(scratch, request, "ACK", to, out);
                 invite.on_response(status, ack, &mut cx)
             }
-            (ClientMachine::NonInvite(other), method) if method == record.method => other.on_response(status, &mut cx),
+            (ClientMachine::NonInvite(other), method) if method == record.method => {
+                other.on_response(status, &mut cx)
+            }
             // The method of CSeq is half of the match (§17.1.3).
             (ClientMachine::NonInvite(_) | ClientMachine::Invite { .. }, _) => Delivery::Absorbed,
         };
@@ -360,10 +422,18 @@ impl Layer {
 
     /// Sends the CANCEL of an INVITE, once; false when it must wait for a provisional response (RFC 3261 §9.1).
     pub fn cancel(&mut self, client: Id, now_ms: u64, out: &mut Outbox) -> bool {
-        let Some(record) = self.clients.get_mut(client) else { return true };
+        let Some(record) = self.clients.get_mut(client) else {
+            return true;
+        };
         let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
-        if let ClientMachine::Invite { invite, cancel: cancel @ Cancel::Not } = &mut record.machine {
-            let (true, Some(request)) = (invite.may_cancel(), invite.request()) else { return !invite.is_pending() };
+        if let ClientMachine::Invite {
+            invite,
+            cancel: cancel @ Cancel::Not,
+        } = &mut record.machine
+        {
+            let (true, Some(request)) = (invite.may_cancel(), invite.request()) else {
+                return !invite.is_pending();
+            };
             let start = cx.out.bytes.len();
             write_hop_request(&mut self.scratch, request, "CANCEL", &[], &mut cx.out.bytes);
             // The next hop has spoken already: if it is silent now, that is a loss.
@@ -411,7 +481,9 @@ impl Layer {
         let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
         let next = match &mut server.machine {
             ServerMachine::Invite(invite) => invite.on_deadline(&mut cx),
-            ServerMachine::NonInvite(other) if other.wants_trying(now_ms) => return Some(Expired::TryingDue(id)),
+            ServerMachine::NonInvite(other) if other.wants_trying(now_ms) => {
+                return Some(Expired::TryingDue(id));
+            }
             ServerMachine::NonInvite(other) => other.on_deadline(),
         };
         match next {
@@ -438,7 +510,11 @@ impl Layer {
                     ended.dispose(cx.pool);
                 }
                 let due = invite.deadline().is_some_and(|d| d <= now_ms);
-                let next = if due { invite.on_deadline(&mut cx) } else { Next::Live };
+                let next = if due {
+                    invite.on_deadline(&mut cx)
+                } else {
+                    Next::Live
+                };
                 (next, invite.is_pending())
             }
             ClientMachine::NonInvite(other) => (other.on_deadline(&mut cx), other.is_pending()),
@@ -454,7 +530,10 @@ impl Layer {
 
     /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
     pub fn on_send_failed(&mut self, failed: u64, now_ms: u64, out: &mut Outbox) -> FailedSend {
-        let id = Id { index: (failed >> 32) as u32 & 0x3fff_ffff, counter: failed as u32 };
+        let id = Id {
+            index: (failed >> 32) as u32 & 0x3fff_ffff,
+            counter: failed as u32,
+        };
         match failed & (3 << 62) {
             SERVER_TOKEN => {
                 self.take_fallback(id, now_ms, out);
@@ -486,7 +565,9 @@ impl Layer {
     }
 
     fn take_fallback(&mut self, server: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(record) = self.servers.get_mut(server) else { return };
+        let Some(record) = self.servers.get_mut(server) else {
+            return;
+        };
         let Some(to) = record.fallback.take() else { return };
         record.to = to;
         let mut cx = cx!(self, record, 0, now_ms, out);
@@ -525,7 +606,9 @@ impl ClientMachine {
 /// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
 /// INVITE's.
 fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {
-    let Ok(invite) = scratch.parse(invite, &KEPT) else { return };
+    let Ok(invite) = scratch.parse(invite, &KEPT) else {
+        return;
+    };
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(invite.request_uri());

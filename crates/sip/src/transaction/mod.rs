@@ -29,7 +29,10 @@ use crate::memory::{Pool, Stored};
 use crate::{Destination, Outbox};
 
 /// For messages that were kept: what was accepted once, whatever the limits were, is indexed again.
-pub const KEPT: Limits = Limits { body: usize::MAX, ..Limits::DEFAULT };
+pub const KEPT: Limits = Limits {
+    body: usize::MAX,
+    ..Limits::DEFAULT
+};
 
 /// What a machine works with during one event.
 #[derive(Debug)]

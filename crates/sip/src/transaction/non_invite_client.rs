@@ -68,10 +68,18 @@ impl NonInviteClient {
             let until_k = cx.after_unless_reliable(cx.timers.t4_ms);
             std::mem::replace(self, Self::Completed { until_k }).dispose(cx.pool);
         } else if let Self::Trying { .. } = self
-            && let Self::Trying { request, resend_e, until_f, .. } =
-                std::mem::replace(self, Self::Completed { until_k: 0 })
+            && let Self::Trying {
+                request,
+                resend_e,
+                until_f,
+                ..
+            } = std::mem::replace(self, Self::Completed { until_k: 0 })
         {
-            *self = Self::Proceeding { request, resend_e, until_f };
+            *self = Self::Proceeding {
+                request,
+                resend_e,
+                until_f,
+            };
         }
         Delivery::Pass
     }
@@ -84,9 +92,16 @@ impl NonInviteClient {
     /// When [`on_deadline`](Self::on_deadline) wants to be called.
     pub fn deadline(&self) -> Option<u64> {
         match self {
-            Self::Trying { resend_e, silent_until: until, .. } | Self::Proceeding { resend_e, until_f: until, .. } => {
-                Some(resend_e.map_or(*until, |e| e.min(*until)))
+            Self::Trying {
+                resend_e,
+                silent_until: until,
+                ..
             }
+            | Self::Proceeding {
+                resend_e,
+                until_f: until,
+                ..
+            } => Some(resend_e.map_or(*until, |e| e.min(*until))),
             Self::Completed { until_k } => Some(*until_k),
         }
     }
@@ -94,13 +109,23 @@ impl NonInviteClient {
     /// Time has come to the deadline. Ending before Completed is a timeout that the user must hear of.
     pub fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Next {
         match self {
-            Self::Trying { request, resend_e: Some(at), interval_ms, silent_until, .. } if cx.now_ms < *silent_until => {
+            Self::Trying {
+                request,
+                resend_e: Some(at),
+                interval_ms,
+                silent_until,
+                ..
+            } if cx.now_ms < *silent_until => {
                 cx.resend(request);
                 *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms);
                 *at = cx.now_ms + *interval_ms;
                 Next::Live
             }
-            Self::Proceeding { request, resend_e: Some(at), until_f } if cx.now_ms < *until_f => {
+            Self::Proceeding {
+                request,
+                resend_e: Some(at),
+                until_f,
+            } if cx.now_ms < *until_f => {
                 cx.resend(request);
                 *at = cx.now_ms + cx.timers.t2_ms;
                 Next::Live

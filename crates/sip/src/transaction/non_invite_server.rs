@@ -36,7 +36,9 @@ pub enum NonInviteServer {
 impl NonInviteServer {
     /// The state for a request that has just come.
     pub fn new(cx: &Cx<'_>) -> Self {
-        Self::Trying { trying_at: cx.now_ms + cx.timers.trying_after_ms() }
+        Self::Trying {
+            trying_at: cx.now_ms + cx.timers.trying_after_ms(),
+        }
     }
 
     /// The request came again.
@@ -54,11 +56,16 @@ impl NonInviteServer {
         let next = match self {
             _ if status == Status::REQUEST_TIMEOUT => None,
             Self::Trying { trying_at } if status == Status::TRYING && cx.now_ms >= *trying_at => {
-                Some(Self::Proceeding { last: cx.send_and_keep(start) })
+                Some(Self::Proceeding {
+                    last: cx.send_and_keep(start),
+                })
             }
             Self::Trying { .. } | Self::Proceeding { .. } if !status.is_provisional() => {
                 let response = cx.send_and_keep(start);
-                Some(Self::Completed { response, until_j: cx.after_unless_reliable(cx.timers.lifetime_ms()) })
+                Some(Self::Completed {
+                    response,
+                    until_j: cx.after_unless_reliable(cx.timers.lifetime_ms()),
+                })
             }
             _ => None,
         };

@@ -15,7 +15,12 @@ pub struct Timers {
 
 impl Timers {
     /// The RFC's values.
-    pub const DEFAULT: Self = Self { t1_ms: 500, t2_ms: 4000, t4_ms: 5000, next_hop_timeout_ms: 3000 };
+    pub const DEFAULT: Self = Self {
+        t1_ms: 500,
+        t2_ms: 4000,
+        t4_ms: 5000,
+        next_hop_timeout_ms: 3000,
+    };
 
     /// 64*T1: timers B, F, H, J (unreliable), L and M.
     pub const fn lifetime_ms(&self) -> u64 {
@@ -24,7 +29,11 @@ impl Timers {
 
     /// Timer D: at least 32 s on an unreliable transport (RFC 3261 §17.1.1.2).
     pub const fn d_ms(&self) -> u64 {
-        if self.lifetime_ms() > 32_000 { self.lifetime_ms() } else { 32_000 }
+        if self.lifetime_ms() > 32_000 {
+            self.lifetime_ms()
+        } else {
+            32_000
+        }
     }
 
     /// When a client's timer E would be reset to T2: a 100 to a non-INVITE request is sent no earlier
@@ -43,7 +52,11 @@ impl Timers {
     /// earlier than [`trying_after_ms`](Self::trying_after_ms), and that takes a round trip.
     pub const fn non_invite_patience_ms(&self) -> u64 {
         let earliest = self.trying_after_ms() + self.t1_ms;
-        if self.next_hop_timeout_ms > earliest { self.next_hop_timeout_ms } else { earliest }
+        if self.next_hop_timeout_ms > earliest {
+            self.next_hop_timeout_ms
+        } else {
+            earliest
+        }
     }
 }
 

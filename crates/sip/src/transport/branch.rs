@@ -45,7 +45,10 @@ impl Branches {
 
     fn mac(&self, shard: u16, client: Id) -> u32 {
         let name = u64::from(client.index) << 32 | u64::from(client.counter);
-        self.key.mac_of_numbers(name, u64::from(b't') << 32 | u64::from(shard) << 16 | u64::from(self.boot)) as u32
+        self.key.mac_of_numbers(
+            name,
+            u64::from(b't') << 32 | u64::from(shard) << 16 | u64::from(self.boot),
+        ) as u32
     }
 
     /// Appends the branch of a client transaction.
@@ -74,7 +77,10 @@ impl Branches {
         match (rest.first()?, rest.len()) {
             (b't', len) if len == 1 + TOKEN_DIGITS + 16 => {
                 let shard = hex(&rest[1..5])? as u16;
-                let client = Id { index: hex(&rest[5..13])? as u32, counter: hex(&rest[13..21])? as u32 };
+                let client = Id {
+                    index: hex(&rest[5..13])? as u32,
+                    counter: hex(&rest[13..21])? as u32,
+                };
                 let ours = hex(&rest[21..25])? == u64::from(self.boot)
                     && hex(&rest[25..33])? == u64::from(self.mac(shard, client));
                 ours.then_some(OurBranch::Stateful { shard, client })
@@ -140,10 +146,16 @@ mod tests {
     #[test]
     fn a_branch_names_its_transaction_and_no_other_does() {
         let branches = Branches::new(Keys::derive(&[7; 32]).branch, 9);
-        let client = Id { index: 77, counter: 4_000_000_000 };
+        let client = Id {
+            index: 77,
+            counter: 4_000_000_000,
+        };
         let mut text = Vec::new();
         branches.write_stateful(&mut text, 3, client, 0xabcd);
-        assert_eq!(branches.read(&text), Some(OurBranch::Stateful { shard: 3, client }));
+        assert_eq!(
+            branches.read(&text),
+            Some(OurBranch::Stateful { shard: 3, client })
+        );
         assert_eq!(Branches::loop_part(&text), Some(0xabcd));
         for i in 8..text.len() - 16 {
             let mut forged = text.clone();
@@ -161,6 +173,9 @@ mod tests {
         let mut text = b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=".to_vec();
         branches.write_stateful(&mut text, 0, client, 5);
         text.extend_from_slice(b"\r\nVia: cut o");
-        assert_eq!(branches.find(&text), Some(OurBranch::Stateful { shard: 0, client }));
+        assert_eq!(
+            branches.find(&text),
+            Some(OurBranch::Stateful { shard: 0, client })
+        );
     }
 }

@@ -57,7 +57,11 @@ impl Listeners {
     /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
     pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
         let written = all.iter().map(Listener::written).collect();
-        Self { all, written, outward }
+        Self {
+            all,
+            written,
+            outward,
+        }
     }
 
     /// All of them, in configured order.
@@ -73,22 +77,33 @@ impl Listeners {
     /// The way to a peer: from the preferred listener if it can reach it, else from the first that can.
     pub fn hop(&self, transport: Transport, to: SocketAddr, preferred: Option<(u16, IpAddr)>) -> Option<Hop> {
         let able = |l: &Listener| l.transport == transport && reaches(l.address.ip(), to.ip());
-        let preferred = preferred.filter(|&(number, local)| {
-            self.get(number).is_some_and(able) && local.is_ipv4() == to.is_ipv4()
-        });
+        let preferred = preferred
+            .filter(|&(number, local)| self.get(number).is_some_and(able) && local.is_ipv4() == to.is_ipv4());
         let (listener, local) = match preferred {
             Some(found) => found,
             None => {
                 let number = self.all.iter().position(able)?;
-                (number as u16, self.local_for(self.all[number].address.ip(), to.ip()))
+                (
+                    number as u16,
+                    self.local_for(self.all[number].address.ip(), to.ip()),
+                )
             }
         };
         let to = if transport.is_reliable() {
             Destination::Connect { transport, to }
         } else {
-            Destination::Datagram { listener, from: None, to }
+            Destination::Datagram {
+                listener,
+                from: None,
+                to,
+            }
         };
-        Some(Hop { transport, listener, local, to })
+        Some(Hop {
+            transport,
+            listener,
+            local,
+            to,
+        })
     }
 
     fn local_for(&self, bound: IpAddr, to: IpAddr) -> IpAddr {
@@ -98,7 +113,11 @@ impl Listeners {
         if to.is_loopback() {
             return to;
         }
-        self.outward.iter().copied().find(|a| a.is_ipv4() == to.is_ipv4()).unwrap_or(bound)
+        self.outward
+            .iter()
+            .copied()
+            .find(|a| a.is_ipv4() == to.is_ipv4())
+            .unwrap_or(bound)
     }
 
     /// Appends host and port by which peers reach a listener.
@@ -113,7 +132,8 @@ impl Listeners {
     /// Whether an address and port is one of ours, on any transport.
     pub fn is_ours(&self, ip: IpAddr, port: Option<u16>) -> bool {
         self.all.iter().any(|l| {
-            let here = l.address.ip() == ip || (l.address.ip().is_unspecified() && self.is_local(l.address.ip(), ip));
+            let here = l.address.ip() == ip
+                || (l.address.ip().is_unspecified() && self.is_local(l.address.ip(), ip));
             here && port.is_none_or(|p| p == l.address.port())
         })
     }
@@ -129,10 +149,13 @@ impl Listeners {
 
     /// Whether `host` (with `port`, if given) is what a listener advertises.
     pub fn is_advertised(&self, host: &[u8], port: Option<u16>) -> bool {
-        self.all.iter().filter_map(|l| l.advertise.as_deref()).any(|advertise| {
-            let (name, its_port) = split_port(advertise.as_bytes());
-            name.eq_ignore_ascii_case(host) && port.is_none_or(|p| its_port.unwrap_or(5060) == p)
-        })
+        self.all
+            .iter()
+            .filter_map(|l| l.advertise.as_deref())
+            .any(|advertise| {
+                let (name, its_port) = split_port(advertise.as_bytes());
+                name.eq_ignore_ascii_case(host) && port.is_none_or(|p| its_port.unwrap_or(5060) == p)
+            })
     }
 }
 
@@ -142,7 +165,10 @@ fn reaches(bound: IpAddr, to: IpAddr) -> bool {
 }
 
 fn split_port(advertise: &[u8]) -> (&[u8], Option<u16>) {
-    let colon = advertise.iter().rposition(|&b| b == b':').filter(|&i| !advertise[i..].contains(&b']'));
+    let colon = advertise
+        .iter()
+        .rposition(|&b| b == b':')
+        .filter(|&i| !advertise[i..].contains(&b']'));
     match colon {
         Some(i) => {
             let port = strowger_syntax::scan::number(&advertise[i + 1..]).and_then(|n| u16::try_from(n).ok());
@@ -162,21 +188,38 @@ mod tests {
     use super::*;
 
     fn listener(text: &str) -> Listener {
-        Listener { transport: Transport::Udp, address: text.parse().expect("address"), advertise: None }
+        Listener {
+            transport: Transport::Udp,
+            address: text.parse().expect("address"),
+            advertise: None,
+        }
     }
 
     #[test]
     fn loopback_stays_on_loopback() {
-        let listeners = Listeners::new(vec![listener("127.0.0.1:5060"), listener("192.0.2.1:5060")], vec![]);
-        let hop = |to: &str| listeners.hop(Transport::Udp, to.parse().expect("address"), None).map(|h| h.listener);
-        assert_eq!((hop("127.0.0.2:9"), hop("198.51.100.7:9"), hop("[2001:db8::1]:9")), (Some(0), Some(1), None));
+        let listeners = Listeners::new(
+            vec![listener("127.0.0.1:5060"), listener("192.0.2.1:5060")],
+            vec![],
+        );
+        let hop = |to: &str| {
+            listeners
+                .hop(Transport::Udp, to.parse().expect("address"), None)
+                .map(|h| h.listener)
+        };
+        assert_eq!(
+            (hop("127.0.0.2:9"), hop("198.51.100.7:9"), hop("[2001:db8::1]:9")),
+            (Some(0), Some(1), None)
+        );
     }
 
     #[test]
     fn ours_needs_a_listeners_port_or_none() {
         let listeners = Listeners::new(vec![listener("127.0.0.1:5070")], vec![]);
         let ours = |port| listeners.is_ours([127, 0, 0, 1].into(), port);
-        assert_eq!((ours(None), ours(Some(5070)), ours(Some(6000))), (true, true, false));
+        assert_eq!(
+            (ours(None), ours(Some(5070)), ours(Some(6000))),
+            (true, true, false)
+        );
     }
 
     #[test]

@@ -26,7 +26,11 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &
             None => Owner::Here,
         },
         Some(StartLine::Response { .. }) => {
-            let branch = index.via().branch.map(|b| b.of(bytes)).and_then(|b| branches.read(b));
+            let branch = index
+                .via()
+                .branch
+                .map(|b| b.of(bytes))
+                .and_then(|b| branches.read(b));
             match branch {
                 Some(OurBranch::Stateful { shard, .. }) if shard < shards => Owner::Shard(shard),
                 _ => Owner::Here,

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::Message;
+use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::uri::Host;
 
 use super::{Destination, Source, Transport};
@@ -51,7 +51,10 @@ pub fn stamped_address(via: &ViaIndex, source: &Source) -> SocketAddr {
 /// The address that the top Via of a response names (RFC 3261 §18.2.2, RFC 3581 §4).
 pub fn written_address(response: Message<'_>) -> Option<SocketAddr> {
     let via = response.via();
-    let host = via.received.map_or_else(|| response.sent_by_host(), |received| received.of(response.bytes()));
+    let host = via.received.map_or_else(
+        || response.sent_by_host(),
+        |received| received.of(response.bytes()),
+    );
     let port = match via.rport {
         Rport::Value(port) => Some(port),
         Rport::Asked(_) | Rport::Absent => via.port,
@@ -64,7 +67,10 @@ pub fn written_address(response: Message<'_>) -> Option<SocketAddr> {
 pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination> {
     source.flow?;
     let port = via.port.unwrap_or_else(|| source.transport.default_port());
-    Some(Destination::Connect { transport: source.transport, to: SocketAddr::new(source.remote.ip(), port) })
+    Some(Destination::Connect {
+        transport: source.transport,
+        to: SocketAddr::new(source.remote.ip(), port),
+    })
 }
 
 /// The address that a sent-by host is, when it is one.

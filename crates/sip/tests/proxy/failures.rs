@@ -65,7 +65,10 @@ fn a_next_hop_that_says_nothing_is_answered_with_408() {
 fn a_silent_next_hop_of_another_request_is_answered_with_504() {
     let mut stage = stage("MESSAGE", &ways("a"));
     stage.pass(4000);
-    assert_eq!(stage.log(), "500 a MESSAGE, 1500 a MESSAGE, 3500 a MESSAGE, 3500 > 100, 4000 > 504");
+    assert_eq!(
+        stage.log(),
+        "500 a MESSAGE, 1500 a MESSAGE, 3500 a MESSAGE, 3500 > 100, 4000 > 504"
+    );
     stage.assert_ends();
 }
 

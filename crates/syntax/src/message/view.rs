@@ -169,18 +169,30 @@ impl<'a> Message<'a> {
         let start = usize::from(f.start);
         FieldView {
             name: f.name,
-            text: self.bytes.get(start..start + usize::from(f.name_len)).unwrap_or(&[]),
+            text: self
+                .bytes
+                .get(start..start + usize::from(f.name_len))
+                .unwrap_or(&[]),
             value: f.value.of(self.bytes),
             span: f.value,
-            line: Span { start: f.start, end: f.end },
+            line: Span {
+                start: f.start,
+                end: f.end,
+            },
         }
     }
 
     /// The fields of one name, in order.
     pub fn fields_of(self, name: Name) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let first = self.index.first.get(name as usize).map_or(usize::MAX, |&i| usize::from(i));
+        let first = self
+            .index
+            .first
+            .get(name as usize)
+            .map_or(usize::MAX, |&i| usize::from(i));
         let rest = self.index.fields.get(first..).unwrap_or(&[]);
-        rest.iter().filter(move |f| f.name == name).map(move |f| self.field_view(f))
+        rest.iter()
+            .filter(move |f| f.name == name)
+            .map(move |f| self.field_view(f))
     }
 
     /// The elements of a list field, across commas and lines.
