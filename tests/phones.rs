@@ -68,7 +68,7 @@ fn assert_shows_calls(server: &Server, count: usize) {
     assert!(right, "{count} calls are up, but: {}", shown());
 }
 
-/// Two baresip call each other in both directions; each ends one call.
+/// Two baresip call each other in both directions; each ends the call that it was called by.
 fn two_baresip_call_each_other(server: &Server, passwords: [Option<&str>; 2], transports: [&str; 2]) {
     let mut alice = Baresip::registered(&baresip_account(server, "alice", passwords[0], transports[0]));
     let mut bob = Baresip::registered(&baresip_account(server, "bob", passwords[1], transports[1]));
@@ -79,8 +79,8 @@ fn two_baresip_call_each_other(server: &Server, passwords: [Option<&str>; 2], tr
     bob.expect_event("CALL_ESTABLISHED");
     assert_shows_calls(server, 1);
     std::thread::sleep(CALL);
-    alice.hang_up();
-    bob.expect_event("CALL_CLOSED");
+    bob.hang_up();
+    alice.expect_event("CALL_CLOSED");
     assert_shows_calls(server, 0);
 
     bob.dial(&aor("alice"));

@@ -54,6 +54,34 @@ struct Case<'a> {
 }
 
 impl Node {
+    /// Answers a REGISTER for our domain and an OPTIONS for the node itself at once: nothing of them is forwarded, so
+    /// there is no transaction to look for. False for everything else.
+    pub(super) fn answer_own(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+        out: &mut Outbox,
+    ) -> bool {
+        let method = request.method();
+        if !matches!(method, Method::Register | Method::Options) || request.has(Name::Route) {
+            return false;
+        }
+        let Ok(Uri::Sip(sip)) = Uri::parse(request.request_uri()) else {
+            return false;
+        };
+        let for_user = sip.user.is_some_and(|user| !user.is_empty());
+        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") || (for_user && method == Method::Options) {
+            return false;
+        }
+        if method == Method::Register {
+            self.on_register(request, ingress, now, out);
+        } else if let Err(reject) = self.on_own(request, ingress, out) {
+            self.reject(request, ingress, &reject, out);
+        }
+        true
+    }
+
     /// Decides on a request.
     pub(super) fn dispatch(
         &mut self,

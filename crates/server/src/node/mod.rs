@@ -129,6 +129,9 @@ impl Node {
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
         self.tally.request(request.method());
         let ingress = Ingress::of(request, source);
+        if self.answer_own(request, &ingress, now, out) {
+            return;
+        }
         let key = self.endpoint.identity.server_key(request);
         match self.endpoint.layer.on_request(request, key, now.mono_ms(), out) {
             Matched::Absorbed => self.tally.absorbed(),
