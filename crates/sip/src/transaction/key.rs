@@ -47,20 +47,30 @@ impl KeyHasher {
     pub fn of(&self, request: Message<'_>) -> ServerKey {
         let mut hasher = Halves(self.halves.each_ref().map(BuildHasher::build_hasher));
         let method = match request.method() {
-            Method::Ack | Method::Cancel => Method::Invite.as_str().as_bytes(),
-            Method::Other => request.method_text(),
-            method => method.as_str().as_bytes(),
+            Method::Ack | Method::Cancel => Method::Invite,
+            method => method,
         };
+        if method == Method::Other {
+            put(&mut hasher, &[request.method_text()]);
+        }
         match request.branch() {
             Some(branch)
                 if branch
                     .get(..7)
                     .is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE)) =>
             {
-                let mut lower = [0; 64];
-                let host = lower_case(request.sent_by_host(), &mut lower);
-                let port = request.via().port.unwrap_or(0).to_le_bytes();
-                put(&mut hasher, &[method, branch, host, &port]);
+                let mut rest = [method as u8; 72];
+                rest[1..3].copy_from_slice(&request.via().port.unwrap_or(0).to_le_bytes());
+                let host = request.sent_by_host();
+                match rest.get_mut(3..3 + host.len()) {
+                    Some(lower) => {
+                        lower.copy_from_slice(host);
+                        lower.make_ascii_lowercase();
+                        put(&mut hasher, &[branch, &rest[..3 + host.len()]]);
+                    }
+                    // One as long as that is taken as it is.
+                    None => put(&mut hasher, &[branch, &rest[..3], host]),
+                }
             }
             // RFC 2543 peers: the fields of §17.2.3 but the To tag, which an ACK has and its INVITE has not.
             _ => {
@@ -68,9 +78,10 @@ impl KeyHasher {
                 let via = request.elements(Name::Via).next().unwrap_or(&[]);
                 let cseq = request.cseq().to_le_bytes();
                 let call_id = request.call_id();
+                let uri = request.request_uri();
                 put(
                     &mut hasher,
-                    &[method, request.request_uri(), from_tag, call_id, &cseq, via],
+                    &[&[method as u8], uri, from_tag, call_id, &cseq, via],
                 );
             }
         }
@@ -101,17 +112,5 @@ fn put(hasher: &mut impl Hasher, parts: &[&[u8]]) {
     for part in parts {
         hasher.write_u32(part.len() as u32);
         hasher.write(part);
-    }
-}
-
-/// A host in lower case; one too long for that is taken as it is.
-fn lower_case<'a>(host: &'a [u8], buffer: &'a mut [u8; 64]) -> &'a [u8] {
-    match buffer.get_mut(..host.len()) {
-        Some(lower) => {
-            lower.copy_from_slice(host);
-            lower.make_ascii_lowercase();
-            lower
-        }
-        None => host,
     }
 }
