@@ -158,7 +158,7 @@ fn step_6_star_removes_all_unless_one_was_made_later() {
     assert_eq!(store.contacts(), "");
     assert_eq!(
         store.send("x", 6, REMOVE_ALL),
-        Ok(Outcome::Unchanged),
+        Ok(Outcome::Retransmission),
         "its retransmission"
     );
     assert_eq!(
@@ -168,7 +168,7 @@ fn step_6_star_removes_all_unless_one_was_made_later() {
     );
     assert_eq!(
         store.send("y", 9, B),
-        Ok(Outcome::Unchanged),
+        Ok(Outcome::Retransmission),
         "a duplicate does not bring it back"
     );
     assert_eq!(status(store.send("y", 8, B)), 500, "nor an earlier one");
@@ -308,9 +308,9 @@ fn an_address_that_comes_twice_counts_as_given_last() {
 fn a_retransmission_is_answered_again_and_commits_nothing() {
     let mut store = Store::new();
     assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
-    assert_eq!(store.send("x", 1, A), Ok(Outcome::Unchanged));
+    assert_eq!(store.send("x", 1, A), Ok(Outcome::Retransmission));
     assert_eq!(store.send("x", 2, REMOVE_A), changed(0, 0, 1));
-    assert_eq!(store.send("x", 2, REMOVE_A), Ok(Outcome::Unchanged));
+    assert_eq!(store.send("x", 2, REMOVE_A), Ok(Outcome::Retransmission));
     assert_eq!(store.send("y", 1, A), changed(1, 0, 0));
     assert_eq!(
         store.send("z", 1, REMOVE_A),
@@ -320,7 +320,7 @@ fn a_retransmission_is_answered_again_and_commits_nothing() {
     assert_eq!(store.send("y", 2, A), changed(1, 0, 0), "which comes back");
     assert_eq!(
         store.send("z", 1, REMOVE_A),
-        Ok(Outcome::Unchanged),
+        Ok(Outcome::Retransmission),
         "late duplicate of the removal"
     );
     assert_eq!(store.contacts(), "<sip:a@192.0.2.1>;expires=3600");
