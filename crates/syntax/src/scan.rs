@@ -342,14 +342,13 @@ pub fn token_end(text: &[u8], at: usize) -> usize {
 /// The position behind a quoted string whose opening quote is at `at`; `None` when it is never closed.
 pub fn quoted_end(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
-    while at < text.len() {
-        match text[at] {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
-    None
 }
 
 /// A decimal number of digits only, without overflow.

@@ -1,7 +1,7 @@
 //! Authentication (RFC 3261 §20.6, §20.7, §20.27, §20.28, §20.44; RFC 7616; RFC 8760).
 
 use super::{Encode, Header, HeaderError, Name, ParamValue};
-use crate::scan::{is_ws, quoted_end, skip_ws, token_end, trim};
+use crate::scan::{is_word, is_ws, quoted_end, skip_ws, token_end, trim};
 
 /// The parameter at `at` of a comma-separated list: name, value and what follows its comma. `Some(None)` at the end,
 /// `None` when it is malformed. Empty elements are skipped.
@@ -51,11 +51,14 @@ macro_rules! parameters {
                 while let Some((name, value, next)) = next_param(text, at).ok_or("malformed parameters")? {
                     at = next;
                     $(
-                        if name.eq_ignore_ascii_case($text.as_bytes()) {
-                            if found.$field.replace(value).is_some() {
-                                return Err("parameter repeated");
+                        {
+                            const WORD: Option<&[u8; $text.len()]> = $text.as_bytes().first_chunk();
+                            if WORD.is_some_and(|word| is_word(name, word)) {
+                                if found.$field.replace(value).is_some() {
+                                    return Err("parameter repeated");
+                                }
+                                continue;
                             }
-                            continue;
                         }
                     )*
                 }
