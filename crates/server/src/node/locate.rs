@@ -14,6 +14,7 @@ use strowger_syntax::uri::{SipUri, TransportParam, Uri};
 use strowger_syntax::{Message, Status, Transport, header::NameAddr};
 
 use super::Node;
+use super::shared::Shared;
 
 /// A host name to look up, off the shard.
 #[derive(Clone, Debug)]
@@ -174,14 +175,9 @@ impl Node {
     pub(super) fn targets_of_aor(&mut self, preferred: (u16, IpAddr), now: Now) {
         self.work.targets.clear();
         self.shared.location.read(&self.work.aor, &mut self.work.record);
-        let boot = self.shared.policy.boot;
         let listeners = &self.endpoint.identity.listeners;
         for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
-            // A contact that names this node would come back here, and fork again.
-            if self.shared.is_ours_text(binding.contact) {
-                continue;
-            }
-            if let Some((hop, fallback)) = way_to(&binding, listeners, preferred, boot) {
+            if let Some((hop, fallback)) = way_to(&binding, listeners, preferred, &self.shared) {
                 self.work
                     .targets
                     .add(binding.contact, binding.path, hop, fallback);
@@ -370,7 +366,7 @@ fn way_to(
     binding: &Binding<'_>,
     listeners: &Listeners,
     preferred: (u16, IpAddr),
-    boot: u32,
+    shared: &Shared,
 ) -> Option<(Hop, Option<Hop>)> {
     if !binding.path.is_empty() {
         let first = ListItems::new(binding.path).next()?.0;
@@ -385,6 +381,10 @@ fn way_to(
     let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
         return None;
     };
+    // A contact that names this node would come back here, and fork again.
+    if shared.is_ours(&contact) {
+        return None;
+    }
     let origin = &binding.origin;
     let back = Hop {
         transport: origin.transport,
@@ -392,7 +392,7 @@ fn way_to(
         local: origin
             .from
             .or_else(|| listeners.get(origin.listener).map(|l| l.address.ip()))?,
-        to: origin.destination(boot),
+        to: origin.destination(shared.policy.boot),
     };
     let reachable = contact
         .host

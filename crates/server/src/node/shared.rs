@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
+use strowger_syntax::Method;
 use strowger_syntax::uri::{Host, SipUri};
-use strowger_syntax::{Method, uri};
 use tokio::sync::mpsc;
 
 use super::locate::Question;
@@ -90,11 +90,6 @@ impl Shared {
             Host::V4(ip) => self.ours.addresses().contains(&IpAddr::V4(ip)),
             Host::V6(ip) => self.ours.addresses().contains(&IpAddr::V6(ip).to_canonical()),
         }
-    }
-
-    /// Whether a URI text names this node.
-    pub fn is_ours_text(&self, text: &[u8]) -> bool {
-        matches!(uri::Uri::parse(text), Ok(uri::Uri::Sip(sip)) if self.is_ours(&sip))
     }
 
     /// Whether digest is on.
