@@ -181,7 +181,7 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a user and its registrations.
+    /// Remove a user, and its registrations if the server runs; else those end when they expire.
     Remove {
         /// The address: user@domain.
         #[arg(value_name = "USER@DOMAIN")]

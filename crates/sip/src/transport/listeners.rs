@@ -141,41 +141,11 @@ impl Listeners {
     fn is_local(&self, bound: IpAddr, ip: IpAddr) -> bool {
         bound.is_ipv4() == ip.is_ipv4() && (ip.is_loopback() || self.outward.contains(&ip))
     }
-
-    /// Whether some listener has this port.
-    pub fn has_port(&self, port: u16) -> bool {
-        self.all.iter().any(|l| l.address.port() == port)
-    }
-
-    /// Whether `host` (with `port`, if given) is what a listener advertises.
-    pub fn is_advertised(&self, host: &[u8], port: Option<u16>) -> bool {
-        self.all
-            .iter()
-            .filter_map(|l| l.advertise.as_deref())
-            .any(|advertise| {
-                let (name, its_port) = split_port(advertise.as_bytes());
-                name.eq_ignore_ascii_case(host) && port.is_none_or(|p| its_port.unwrap_or(5060) == p)
-            })
-    }
 }
 
 /// Whether a socket bound to `bound` can send to `to`: the same family, and loopback only among itself.
 fn reaches(bound: IpAddr, to: IpAddr) -> bool {
     bound.is_ipv4() == to.is_ipv4() && (bound.is_unspecified() || bound.is_loopback() == to.is_loopback())
-}
-
-fn split_port(advertise: &[u8]) -> (&[u8], Option<u16>) {
-    let colon = advertise
-        .iter()
-        .rposition(|&b| b == b':')
-        .filter(|&i| !advertise[i..].contains(&b']'));
-    match colon {
-        Some(i) => {
-            let port = strowger_syntax::scan::number(&advertise[i + 1..]).and_then(|n| u16::try_from(n).ok());
-            (&advertise[..i], port)
-        }
-        None => (advertise, None),
-    }
 }
 
 /// Appends an address with its port; IPv6 in brackets.
