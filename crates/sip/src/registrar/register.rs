@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
-use strowger_syntax::header::{Contact, NameAddr, Path, Q};
+use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
@@ -96,6 +96,10 @@ fn bad_request(reason: &'static str) -> Reject {
     Reject::because(Status::BAD_REQUEST, reason)
 }
 
+fn malformed_contact() -> Reject {
+    bad_request("Malformed Contact")
+}
+
 /// 403 (§21.4.4): repeating the request will not help until a binding has gone.
 fn too_many_contacts() -> Reject {
     Reject::because(Status::FORBIDDEN, "Too Many Contacts")
@@ -177,7 +181,9 @@ enum Asked {
 
 /// One address of the request, and what is to be done with it.
 struct Wanted<'a> {
-    address: NameAddr<'a>,
+    /// Its URI as it is written. One that is bound is well-formed, so it is read only if it is not found as it is.
+    contact: &'a [u8],
+    params: Params<'a>,
     /// Its expires parameter.
     asked: Option<u32>,
     q: u16,
@@ -195,23 +201,15 @@ fn asked<'a>(
     wanted: &mut SmallVec<[Wanted<'a>; USUAL_ADDRESSES]>,
 ) -> Result<Asked, Reject> {
     let (mut stars, mut addresses) = (0, 0);
-    for contact in request.all::<Contact<'_>>() {
-        let contact = contact.map_err(|_| bad_request("Malformed Contact"))?;
-        let (asked, q) = (contact.expires(), contact.q());
-        let Contact::Address(address) = contact else {
+    for value in request.elements(Name::Contact) {
+        if value == b"*" {
             stars += 1;
             continue;
-        };
+        }
+        let address = WrittenAddr::parse(value).map_err(|_| malformed_contact())?;
         addresses += 1;
         if addresses <= MOST_ASKED {
-            wanted.push(Wanted {
-                address,
-                asked,
-                q: q.map_or(Q_DEFAULT, Q::thousandths),
-                target: None,
-                expires: 0,
-                superseded: false,
-            });
+            wanted.push(Wanted::of(&address));
         }
     }
     match (stars, addresses) {
@@ -221,6 +219,27 @@ fn asked<'a>(
         (1, 0) if expires_field(request) == Some(0) => Ok(Asked::RemoveAll),
         (1, 0) => Err(bad_request("Contact * Without Expires 0")),
         _ => Err(bad_request("Contact * Not Alone")),
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn of(address: &WrittenAddr<'a>) -> Self {
+        let params = address.params;
+        let q = params.value(b"q").and_then(Q::parse);
+        Self {
+            contact: address.uri_text,
+            params,
+            asked: params.get(b"expires").map(Contact::expires_of),
+            q: q.map_or(Q_DEFAULT, Q::thousandths),
+            target: None,
+            expires: 0,
+            superseded: false,
+        }
+    }
+
+    /// Whether a stored contact is the same place (§19.1.4).
+    fn is_at(&self, contact: &[u8]) -> bool {
+        contact == self.contact || are_equivalent(contact, self.contact)
     }
 }
 
@@ -272,8 +291,8 @@ impl<'a> Step<'a, '_> {
     fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
         for one in &mut *wanted {
             one.expires = self.grant(one.asked)?;
-            one.target = self.find(&one.address);
-            self.check_order(&one.address, one.target)?;
+            one.target = self.find(one)?;
+            self.check_order(one)?;
         }
         supersede(wanted);
         let path = self.path()?;
@@ -306,22 +325,26 @@ impl<'a> Step<'a, '_> {
 
     /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
     /// not transitive, so there may be several).
-    fn find(&self, address: &NameAddr<'_>) -> Option<usize> {
-        let (at, _) = self
+    fn find(&self, wanted: &Wanted<'_>) -> Result<Option<usize>, Reject> {
+        if let Some((at, _)) = self.live().find(|(_, head)| head.contact == wanted.contact) {
+            return Ok(Some(at));
+        }
+        let uri = Uri::parse(wanted.contact).map_err(|_| malformed_contact())?;
+        let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| Uri::equivalent(&bound, &uri));
+        Ok(self
             .live()
-            .find(|(_, head)| head.contact == address.uri_text)
-            .or_else(|| self.live().find(|(_, head)| is_same(head.contact, address)))?;
-        Some(at)
+            .find(|(_, head)| equivalent(head.contact))
+            .map(|(at, _)| at))
     }
 
     /// The order of the requests of one user agent: one with the same Call-ID that is not later than what made or removed
     /// the binding aborts the update.
-    fn check_order(&self, address: &NameAddr<'_>, target: Option<usize>) -> Result<(), Reject> {
-        let bound = target.and_then(|at| self.current.get(at));
+    fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
+        let bound = wanted.target.and_then(|at| self.current.get(at));
         if bound.is_some_and(|head| self.comes_too_late(head.order))
             || self
                 .tombstones()
-                .any(|head| self.comes_too_late(head.order) && is_same(head.contact, address))
+                .any(|head| self.comes_too_late(head.order) && wanted.is_at(head.contact))
         {
             return Err(out_of_order());
         }
@@ -428,8 +451,8 @@ impl<'a> Step<'a, '_> {
     fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
         let user_agent = self.request.first(Name::UserAgent).unwrap_or(&[]);
         let size = writer.put(&Entry::Binding(Binding {
-            contact: one.address.uri_text,
-            params: one.address.params.text(),
+            contact: one.contact,
+            params: one.params.text(),
             q: one.q,
             order: self.order,
             expires_at: self.now.saturating_add(one.expires),
@@ -453,10 +476,7 @@ fn supersede(wanted: &mut [Wanted<'_>]) {
         for one in earlier {
             one.superseded |= match (one.target, later.target) {
                 (Some(a), Some(b)) => a == b,
-                (None, None) => {
-                    one.address.uri_text == later.address.uri_text
-                        || Uri::equivalent(&one.address.uri, &later.address.uri)
-                }
+                (None, None) => one.is_at(later.contact),
                 _ => false,
             };
         }
@@ -508,7 +528,10 @@ impl<'a> Burial<'a> {
     }
 }
 
-/// Whether a stored contact and an address are the same place (§19.1.4).
-fn is_same(contact: &[u8], address: &NameAddr<'_>) -> bool {
-    contact == address.uri_text || Uri::parse(contact).is_ok_and(|uri| Uri::equivalent(&uri, &address.uri))
+/// Whether two texts are URIs of the same place (§19.1.4).
+fn are_equivalent(a: &[u8], b: &[u8]) -> bool {
+    match (Uri::parse(a), Uri::parse(b)) {
+        (Ok(a), Ok(b)) => Uri::equivalent(&a, &b),
+        _ => false,
+    }
 }

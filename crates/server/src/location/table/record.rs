@@ -23,7 +23,6 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::arena::{Place, UNIT_WORDS};
-use crate::location::Version;
 
 /// The words before the AOR.
 const HEADER_WORDS: usize = 3;
@@ -38,25 +37,14 @@ const STATE: u64 = 3;
 pub(super) struct Sequence(u64);
 
 impl Sequence {
-    /// The count in full, of which [`Version`] is the lower half.
+    /// That of a record which has just been written, or was read with this version.
+    pub(super) fn stable(count: u64) -> Self {
+        Self(count << 2 | STABLE)
+    }
+
     pub(super) fn count(self) -> u64 {
         self.0 >> 2
     }
-
-    pub(super) fn version(self) -> Version {
-        version(self.count())
-    }
-}
-
-/// The version that a count reads as.
-pub(super) fn version(count: u64) -> Version {
-    Version((count & 0xffff_ffff) as u32)
-}
-
-/// The count after this one, leaving out those that would read as [`Version::ABSENT`].
-pub(super) fn succeed(count: u64) -> u64 {
-    let next = count + 1;
-    if next & 0xffff_ffff == 0 { next + 1 } else { next }
 }
 
 /// What a reader saw of the record in a place.
@@ -139,6 +127,11 @@ pub(super) fn copy(
 /// The record was changed while it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsettled;
+
+/// Whether the record is still what was seen.
+pub(super) fn is_current(words: &[AtomicU64], seen: Sequence) -> bool {
+    words[0].load(Ordering::Acquire) == seen.0
+}
 
 /// Claims the record for writing; `false` if it is no longer what was seen. Who claims must write or free it.
 pub(super) fn claim(words: &[AtomicU64], seen: Sequence) -> bool {
