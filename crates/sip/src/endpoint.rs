@@ -220,6 +220,18 @@ impl Identity {
         lines: &[u8],
         out: &mut Outbox,
     ) {
+        self.reply_with(request, ingress, status, out, |out| out.extend_from_slice(lines));
+    }
+
+    /// [`reply`](Self::reply) with header field lines that `write` appends.
+    pub fn reply_with(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        status: Status,
+        out: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = out.bytes.len();
         let tag = self.to_tag(request.bytes(), request.index());
         ResponseWriter::begin(
@@ -231,7 +243,7 @@ impl Identity {
             ingress.stamp,
             &tag,
         )
-        .lines(lines)
+        .lines_with(write)
         .finish();
         out.send_from(start, ingress.to, 0);
     }

@@ -388,6 +388,23 @@ struct Short {
     len: usize,
 }
 
+/// The digits of every octet and the dot behind them, and how long that is.
+static OCTETS: [[u8; 5]; 256] = {
+    let mut table = [[b'.', 0, 0, 0, 0]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let [a, b, c] = [octet / 100, octet / 10 % 10, octet % 10];
+        let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
+        table[octet] = match octet {
+            0..10 => [c, b'.', 0, 0, 2],
+            10..100 => [b, c, b'.', 0, 3],
+            _ => [a, b, c, b'.', 4],
+        };
+        octet += 1;
+    }
+    table
+};
+
 impl Short {
     /// An IPv4 address with its port.
     const MOST: usize = "255.255.255.255:65535".len();
@@ -420,14 +437,17 @@ impl Short {
         self.push(b'0' + (value % 10) as u8);
     }
 
+    /// The octets of an address, each with a dot but for the last.
     #[inline(always)]
     fn push_octets(&mut self, address: Ipv4Addr) {
-        let [first, rest @ ..] = address.octets();
-        self.push_number(u32::from(first));
-        for octet in rest {
-            self.push(b'.');
-            self.push_number(u32::from(octet));
+        for octet in address.octets() {
+            let [text @ .., len] = OCTETS[usize::from(octet)];
+            if let Some(place) = self.text.get_mut(self.len..self.len + 4) {
+                place.copy_from_slice(&text);
+                self.len += usize::from(len);
+            }
         }
+        self.len -= 1;
     }
 
     #[inline]

@@ -24,6 +24,9 @@ use crate::subscriber::Resolved;
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
+/// The longest Request-URI that is remembered as the node's own.
+const OWN_URI: usize = 256;
+
 /// About what Via and Record-Route add to a request.
 const ADDED: usize = 250;
 
@@ -67,17 +70,35 @@ impl Node {
         if !matches!(method, Method::Register | Method::Options) || request.has(Name::Route) {
             return false;
         }
-        let Ok(Uri::Sip(sip)) = Uri::parse(request.request_uri()) else {
-            return false;
-        };
-        let for_user = sip.user.is_some_and(|user| !user.is_empty());
-        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") || (for_user && method == Method::Options) {
+        if !self.names_node(request.request_uri(), method) {
             return false;
         }
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
             self.reject(request, ingress, &reject, out);
+        }
+        true
+    }
+
+    /// Whether a Request-URI names the node itself, or for a REGISTER one of our domains. Most are written as the last one
+    /// was that did.
+    fn names_node(&mut self, uri: &[u8], method: Method) -> bool {
+        if self.work.own_uri == uri {
+            return true;
+        }
+        let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
+            return false;
+        };
+        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") {
+            return false;
+        }
+        if sip.user.is_some_and(|user| !user.is_empty()) {
+            return method != Method::Options;
+        }
+        if uri.len() <= OWN_URI {
+            self.work.own_uri.clear();
+            self.work.own_uri.extend_from_slice(uri);
         }
         true
     }
@@ -366,12 +387,11 @@ impl Node {
         match (bound, request.method()) {
             (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             (Bound::User(_), method) if method != Method::Ack => {
-                let lines = &mut self.work.lines;
-                lines.clear();
-                write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
-                self.endpoint
-                    .identity
-                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                let record = Bindings::new(&self.work.record);
+                let (identity, status) = (&self.endpoint.identity, Status::MOVED_TEMPORARILY);
+                identity.reply_with(request, ingress, status, out, |out| {
+                    write_contacts(record, now.wall_secs(), out)
+                });
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),

@@ -20,6 +20,7 @@ use strowger_net::{Application, Handled};
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
+use strowger_sip::registrar::DateLine;
 use strowger_sip::transaction::{Expired, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
@@ -84,6 +85,9 @@ struct Work {
     /// A user name or a domain.
     name: Vec<u8>,
     realm: Vec<u8>,
+    /// The last Request-URI that named the node itself.
+    own_uri: Vec<u8>,
+    date: DateLine,
     edits: Edits,
     index: Index,
 }

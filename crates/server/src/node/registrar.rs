@@ -23,13 +23,9 @@ const ATTEMPTS: u8 = 3;
 /// Extensions that a REGISTER may require of us.
 const SUPPORTED: &[&str] = &["path"];
 
-/// A REGISTER whose commit is under way. `None` while the store is being asked: most stores answer at once, so what it
-/// takes to go on later is copied only if there is a later.
+/// A REGISTER whose commit is under way.
 #[derive(Debug)]
-pub(super) struct PendingRegister(Option<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
+pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
     attempts: u8,
@@ -143,10 +139,9 @@ impl Node {
 
     /// Whether this very request waits for its commit: it will be answered then.
     fn is_being_committed(&self, request: Message<'_>) -> bool {
-        let same = |waiting: &Waiting| waiting.request.bytes() == request.bytes();
         self.registers
             .iter()
-            .any(|(_, pending)| pending.0.as_ref().is_some_and(same))
+            .any(|(_, pending)| pending.request.bytes() == request.bytes())
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -215,7 +210,8 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Run {
-        let ticket = self.registers.insert_with(|_| PendingRegister(None));
+        // Most stores answer at once, so what it takes to go on later is copied only if there is a later.
+        let ticket = self.registers.next_id();
         let caller = Caller {
             shard: self.endpoint.identity.shard,
             ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
@@ -224,18 +220,15 @@ impl Node {
         let commit = location.commit(&self.work.aor, seen, record, caller);
         if commit == Commit::Pending {
             // Another thread may be answering already, but the answer reaches this shard as a later event.
-            if let Some(pending) = self.registers.get_mut(ticket) {
-                let request = self.endpoint.layer.pool.store(request.bytes());
-                pending.0 = Some(Waiting {
-                    request,
-                    ingress: *ingress,
-                    attempts,
-                    changes,
-                });
-            }
+            let request = self.endpoint.layer.pool.store(request.bytes());
+            self.registers.insert_with(|_| PendingRegister {
+                request,
+                ingress: *ingress,
+                attempts,
+                changes,
+            });
             return Run::Pending;
         }
-        self.registers.remove(ticket);
         match commit {
             Commit::Done(_) => {
                 std::mem::swap(&mut self.work.record, &mut self.work.next_record);
@@ -254,7 +247,7 @@ impl Node {
             index: (ticket >> 32) as u32,
             counter: ticket as u32,
         };
-        let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else {
+        let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
         let mut index = std::mem::take(&mut self.work.index);
@@ -300,12 +293,11 @@ impl Node {
     /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
         self.tally.registered();
-        let lines = &mut self.work.lines;
-        lines.clear();
-        write_answer(request, Bindings::new(&self.work.record), now.wall_secs(), lines);
-        self.endpoint
-            .identity
-            .reply(request, ingress, Status::OK, lines, out);
+        let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
+        let identity = &self.endpoint.identity;
+        identity.reply_with(request, ingress, Status::OK, out, |out| {
+            write_answer(request, record, now.wall_secs(), date, out)
+        });
     }
 
     fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {

@@ -5,7 +5,7 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13};
 use strowger_sip::auth::{Algorithm, Ha1};
 
 use super::Resolved;
@@ -67,7 +67,7 @@ type Entries = papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>;
 /// The names of all domains.
 pub(super) struct Directory {
     entries: Entries,
-    hasher: SipHasher24,
+    hasher: SipHasher13,
     users: AtomicUsize,
 }
 
@@ -83,7 +83,7 @@ impl Directory {
     pub(super) fn new(key: [u8; 16]) -> Self {
         Self {
             entries: Entries::default(),
-            hasher: SipHasher24::new_with_key(&key),
+            hasher: SipHasher13::new_with_key(&key),
             users: AtomicUsize::new(0),
         }
     }
@@ -146,17 +146,27 @@ impl Directory {
         }
     }
 
-    /// The length of the name keeps `a`, `bc` apart from `ab`, `c`.
+    /// The hash of `name@domain`, which has the domain in lower case: no domain has an `@`, so the last one separates.
     fn key(&self, name: &[u8], domain: &[u8]) -> u128 {
+        let mut text = [0; 128];
+        let Some(text) = text.get_mut(..name.len() + 1 + domain.len()) else {
+            return self.long_key(name, domain);
+        };
+        let (user, rest) = text.split_at_mut(name.len());
+        user.copy_from_slice(name);
+        rest[0] = b'@';
+        rest[1..].copy_from_slice(domain);
+        rest.make_ascii_lowercase();
+        self.hasher.hash(text).as_u128()
+    }
+
+    /// [`key`](Self::key) of any length.
+    fn long_key(&self, name: &[u8], domain: &[u8]) -> u128 {
         let mut hasher = self.hasher;
-        hasher.write_usize(name.len());
         hasher.write(name);
-        let mut lower = [0; 64];
-        for part in domain.chunks(lower.len()) {
-            let lower = &mut lower[..part.len()];
-            lower.copy_from_slice(part);
-            lower.make_ascii_lowercase();
-            hasher.write(lower);
+        hasher.write(b"@");
+        for byte in domain {
+            hasher.write(&[byte.to_ascii_lowercase()]);
         }
         hasher.finish128().as_u128()
     }
@@ -177,5 +187,21 @@ impl Hasher for Identity {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_all_lengths_are_made_alike() {
+        let directory = Directory::new([7; 16]);
+        for len in [1, 60, 126, 127, 128, 300] {
+            let name = vec![b'A'; len];
+            let key = directory.key(&name, b"Example.Test");
+            assert_eq!(key, directory.long_key(&name, b"example.test"));
+            assert_ne!(key, directory.key(&name[1..], b"a@example.test"));
+        }
     }
 }

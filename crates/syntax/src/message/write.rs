@@ -55,6 +55,15 @@ impl ViaStamp {
     }
 }
 
+/// Writes a Status-Line (§7.2).
+fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
+    let code = status.code();
+    let [a, b, c] = [code / 100, code / 10, code].map(|n| b'0' + (n % 10) as u8);
+    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', a, b, c, b' ']);
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes a response to a request. Works on the index of a broken request too, as far as that has fields.
 #[derive(Debug)]
 pub struct ResponseWriter<'o> {
@@ -73,38 +82,42 @@ impl<'o> ResponseWriter<'o> {
         stamp: ViaStamp,
         to_tag: &[u8],
     ) -> Self {
-        out.extend_from_slice(b"SIP/2.0 ");
-        put_number(out, u64::from(status.code()));
-        out.push(b' ');
-        out.extend_from_slice(reason.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        let writer = Self { out };
+        put_status_line(out, status, reason);
+        // What is copied and not written yet: lines that follow each other are copied in one piece.
+        let (mut from, mut to) = (0, 0);
         let top = request.first[Name::Via as usize];
         for (i, field) in request.fields.iter().enumerate() {
+            let copied = match field.name {
+                Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq => true,
+                Name::Timestamp => status == Status::TRYING,
+                _ => false,
+            };
+            if !copied {
+                continue;
+            }
             let (start, end) = (usize::from(field.start), usize::from(field.end));
+            if start != to {
+                out.extend_from_slice(&bytes[from..to]);
+                from = start;
+            }
+            to = end;
             match field.name {
                 Name::Via if i == usize::from(top) && request.via.value.end != 0 => {
-                    stamp.write(writer.out, bytes, start, end, &request.via);
+                    stamp.write(out, bytes, from, end, &request.via);
+                    from = end;
                 }
-                Name::Via | Name::From | Name::CallId | Name::CSeq => {
-                    writer.out.extend_from_slice(&bytes[start..end]);
-                }
-                Name::Timestamp if status == Status::TRYING => {
-                    writer.out.extend_from_slice(&bytes[start..end])
-                }
-                Name::To => {
+                Name::To if request.to_tag.is_none() && !to_tag.is_empty() => {
                     let value_end = usize::from(field.value.end);
-                    writer.out.extend_from_slice(&bytes[start..value_end]);
-                    if request.to_tag.is_none() && !to_tag.is_empty() {
-                        writer.out.extend_from_slice(b";tag=");
-                        writer.out.extend_from_slice(to_tag);
-                    }
-                    writer.out.extend_from_slice(&bytes[value_end..end]);
+                    out.extend_from_slice(&bytes[from..value_end]);
+                    out.extend_from_slice(b";tag=");
+                    out.extend_from_slice(to_tag);
+                    from = value_end;
                 }
                 _ => {}
             }
         }
-        writer
+        out.extend_from_slice(&bytes[from..to]);
+        Self { out }
     }
 
     /// Copies every field of a name from the request, as it is.
@@ -131,7 +144,12 @@ impl<'o> ResponseWriter<'o> {
 
     /// Adds whole field lines that are already written out.
     pub fn lines(self, lines: &[u8]) -> Self {
-        self.out.extend_from_slice(lines);
+        self.lines_with(|out| out.extend_from_slice(lines))
+    }
+
+    /// Adds whole field lines that `write` appends.
+    pub fn lines_with(self, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        write(self.out);
         self
     }
 

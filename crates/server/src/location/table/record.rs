@@ -254,34 +254,48 @@ fn unpack_link(word: u64) -> (u32, Place) {
     ((word >> 32) as u32, (word & 0xffff_ffff) as u32)
 }
 
-/// A text as words, the last filled up with zeros.
-fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> {
+/// A text as whole words, and what is left filled up with zeros, if anything is.
+fn packed(bytes: &[u8]) -> (&[[u8; 8]], Option<u64>) {
     let (whole, rest) = bytes.as_chunks::<8>();
-    let last = rest
-        .iter()
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
-    let last = (!rest.is_empty()).then_some(last);
-    whole.iter().map(|word| u64::from_le_bytes(*word)).chain(last)
+    if rest.is_empty() {
+        return (whole, None);
+    }
+    let last = match bytes.last_chunk() {
+        // Shifting out what belongs to the word before is quicker than putting bytes together.
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    (whole, Some(last))
 }
 
 fn same(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    let (whole, last) = packed(bytes);
+    let equal = |word: &AtomicU64, expected| word.load(Ordering::Relaxed) == expected;
     words
         .iter()
-        .zip(packed(bytes))
-        .all(|(word, expected)| word.load(Ordering::Relaxed) == expected)
+        .zip(whole)
+        .all(|(word, text)| equal(word, u64::from_le_bytes(*text)))
+        && last.is_none_or(|last| words.get(whole.len()).is_some_and(|word| equal(word, last)))
 }
 
 fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, new) in words.iter().zip(packed(bytes)) {
-        word.store(new, Ordering::Relaxed);
+    let (whole, last) = packed(bytes);
+    for (word, text) in words.iter().zip(whole) {
+        word.store(u64::from_le_bytes(*text), Ordering::Relaxed);
+    }
+    if let (Some(last), Some(word)) = (last, words.get(whole.len())) {
+        word.store(last, Ordering::Relaxed);
     }
 }
 
 /// Copies `len` bytes that begin at word `at`. Lengths read during a write may lie; the end of the chunk bounds them.
 fn copy_out(words: &[AtomicU64], at: usize, len: usize, into: &mut Vec<u8>) {
-    into.clear();
-    let Some(words) = words.get(at..) else { return };
+    let Some(words) = words.get(at..) else {
+        return into.clear();
+    };
     let words = &words[..words.len().min(len.div_ceil(8))];
     into.resize(words.len() * 8, 0);
     let (places, _) = into.as_chunks_mut::<8>();
