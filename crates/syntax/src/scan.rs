@@ -426,15 +426,14 @@ impl Short {
 
     /// A number of at most five digits.
     #[inline(always)]
-    fn push_number(&mut self, value: u32) {
-        let mut power = 10_000;
-        while power > 1 {
-            if value >= power {
-                self.push(b'0' + (value / power % 10) as u8);
-            }
-            power /= 10;
+    fn push_number(&mut self, value: u16) {
+        let digits = [10_000, 1000, 100, 10, 1].map(|power| b'0' + (value / power % 10) as u8);
+        let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
+        let digits = digits.get(zeros.iter().sum::<usize>()..).unwrap_or_default();
+        if let Some(place) = self.text.get_mut(self.len..self.len + digits.len()) {
+            place.copy_from_slice(digits);
+            self.len += digits.len();
         }
-        self.push(b'0' + (value % 10) as u8);
     }
 
     /// The octets of an address, each with a dot but for the last.
@@ -463,9 +462,9 @@ pub fn put_number(out: &mut Vec<u8>, value: u64) {
         0..10 => out.push(digit(value)),
         10..100 => out.extend_from_slice(&[digit(value / 10), digit(value)]),
         100..1000 => out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]),
-        1000..100_000 => {
+        1000..65_536 => {
             let mut text = Short::new();
-            text.push_number(value as u32);
+            text.push_number(value as u16);
             text.append_to(out);
         }
         _ => put_long_number(out, value),
@@ -518,7 +517,7 @@ pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
         let mut text = Short::new();
         text.push_octets(ip);
         text.push(b':');
-        text.push_number(u32::from(address.port()));
+        text.push_number(address.port());
         return text.append_to(out);
     }
     put_host(out, address.ip());

@@ -9,7 +9,7 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
-use strowger_syntax::header::NameAddr;
+use strowger_syntax::header::WrittenAddr;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -201,7 +201,8 @@ pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
     } else {
         Name::From
     };
-    sip_uri(NameAddr::parse(request.first(name)?).ok()?.uri)
+    // The index has looked at the parameters of both.
+    sip_uri(WrittenAddr::uri_of(request.first(name)?)?)
 }
 
 fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {

@@ -112,16 +112,12 @@ impl Node {
 
     /// Replaces the address-of-record in the work buffers by its user's, if it is an alias. Tells what it is.
     pub(super) fn follow_alias(&mut self) -> Resolved {
-        let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else {
-            return Resolved::Unknown;
-        };
-        let (user, domain) = self.work.aor.split_at(at);
-        let resolved = self
-            .shared
-            .subscribers
-            .resolve(user, &domain[1..], &mut self.work.name);
-        if resolved == Resolved::Alias {
-            self.work.aor.splice(..at, self.work.name.iter().copied());
+        let aor = &mut self.work.aor;
+        let resolved = self.shared.subscribers.resolve_aor(aor, &mut self.work.name);
+        if resolved == Resolved::Alias
+            && let Some(at) = aor.iter().rposition(|&b| b == b'@')
+        {
+            aor.splice(..at, self.work.name.iter().copied());
         }
         resolved
     }

@@ -100,11 +100,19 @@ impl Directory {
     }
 
     pub(super) fn resolve(&self, user: &[u8], domain: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        self.resolve_key(|| self.key(user, domain), alias_of)
+    }
+
+    pub(super) fn resolve_aor(&self, aor: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        self.resolve_key(|| self.hasher.hash(aor).as_u128(), alias_of)
+    }
+
+    fn resolve_key(&self, key: impl FnOnce() -> u128, alias_of: &mut Vec<u8>) -> Resolved {
         if self.users() == 0 {
             // Nor is there an alias: those go with their user.
             return Resolved::Unknown;
         }
-        match self.entries.pin().get(&self.key(user, domain)) {
+        match self.entries.pin().get(&key()) {
             Some(Entry::User(_)) => Resolved::User,
             Some(Entry::Alias(of)) => {
                 alias_of.clear();
@@ -201,7 +209,8 @@ mod tests {
             let name = vec![b'A'; len];
             let key = directory.key(&name, b"Example.Test");
             assert_eq!(key, directory.long_key(&name, b"example.test"));
-            assert_ne!(key, directory.key(&name[1..], b"a@example.test"));
+            let aor = [&name[..], b"@example.test"].concat();
+            assert_eq!(key, directory.hasher.hash(&aor).as_u128());
         }
     }
 }

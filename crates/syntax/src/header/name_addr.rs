@@ -86,6 +86,12 @@ pub struct WrittenAddr<'a> {
 }
 
 impl<'a> WrittenAddr<'a> {
+    /// The URI of a value whose parameters do not matter.
+    pub fn uri_of(value: &'a [u8]) -> Option<Uri<'a>> {
+        let (start, end) = layout(value)?.uri;
+        Uri::parse(&value[start..end]).ok()
+    }
+
     /// Finds the parts of a value; `what` is wrong when they cannot be told apart.
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let layout = layout(value).ok_or("malformed address")?;
@@ -136,6 +142,15 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     } else {
         0
     };
+    if let [b'<', inner @ ..] = text {
+        let close = 1 + find_near(inner, b'>')?;
+        return (close > 1).then_some(Layout {
+            display_end: 0,
+            uri: (1, close),
+            params: close + 1,
+            bracketed: true,
+        });
+    }
     if let Some(open) = find_near(&text[quoted..], b'<') {
         let open = quoted + open;
         let close = open + find_near(&text[open..], b'>')?;
