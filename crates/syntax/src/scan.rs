@@ -388,6 +388,17 @@ struct Short {
     len: usize,
 }
 
+/// The two digits of every number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut table = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        table[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    table
+};
+
 /// The digits of every octet and the dot behind them, and how long that is.
 static OCTETS: [[u8; 5]; 256] = {
     let mut table = [[b'.', 0, 0, 0, 0]; 256];
@@ -406,8 +417,8 @@ static OCTETS: [[u8; 5]; 256] = {
 };
 
 impl Short {
-    /// An IPv4 address with its port.
-    const MOST: usize = "255.255.255.255:65535".len();
+    /// An IPv4 address with its port, and what a word written at once takes beyond.
+    const MOST: usize = "255.255.255.255:65535".len() + 3;
 
     const fn new() -> Self {
         Self {
@@ -427,12 +438,17 @@ impl Short {
     /// A number of at most five digits.
     #[inline(always)]
     fn push_number(&mut self, value: u16) {
-        let digits = [10_000, 1000, 100, 10, 1].map(|power| b'0' + (value / power % 10) as u8);
+        let value = u32::from(value);
+        let (high, low) = (value / 100, value % 100);
+        let [a, b] = PAIRS[(high % 100) as usize];
+        let [c, d] = PAIRS[low as usize];
+        let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
         let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
-        let digits = digits.get(zeros.iter().sum::<usize>()..).unwrap_or_default();
-        if let Some(place) = self.text.get_mut(self.len..self.len + digits.len()) {
-            place.copy_from_slice(digits);
-            self.len += digits.len();
+        let zeros = zeros.iter().sum::<usize>();
+        let digits = u64::from_le_bytes(digits) >> (8 * zeros);
+        if let Some(place) = self.text.get_mut(self.len..self.len + 8) {
+            place.copy_from_slice(&digits.to_le_bytes());
+            self.len += 5 - zeros;
         }
     }
 

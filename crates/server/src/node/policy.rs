@@ -9,9 +9,8 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
-use strowger_syntax::header::WrittenAddr;
 use strowger_syntax::uri::{SipUri, Uri, escape};
-use strowger_syntax::{Message, Method, Name, Status};
+use strowger_syntax::{Message, Method, Status};
 
 use super::Node;
 use super::shared::Shared;
@@ -196,13 +195,12 @@ fn challenger(method: Method) -> Challenger {
 
 /// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.
 pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
-    let name = if request.method() == Method::Register {
-        Name::To
+    let uri = if request.method() == Method::Register {
+        request.to_uri()
     } else {
-        Name::From
+        request.from_uri()
     };
-    // The index has looked at the parameters of both.
-    sip_uri(WrittenAddr::uri_of(request.first(name)?)?)
+    sip_uri(Uri::parse(uri).ok()?)
 }
 
 fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {

@@ -6,7 +6,9 @@
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
-use strowger_sip::registrar::{Bindings, Changes, Origin, Outcome, canonical_aor, register, write_answer};
+use strowger_sip::registrar::{
+    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, register, write_answer,
+};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::uri::SipUri;
@@ -125,12 +127,7 @@ impl Node {
     fn is_known_retransmission(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
         self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
-        let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
-        let origin = Origin::of(&ingress.source, self.shared.policy.boot);
-        matches!(
-            register(request, record, &origin, policy, now.wall_secs(), next),
-            Ok(Outcome::Retransmission)
-        )
+        has_registered(request, record, ingress.source.remote, now.wall_secs())
     }
 
     /// Whether this very request waits for its commit: it will be answered then.

@@ -13,4 +13,4 @@ pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
-pub use register::{Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, register};
+pub use register::{Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, has_registered, register};

@@ -1,6 +1,7 @@
 //! Processing REGISTER (RFC 3261 §10.3 steps 6 and 7) as a pure function: request and record in, new record or refusal out.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use smallvec::SmallVec;
 use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
@@ -144,6 +145,15 @@ pub fn register(
         out.clear();
     }
     result
+}
+
+/// Whether a REGISTER has made one of the live bindings, and came from this address then too. Who has overheard one and
+/// sends it again from elsewhere is not told the bindings.
+pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: SocketAddr, now_secs: u64) -> bool {
+    let order = order(request);
+    record
+        .live(now_secs)
+        .any(|binding| binding.order == order && binding.origin.remote == remote)
 }
 
 /// The place of a REGISTER among those of its user agent.

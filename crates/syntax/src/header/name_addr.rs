@@ -86,12 +86,6 @@ pub struct WrittenAddr<'a> {
 }
 
 impl<'a> WrittenAddr<'a> {
-    /// The URI of a value whose parameters do not matter.
-    pub fn uri_of(value: &'a [u8]) -> Option<Uri<'a>> {
-        let (start, end) = layout(value)?.uri;
-        Uri::parse(&value[start..end]).ok()
-    }
-
     /// Finds the parts of a value; `what` is wrong when they cannot be told apart.
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let layout = layout(value).ok_or("malformed address")?;

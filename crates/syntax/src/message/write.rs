@@ -106,7 +106,7 @@ impl<'o> ResponseWriter<'o> {
                     stamp.write(out, bytes, from, end, &request.via);
                     from = end;
                 }
-                Name::To if request.to_tag.is_none() && !to_tag.is_empty() => {
+                Name::To if request.to.tag.is_none() && !to_tag.is_empty() => {
                     let value_end = usize::from(field.value.end);
                     out.extend_from_slice(&bytes[from..value_end]);
                     out.extend_from_slice(b";tag=");
