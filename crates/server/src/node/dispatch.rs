@@ -220,7 +220,7 @@ impl Node {
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
-            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => {
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
                 Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
