@@ -28,7 +28,7 @@ use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
 pub use journal::{Journal, JournalEnd};
-pub use locate::Question;
+pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -86,6 +86,8 @@ struct Work {
     realm: Vec<u8>,
     edits: Edits,
     index: Index,
+    /// Of a request that was kept; it is out while that goes on.
+    kept_index: Option<Index>,
 }
 
 impl std::fmt::Debug for Node {
