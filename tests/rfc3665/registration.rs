@@ -38,6 +38,16 @@ impl Registration {
         Answer::new("bob", "bobpw").to(register, &challenge)
     }
 
+    /// F1 and F2 of the flows that begin without credentials: the REGISTER and its challenge.
+    fn challenged(&self, flow: &Flow) -> (Message, Message) {
+        let register = self.register();
+        self.bob.send(&register);
+        flow.step("REGISTER");
+        let challenge = self.bob.expect_status(401);
+        flow.step("401");
+        (register, challenge)
+    }
+
     /// Registers with these contacts, without looking at the flow.
     fn register_with(&self, contacts: &[&str]) {
         let mut register = self.register().without("Contact");
@@ -54,11 +64,7 @@ impl Registration {
 fn a_new_registration() {
     let (flow, registration) = (Flow::of("2.1"), Registration::new());
     let bob = &registration.bob;
-    let register = registration.register();
-    bob.send(&register);
-    flow.step("REGISTER");
-    let challenge = bob.expect_status(401);
-    flow.step("401");
+    let (register, challenge) = registration.challenged(&flow);
     assert_eq!(challenge.header("Call-ID"), register.header("Call-ID"));
     assert_eq!(challenge.header("CSeq"), "1 REGISTER");
     assert_eq!(challenge.header("From"), register.header("From"));
@@ -149,11 +155,7 @@ fn all_registrations_are_cancelled() {
 fn a_registration_with_a_wrong_password() {
     let (flow, registration) = (Flow::of("2.5"), Registration::new());
     let bob = &registration.bob;
-    let register = registration.register();
-    bob.send(&register);
-    flow.step("REGISTER");
-    let challenge = bob.expect_status(401);
-    flow.step("401");
+    let (register, challenge) = registration.challenged(&flow);
     bob.send(&Answer::new("bob", "not it").to(&register, &challenge));
     flow.step("REGISTER");
     let refused = bob.expect_status(401);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{RecordRoute, Routing, Start, Taken};
+use strowger_sip::proxy::{Progress, RecordRoute, Routing, Start, Taken};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Ways, way_to};
@@ -299,19 +299,13 @@ impl Node {
             .respond(start.server, reject.status, from, now.mono_ms(), out);
         if let Some(call) = start.call {
             let method = request.method();
-            let progress = strowger_sip::proxy::Progress {
+            let progress = Progress {
                 call,
                 method,
                 status: reject.status,
                 session_expires: None,
             };
-            self.calls.on_progress(
-                &progress,
-                &mut self.endpoint.layer.wheel,
-                &mut self.journal,
-                &self.tally,
-                now,
-            );
+            self.on_progress(&progress, now);
         }
     }
 }
