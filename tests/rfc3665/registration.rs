@@ -48,6 +48,15 @@ impl Registration {
         (register, challenge)
     }
 
+    /// The last two messages of the flows that end well: the REGISTER and its 200.
+    fn accepted(&self, flow: &Flow, register: &Message) -> Message {
+        self.bob.send(register);
+        flow.step("REGISTER");
+        let accepted = self.bob.expect_status(200);
+        flow.step("200");
+        accepted
+    }
+
     /// Registers with these contacts, without looking at the flow.
     fn register_with(&self, contacts: &[&str]) {
         let mut register = self.register().without("Contact");
@@ -78,10 +87,7 @@ fn a_new_registration() {
         assert_eq!(Challenge::first(&challenge).get(name), Some(value), "{name}");
     }
     let answer = Answer::new("bob", "bobpw").to(&register, &challenge);
-    bob.send(&answer);
-    flow.step("REGISTER");
-    let accepted = bob.expect_status(200);
-    flow.step("200");
+    let accepted = registration.accepted(&flow, &answer);
     assert_eq!(accepted.header("CSeq"), "2 REGISTER");
     assert_eq!(uris(&accepted), [bob.uri("bob")]);
     assert_eq!(accepted.parameter("Contact", "expires").as_deref(), Some("3600"));
@@ -97,10 +103,7 @@ fn a_contact_is_added_to_the_list() {
     let update = registration
         .register()
         .set("Contact", "<mailto:bob@biloxi.example.com>");
-    bob.send(&registration.authenticated(&update));
-    flow.step("REGISTER");
-    let accepted = bob.expect_status(200);
-    flow.step("200");
+    let accepted = registration.accepted(&flow, &registration.authenticated(&update));
     assert_eq!(
         uris(&accepted),
         ["mailto:bob@biloxi.example.com".to_owned(), bob.uri("bob")]
@@ -114,10 +117,8 @@ fn the_current_list_is_asked_for() {
     let (flow, registration) = (Flow::of("2.3"), Registration::new());
     let bob = &registration.bob;
     registration.register_with(&[&registration.contact(), "<mailto:bob@biloxi.example.com>"]);
-    bob.send(&registration.authenticated(&registration.register().without("Contact")));
-    flow.step("REGISTER");
-    let accepted = bob.expect_status(200);
-    flow.step("200");
+    let query = registration.register().without("Contact");
+    let accepted = registration.accepted(&flow, &registration.authenticated(&query));
     assert_eq!(
         uris(&accepted),
         ["mailto:bob@biloxi.example.com".to_owned(), bob.uri("bob")]
@@ -137,13 +138,9 @@ fn the_current_list_is_asked_for() {
 #[test]
 fn all_registrations_are_cancelled() {
     let (flow, registration) = (Flow::of("2.4"), Registration::new());
-    let bob = &registration.bob;
     registration.register_with(&[&registration.contact(), "<mailto:bob@biloxi.example.com>"]);
     let cancellation = registration.register().set("Contact", "*").set("Expires", "0");
-    bob.send(&registration.authenticated(&cancellation));
-    flow.step("REGISTER");
-    let accepted = bob.expect_status(200);
-    flow.step("200");
+    let accepted = registration.accepted(&flow, &registration.authenticated(&cancellation));
     assert_eq!(uris(&accepted), [""; 0]);
     flow.end();
     let shown = registration.server.ctl_json("registrations");
