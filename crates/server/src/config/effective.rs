@@ -238,11 +238,6 @@ impl Ours {
         &self.addresses
     }
 
-    /// The ports that are ours.
-    pub fn ports(&self) -> &[u16] {
-        &self.ports
-    }
-
     fn add_address(&mut self, address: IpAddr) {
         let address = address.to_canonical();
         if !self.addresses.contains(&address) {
