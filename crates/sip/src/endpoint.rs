@@ -10,7 +10,7 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Listeners, Owner, owner, via};
+use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
 use crate::{Destination, Outbox, Source};
 
 /// A To tag that is made without state: a MAC, in hexadecimal.
@@ -201,6 +201,14 @@ impl Identity {
             &ip,
             &reply_address.port().to_le_bytes(),
         ])
+    }
+
+    /// Where a request leaves from that came from there: by the listener it came to, if that will do.
+    pub fn departure(&self, source: &Source) -> Departure<'_> {
+        Departure {
+            listeners: &self.listeners,
+            preferred: (source.listener, source.local.ip()),
+        }
     }
 
     /// Where a response goes that has lost our Via, if its request came from there and our branch had this token.

@@ -354,7 +354,7 @@ impl Site {
                 addresses: addresses.to_vec(),
             },
         );
-        host
+        host.as_str().to_owned()
     }
 
     /// How many commits wait for the slow store.

@@ -9,13 +9,14 @@ use strowger_sip::proxy::{
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::transaction::ServerKey;
+use strowger_sip::transport::{Located, Size, locate};
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::Draft;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{Located, NamedTarget, Waiting, locate};
+use super::locate::{NamedTarget, Waiting};
 use super::policy::{Checked, Sender};
 use crate::config::Mode;
 use crate::subscriber::Resolved;
@@ -241,7 +242,7 @@ impl Node {
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
-            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => {
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
                 Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
@@ -334,14 +335,13 @@ impl Node {
         routing: &Routing<'a>,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
-        let preferred = (ingress.source.listener, ingress.source.local.ip());
         match bound {
             Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(sip) => {
                 self.work.aor.clear();
                 canonical_aor(sip, &mut self.work.aor);
                 let known = self.follow_alias() != Resolved::Unknown;
-                self.targets_of_aor(preferred, now);
+                self.targets_of_aor(&ingress.source, now);
                 match (self.work.targets.is_empty(), known) {
                     (false, _) => Ok(Found::Targets),
                     (true, true) => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE)),
@@ -350,13 +350,14 @@ impl Node {
             }
             Bound::Foreign(sip) => {
                 self.work.targets.clear();
-                let listeners = &self.endpoint.identity.listeners;
                 // A dialog that was set up through us has reached its target by datagrams of any size.
                 let size = match routing.token {
-                    RouteToken::Valid => 0,
-                    RouteToken::Absent | RouteToken::Forged => request.bytes().len() + ADDED,
+                    RouteToken::Valid => Size::Small,
+                    RouteToken::Absent | RouteToken::Forged => {
+                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
+                    }
                 };
-                match locate(listeners, sip, preferred, size, self.shared.policy.udp_limit) {
+                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
                     Located::Address(hop, fallback) => {
                         self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use strowger_net::{Application, Handled};
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Slab};
-use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
+use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
 use strowger_sip::transaction::{Expired, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
@@ -29,7 +29,7 @@ use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
 pub use journal::{Journal, JournalEnd};
-pub use locate::Question;
+pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -90,6 +90,8 @@ struct Work {
     date: DateLine,
     edits: Edits,
     index: Index,
+    /// Of a request that was kept; it is out while that goes on.
+    kept_index: Option<Index>,
 }
 
 impl std::fmt::Debug for Node {
@@ -198,14 +200,14 @@ impl Node {
     /// Brings the calls up to date with what the proxy has passed on.
     fn account(&mut self, now: Now) {
         while let Some(progress) = self.proxy.next_progress() {
-            self.calls.on_progress(
-                &progress,
-                &mut self.endpoint.layer.wheel,
-                &mut self.journal,
-                &self.tally,
-                now,
-            );
+            self.on_progress(&progress, now);
         }
+    }
+
+    fn on_progress(&mut self, progress: &Progress, now: Now) {
+        let wheel = &mut self.endpoint.layer.wheel;
+        self.calls
+            .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
     fn publish(&self) {

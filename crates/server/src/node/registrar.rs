@@ -243,7 +243,7 @@ impl Node {
         let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
-        let mut index = std::mem::take(&mut self.work.index);
+        let mut index = self.work.kept_index.take().unwrap_or_default();
         if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
             && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
         {
@@ -257,7 +257,7 @@ impl Node {
                 Err(CommitError::Failed(_)) => self.store_failed(request, ingress, out),
             }
         }
-        self.work.index = index;
+        self.work.kept_index = Some(index);
         self.endpoint.layer.pool.give(waiting.request);
     }
 

@@ -193,13 +193,6 @@ impl<'a> Bindings<'a> {
         }
     }
 
-    /// Contact, parameters and time of expiry of the bindings that have not expired: what an answer tells of them.
-    pub fn contacts(self, now_secs: u64) -> impl Iterator<Item = (&'a [u8], &'a [u8], u32)> + use<'a> {
-        self.heads()
-            .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
-            .map_while(|head| Some((head.contact, head.params()?, head.ends_at)))
-    }
-
     /// The bindings that have not expired.
     pub fn live(self, now_secs: u64) -> impl Iterator<Item = Binding<'a>> + use<'a> {
         self.heads()
@@ -309,16 +302,6 @@ impl<'a> Head<'a> {
             }));
         }
         self.binding().map(Entry::Binding)
-    }
-
-    /// The parameters of the binding that it is.
-    fn params(&self) -> Option<&'a [u8]> {
-        if self.kind & PARAMS == 0 {
-            return Some(&[]);
-        }
-        let mut reader = Reader(self.rest);
-        let _user_agent = reader.text()?;
-        reader.text()
     }
 
     /// The binding that it is, unless it is a tombstone.

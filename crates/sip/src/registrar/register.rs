@@ -147,13 +147,15 @@ pub fn register(
     result
 }
 
-/// Whether a REGISTER has made one of the live bindings, and came from this address then too. Who has overheard one and
-/// sends it again from elsewhere is not told the bindings.
+/// Whether a REGISTER has made one of the live bindings, and came from this address then too; or has left a tombstone,
+/// where there is no binding to tell of. Who has overheard one and sends it again from elsewhere is told none.
 pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: SocketAddr, now_secs: u64) -> bool {
     let order = order(request);
-    record
-        .live(now_secs)
-        .any(|binding| binding.order == order && binding.origin.remote == remote)
+    let mut live = record.live(now_secs).peekable();
+    if live.peek().is_none() {
+        return record.entries().any(|(entry, _)| entry.order() == order);
+    }
+    live.any(|binding| binding.order == order && binding.origin.remote == remote)
 }
 
 /// The place of a REGISTER among those of its user agent.

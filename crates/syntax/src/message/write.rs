@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::index::{Index, Rport, ViaIndex};
-use super::view::Message;
 use crate::scan::{put_ip, put_number};
 use crate::{Name, Status};
 
@@ -120,14 +119,6 @@ impl<'o> ResponseWriter<'o> {
         Self { out }
     }
 
-    /// Copies every field of a name from the request, as it is.
-    pub fn copy(self, request: Message<'_>, name: Name) -> Self {
-        for field in request.fields_of(name) {
-            self.out.extend_from_slice(field.line.of(request.bytes()));
-        }
-        self
-    }
-
     /// Adds a field.
     pub fn field(self, name: Name, value: &[u8]) -> Self {
         self.field_with(name, |out| out.extend_from_slice(value))
@@ -156,13 +147,5 @@ impl<'o> ResponseWriter<'o> {
     /// Ends the response without a body.
     pub fn finish(self) {
         self.out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-    }
-
-    /// Ends the response with a body.
-    pub fn finish_with(self, content_type: &str, body: &[u8]) {
-        let writer = self.field(Name::ContentType, content_type.as_bytes());
-        let writer = writer.field_with(Name::ContentLength, |out| put_number(out, body.len() as u64));
-        writer.out.extend_from_slice(b"\r\n");
-        writer.out.extend_from_slice(body);
     }
 }
