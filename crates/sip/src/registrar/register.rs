@@ -179,8 +179,12 @@ fn fold(hash: u64, text: &[u8]) -> u64 {
     let hash = words
         .iter()
         .fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(1, |last, &byte| last << 8 | u64::from(byte));
-    mix(hash, last)
+    let last = match text.last_chunk() {
+        // Of these some were taken before: that does no harm, and takes fewer steps.
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte)),
+    };
+    mix(mix(hash, last), text.len() as u64)
 }
 
 /// What the Contact fields ask for.
@@ -237,16 +241,21 @@ fn asked<'a>(
 impl<'a> Wanted<'a> {
     fn of(address: &WrittenAddr<'a>) -> Self {
         let params = address.params;
-        let q = params.value(b"q").and_then(Q::parse);
-        Self {
+        let mut wanted = Self {
             contact: address.uri_text,
             params,
-            asked: params.get(b"expires").map(Contact::expires_of),
-            q: q.map_or(Q_DEFAULT, Q::thousandths),
+            asked: None,
+            q: Q_DEFAULT,
             target: None,
             expires: 0,
             superseded: false,
+        };
+        if !params.text().is_empty() {
+            let q = params.value(b"q").and_then(Q::parse);
+            wanted.q = q.map_or(Q_DEFAULT, Q::thousandths);
+            wanted.asked = params.get(b"expires").map(Contact::expires_of);
         }
+        wanted
     }
 
     /// Whether a stored contact is the same place (§19.1.4).

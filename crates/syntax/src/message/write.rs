@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::index::{Index, Rport, ViaIndex};
+use super::index::{Field, Index, Rport, ViaIndex};
 use crate::scan::{put_ip, put_number};
 use crate::{Name, Status};
 
@@ -54,6 +54,41 @@ impl ViaStamp {
     }
 }
 
+/// Copies lines of a message; those that follow each other in one piece.
+struct LineCopy<'a> {
+    bytes: &'a [u8],
+    /// What was taken and is not written yet.
+    start: usize,
+    end: usize,
+}
+
+impl<'a> LineCopy<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let (start, end) = (0, 0);
+        Self { bytes, start, end }
+    }
+
+    /// Goes on behind what somebody else has written. Nothing must be waiting.
+    fn skip_to(&mut self, end: usize) {
+        (self.start, self.end) = (end, end);
+    }
+
+    fn take(&mut self, field: &Field, out: &mut Vec<u8>) {
+        let start = usize::from(field.start);
+        if start != self.end {
+            self.write_to(self.end, out);
+            self.start = start;
+        }
+        self.end = usize::from(field.end);
+    }
+
+    /// Writes what was taken, up to an offset.
+    fn write_to(&mut self, end: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[self.start..end]);
+        self.start = end;
+    }
+}
+
 /// Writes a Status-Line (§7.2).
 fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
     let code = status.code();
@@ -82,40 +117,36 @@ impl<'o> ResponseWriter<'o> {
         to_tag: &[u8],
     ) -> Self {
         put_status_line(out, status, reason);
-        // What is copied and not written yet: lines that follow each other are copied in one piece.
-        let (mut from, mut to) = (0, 0);
-        let top = request.first[Name::Via as usize];
-        for (i, field) in request.fields.iter().enumerate() {
-            let copied = match field.name {
-                Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq => true,
-                Name::Timestamp => status == Status::TRYING,
-                _ => false,
-            };
-            if !copied {
-                continue;
-            }
+        let mut copy = LineCopy::of(bytes);
+        let top = usize::from(request.first[Name::Via as usize]);
+        let vias = request.fields.get(top..).unwrap_or_default();
+        if let Some(field) = vias.first().filter(|_| request.via.value.end != 0) {
             let (start, end) = (usize::from(field.start), usize::from(field.end));
-            if start != to {
-                out.extend_from_slice(&bytes[from..to]);
-                from = start;
-            }
-            to = end;
-            match field.name {
-                Name::Via if i == usize::from(top) && request.via.value.end != 0 => {
-                    stamp.write(out, bytes, from, end, &request.via);
-                    from = end;
-                }
-                Name::To if request.to.tag.is_none() && !to_tag.is_empty() => {
-                    let value_end = usize::from(field.value.end);
-                    out.extend_from_slice(&bytes[from..value_end]);
-                    out.extend_from_slice(b";tag=");
-                    out.extend_from_slice(to_tag);
-                    from = value_end;
-                }
-                _ => {}
+            stamp.write(out, bytes, start, end, &request.via);
+            copy.skip_to(end);
+        }
+        for via in vias.iter().skip(1).filter(|field| field.name == Name::Via) {
+            copy.take(via, out);
+        }
+        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
+            let Some(field) = request.fields.get(usize::from(request.first[name as usize])) else {
+                continue;
+            };
+            copy.take(field, out);
+            if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
+                copy.write_to(usize::from(field.value.end), out);
+                out.extend_from_slice(b";tag=");
+                out.extend_from_slice(to_tag);
             }
         }
-        out.extend_from_slice(&bytes[from..to]);
+        if status == Status::TRYING
+            && let Some(field) = request
+                .fields
+                .get(usize::from(request.first[Name::Timestamp as usize]))
+        {
+            copy.take(field, out);
+        }
+        copy.write_to(copy.end, out);
         Self { out }
     }
 
