@@ -4,6 +4,7 @@
 mod answer;
 mod aor;
 mod binding;
+mod refresh;
 mod register;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
 /// How long a removed binding is remembered, in seconds: as long as a duplicate can be under way (64 * T1).
@@ -22,7 +23,7 @@ const USUAL_ENTRIES: usize = 16;
 /// How many tombstones of earlier requests a record keeps; the oldest go first.
 const MOST_TOMBSTONES: usize = 32;
 /// How many bytes one binding may take.
-const LARGEST_ENTRY: usize = 4096;
+pub(super) const LARGEST_ENTRY: usize = 4096;
 /// How much of a User-Agent is kept.
 const USER_AGENT_LEN: usize = 64;
 
@@ -61,6 +62,14 @@ impl Default for Policy {
             max_contacts: 10,
             path,
         }
+    }
+}
+
+impl Policy {
+    /// The seconds granted to who asks for so many (§10.3 step 7); `None` when that is too brief.
+    pub(super) fn grant(&self, asked: u32) -> Option<u32> {
+        let is_brief = asked > 0 && asked < 3600 && asked < self.min_expires;
+        (!is_brief).then(|| asked.min(self.max_expires))
     }
 }
 
@@ -117,6 +126,21 @@ pub fn register(
     now_secs: u64,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Reject> {
+    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out) {
+        return Ok(Outcome::Changed(changes));
+    }
+    register_any(request, record, origin, policy, now_secs, out)
+}
+
+/// [`register`] of any request: what it does, whatever is quicker for the usual one.
+pub(super) fn register_any(
+    request: Message<'_>,
+    record: Bindings<'_>,
+    origin: &Origin,
+    policy: &Policy,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, Reject> {
     out.clear();
     let mut wanted = SmallVec::new();
     let asked = asked(request, &mut wanted)?;
@@ -159,7 +183,7 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
 }
 
 /// The place of a REGISTER among those of its user agent.
-fn order(request: Message<'_>) -> Order<'_> {
+pub(super) fn order(request: Message<'_>) -> Order<'_> {
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
     let hash = fold(u64::from(via.port.unwrap_or(0)), branch);
@@ -264,8 +288,14 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// The beginning of a User-Agent that is kept.
+pub(super) fn user_agent(request: Message<'_>) -> &[u8] {
+    let text = request.first(Name::UserAgent).unwrap_or(&[]);
+    &text[..text.len().min(USER_AGENT_LEN)]
+}
+
 /// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
-fn expires_field(request: Message<'_>) -> Option<u32> {
+pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)
         .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
@@ -335,13 +365,12 @@ impl<'a> Step<'a, '_> {
         let asked = asked
             .or_else(|| expires_field(self.request))
             .unwrap_or(self.policy.default_expires);
-        if asked > 0 && asked < 3600 && asked < self.policy.min_expires {
-            return Err(Reject::with(
+        self.policy.grant(asked).ok_or_else(|| {
+            Reject::with(
                 Status::INTERVAL_TOO_BRIEF,
                 Extra::MinExpires(self.policy.min_expires),
-            ));
-        }
-        Ok(asked.min(self.policy.max_expires))
+            )
+        })
     }
 
     /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
@@ -470,7 +499,6 @@ impl<'a> Step<'a, '_> {
 
     /// Writes the binding of one address of the request.
     fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
-        let user_agent = self.request.first(Name::UserAgent).unwrap_or(&[]);
         let size = writer.put(&Entry::Binding(Binding {
             contact: one.contact,
             params: one.params.text(),
@@ -480,7 +508,7 @@ impl<'a> Step<'a, '_> {
             updated_at: self.now,
             origin: *self.origin,
             path,
-            user_agent: &user_agent[..user_agent.len().min(USER_AGENT_LEN)],
+            user_agent: user_agent(self.request),
         }));
         if size > LARGEST_ENTRY {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
