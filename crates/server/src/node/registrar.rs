@@ -103,7 +103,7 @@ impl Node {
         }
         self.work.aor.clear();
         canonical_aor(sip, &mut self.work.aor);
-        if known != Some(Resolved::User) {
+        if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
         }
         if self.work.aor.len() > crate::location::MAX_AOR {

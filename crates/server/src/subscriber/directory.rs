@@ -69,6 +69,7 @@ pub(super) struct Directory {
     entries: Entries,
     hasher: SipHasher13,
     users: AtomicUsize,
+    aliases: AtomicUsize,
 }
 
 impl std::fmt::Debug for Directory {
@@ -85,11 +86,16 @@ impl Directory {
             entries: Entries::default(),
             hasher: SipHasher13::new_with_key(&key),
             users: AtomicUsize::new(0),
+            aliases: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn users(&self) -> usize {
         self.users.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_aliases(&self) -> bool {
+        self.aliases.load(Ordering::Relaxed) != 0
     }
 
     pub(super) fn ha1(&self, user: &[u8], domain: &[u8], algorithm: Algorithm) -> Option<Ha1> {
@@ -133,24 +139,24 @@ impl Directory {
 
     pub(super) fn remove(&self, name: &str, domain: &str) {
         let key = self.key(name.as_bytes(), domain.as_bytes());
-        if let Some(Entry::User(_)) = self.entries.pin().remove(&key) {
-            self.users.fetch_sub(1, Ordering::Relaxed);
+        if let Some(before) = self.entries.pin().remove(&key) {
+            self.count(before).fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn put(&self, name: &str, domain: &str, entry: Entry) {
-        let added = matches!(entry, Entry::User(_));
         let key = self.key(name.as_bytes(), domain.as_bytes());
-        let entries = self.entries.pin();
-        let before = matches!(entries.insert(key, entry), Some(Entry::User(_)));
-        match (before, added) {
-            (false, true) => {
-                self.users.fetch_add(1, Ordering::Relaxed);
-            }
-            (true, false) => {
-                self.users.fetch_sub(1, Ordering::Relaxed);
-            }
-            _ => {}
+        self.count(&entry).fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.entries.pin().insert(key, entry) {
+            self.count(before).fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The count that an entry belongs to.
+    fn count(&self, entry: &Entry) -> &AtomicUsize {
+        match entry {
+            Entry::User(_) => &self.users,
+            Entry::Alias(_) => &self.aliases,
         }
     }
 

@@ -119,6 +119,11 @@ impl Subscribers {
         self.directory.resolve_aor(aor, alias_of)
     }
 
+    /// Whether any name is an alias.
+    pub fn has_aliases(&self) -> bool {
+        self.directory.has_aliases()
+    }
+
     /// How many users there are.
     pub fn count(&self) -> usize {
         self.directory.users()

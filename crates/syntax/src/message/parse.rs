@@ -130,8 +130,8 @@ impl Index {
         let limit = limits.fields.min(254);
         let mut plain = Plain::default();
         let mut broken = None;
+        let mut rest = head.get(at..).unwrap_or_default();
         loop {
-            let rest = head.get(at..).unwrap_or_default();
             let line = match self.read_plain_line(rest, at, limits, &mut plain) {
                 Some(line) => line,
                 None => match read_line(rest) {
@@ -141,6 +141,7 @@ impl Index {
                     Err(LineEnd::Broken { len }) => {
                         broken = broken.or(Some(LineFault::Broken));
                         at += len;
+                        rest = rest.get(len..).unwrap_or_default();
                         continue;
                     }
                 },
@@ -156,6 +157,7 @@ impl Index {
                 end: (at + line.len) as u16,
             });
             at += line.len;
+            rest = rest.get(line.len..).unwrap_or_default();
         }
     }
 
