@@ -25,9 +25,6 @@ use crate::subscriber::Resolved;
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
-/// The longest Request-URI that is remembered as the node's own.
-const OWN_URI: usize = 256;
-
 /// About what Via and Record-Route add to a request.
 const ADDED: usize = 250;
 
@@ -82,10 +79,9 @@ impl Node {
         true
     }
 
-    /// Whether a Request-URI names the node itself, or for a REGISTER one of our domains. Most are written as the last one
-    /// was that did.
+    /// Whether a Request-URI names the node itself, or for a REGISTER one of our domains.
     fn names_node(&mut self, uri: &[u8], method: Method) -> bool {
-        if self.work.own_uri == uri {
+        if self.work.own.is_node(uri) {
             return true;
         }
         let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
@@ -97,10 +93,7 @@ impl Node {
         if sip.user.is_some_and(|user| !user.is_empty()) {
             return method != Method::Options;
         }
-        if uri.len() <= OWN_URI {
-            self.work.own_uri.clear();
-            self.work.own_uri.extend_from_slice(uri);
-        }
+        self.work.own.remember_node(uri);
         true
     }
 

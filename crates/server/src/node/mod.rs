@@ -8,6 +8,7 @@ mod calls;
 mod dispatch;
 mod journal;
 mod locate;
+mod own_names;
 mod policy;
 mod registrar;
 mod shared;
@@ -37,6 +38,7 @@ use crate::admin;
 use crate::location::Committed;
 use calls::Calls;
 use locate::PendingLookup;
+use own_names::OwnNames;
 use registrar::PendingRegister;
 
 /// What the control side sends to a shard.
@@ -85,8 +87,7 @@ struct Work {
     /// A user name or a domain.
     name: Vec<u8>,
     realm: Vec<u8>,
-    /// The last Request-URI that named the node itself.
-    own_uri: Vec<u8>,
+    own: OwnNames,
     date: DateLine,
     edits: Edits,
     index: Index,

@@ -72,16 +72,8 @@ impl Node {
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
     pub(super) fn check_credentials(&mut self, request: Message<'_>, now: Now) -> Checked {
-        self.check_credentials_for(request, spoken_for(request).as_ref(), now)
-    }
-
-    /// [`check_credentials`](Self::check_credentials) of a request that is known to speak for this address.
-    pub(super) fn check_credentials_for(
-        &mut self,
-        request: Message<'_>,
-        spoken_for: Option<&SipUri<'_>>,
-        now: Now,
-    ) -> Checked {
+        let spoken_for = spoken_for(request);
+        let spoken_for = spoken_for.as_ref();
         write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
         let realm = &self.work.realm;
         let space = space(&self.shared, &self.endpoint.identity, realm);

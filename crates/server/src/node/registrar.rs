@@ -11,7 +11,6 @@ use strowger_sip::registrar::{
 };
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
@@ -59,11 +58,10 @@ impl Node {
             return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
-        let address = spoken_for(request);
         let mut right = None;
         let exempt = self.sender_by_source(ingress) == Sender::Trusted;
         if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
-            match self.check_credentials_for(request, address.as_ref(), now) {
+            match self.check_credentials(request, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
                 Checked::Rejected(rejection) => {
@@ -75,7 +73,7 @@ impl Node {
             }
         }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(address.as_ref(), right.map(|right| right.address)) {
+        if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
             return self.reject(request, ingress, &reject, out);
         }
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
@@ -93,22 +91,31 @@ impl Node {
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
     /// is known to be one, or not.
-    fn find_aor(&mut self, address: Option<&SipUri<'_>>, known: Option<Resolved>) -> Result<(), Reject> {
-        let Some(sip) = address else {
-            return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
-        };
-        // Step 1 and 5: not ours means not found, and a registrar does not register for others.
-        if !self.shared.is_ours(sip) || sip.user.is_none() {
-            return Err(Reject::new(Status::NOT_FOUND));
-        }
+    fn find_aor(&mut self, request: Message<'_>, known: Option<Resolved>) -> Result<(), Reject> {
         self.work.aor.clear();
-        canonical_aor(sip, &mut self.work.aor);
+        if !self.work.own.write_aor(request.to_uri(), &mut self.work.aor) {
+            self.write_aor(request)?;
+        }
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
         }
         if self.work.aor.len() > crate::location::MAX_AOR {
             return Err(Reject::because(Status::BAD_REQUEST, "Address Too Long"));
         }
+        Ok(())
+    }
+
+    /// Appends the address-of-record of a REGISTER as it is written to the work buffers.
+    fn write_aor(&mut self, request: Message<'_>) -> Result<(), Reject> {
+        let Some(sip) = spoken_for(request) else {
+            return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
+        };
+        // Step 1 and 5: not ours means not found, and a registrar does not register for others.
+        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+            return Err(Reject::new(Status::NOT_FOUND));
+        }
+        canonical_aor(&sip, &mut self.work.aor);
+        self.work.own.remember_domain(request.to_uri(), &self.work.aor);
         Ok(())
     }
 
@@ -245,7 +252,7 @@ impl Node {
         };
         let mut index = self.work.kept_index.take().unwrap_or_default();
         if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
-            && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
+            && self.find_aor(request, None).is_ok()
         {
             let ingress = &waiting.ingress;
             match committed.result {
