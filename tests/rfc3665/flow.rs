@@ -23,6 +23,10 @@ pub(crate) const FLOWS: &[(&str, &str)] = &[
         "INVITE INVITE 407 ACK INVITE INVITE 100 180 180 200 200 ACK ACK BYE BYE 200 200",
     ),
     (
+        "3.5",
+        "INVITE INVITE 100 INVITE 100 180 180 180 200 200 200 ACK ACK BYE BYE 200 200",
+    ),
+    (
         "3.6",
         "INVITE 302 ACK INVITE INVITE 100 180 180 200 200 ACK ACK BYE BYE 200 200",
     ),

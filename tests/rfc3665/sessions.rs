@@ -1,4 +1,5 @@
-//! RFC 3665 §3.4, §3.6 and §3.7: sessions through one proxy, after one has failed, after a redirect, and past it.
+//! RFC 3665 §3.4 to §3.7: sessions through one proxy, after one has failed, behind an application layer gateway, after a
+//! redirect, and past it.
 
 use std::time::Duration;
 
@@ -81,6 +82,94 @@ fn talk(flow: &Flow, alice: &Peer, bob: &Peer, invite: &Message, arrived: &Messa
     flow.step("200");
     bob.expect_status(200);
     flow.step("200");
+}
+
+/// RFC 3665 §3.5: the caller's application layer gateway is the test's, Bob's proxy does not stay in the path.
+#[test]
+fn a_session_through_an_application_layer_gateway() {
+    let flow = Flow::of("3.5");
+    let proxy = Setup::new().domains(&[BILOXI]);
+    let proxy = proxy.toml("[proxy]\nrecord_route = false").start();
+    let (alice, gateway) = (Peer::udp(proxy.sip()), Peer::udp(proxy.sip()));
+    let bob = Peer::udp(proxy.sip()).registered(BOB);
+    let route = format!("<sip:{};lr>", gateway.address());
+    let invite = alice
+        .request("INVITE", BOB, ALICE, BOB)
+        .with("Route", route.as_str())
+        .with_body("application/sdp", &sdp(49_172));
+    alice.send_to(&invite, gateway.address());
+    flow.step("INVITE");
+
+    let taken = gateway.expect_request("INVITE");
+    let bridged = sdp(20_000);
+    let onward = taken
+        .clone()
+        .without("Route")
+        .with_top("Via", gateway.via())
+        .with("Record-Route", route.as_str())
+        .set("Max-Forwards", "69");
+    let onward = onward.with_body("application/sdp", &bridged);
+    gateway.send(&onward);
+    flow.step("INVITE");
+    gateway.send_to(&Message::response(&taken, 100, "Trying", ""), alice.address());
+    expect_trying(&alice);
+    flow.step("100");
+    let arrived = bob.expect_request("INVITE");
+    flow.step("INVITE");
+    assert_eq!(
+        (arrived.uri(), &arrived.body),
+        (bob.uri("bob").as_str(), &bridged)
+    );
+    assert_eq!(
+        arrived.list("Record-Route"),
+        [route.as_str()],
+        "the proxy adds none"
+    );
+    assert_eq!(arrived.all("Via").count(), 3);
+    expect_trying(&gateway);
+    flow.step("100");
+
+    let contact = format!("<{}>", bob.uri("bob"));
+    for (status, reason) in [(180, "Ringing"), (200, "OK")] {
+        let response =
+            Message::response(&arrived, status, reason, "314159").with("Contact", contact.as_str());
+        bob.send(&response);
+        let passed = gateway.expect_status(status);
+        let vias: Vec<_> = passed.all("Via").skip(1).map(str::to_owned).collect();
+        let back = passed.without("Via");
+        let back = vias
+            .iter()
+            .rev()
+            .fold(back, |back, via| back.with_top("Via", via.as_str()));
+        gateway.send_to(&back, alice.address());
+        alice.expect_status(status);
+        (0..3).for_each(|_| flow.step(&status.to_string()));
+    }
+
+    // Within the dialog the gateway speaks to Bob itself.
+    let within = |cseq: u32, method: &str| {
+        let request = Message::request(method, &bob.uri("bob"))
+            .with("Via", alice.via())
+            .with("From", invite.header("From"))
+            .with("To", format!("<{BOB}>;tag=314159"))
+            .with("Call-ID", invite.header("Call-ID"))
+            .with("CSeq", format!("{cseq} {method}"));
+        alice.send_to(&request, gateway.address());
+        flow.step(method);
+        let taken = gateway.expect_request(method);
+        gateway.send_to(&taken.clone().with_top("Via", gateway.via()), bob.address());
+        flow.step(method);
+        (taken, bob.expect_request(method))
+    };
+    within(1, "ACK");
+    let (taken, bye) = within(2, "BYE");
+    bob.send_to(&Message::response(&bye, 200, "OK", ""), gateway.address());
+    flow.step("200");
+    gateway.expect_status(200);
+    gateway.send_to(&Message::response(&taken, 200, "OK", ""), alice.address());
+    flow.step("200");
+    alice.expect_status(200);
+    flow.end();
 }
 
 /// RFC 3665 §3.6: a redirect server sends the caller on to a proxy; the offer is in the 200, the answer in the ACK.
