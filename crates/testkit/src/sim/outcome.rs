@@ -1,0 +1,145 @@
+//! What everybody believes at the end, and what the nodes still hold.
+
+use std::collections::BTreeMap;
+
+use super::agent::{Account, Side, Standing, T1, View};
+use super::{LONGEST_WAY, S, Sim};
+
+/// What became of a world: what each phone believes, with the times, and what the nodes hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The accounts of each call, the caller's first.
+    pub calls: BTreeMap<String, Vec<Account>>,
+    /// What each phone believes of its registration.
+    pub standings: Vec<Standing>,
+    /// What the nodes hold.
+    pub held: Held,
+}
+
+/// What the nodes hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Server and client transactions.
+    pub transactions: u64,
+    /// Records of calls.
+    pub calls: u64,
+    /// Bytes of messages that are kept.
+    pub kept: u64,
+    /// Messages on their way between shards.
+    pub hops: usize,
+    /// The contacts of each address-of-record that have not expired, and when they will: in seconds since the
+    /// simulation began.
+    pub bindings: BTreeMap<String, Vec<(String, u64)>>,
+}
+
+impl Sim {
+    /// What everybody believes now.
+    pub fn outcome(&self) -> Outcome {
+        let mut calls: BTreeMap<String, Vec<Account>> = BTreeMap::new();
+        for account in self.phones.iter().flat_map(|phone| phone.accounts()) {
+            let accounts = calls.entry(account.call_id.clone()).or_default();
+            accounts.push(account.clone());
+            accounts.sort_by_key(|account| (account.side, account.phone));
+        }
+        Outcome {
+            calls,
+            standings: self.phones.iter().map(|phone| phone.standing()).collect(),
+            held: self.held(),
+        }
+    }
+
+    /// What the nodes hold now.
+    pub fn held(&self) -> Held {
+        let (transactions, calls, kept) = self.site.held();
+        Held {
+            transactions,
+            calls,
+            kept,
+            hops: self.rings.values().sum(),
+            bindings: self.site.bindings(),
+        }
+    }
+
+    /// That nothing is left: no transaction, no call, nothing that waits for an event, no message between shards, no record
+    /// of a binding; and at the phones nothing either.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        self.site.assert_empty();
+        assert_eq!(self.rings.values().sum::<usize>(), 0, "messages between shards");
+        assert_eq!(self.site.records(), 0, "records: {:?}", self.held().bindings);
+        for (number, phone) in self.phones.iter().enumerate() {
+            assert!(phone.is_quiet(), "phone {number}: {phone:?}");
+        }
+    }
+
+    /// How many REGISTERs of all phones were answered with 200.
+    pub fn registered(&self) -> u32 {
+        self.phones.iter().map(|phone| phone.registered()).sum()
+    }
+
+    /// What a phone believes of its registration is what the node holds. A binding begins when the request came and is
+    /// known of when its answer came, which may be that much later.
+    #[track_caller]
+    pub fn assert_registrations_agree(&self, later: u64) {
+        let held = self.held().bindings;
+        for (number, phone) in self.phones.iter().enumerate() {
+            let aor = phone.aor().replace("sip:", "");
+            let contact = phone.contact();
+            let bound: Vec<_> = held.get(&aor).into_iter().flatten().collect();
+            let ours = bound.iter().find(|(bound, _)| *bound == contact);
+            let least = bound.len() <= self.phones_per_user;
+            assert!(least, "phone {number} has left something behind: {bound:?}");
+            match (phone.standing(), ours) {
+                (Standing::Out, None) => {}
+                (Standing::In(until), None) if until <= self.now => {}
+                (Standing::In(until), Some((_, ends))) => {
+                    let ends = ends * S;
+                    let agree = ends <= until + S && until <= ends + S + later;
+                    assert!(agree, "phone {number}: believes {until}, held {ends}");
+                }
+                (believed, held) => panic!("phone {number}: believes {believed:?}, held {held:?}"),
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// Both sides of every call agree that it is over, and agreed in time: within 64*T1 of when the first of them took it
+    /// for over, or of the last thing that anybody did at one of the phones.
+    #[track_caller]
+    pub fn assert_calls_agree(&self) {
+        for (call_id, accounts) in &self.calls {
+            assert_eq!(accounts[0].side, Side::Caller, "{call_id}: {accounts:#?}");
+            let ends: Vec<_> = accounts.iter().map(Account::over_at).collect();
+            assert!(ends.iter().all(Option::is_some), "{call_id} goes on: {accounts:#?}");
+            let acted = accounts.iter().map(|account| account.acted_at).max();
+            let first = ends.iter().min().copied().flatten();
+            let last = ends.iter().max().copied().flatten();
+            let (first, last) = (first.max(acted).unwrap_or(0), last.unwrap_or(0));
+            let gap = last.saturating_sub(first);
+            let most = 64 * T1 + 2 * LONGEST_WAY;
+            assert!(gap <= most, "{call_id}: {} ms apart: {accounts:#?}", gap / super::MS);
+        }
+    }
+
+    /// How many calls both sides took for established, how many neither, and how many one alone.
+    pub fn established(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for accounts in self.calls.values() {
+            let callee = accounts.iter().any(|account| account.side == Side::Callee && account.talked());
+            let at = match (accounts[0].talked(), callee) {
+                (true, true) => 0,
+                (false, false) => 1,
+                _ => 2,
+            };
+            counts[at] += 1;
+        }
+        counts
+    }
+
+    /// The calls of all accounts that ended this way.
+    pub fn ended(&self, end: impl Fn(&Account, View) -> bool) -> usize {
+        let accounts = self.calls.values().flatten();
+        accounts.filter(|account| end(account, account.view())).count()
+    }
+}
