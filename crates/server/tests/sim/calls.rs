@@ -1,25 +1,82 @@
 //! Calls.
 
-use strowger_testkit::sim::{Faults, S, Script, World};
+use strowger_testkit::sim::{Answer, Faults, How, MS, Outcome, S, Script, Side, View, World};
 
-use super::{count, with_calls, with_seeds};
+use super::{count, end, on_shards, with_calls, with_seeds};
+
+const PHONES: usize = 100;
+
+fn heavy(seed: u64) -> World {
+    World {
+        faults: Faults::HEAVY,
+        ..World::new(seed, PHONES)
+    }
+}
+
+/// How many callers have seen their call end so.
+fn callers(outcome: &Outcome, how: How) -> usize {
+    outcome.ended(|account, view| account.side == Side::Caller && view == View::Over(how))
+}
 
 #[test]
-fn calls_are_agreed_on_and_forgotten_whatever_is_lost() {
-    with_seeds([1], |seed| {
+fn calls_on_a_network_without_faults_are_what_people_make_of_them() {
+    with_seeds(1..1 + 1, |seed| {
+        let (mut sim, over_at) = with_calls(World::new(seed, PHONES), 300, |call, sim| Script {
+            answers: [[Answer::PickUp(S), Answer::Refuse(S), Answer::Ring][call % 3]; 2],
+            patience: 30 * S,
+            refreshes: call % 2 == 0,
+            ..Script::of_chance(sim.dice(), call)
+        });
+        let outcome = end(&mut sim, over_at);
+        assert_eq!(outcome.established(), [100, 200, 0]);
+        assert_eq!(callers(&outcome, How::Refused(486)), 100);
+        assert_eq!(callers(&outcome, How::Cancelled), 100);
+    });
+}
+
+// The same seed is the same luck for each message, so the course of each call is the same to the nanosecond.
+#[test]
+fn calls_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_shards() {
+    with_seeds(1..1 + 1, |seed| {
+        let calls = count(10_000);
+        let outcomes = [1, 2, 7].map(|shards| {
+            let world = on_shards(shards, heavy(seed));
+            let (mut sim, over_at) = with_calls(world, calls, |call, sim| Script::of_chance(sim.dice(), call));
+            end(&mut sim, over_at)
+        });
+        let [both, neither, one] = outcomes[0].established();
+        assert!(both > calls / 2 && neither > calls / 5 && one < calls / 20, "{both} {neither} {one}");
+        assert_eq!(outcomes[0].difference(&outcomes[1]), None);
+        assert_eq!(outcomes[0].difference(&outcomes[2]), None);
+    });
+}
+
+// Messages take their time between shards, and overtake each other there.
+#[test]
+fn calls_are_agreed_on_when_shards_are_slow() {
+    with_seeds(2..2 + 1, |seed| {
         let world = World {
-            faults: Faults::HEAVY,
-            ..World::new(seed, 100)
+            hop: 20 * MS,
+            ..on_shards(7, heavy(seed))
         };
-        let (mut sim, begun) = with_calls(world, count(), |sim, call| Script::of_chance(sim.dice(), call));
-        sim.run_until(begun + 200 * S);
-        let outcome = sim.outcome();
-        eprintln!("{:?}", outcome.established());
-        outcome.assert_calls_agree();
-        for phone in 0..100 {
-            sim.unregister(begun + 200 * S, phone);
-        }
-        sim.run_until(begun + 500 * S);
-        sim.assert_nothing_left();
+        let (mut sim, over_at) = with_calls(world, count(3000), |call, sim| Script::of_chance(sim.dice(), call));
+        end(&mut sim, over_at);
+    });
+}
+
+#[test]
+fn of_two_phones_of_a_user_one_has_the_call_and_the_other_is_silent() {
+    with_seeds(3..3 + 1, |seed| {
+        let outcomes = [1, 7].map(|shards| {
+            let world = World {
+                phones_per_user: 2,
+                ..on_shards(shards, heavy(seed))
+            };
+            let (mut sim, over_at) = with_calls(world, count(5000), |call, sim| Script::of_chance(sim.dice(), call));
+            end(&mut sim, over_at)
+        });
+        assert_eq!(outcomes[0].difference(&outcomes[1]), None);
+        let forked = outcomes[0].calls.values().filter(|accounts| accounts.len() == 3);
+        assert!(forked.count() > count(5000) / 2);
     });
 }

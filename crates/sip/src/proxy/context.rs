@@ -239,6 +239,10 @@ impl Proxy {
                 );
             },
         );
+        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over.
+        if request.to_tag().is_some() {
+            endpoint.layer.wait_out(client, now_ms);
+        }
         context.alive += 1;
         let branch = Branch {
             client,

@@ -60,6 +60,36 @@ impl Sim {
         }
     }
 
+    /// What each phone believes of its registration is what the node holds, unless an answer is still under way or a request
+    /// has timed out. How many phones could be asked.
+    ///
+    /// A phone learns of its binding up to [`LONGEST_WAY`] after it was made, and counts from then.
+    #[track_caller]
+    pub fn assert_registrations_agree(&self) -> usize {
+        let held = self.held().bindings;
+        let mut sure = 0;
+        for (number, phone) in self.phones.iter().enumerate().filter(|(_, phone)| phone.is_sure()) {
+            sure += 1;
+            let bound = held.get(&phone.aor()["sip:".len()..]);
+            let bound: Vec<_> = bound.into_iter().flatten().collect();
+            let contact = phone.contact();
+            let ours = bound.iter().find(|(bound, _)| *bound == contact);
+            let most = self.phones_per_user;
+            assert!(bound.len() <= most, "phone {number} has left something behind: {bound:?}");
+            match (phone.standing(), ours) {
+                (Standing::Out, None) => {}
+                (Standing::In(until), None) if until <= self.now + S => {}
+                (Standing::In(until), Some((_, ends))) => {
+                    let ends = ends * S;
+                    let agree = ends <= until + S && until <= ends + S + LONGEST_WAY;
+                    assert!(agree, "phone {number}: believes {until}, held {ends}");
+                }
+                (believed, held) => panic!("phone {number} at {}: believes {believed:?}, held {held:?}", self.now),
+            }
+        }
+        sure
+    }
+
     /// That nothing is left: no transaction, no call, nothing that waits for an event, no message between shards, no record
     /// of a binding; and at the phones nothing either.
     #[track_caller]
@@ -75,31 +105,6 @@ impl Sim {
     /// How many REGISTERs of all phones were answered with 200.
     pub fn registered(&self) -> u32 {
         self.phones.iter().map(|phone| phone.registered()).sum()
-    }
-
-    /// What a phone believes of its registration is what the node holds. A binding begins when the request came and is
-    /// known of when its answer came, which may be that much later.
-    #[track_caller]
-    pub fn assert_registrations_agree(&self, later: u64) {
-        let held = self.held().bindings;
-        for (number, phone) in self.phones.iter().enumerate() {
-            let aor = phone.aor().replace("sip:", "");
-            let contact = phone.contact();
-            let bound: Vec<_> = held.get(&aor).into_iter().flatten().collect();
-            let ours = bound.iter().find(|(bound, _)| *bound == contact);
-            let least = bound.len() <= self.phones_per_user;
-            assert!(least, "phone {number} has left something behind: {bound:?}");
-            match (phone.standing(), ours) {
-                (Standing::Out, None) => {}
-                (Standing::In(until), None) if until <= self.now => {}
-                (Standing::In(until), Some((_, ends))) => {
-                    let ends = ends * S;
-                    let agree = ends <= until + S && until <= ends + S + later;
-                    assert!(agree, "phone {number}: believes {until}, held {ends}");
-                }
-                (believed, held) => panic!("phone {number}: believes {believed:?}, held {held:?}"),
-            }
-        }
     }
 }
 
@@ -120,6 +125,15 @@ impl Outcome {
             let most = 64 * T1 + 2 * LONGEST_WAY;
             assert!(gap <= most, "{call_id}: {} ms apart: {accounts:#?}", gap / super::MS);
         }
+    }
+
+    /// The first thing in which two outcomes differ.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let call = self.calls.iter().find(|(call_id, accounts)| other.calls.get(*call_id) != Some(accounts));
+        if let Some((call_id, accounts)) = call {
+            return Some(format!("{accounts:#?}\n{:#?}", other.calls.get(call_id)));
+        }
+        (self != other).then(|| format!("{:?} {:?}\n{:?} {:?}", self.standings, self.held, other.standings, other.held))
     }
 
     /// How many calls both sides took for established, how many neither, and how many one alone.

@@ -13,6 +13,7 @@ pub(super) struct Client {
     interval: u64,
     /// When the state ends: timers B, F, D, K, M.
     until: Option<u64>,
+    given_up_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl Client {
             resend_at: Some(now + T1),
             interval: T1,
             until: Some(now + 64 * T1),
+            given_up_at: None,
         }
     }
 
@@ -78,7 +80,7 @@ impl Client {
         match (&self.state, code) {
             (State::Unheard | State::Proceeding, 100..200) => {
                 if self.is_invite() {
-                    (self.resend_at, self.until) = (None, None);
+                    (self.resend_at, self.until) = (None, self.given_up_at);
                 }
                 self.state = State::Proceeding;
                 true
@@ -106,10 +108,11 @@ impl Client {
         }
     }
 
-    /// A cancelled INVITE is given up if nothing final comes (§9.1).
+    /// A request that nobody waits for any more is given up then, if nothing final comes (§9.1).
     pub(super) fn give_up_at(&mut self, at: u64) {
-        if self.is_pending() {
-            self.until = Some(at);
+        if self.is_pending() && self.given_up_at.is_none() {
+            self.given_up_at = Some(at);
+            self.until = self.until.or(Some(at));
         }
     }
 

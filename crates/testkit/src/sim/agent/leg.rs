@@ -98,6 +98,10 @@ impl Leg {
         self.account.see(View::Over(how), now);
         self.unacknowledged = None;
         self.due = None;
+        // Of a call that is over, nobody may answer an INVITE any more.
+        for client in &mut self.clients {
+            client.give_up_at(now + 64 * T1);
+        }
     }
 
     /// Sends BYE in the dialog: for who sends it, the call is over (§15.1.1).
@@ -197,14 +201,19 @@ impl Leg {
         if let Some(server) = self.servers.iter_mut().find(|server| server.matches(text)) {
             return server.on_request(text, now, out);
         }
+        let from = tag(value(text, "From"));
+        let peer = self.dialog.as_ref().map(|dialog| tag(&dialog.remote));
+        let is_peer = peer == Some(from) && !self.account.is_over();
         match method(text) {
             "ACK" => self.on_ack(text, now),
             "CANCEL" => self.on_cancel(text, now, pen, out),
-            "BYE" if self.dialog.is_some() && !self.account.is_over() => {
+            "BYE" if is_peer => {
                 self.answer(text, 200, now, pen, out);
                 self.become_over(How::PeerHungUp, now);
             }
-            "INVITE" if value(text, "To").contains(";tag=") && !self.account.is_over() => {
+            // Of a second one that picked up, and was sent a BYE.
+            "BYE" if self.acks.iter().any(|(tag, ..)| tag == from) => self.answer(text, 200, now, pen, out),
+            "INVITE" if value(text, "To").contains(";tag=") && is_peer => {
                 self.on_reinvite(text, now, pen, out);
             }
             // §8.2.2.2: the same request by another way.
@@ -308,10 +317,9 @@ impl Leg {
         {
             return;
         }
-        let Some(invite) = self.clients.iter_mut().find(|client| client.may_cancel()) else {
+        let Some(invite) = self.clients.iter().find(|client| client.may_cancel()) else {
             return;
         };
-        invite.give_up_at(now + 64 * T1);
         // The To field stays as it is, and everything else but the method (§9.1).
         let cancel = ack(&invite.request, &invite.request).replace("ACK", "CANCEL");
         self.clients.push(Client::start(cancel, now, out));

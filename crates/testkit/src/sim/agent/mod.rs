@@ -70,6 +70,11 @@ impl Phone {
         self.registration.standing
     }
 
+    /// Whether it knows whether it is registered.
+    pub(super) fn is_sure(&self) -> bool {
+        self.registration.is_sure()
+    }
+
     pub(super) fn registered(&self) -> u32 {
         self.registration.done
     }

@@ -65,6 +65,10 @@ impl Registration {
         self.client.is_none()
     }
 
+    pub(super) fn is_sure(&self) -> bool {
+        !self.is_under_way() && self.standing != Standing::Unknown
+    }
+
     /// The phone is to be registered for so many seconds at a time.
     pub(super) fn want_in(&mut self, expires: u32, now: u64) {
         self.wanted = Wanted::In { expires };

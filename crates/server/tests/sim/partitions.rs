@@ -1,0 +1,54 @@
+//! Phones that are cut off for a while, and phones that change their address.
+
+use strowger_testkit::sim::{Faults, S, Script, World};
+
+use super::{CALLS_BEGIN, count, end, on_shards, with_calls, with_seeds};
+
+/// Nothing is lost but what a partition stops.
+const MIXED_UP: Faults = Faults {
+    loss: 0,
+    ..Faults::HEAVY
+};
+
+const PHONES: usize = 100;
+
+fn world(seed: u64) -> World {
+    on_shards(
+        2,
+        World {
+            faults: MIXED_UP,
+            ..World::new(seed, PHONES)
+        },
+    )
+}
+
+// Shorter than timers B, F and H: what was sent in it is sent again after it.
+#[test]
+fn calls_are_agreed_on_after_a_partition() {
+    with_seeds(1..1 + 1, |seed| {
+        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| Script::of_chance(sim.dice(), call));
+        let dice = sim.dice();
+        for phone in (0..PHONES).step_by(2) {
+            let from = CALLS_BEGIN + dice.roll(("cut", phone)).below(over_at - CALLS_BEGIN - 200 * S);
+            let lasts = S + dice.roll(("for", phone)).below(20 * S);
+            sim.partition(from, from + lasts, phone);
+        }
+        end(&mut sim, over_at);
+    });
+}
+
+#[test]
+fn a_phone_that_changes_its_address_keeps_its_calls_and_its_registration() {
+    with_seeds(1..1 + 1, |seed| {
+        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| Script::of_chance(sim.dice(), call));
+        let dice = sim.dice();
+        for phone in (0..PHONES).step_by(2) {
+            for time in 0..2 {
+                let at = dice.roll(("move", phone, time)).below(over_at - CALLS_BEGIN - 150 * S);
+                sim.change_address(CALLS_BEGIN + at, phone);
+            }
+        }
+        let outcome = end(&mut sim, over_at);
+        eprintln!("{:?}", outcome.established());
+    });
+}
