@@ -1,7 +1,7 @@
 //! The nodes of a plan, a virtual clock, and a log of who was sent what.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -381,18 +381,22 @@ impl Site {
     #[track_caller]
     pub fn icmp(&mut self, at: usize, who: char) {
         let sent = self.sent.iter().rfind(|sent| sent.is_to(who)).expect("was sent");
-        let quoted = sent.text.as_bytes()[..sent.text.len().min(300)].to_vec();
-        let (remote, failure) = (peer::address(who), Failure::Refused);
-        let handled = self.turn(at, |node, _, now, out| {
-            node.unreachable(remote, failure, &quoted, now, out)
-        });
-        if let Handled::Hop(shard) = handled {
+        let text = sent.text.clone();
+        self.unreachable(at, peer::address(who), &text);
+    }
+
+    /// An ICMP error for a message to this address comes to this shard.
+    pub(crate) fn unreachable(&mut self, at: usize, remote: SocketAddr, text: &str) {
+        let quoted = &text.as_bytes()[..text.len().min(300)];
+        let mut tell = |shard| {
+            self.turn(shard, |node, _, now, out| {
+                node.unreachable(remote, Failure::Refused, quoted, now, out)
+            })
+        };
+        if let Handled::Hop(shard) = tell(at) {
             let shard = usize::from(shard);
             assert_ne!(shard, at, "a hop to itself");
-            let handled = self.turn(shard, |node, _, now, out| {
-                node.unreachable(remote, failure, &quoted, now, out)
-            });
-            assert_eq!(handled, Handled::Done);
+            assert_eq!(tell(shard), Handled::Done);
         }
     }
 

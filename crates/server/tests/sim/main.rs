@@ -32,7 +32,8 @@ fn on_shards(shards: u16, world: World) -> World {
 /// When the first phone calls.
 const CALLS_BEGIN: u64 = 60 * S;
 
-/// A world whose phones register, and call each other's users from [`CALLS_BEGIN`] on: so many calls, 50 in a second. And
+/// A world whose phones register, and call each other's users from [`CALLS_BEGIN`] on: so many calls, 50 in a second. If
+/// each phone has a user of its own, a phone of even number talks with one of odd number. And
 /// when the last of them must be over: nobody waits, rings, talks or is silent for longer.
 fn with_calls(world: World, calls: usize, script: impl Fn(usize, &Sim) -> Script) -> (Sim, u64) {
     let (phones, own) = (world.phones as u64, world.phones_per_user as u64);
@@ -43,7 +44,7 @@ fn with_calls(world: World, calls: usize, script: impl Fn(usize, &Sim) -> Script
     }
     for call in 0..calls {
         let from = dice.roll(("from", call)).below(phones);
-        let away = own + dice.roll(("to", call)).below(phones - 2 * own + 1);
+        let away = own + 2 * dice.roll(("to", call)).below(phones / 2 - own + 1);
         let (to, script) = ((from + away) % phones, script(call, &sim));
         sim.call(CALLS_BEGIN + call as u64 * 20 * MS, from as usize, to as usize, script);
     }

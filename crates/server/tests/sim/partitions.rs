@@ -1,6 +1,6 @@
 //! Phones that are cut off for a while, and phones that change their address.
 
-use strowger_testkit::sim::{Faults, S, Script, World};
+use strowger_testkit::sim::{Faults, How, S, Script, Side, Sim, View, World};
 
 use super::{CALLS_BEGIN, count, end, on_shards, with_calls, with_seeds};
 
@@ -38,7 +38,7 @@ fn calls_are_agreed_on_after_a_partition() {
 }
 
 #[test]
-fn a_phone_that_changes_its_address_keeps_its_calls_and_its_registration() {
+fn calls_are_agreed_on_when_one_side_changes_its_address() {
     with_seeds(1..1 + 1, |seed| {
         let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| Script::of_chance(sim.dice(), call));
         let dice = sim.dice();
@@ -48,7 +48,34 @@ fn a_phone_that_changes_its_address_keeps_its_calls_and_its_registration() {
                 sim.change_address(CALLS_BEGIN + at, phone);
             }
         }
-        let outcome = end(&mut sim, over_at);
-        eprintln!("{:?}", outcome.established());
+        end(&mut sim, over_at);
+    });
+}
+
+// Its re-INVITE tells the other side where it is, and the BYE finds it there.
+#[test]
+fn a_phone_that_moves_while_it_talks_hears_that_the_other_one_hangs_up() {
+    with_seeds(2..3, |seed| {
+        let mut sim = Sim::new(world(seed));
+        for phone in 0..PHONES {
+            sim.register(0, phone, 7200);
+        }
+        for caller in (0..PHONES).step_by(2) {
+            let (mover, hangs_up) = match caller % 4 {
+                0 => (caller, Side::Callee),
+                _ => (caller + 1, Side::Caller),
+            };
+            let script = Script {
+                hangs_up,
+                ..Script::PLAIN
+            };
+            sim.call(CALLS_BEGIN, caller, caller + 1, script);
+            sim.change_address(CALLS_BEGIN + 10 * S, mover);
+        }
+        let outcome = end(&mut sim, CALLS_BEGIN + 100 * S);
+        assert_eq!(outcome.established(), [PHONES / 2, 0, 0]);
+        for end in [How::HungUp, How::PeerHungUp] {
+            assert_eq!(outcome.ended(|_, view| view == View::Over(end)), PHONES / 2, "{end:?}");
+        }
     });
 }

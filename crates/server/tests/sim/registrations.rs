@@ -68,6 +68,19 @@ fn several_phones_of_a_user_do_not_get_in_each_others_way() {
     });
 }
 
+// The record changes under one request while another waits for its commit, and some commits fail.
+#[test]
+fn a_slow_store_that_fails_now_and_then_leaves_nobody_in_doubt() {
+    with_seeds(5..6, |seed| {
+        let world = World {
+            phones_per_user: 4,
+            commits: Some((S, 10)),
+            ..on_shards(3, heavy(seed, count(2000)))
+        };
+        come_and_go(world);
+    });
+}
+
 #[test]
 fn passwords_are_asked_for_and_nothing_else_changes() {
     with_seeds(3..3 + 1, |seed| {

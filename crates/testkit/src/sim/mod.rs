@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use strowger_server::location::{CommitError, StoreFailure};
 use strowger_sip::Destination;
 
 pub use agent::{Account, Answer, How, Script, Side, Standing, T1, View};
@@ -22,10 +23,11 @@ pub use network::{Faults, LONGEST_WAY};
 pub use outcome::{Held, Outcome};
 pub use replay::{full, with_seeds};
 
+use crate::message::start_line;
 use crate::peer;
 use crate::plan::Plan;
 use crate::site::{BEGIN, Hop, Site};
-use agent::Phone;
+use agent::{Phone, value};
 use network::Network;
 
 /// A millisecond, in nanoseconds.
@@ -49,6 +51,9 @@ pub struct World {
     pub phones_per_user: usize,
     /// What the network does.
     pub faults: Faults,
+    /// How long the location service takes at most for a commit, in nanoseconds, and how many commits fail, in percent.
+    /// Without these it commits at once.
+    pub commits: Option<(u64, u64)>,
     /// How long a message takes at most from the shard that it came to to its owner, in nanoseconds. With 0 the course of
     /// every call is the same for any number of shards.
     pub hop: u64,
@@ -66,6 +71,7 @@ impl World {
             phones,
             phones_per_user: 1,
             faults: Faults::NONE,
+            commits: None,
             hop: 0,
         }
     }
@@ -83,12 +89,17 @@ pub struct Sim {
     /// Which phone is at an address.
     places: HashMap<SocketAddr, usize>,
     scripts: HashMap<String, Script>,
+    commits: Option<(u64, u64)>,
+    /// How many commits have a time at which they are made.
+    committing: usize,
     hop: u64,
     /// How many messages are on their way from a shard to another.
     rings: HashMap<(usize, usize), usize>,
     queue: BinaryHeap<Reverse<Queued>>,
     queued: u64,
     now: u64,
+    /// The call whose messages are printed.
+    traced: Option<String>,
 }
 
 #[derive(Debug)]
@@ -107,6 +118,10 @@ enum Event {
     Hop(Box<Hop>),
     /// A datagram comes to where a phone may be.
     Down(SocketAddr, String),
+    /// Word comes that nobody is at an address that this was sent to.
+    Unreachable(SocketAddr, String),
+    /// The location service makes a commit.
+    Commit,
     /// A phone may have something to do.
     Wake(usize),
     /// Somebody does something.
@@ -158,18 +173,24 @@ impl Sim {
         let phones: Vec<_> = (0..world.phones).map(phone).collect();
         Self {
             dice,
-            site: Site::of(world.plan),
+            site: Site::of(Plan {
+                slow_store: world.commits.is_some(),
+                ..world.plan
+            }),
             shards,
             network: Network::new(dice, world.faults),
             places: phones.iter().enumerate().map(|(n, phone)| (phone.address(), n)).collect(),
             phones,
             phones_per_user: world.phones_per_user,
             scripts: HashMap::new(),
+            commits: world.commits,
+            committing: 0,
             hop: world.hop,
             rings: HashMap::new(),
             queue: BinaryHeap::new(),
             queued: 0,
             now: 0,
+            traced: std::env::var("STROWGER_TRACE").ok(),
         }
     }
 
@@ -251,6 +272,7 @@ impl Sim {
                 _ => break,
             }
             self.carry_down();
+            self.begin_commits();
         }
         self.go_to(until);
     }
@@ -263,7 +285,7 @@ impl Sim {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Up(from, text) => {
-                let shard = self.dice.roll(("shard", from)).below(self.shards as u64) as usize;
+                let shard = self.shard_of(from);
                 if let Some(hop) = self.site.arrive(shard, &text, &peer::datagram_from(from)) {
                     self.begin_hop(hop);
                 }
@@ -278,10 +300,42 @@ impl Sim {
                 if let Some(&phone) = self.places.get(&to) {
                     let script = self.script_of(&text);
                     self.with_phone(phone, |phone, now, out| phone.receive(&text, script, now, out));
+                } else {
+                    self.queue(self.now + 10 * MS, Event::Unreachable(to, text));
                 }
             }
+            Event::Unreachable(from, text) => {
+                let shard = self.shard_of(from);
+                self.site.unreachable(shard, from, &text);
+            }
+            Event::Commit => self.commit(),
             Event::Wake(phone) => self.with_phone(phone, |phone, now, out| phone.wake(now, out)),
             Event::Deed(deed) => self.perform(deed),
+        }
+    }
+
+    /// The shard whose socket gets what comes from an address.
+    fn shard_of(&self, remote: SocketAddr) -> usize {
+        self.dice.roll(("shard", remote)).below(self.shards as u64) as usize
+    }
+
+    /// The location service says when it will be done with what it was given.
+    fn begin_commits(&mut self) {
+        let Some((most, _)) = self.commits else { return };
+        while self.committing < self.site.commits() {
+            self.committing += 1;
+            let takes = self.dice.roll(("commit", self.queued)).below(most);
+            self.queue(self.now + takes, Event::Commit);
+        }
+    }
+
+    fn commit(&mut self) {
+        let fails = self.commits.map_or(0, |(_, fails)| fails);
+        self.committing -= 1;
+        if self.dice.roll(("commit fails", self.queued)).percent(fails) {
+            self.site.fail_commit(CommitError::Failed(StoreFailure::Io));
+        } else {
+            self.site.commit();
         }
     }
 
@@ -300,8 +354,7 @@ impl Sim {
     }
 
     fn script_of(&self, text: &str) -> Script {
-        let call_id = crate::message::lines(text, "Call-ID");
-        let script = call_id.first().and_then(|call_id| self.scripts.get(*call_id));
+        let script = self.scripts.get(value(text, "Call-ID"));
         script.copied().unwrap_or(Script::PLAIN)
     }
 
@@ -338,7 +391,9 @@ impl Sim {
             self.queue(at.max(now), Event::Wake(number));
         }
         for text in out {
-            for takes in self.network.copies(number, address, true, &text) {
+            let copies = self.network.copies(number, address, true, &text);
+            self.trace(address, true, &text, &copies);
+            for takes in copies {
                 self.queue(now + takes, Event::Up(address, text.clone()));
             }
         }
@@ -351,9 +406,24 @@ impl Sim {
                 panic!("phones take datagrams only: {:?} for {}", sent.to, sent.text);
             };
             let phone = self.places.get(&to).copied().unwrap_or(usize::MAX);
-            for takes in self.network.copies(phone, to, false, &sent.text) {
+            let copies = self.network.copies(phone, to, false, &sent.text);
+            self.trace(to, false, &sent.text, &copies);
+            for takes in copies {
                 self.queue(self.now + takes, Event::Down(to, sent.text.clone()));
             }
+        }
+    }
+}
+
+impl Sim {
+    /// Prints a datagram of the call that `STROWGER_TRACE` names: when it was sent, and after how many milliseconds its
+    /// copies come.
+    fn trace(&self, phone: SocketAddr, up: bool, text: &str, copies: &[u64]) {
+        if self.traced.as_deref() == Some(value(text, "Call-ID")) {
+            let way = if up { "->" } else { "<-" };
+            let copies: Vec<_> = copies.iter().map(|takes| takes / MS).collect();
+            let (first, cseq) = (start_line(text), value(text, "CSeq"));
+            eprintln!("{:>8} {phone} {way} {first} ({cseq}) {copies:?}", self.now / MS);
         }
     }
 }

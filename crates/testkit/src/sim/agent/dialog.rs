@@ -154,7 +154,7 @@ impl Pen {
 }
 
 /// The value of a header field that is there once.
-pub(super) fn value<'t>(text: &'t str, name: &str) -> &'t str {
+pub(in super::super) fn value<'t>(text: &'t str, name: &str) -> &'t str {
     lines(text, name).first().copied().unwrap_or_default()
 }
 

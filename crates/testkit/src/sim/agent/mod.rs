@@ -18,7 +18,8 @@ pub use script::{Answer, Script, Side};
 
 use super::{MS, S};
 use crate::message::start_line;
-use dialog::{Pen, value};
+use dialog::Pen;
+pub(super) use dialog::value;
 use leg::Leg;
 use registration::Registration;
 use server::method;
