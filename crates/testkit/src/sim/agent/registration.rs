@@ -124,7 +124,7 @@ impl Registration {
         let contact = pen.contact();
         let mut contacts = format!("Contact: <{contact}>;expires={expires}\r\n");
         for left in self.left.iter().filter(|left| **left != contact) {
-            contacts += &format!("Contact: <{left}>;expires=0\r\n");
+            contacts += &removal(left);
         }
         self.cseq += 1;
         Some(pen.register(&self.call_id, self.cseq, &contacts))
@@ -141,9 +141,13 @@ impl Registration {
         if !client.on_response(code, text, now, out) || code < 200 {
             return;
         }
-        let asked_again = client.request.contains("Authorization: ");
+        let request = client.request.clone();
+        let asked_again = request.contains("Authorization: ");
         match code {
-            200 => self.on_ok(text, now, pen),
+            200 => {
+                self.left.retain(|left| !request.contains(&removal(left)));
+                self.on_ok(text, now, pen);
+            }
             401 if !asked_again => {
                 if let Some(request) = self.request(pen) {
                     let request = authorize(&request, text, &pen.user, 1);
@@ -166,7 +170,6 @@ impl Registration {
             let params = binding.trim().strip_prefix(&ours)?;
             params.split("expires=").nth(1)?.split(';').next()?.trim().parse::<u64>().ok()
         });
-        self.left.clear();
         self.standing = expires.map_or(Standing::Out, |seconds| Standing::In(now + seconds * S));
         self.next_at = match (self.wanted, expires) {
             (Wanted::In { .. }, Some(seconds)) if self.refreshes => Some(now + seconds * S / 2),
@@ -175,4 +178,8 @@ impl Registration {
             (Wanted::In { .. }, None) | (Wanted::Out, Some(_)) => Some(now),
         };
     }
+}
+
+fn removal(contact: &str) -> String {
+    format!("Contact: <{contact}>;expires=0\r\n")
 }
