@@ -129,8 +129,19 @@ impl Leg {
         self.due = hangs_up.then_some((now + talk, Act::HangUp));
     }
 
+    /// The phone has another address. Whom it talks with is told; what has not come to that can't go on, for the way back
+    /// through the Vias leads to the old one.
+    pub(super) fn moved(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
+        match (self.account.view(), self.account.side) {
+            (View::Talking, _) => self.refresh(now, pen, out),
+            (View::Calling | View::Ringing, Side::Caller) => self.act(Act::GiveUp, now, pen, out),
+            (View::Calling | View::Ringing, Side::Callee) => self.act(Act::Refuse(480), now, pen, out),
+            (View::Answered | View::Over(_), _) => {}
+        }
+    }
+
     /// A re-INVITE (§14.1), which also tells this side's contact.
-    pub(super) fn refresh(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
+    fn refresh(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
         if let (View::Talking, Some(dialog)) = (self.account.view(), &mut self.dialog) {
             let invite = dialog.request("INVITE", pen);
             self.clients.push(Client::start(invite, now, out));

@@ -115,7 +115,7 @@ impl Phone {
         self.pen.address = address;
         self.registration.leave(left, now);
         for leg in self.legs.values_mut() {
-            leg.refresh(now, &mut self.pen, out);
+            leg.moved(now, &mut self.pen, out);
         }
     }
 
