@@ -56,9 +56,13 @@ pub fn with(text: &str, lines: &str) -> String {
 
 /// The values of a header field, one for each of its lines.
 pub fn lines<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
-    let head = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let head = text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line));
     let value = |line: &'t str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
-    head.take_while(|line| !line.is_empty()).filter_map(value).collect()
+    head.take_while(|line| !line.is_empty())
+        .filter_map(value)
+        .collect()
 }
 
 /// The first line.

@@ -18,7 +18,11 @@ fn with_seeds<T: Fn(u64)>(seeds: impl IntoIterator<Item = u64>, test: T) {
 
 /// So many in all, of ten thousand.
 fn count(of_ten_thousand: usize) -> usize {
-    if sim::full() { of_ten_thousand } else { of_ten_thousand / 10 }
+    if sim::full() {
+        of_ten_thousand
+    } else {
+        of_ten_thousand / 10
+    }
 }
 
 /// A world on so many shards.
@@ -46,7 +50,12 @@ fn with_calls(world: World, calls: usize, script: impl Fn(usize, &Sim) -> Script
         let from = dice.roll(("from", call)).below(phones);
         let away = own + 2 * dice.roll(("to", call)).below(phones / 2 - own + 1);
         let (to, script) = ((from + away) % phones, script(call, &sim));
-        sim.call(CALLS_BEGIN + call as u64 * 20 * MS, from as usize, to as usize, script);
+        sim.call(
+            CALLS_BEGIN + call as u64 * 20 * MS,
+            from as usize,
+            to as usize,
+            script,
+        );
     }
     (sim, CALLS_BEGIN + calls as u64 * 20 * MS + 200 * S)
 }
@@ -58,6 +67,12 @@ fn end(sim: &mut Sim, over_at: u64) -> Outcome {
     sim.run_until(over_at);
     let outcome = sim.outcome();
     outcome.assert_calls_agree();
+    let [both, _, one] = outcome.established();
+    let calls = outcome.calls.len();
+    assert!(
+        both > calls / 4 && one < calls / 20,
+        "{both} of {calls}, {one} by halves"
+    );
     assert_eq!(sim.assert_registrations_agree(), outcome.standings.len());
     for phone in 0..outcome.standings.len() {
         sim.unregister(over_at, phone);

@@ -26,7 +26,9 @@ fn world(seed: u64) -> World {
 #[test]
 fn calls_are_agreed_on_after_a_partition() {
     with_seeds(1..1 + 1, |seed| {
-        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| Script::of_chance(sim.dice(), call));
+        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| {
+            Script::of_chance(sim.dice(), call)
+        });
         let dice = sim.dice();
         for phone in (0..PHONES).step_by(2) {
             let from = CALLS_BEGIN + dice.roll(("cut", phone)).below(over_at - CALLS_BEGIN - 200 * S);
@@ -40,11 +42,15 @@ fn calls_are_agreed_on_after_a_partition() {
 #[test]
 fn calls_are_agreed_on_when_one_side_changes_its_address() {
     with_seeds(1..1 + 1, |seed| {
-        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| Script::of_chance(sim.dice(), call));
+        let (mut sim, over_at) = with_calls(world(seed), count(5000), |call, sim| {
+            Script::of_chance(sim.dice(), call)
+        });
         let dice = sim.dice();
         for phone in (0..PHONES).step_by(2) {
             for time in 0..2 {
-                let at = dice.roll(("move", phone, time)).below(over_at - CALLS_BEGIN - 150 * S);
+                let at = dice
+                    .roll(("move", phone, time))
+                    .below(over_at - CALLS_BEGIN - 150 * S);
                 sim.change_address(CALLS_BEGIN + at, phone);
             }
         }
@@ -75,7 +81,11 @@ fn a_phone_that_moves_while_it_talks_hears_that_the_other_one_hangs_up() {
         let outcome = end(&mut sim, CALLS_BEGIN + 100 * S);
         assert_eq!(outcome.established(), [PHONES / 2, 0, 0]);
         for end in [How::HungUp, How::PeerHungUp] {
-            assert_eq!(outcome.ended(|_, view| view == View::Over(end)), PHONES / 2, "{end:?}");
+            assert_eq!(
+                outcome.ended(|_, view| view == View::Over(end)),
+                PHONES / 2,
+                "{end:?}"
+            );
         }
     });
 }

@@ -75,7 +75,10 @@ fn a_silent_next_hop_of_another_request_is_answered_with_504() {
 // Nobody else can answer within a dialog, so the next hop has the whole of timers B and F (§17.1.1.2, §17.1.2.2).
 #[test]
 fn a_silent_next_hop_within_a_dialog_is_not_given_up_early() {
-    for (method, end) in [("INVITE", "31500 a INVITE, 32000 > 408"), ("BYE", "27500 a BYE, 31500 a BYE")] {
+    for (method, end) in [
+        ("INVITE", "31500 a INVITE, 32000 > 408"),
+        ("BYE", "27500 a BYE, 31500 a BYE"),
+    ] {
         let mut stage = Stage::with(Timers::DEFAULT);
         let within = request(method).replace("\r\nCall-ID", ";tag=b\r\nCall-ID");
         stage.start(&within, &ways("a"));

@@ -131,8 +131,16 @@ enum Event {
 /// What somebody does.
 #[derive(Clone, Debug)]
 enum Deed {
-    Call { from: usize, to: usize, call_id: String },
-    Register { phone: usize, expires: u32, refreshes: bool },
+    Call {
+        from: usize,
+        to: usize,
+        call_id: String,
+    },
+    Register {
+        phone: usize,
+        expires: u32,
+        refreshes: bool,
+    },
     Unregister(usize),
     Move(usize),
     Cut(usize),
@@ -179,7 +187,11 @@ impl Sim {
             }),
             shards,
             network: Network::new(dice, world.faults),
-            places: phones.iter().enumerate().map(|(n, phone)| (phone.address(), n)).collect(),
+            places: phones
+                .iter()
+                .enumerate()
+                .map(|(n, phone)| (phone.address(), n))
+                .collect(),
             phones,
             phones_per_user: world.phones_per_user,
             scripts: HashMap::new(),
@@ -214,13 +226,27 @@ impl Sim {
     /// A phone registers for so many seconds, and refreshes that when half of them have passed.
     pub fn register(&mut self, at: u64, phone: usize, expires: u32) {
         let refreshes = true;
-        self.queue(at, Event::Deed(Deed::Register { phone, expires, refreshes }));
+        self.queue(
+            at,
+            Event::Deed(Deed::Register {
+                phone,
+                expires,
+                refreshes,
+            }),
+        );
     }
 
     /// A phone registers for so many seconds, and leaves it at that.
     pub fn register_once(&mut self, at: u64, phone: usize, expires: u32) {
         let refreshes = false;
-        self.queue(at, Event::Deed(Deed::Register { phone, expires, refreshes }));
+        self.queue(
+            at,
+            Event::Deed(Deed::Register {
+                phone,
+                expires,
+                refreshes,
+            }),
+        );
     }
 
     /// A phone removes its registration.
@@ -265,7 +291,9 @@ impl Sim {
                     self.site.wake(shard);
                 }
                 (Some(at), _) if at <= until => {
-                    let Some(Reverse(next)) = self.queue.pop() else { break };
+                    let Some(Reverse(next)) = self.queue.pop() else {
+                        break;
+                    };
                     self.go_to(next.at);
                     self.happen(next.event);
                 }
@@ -362,9 +390,15 @@ impl Sim {
         match deed {
             Deed::Call { from, to, call_id } => {
                 let (to, script) = (self.phones[to].aor(), self.scripts[&call_id]);
-                self.with_phone(from, |phone, now, out| phone.call(&to, &call_id, script, now, out));
+                self.with_phone(from, |phone, now, out| {
+                    phone.call(&to, &call_id, script, now, out)
+                });
             }
-            Deed::Register { phone, expires, refreshes } => {
+            Deed::Register {
+                phone,
+                expires,
+                refreshes,
+            } => {
                 self.with_phone(phone, |phone, now, _| phone.register(expires, refreshes, now));
             }
             Deed::Unregister(phone) => self.with_phone(phone, |phone, now, _| phone.unregister(now)),

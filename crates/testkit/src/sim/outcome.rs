@@ -68,14 +68,22 @@ impl Sim {
     pub fn assert_registrations_agree(&self) -> usize {
         let held = self.held().bindings;
         let mut sure = 0;
-        for (number, phone) in self.phones.iter().enumerate().filter(|(_, phone)| phone.is_sure()) {
+        for (number, phone) in self
+            .phones
+            .iter()
+            .enumerate()
+            .filter(|(_, phone)| phone.is_sure())
+        {
             sure += 1;
             let bound = held.get(&phone.aor()["sip:".len()..]);
             let bound: Vec<_> = bound.into_iter().flatten().collect();
             let contact = phone.contact();
             let ours = bound.iter().find(|(bound, _)| *bound == contact);
             let most = self.phones_per_user;
-            assert!(bound.len() <= most, "phone {number} has left something behind: {bound:?}");
+            assert!(
+                bound.len() <= most,
+                "phone {number} has left something behind: {bound:?}"
+            );
             match (phone.standing(), ours) {
                 (Standing::Out, None) => {}
                 (Standing::In(until), None) if until <= self.now + S => {}
@@ -84,7 +92,10 @@ impl Sim {
                     let agree = ends <= until + S && until <= ends + S + LONGEST_WAY;
                     assert!(agree, "phone {number}: believes {until}, held {ends}");
                 }
-                (believed, held) => panic!("phone {number} at {}: believes {believed:?}, held {held:?}", self.now),
+                (believed, held) => panic!(
+                    "phone {number} at {}: believes {believed:?}, held {held:?}",
+                    self.now
+                ),
             }
         }
         sure
@@ -102,9 +113,10 @@ impl Sim {
         }
     }
 
-    /// How many REGISTERs of all phones were answered with 200.
-    pub fn registered(&self) -> u32 {
-        self.phones.iter().map(|phone| phone.registered()).sum()
+    /// How many REGISTERs of all phones were answered with 200, and how many with anything else but a challenge.
+    pub fn registers_answered(&self) -> (u32, u32) {
+        let answered = self.phones.iter().map(|phone| phone.answered());
+        answered.fold((0, 0), |(done, refused), (more, no)| (done + more, refused + no))
     }
 }
 
@@ -132,25 +144,38 @@ impl Outcome {
                 };
                 let late = account.over_at().unwrap_or(0).saturating_sub(first.max(acted));
                 let ms = late / MS;
-                assert!(late <= 64 * T1 + 2 * LONGEST_WAY, "{call_id}: {ms} ms late: {accounts:#?}");
+                assert!(
+                    late <= 64 * T1 + 2 * LONGEST_WAY,
+                    "{call_id}: {ms} ms late: {accounts:#?}"
+                );
             }
         }
     }
 
     /// The first thing in which two outcomes differ.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let call = self.calls.iter().find(|(call_id, accounts)| other.calls.get(*call_id) != Some(accounts));
+        let call = self
+            .calls
+            .iter()
+            .find(|(call_id, accounts)| other.calls.get(*call_id) != Some(accounts));
         if let Some((call_id, accounts)) = call {
             return Some(format!("{accounts:#?}\n{:#?}", other.calls.get(call_id)));
         }
-        (self != other).then(|| format!("{:?} {:?}\n{:?} {:?}", self.standings, self.held, other.standings, other.held))
+        (self != other).then(|| {
+            format!(
+                "{:?} {:?}\n{:?} {:?}",
+                self.standings, self.held, other.standings, other.held
+            )
+        })
     }
 
     /// How many calls both sides took for established, how many neither, and how many one alone.
     pub fn established(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         for accounts in self.calls.values() {
-            let callee = accounts.iter().any(|account| account.side == Side::Callee && account.talked());
+            let callee = accounts
+                .iter()
+                .any(|account| account.side == Side::Callee && account.talked());
             let at = match (accounts[0].talked(), callee) {
                 (true, true) => 0,
                 (false, false) => 1,

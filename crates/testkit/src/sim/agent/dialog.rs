@@ -174,7 +174,5 @@ fn values(text: &str, name: &str) -> Vec<String> {
 }
 
 fn contact(text: &str) -> String {
-    value(text, "Contact")
-        .trim_matches(['<', '>'])
-        .to_owned()
+    value(text, "Contact").trim_matches(['<', '>']).to_owned()
 }

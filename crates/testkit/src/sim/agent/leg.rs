@@ -44,7 +44,14 @@ struct Unacknowledged {
 
 impl Leg {
     /// A call to somebody.
-    pub(super) fn call(to: &str, call_id: &str, script: Script, now: u64, pen: &mut Pen, out: &mut Out) -> Self {
+    pub(super) fn call(
+        to: &str,
+        call_id: &str,
+        script: Script,
+        now: u64,
+        pen: &mut Pen,
+        out: &mut Out,
+    ) -> Self {
         let invite = pen.invite(to, call_id);
         let mut leg = Self::new(call_id, pen.number, Side::Caller, script, now);
         leg.clients.push(Client::start(invite, now, out));
@@ -159,7 +166,10 @@ impl Leg {
         if !client.on_response(code, text, now, out) || client.method() != "INVITE" {
             return;
         }
-        let (invite, is_first) = (client.request.clone(), !value(&client.request, "To").contains(";tag="));
+        let (invite, is_first) = (
+            client.request.clone(),
+            !value(&client.request, "To").contains(";tag="),
+        );
         match code {
             100 => self.cancel_if_wanted(now, out),
             101..200 => {
@@ -248,7 +258,11 @@ impl Leg {
     }
 
     fn on_cancel(&mut self, cancel: &str, now: u64, pen: &Pen, out: &mut Out) {
-        let Some(at) = self.servers.iter().position(|server| server.is_cancelled_by(cancel)) else {
+        let Some(at) = self
+            .servers
+            .iter()
+            .position(|server| server.is_cancelled_by(cancel))
+        else {
             return self.answer(cancel, 481, now, pen, out);
         };
         self.answer(cancel, 200, now, pen, out);

@@ -76,8 +76,8 @@ impl Phone {
         self.registration.is_sure()
     }
 
-    pub(super) fn registered(&self) -> u32 {
-        self.registration.done
+    pub(super) fn answered(&self) -> (u32, u32) {
+        self.registration.answered
     }
 
     /// The accounts of all its calls.

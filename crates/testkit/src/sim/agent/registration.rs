@@ -31,8 +31,8 @@ pub(super) struct Registration {
     /// Whether to refresh it in time.
     pub(super) refreshes: bool,
     next_at: Option<u64>,
-    /// How many final answers were right.
-    pub(super) done: u32,
+    /// How many requests were answered with 200, and how many with anything else but a challenge.
+    pub(super) answered: (u32, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +53,14 @@ impl Registration {
             left: Vec::new(),
             refreshes: true,
             next_at: None,
-            done: 0,
+            answered: (0, 0),
         }
     }
 
     pub(super) fn owns(&self, response: &str) -> bool {
-        self.client.as_ref().is_some_and(|client| client.matches(response))
+        self.client
+            .as_ref()
+            .is_some_and(|client| client.matches(response))
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -101,7 +103,11 @@ impl Registration {
     }
 
     pub(super) fn wake(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
-        match self.client.as_mut().map_or(Ended::Not, |client| client.wake(now, out)) {
+        match self
+            .client
+            .as_mut()
+            .map_or(Ended::Not, |client| client.wake(now, out))
+        {
             Ended::Not => {}
             Ended::Done => self.client = None,
             Ended::TimedOut => {
@@ -148,13 +154,15 @@ impl Registration {
                 self.left.retain(|left| !request.contains(&removal(left)));
                 self.on_ok(text, now, pen);
             }
-            401 if !asked_again => {
+            // A nonce that has been used up says nothing of the password (RFC 7616 §3.3).
+            401 if !asked_again || text.contains("stale=true") => {
                 if let Some(request) = self.request(pen) {
                     let request = authorize(&request, text, &pen.user, 1);
                     self.client = Some(Client::start(request, now, out));
                 }
             }
             _ => {
+                self.answered.1 += 1;
                 self.standing = Standing::Unknown;
                 self.next_at = Some(now + AGAIN);
             }
@@ -163,13 +171,23 @@ impl Registration {
 
     /// The 200 lists all bindings (§10.3 step 8); what it says of ours counts.
     fn on_ok(&mut self, text: &str, now: u64, pen: &Pen) {
-        self.done += 1;
+        self.answered.0 += 1;
         let ours = format!("<{}>", pen.contact());
         let bindings = lines(text, "Contact");
-        let expires = bindings.iter().flat_map(|line| line.split(',')).find_map(|binding| {
-            let params = binding.trim().strip_prefix(&ours)?;
-            params.split("expires=").nth(1)?.split(';').next()?.trim().parse::<u64>().ok()
-        });
+        let expires = bindings
+            .iter()
+            .flat_map(|line| line.split(','))
+            .find_map(|binding| {
+                let params = binding.trim().strip_prefix(&ours)?;
+                params
+                    .split("expires=")
+                    .nth(1)?
+                    .split(';')
+                    .next()?
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            });
         self.standing = expires.map_or(Standing::Out, |seconds| Standing::In(now + seconds * S));
         self.next_at = match (self.wanted, expires) {
             (Wanted::In { .. }, Some(seconds)) if self.refreshes => Some(now + seconds * S / 2),
