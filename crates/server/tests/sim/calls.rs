@@ -83,3 +83,17 @@ fn of_two_phones_of_a_user_one_has_the_call_and_the_other_is_silent() {
         assert!(forked.count() > count(5000) / 2);
     });
 }
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    let outcome = |seed| {
+        let world = World {
+            hop: 20 * MS,
+            ..on_shards(3, heavy(seed))
+        };
+        let (mut sim, over_at) = with_calls(world, 100, |call, sim| Script::of_chance(sim.dice(), call));
+        end(&mut sim, over_at)
+    };
+    assert_eq!(outcome(1).difference(&outcome(1)), None);
+    assert!(outcome(1).difference(&outcome(2)).is_some());
+}

@@ -32,7 +32,7 @@ impl Dice {
 impl Roll {
     /// A number from 0 up to and without `end`.
     pub fn below(self, end: u64) -> u64 {
-        (u128::from(self.0) * u128::from(end) >> 64) as u64
+        ((u128::from(self.0) * u128::from(end)) >> 64) as u64
     }
 
     /// Whether something happens that happens so many times in a hundred.

@@ -74,8 +74,7 @@ impl Network {
         self.cut.remove(&address);
     }
 
-    /// After how long each copy of a datagram comes that arrives at all, in nanoseconds. What an address is to the node does
-    /// not count for luck but which phone it is.
+    /// After how long each copy of a datagram comes that arrives at all, in nanoseconds. `up` is to the node.
     pub(super) fn copies(&mut self, phone: usize, address: SocketAddr, up: bool, text: &str) -> Vec<u64> {
         if self.cut.contains(&address) {
             return Vec::new();
@@ -107,5 +106,64 @@ impl Network {
             copies.push(first + part(roll("late"), 25 * S));
         }
         copies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::request;
+
+    fn place() -> SocketAddr {
+        crate::peer::address('a')
+    }
+
+    /// What becomes of a hundred requests, sent three times each.
+    fn sent(faults: Faults, numbers: impl Iterator<Item = u32>) -> HashMap<u32, Vec<Vec<u64>>> {
+        let mut network = Network::new(Dice::new(7), faults);
+        let mut send = |n| {
+            let text = request('a', "INVITE", "sip:bob@example.test", n);
+            (0..3).map(|_| network.copies(1, place(), true, &text)).collect()
+        };
+        numbers.map(|n| (n, send(n))).collect()
+    }
+
+    #[test]
+    fn a_datagram_has_the_same_luck_whatever_else_is_under_way() {
+        let faults = Faults {
+            echo: 10,
+            ..Faults::HEAVY
+        };
+        assert_eq!(sent(faults, 0..100), sent(faults, (0..100).rev()));
+        assert_ne!(sent(faults, 0..100)[&1], sent(faults, 0..100)[&2]);
+    }
+
+    #[test]
+    fn faults_are_as_frequent_as_they_are_said_to_be() {
+        let all: Vec<_> = sent(Faults::HEAVY, 0..1000).into_values().flatten().collect();
+        let share =
+            |is: &dyn Fn(&Vec<u64>) -> bool| all.iter().filter(|copies| is(copies)).count() * 100 / all.len();
+        assert!((28..=32).contains(&share(&|copies| copies.is_empty())));
+        assert!(
+            (19..=23).contains(&share(&|copies| copies.len() == 2)),
+            "of those that come"
+        );
+        assert!((17..=23).contains(&share(&|copies| {
+            copies.first().is_some_and(|&takes| takes > 80 * MS)
+        })));
+        assert!(all.iter().flatten().all(|&takes| takes <= LONGEST_WAY));
+        let none = sent(Faults::NONE, 0..100);
+        assert!(none.values().flatten().all(|copies| copies.len() == 1));
+    }
+
+    #[test]
+    fn nothing_passes_a_partition() {
+        let mut network = Network::new(Dice::new(7), Faults::NONE);
+        let text = request('a', "INVITE", "sip:bob@example.test", 1);
+        network.cut(place());
+        assert!(network.copies(1, place(), true, &text).is_empty());
+        assert!(network.copies(1, place(), false, &text).is_empty());
+        network.heal(place());
+        assert_eq!(network.copies(1, place(), false, &text).len(), 1);
     }
 }
