@@ -136,11 +136,9 @@ enum Deed {
         to: usize,
         call_id: String,
     },
-    Register {
-        phone: usize,
-        expires: u32,
-        refreshes: bool,
-    },
+    /// For so many seconds at a time.
+    Register(usize, u32),
+    RegisterOnce(usize, u32),
     Unregister(usize),
     Move(usize),
     Cut(usize),
@@ -225,28 +223,12 @@ impl Sim {
 
     /// A phone registers for so many seconds, and refreshes that when half of them have passed.
     pub fn register(&mut self, at: u64, phone: usize, expires: u32) {
-        let refreshes = true;
-        self.queue(
-            at,
-            Event::Deed(Deed::Register {
-                phone,
-                expires,
-                refreshes,
-            }),
-        );
+        self.queue(at, Event::Deed(Deed::Register(phone, expires)));
     }
 
     /// A phone registers for so many seconds, and leaves it at that.
     pub fn register_once(&mut self, at: u64, phone: usize, expires: u32) {
-        let refreshes = false;
-        self.queue(
-            at,
-            Event::Deed(Deed::Register {
-                phone,
-                expires,
-                refreshes,
-            }),
-        );
+        self.queue(at, Event::Deed(Deed::RegisterOnce(phone, expires)));
     }
 
     /// A phone removes its registration.
@@ -394,12 +376,11 @@ impl Sim {
                     phone.call(&to, &call_id, script, now, out)
                 });
             }
-            Deed::Register {
-                phone,
-                expires,
-                refreshes,
-            } => {
-                self.with_phone(phone, |phone, now, _| phone.register(expires, refreshes, now));
+            Deed::Register(phone, expires) => {
+                self.with_phone(phone, |phone, now, _| phone.register(expires, now));
+            }
+            Deed::RegisterOnce(phone, expires) => {
+                self.with_phone(phone, |phone, now, _| phone.register_once(expires, now));
             }
             Deed::Unregister(phone) => self.with_phone(phone, |phone, now, _| phone.unregister(now)),
             Deed::Move(phone) => {

@@ -100,8 +100,13 @@ impl Phone {
         self.legs.insert(call_id.to_owned(), leg);
     }
 
-    pub(super) fn register(&mut self, expires: u32, refreshes: bool, now: u64) {
-        self.registration.refreshes = refreshes;
+    pub(super) fn register(&mut self, expires: u32, now: u64) {
+        self.registration.refreshes = true;
+        self.registration.want_in(expires, now);
+    }
+
+    pub(super) fn register_once(&mut self, expires: u32, now: u64) {
+        self.registration.refreshes = false;
         self.registration.want_in(expires, now);
     }
 
