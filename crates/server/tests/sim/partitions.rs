@@ -58,6 +58,36 @@ fn calls_are_agreed_on_when_one_side_changes_its_address() {
     });
 }
 
+// Nobody comes to agree with who has vanished. The node's own timers end all that it holds; timer C is the longest.
+#[test]
+fn phones_that_vanish_leave_no_transaction_behind() {
+    with_seeds(3..4, |seed| {
+        let lossy = World {
+            faults: Faults {
+                loss: 50,
+                ..Faults::HEAVY
+            },
+            ..world(seed)
+        };
+        let (mut sim, over_at) = with_calls(lossy, count(3000), |call, sim| {
+            Script::of_chance(sim.dice(), call)
+        });
+        let dice = sim.dice();
+        for phone in 0..PHONES {
+            let at = CALLS_BEGIN
+                + dice
+                    .roll(("vanish", phone))
+                    .below(over_at - CALLS_BEGIN - 200 * S);
+            sim.partition(at, u64::MAX, phone);
+        }
+        sim.run_until(over_at - 190 * S);
+        assert!(sim.held().transactions > 50, "{:?}", sim.held());
+        sim.run_until(over_at + 100 * S);
+        let held = sim.held();
+        assert_eq!((held.transactions, held.kept, held.hops), (0, 0, 0));
+    });
+}
+
 // Its re-INVITE tells the other side where it is, and the BYE finds it there.
 #[test]
 fn a_phone_that_moves_while_it_talks_hears_that_the_other_one_hangs_up() {
