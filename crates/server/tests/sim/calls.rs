@@ -1,5 +1,6 @@
 //! Calls.
 
+use strowger_testkit::Plan;
 use strowger_testkit::sim::{Answer, Faults, How, MS, Outcome, S, Script, Side, View, World};
 
 use super::{count, end, on_shards, with_calls, with_seeds};
@@ -47,6 +48,26 @@ fn calls_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_shards() 
         });
         assert_eq!(outcomes[0].difference(&outcomes[1]), None);
         assert_eq!(outcomes[0].difference(&outcomes[2]), None);
+    });
+}
+
+#[test]
+fn calls_of_users_with_passwords_are_agreed_on_as_well() {
+    with_seeds(4..5, |seed| {
+        let world = World {
+            plan: Plan {
+                challenged: &["INVITE"],
+                users: PHONES,
+                ..heavy(seed).plan
+            },
+            ..heavy(seed)
+        };
+        let calls = count(2000);
+        let (mut sim, over_at) = with_calls(on_shards(2, world), calls, |call, sim| {
+            Script::of_chance(sim.dice(), call)
+        });
+        let outcome = end(&mut sim, over_at);
+        assert_eq!(callers(&outcome, How::Refused(407)), 0);
     });
 }
 

@@ -112,11 +112,11 @@ impl Pen {
     }
 
     /// An INVITE outside of any dialog.
-    pub(super) fn invite(&mut self, to: &str, call_id: &str) -> String {
+    pub(super) fn invite(&mut self, to: &str, call_id: &str, cseq: u32) -> String {
         let (via, aor, number, contact) = (self.via(), self.aor(), self.number, self.contact());
         format!(
             "INVITE {to} SIP/2.0\r\n{via}Max-Forwards: 70\r\nFrom: <{aor}>;tag=f{number}\r\nTo: <{to}>\r\n\
-             Call-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <{contact}>\r\nContent-Length: 0\r\n\r\n"
+             Call-ID: {call_id}\r\nCSeq: {cseq} INVITE\r\nContact: <{contact}>\r\nContent-Length: 0\r\n\r\n"
         )
     }
 

@@ -6,7 +6,10 @@ use super::dialog::{Dialog, Pen, cseq, tag, value};
 use super::script::{Answer, Script, Side};
 use super::server::{Server, method};
 use super::{NO_ANSWER, Out, T1, T2};
-use crate::message::ack;
+use crate::message::{ack, authorize};
+
+/// How often a caller sends credentials.
+const MOST_TRIES: u32 = 3;
 
 /// A half of a call.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Leg {
         pen: &mut Pen,
         out: &mut Out,
     ) -> Self {
-        let invite = pen.invite(to, call_id);
+        let invite = pen.invite(to, call_id, 1);
         let mut leg = Self::new(call_id, pen.number, Side::Caller, script, now);
         leg.clients.push(Client::start(invite, now, out));
         leg.due = Some((now + script.patience, Act::GiveUp));
@@ -180,11 +183,25 @@ impl Leg {
             }
             200..300 => self.on_ok(&invite, text, now, pen, out),
             _ if self.account.is_over() => {}
+            407 if is_first => self.prove(&invite, text, now, pen, out),
             _ if is_first => self.become_over(How::Refused(code), now),
             // §14.1: the session goes on as it was, unless the dialog is unknown there or nobody answers.
             408 | 481 => self.bye(How::Lost, now, pen, out),
             _ => {}
         }
+    }
+
+    /// A challenge: the INVITE once more, with credentials (§22.3). What was wrong, or was used up meanwhile, is not tried
+    /// for ever.
+    fn prove(&mut self, invite: &str, challenge: &str, now: u64, pen: &mut Pen, out: &mut Out) {
+        let tried = cseq(invite);
+        if tried > MOST_TRIES {
+            return self.become_over(How::Refused(407), now);
+        }
+        let to = value(invite, "To").trim_matches(['<', '>']);
+        let again = pen.invite(to, &self.account.call_id, tried + 1);
+        let again = authorize(&again, challenge, &pen.user, 1);
+        self.clients.push(Client::start(again, now, out));
     }
 
     /// A 2xx to an INVITE: acknowledged whenever it comes (§13.2.2.4). Beyond the first dialog none is kept.
