@@ -21,23 +21,22 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let python = needs::pjsua_python(&target);
     let peers = report.run("peers installed", || needs::install(&python));
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
-    check::steps(root, &mut report);
+    let mut environment = Vec::new();
+    if extent == Extent::Full {
+        environment.push(("STROWGER_FULL", "1".to_owned()));
+    }
+    check::steps(root, &mut report, &environment);
     let built = report.cargo(
         "release build",
         root,
         &["build", "--offline", "--release", "--package", "strowger"],
     );
     if peers && built {
-        let mut environment = vec![
-            (
-                "STROWGER_BIN",
-                target.join("release/strowger").display().to_string(),
-            ),
-            ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
-        ];
-        if extent == Extent::Full {
-            environment.push(("STROWGER_FULL", "1".to_owned()));
-        }
+        environment.push((
+            "STROWGER_BIN",
+            target.join("release/strowger").display().to_string(),
+        ));
+        environment.push(("STROWGER_PJSUA_PYTHON", python.display().to_string()));
         let arguments = ["test", "--offline", "--package", "system-tests", "--no-fail-fast"];
         report.cargo_test("system tests", root, &arguments, &environment);
     } else {

@@ -18,6 +18,7 @@ pub mod peer;
 mod plan;
 mod scratch;
 mod sent;
+pub mod sim;
 mod site;
 mod slow_store;
 

@@ -213,12 +213,8 @@ impl Node {
 
     fn publish(&self) {
         let (servers, clients) = self.endpoint.layer.counts();
-        let (used, free) = (
-            self.endpoint.layer.pool.used_bytes(),
-            self.endpoint.layer.pool.free_bytes(),
-        );
         self.tally
-            .publish(servers, clients, self.calls.len(), used + free);
+            .publish(servers, clients, self.calls.len(), &self.endpoint.layer.pool);
     }
 }
 
