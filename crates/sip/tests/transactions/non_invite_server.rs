@@ -24,10 +24,28 @@ fn a_100_is_due_when_timer_e_reaches_t2_and_not_before() {
     bench.pass(1);
     assert_eq!(bench.events, [(3500, Expired::TryingDue(server))]);
     assert!(bench.answer(server, 100));
-    assert!(!bench.answer(server, 100), "one is enough");
     bench.pass(1000);
     assert_eq!(bench.offer(&request("MESSAGE")), Matched::Absorbed);
     assert_eq!(bench.log(), "3500 100, 4500 100");
+    assert!(
+        bench.answer(server, 100),
+        "another one of the user's is sent as well"
+    );
+    assert_eq!(bench.log(), "4500 100");
+}
+
+// RFC 4320 §4.1: a reliable transport may carry a 100 at any time.
+#[test]
+fn on_a_reliable_transport_a_100_may_be_sent_at_once() {
+    let mut bench = Bench::new();
+    let server = bench.accept(&request("MESSAGE"), tcp());
+    assert!(bench.answer(server, 100));
+    bench.pass(10_000);
+    assert_eq!(
+        (bench.log().as_str(), bench.events.len()),
+        ("0 100", 0),
+        "none is due any more"
+    );
 }
 
 #[test]
