@@ -1,4 +1,4 @@
-//! RFC 3261 §17.1.1 with RFC 6026 §7.2; CANCEL by §9.1.
+//! RFC 3261 §17.1.1 with RFC 6026 §7.2; CANCEL by RFC 3261 §9.1.
 
 use strowger_sip::transaction::Timers;
 
