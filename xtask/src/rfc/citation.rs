@@ -82,6 +82,9 @@ fn test_at(lines: &[&str], at: usize) -> String {
         let line = line.trim_start();
         line.starts_with("//") || line.starts_with("#[")
     };
+    if lines[at].starts_with("//!") {
+        return String::new();
+    }
     let is_comment = lines[at].trim_start().starts_with("//");
     let below = lines[at..]
         .iter()
@@ -89,7 +92,7 @@ fn test_at(lines: &[&str], at: usize) -> String {
         .filter(|_| is_comment);
     below
         .and_then(|line| function(line))
-        .or_else(|| lines[..at].iter().rev().find_map(|line| function(line)))
+        .or_else(|| lines[..=at].iter().rev().find_map(|line| function(line)))
         .unwrap_or_default()
         .to_owned()
 }
