@@ -17,6 +17,7 @@ pub mod message;
 pub mod peer;
 mod plan;
 mod scratch;
+pub mod script;
 mod sent;
 mod site;
 mod slow_store;

@@ -311,10 +311,7 @@ mod tests {
         let text = "//! §16.7\n#[test]\nfn step_4_is_kept() {\n    let step_5 = 1;\n}\n";
         assert_eq!(
             found("crates/x/tests/a.rs", text),
-            [
-                "1: 3261 16.7  by step_4_is_kept",
-                "3: 3261 16.7 4 by step_4_is_kept"
-            ]
+            ["1: 3261 16.7  by ", "3: 3261 16.7 4 by step_4_is_kept"]
         );
     }
 
