@@ -17,7 +17,7 @@ What obeys which clause, and what tests it. `cargo xtask rfc-index` makes it fro
 const WATCHED: &[&str] = &["8.2", "9", "10.3", "16", "17", "18"];
 
 /// Clauses that ask for nothing.
-const INFORMATIVE: &[&str] = &["16.1", "16.12.1.1", "17.1.1.1", "17.1.2.1"];
+const INFORMATIVE: &[&str] = &["8.2.5", "16.1", "16.12.1.1", "16.12.1.3", "17.1.1.1", "17.1.2.1"];
 
 /// What cites a clause, or one step of it.
 #[derive(Default)]
