@@ -34,6 +34,8 @@ enum Effect {
     },
     /// The user of a server transaction was told to send a 100.
     TryingDue { at_ms: u64, server: usize },
+    /// So many transactions there are.
+    Live { servers: usize, clients: usize },
 }
 
 /// What the layer says of an event to its user.
@@ -147,7 +149,7 @@ fn the_layer_does_what_the_diagrams_say() {
         return check(seed);
     }
     let full = std::env::var_os("STROWGER_FULL").is_some();
-    let count = if full { 1_000_000 } else { 10_000 };
+    let count = if full { 1_000_000 } else { 40_000 };
     (0..count).for_each(check);
     println!(
         "{count} sequences, {} events",

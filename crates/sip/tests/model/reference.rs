@@ -146,6 +146,23 @@ impl Reference {
     }
 
     pub(crate) fn happen(&mut self, number: usize, event: Event, out: &mut Vec<Effect>) {
+        self.apply(number, event, out);
+        let is_live = |machine: &Machine| !machine.is(&[State::Terminated]);
+        out.push(Effect::Live {
+            servers: self
+                .servers
+                .iter()
+                .filter(|server| is_live(&server.machine))
+                .count(),
+            clients: self
+                .clients
+                .iter()
+                .filter(|client| is_live(&client.machine))
+                .count(),
+        });
+    }
+
+    fn apply(&mut self, number: usize, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Pass(Span::Ms(ms)) => self.pass(ms, out),
             Event::Pass(_) => panic!("resolved before"),

@@ -95,6 +95,8 @@ impl Subject {
         };
         effects.extend(answer.map(Effect::Said));
         self.collect(effects);
+        let (servers, clients) = self.layer.counts();
+        effects.push(Effect::Live { servers, clients });
     }
 
     /// What is still there when nothing should be.
