@@ -8,12 +8,12 @@ use crate::tidy;
 /// Runs the checks; true when all pass.
 pub(crate) fn run(root: &Path) -> bool {
     let mut report = Report::default();
-    steps(root, &mut report, &[]);
+    steps(root, &mut report);
     report.close()
 }
 
-/// Adds the steps of the check to a report; the unit tests see this environment.
-pub(crate) fn steps(root: &Path, report: &mut Report, environment: &[(&str, String)]) {
+/// Adds the steps of the check to a report.
+pub(crate) fn steps(root: &Path, report: &mut Report) {
     report.cargo("fmt", root, &["fmt", "--all", "--check"]);
     report.cargo(
         "clippy",
@@ -41,6 +41,6 @@ pub(crate) fn steps(root: &Path, report: &mut Report, environment: &[(&str, Stri
             "system-tests",
             "--no-fail-fast",
         ],
-        environment,
+        &[],
     );
 }

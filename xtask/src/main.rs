@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask check`, `cargo xtask tidy` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask test`, and what is generated.
 
 mod check;
 mod needs;
 mod report;
+mod rfc;
 mod test;
 mod tidy;
 
@@ -15,7 +16,10 @@ usage: cargo xtask COMMAND
   check          fmt, clippy, tidy and the unit tests, offline
   tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
   test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
-                 --full runs the large counts";
+                 --full runs the large counts
+  rfc-index      writes docs/rfc-index.md: clause, code, test
+  rfc-clauses FOLDER
+                 writes xtask/rfc-clauses.txt from the texts of the cited RFCs, FOLDER/rfc3261.txt and so on";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["check"] => check::run(&root),
         ["tidy"] => tidy::run(&root),
+        ["rfc-index"] => rfc::write_index(&root),
+        ["rfc-clauses", folder] => rfc::write_clauses(&root, Path::new(folder)),
         ["test"] => test::run(&root, test::Extent::Quick),
         ["test", "--full"] => test::run(&root, test::Extent::Full),
         _ => {

@@ -14,6 +14,12 @@ pub(crate) enum Extent {
     Full,
 }
 
+/// Tests below the system that have large counts: package and test. They run in release, because the counts are large.
+const LARGE: &[(&str, &str)] = &[("strowger-sip", "model"), ("strowger-server", "sim")];
+
+/// What asks a test for its large counts.
+const FULL: &str = "STROWGER_FULL";
+
 /// Runs everything; true when all passed.
 pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let mut report = Report::default();
@@ -21,22 +27,37 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let python = needs::pjsua_python(&target);
     let peers = report.run("peers installed", || needs::install(&python));
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
-    let mut environment = Vec::new();
+    check::steps(root, &mut report);
     if extent == Extent::Full {
-        environment.push(("STROWGER_FULL", "1".to_owned()));
+        for (package, test) in LARGE {
+            let arguments = [
+                "test",
+                "--offline",
+                "--release",
+                "--package",
+                package,
+                "--test",
+                test,
+            ];
+            report.cargo_test(test, root, &arguments, &[(FULL, "1".to_owned())]);
+        }
     }
-    check::steps(root, &mut report, &environment);
     let built = report.cargo(
         "release build",
         root,
         &["build", "--offline", "--release", "--package", "strowger"],
     );
     if peers && built {
-        environment.push((
-            "STROWGER_BIN",
-            target.join("release/strowger").display().to_string(),
-        ));
-        environment.push(("STROWGER_PJSUA_PYTHON", python.display().to_string()));
+        let mut environment = vec![
+            (
+                "STROWGER_BIN",
+                target.join("release/strowger").display().to_string(),
+            ),
+            ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
+        ];
+        if extent == Extent::Full {
+            environment.push((FULL, "1".to_owned()));
+        }
         let arguments = ["test", "--offline", "--package", "system-tests", "--no-fail-fast"];
         report.cargo_test("system tests", root, &arguments, &environment);
     } else {

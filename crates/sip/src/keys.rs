@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn hmac_agrees_with_a_known_answer() {
-        // The RFC 4231 §4.3 key and text ("Jefe"), the key padded with the zeroes that HMAC itself would add.
+        // The key and text of test case 2 in RFC 4231 ("Jefe"), the key padded with the zeroes that HMAC itself would add.
         let mut key = [0; 32];
         key[..4].copy_from_slice(b"Jefe");
         let digest = hmac_sha256(&key, b"what do ya want for nothing?");

@@ -17,6 +17,7 @@ pub mod message;
 pub mod peer;
 mod plan;
 mod scratch;
+pub mod script;
 mod sent;
 pub mod sim;
 mod site;

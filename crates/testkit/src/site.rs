@@ -346,6 +346,12 @@ impl Site {
         self.describe_new(|sent| format!("{} {}", sent.at_ms, sent.describe()))
     }
 
+    /// The messages sent since it was last asked.
+    pub(crate) fn take_new(&mut self) -> &[Sent] {
+        let from = std::mem::replace(&mut self.logged, self.sent.len());
+        &self.sent[from..]
+    }
+
     fn describe_new(&mut self, describe: impl Fn(&Sent) -> String) -> String {
         let log: Vec<_> = self.sent[self.logged..].iter().map(describe).collect();
         self.logged = self.sent.len();

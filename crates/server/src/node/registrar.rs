@@ -110,7 +110,7 @@ impl Node {
         let Some(sip) = spoken_for(request) else {
             return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
         };
-        // Step 1 and 5: not ours means not found, and a registrar does not register for others.
+        // Steps 1 and 5: not ours means not found, and a registrar does not register for others.
         if !self.shared.is_ours(&sip) || sip.user.is_none() {
             return Err(Reject::new(Status::NOT_FOUND));
         }

@@ -5,4 +5,5 @@ mod names;
 mod refusals;
 mod registration;
 mod routing;
+mod scripts;
 mod shards;

@@ -113,7 +113,7 @@ fn a_silent_branch_does_not_hide_what_another_one_says() {
     stage.assert_ends();
 }
 
-// Step 7: the next way, with a new client transaction: its own branch, and the Via of its transport.
+// §16.6 step 7: the next way, with a new client transaction: its own branch, and the Via of its transport.
 #[test]
 fn the_other_way_is_tried_when_the_first_fails() {
     for method in ["INVITE", "MESSAGE"] {
