@@ -1,13 +1,16 @@
 //! Opening an embedded database: a SQLite file of 0600 in the data directory, write-ahead logged, whose schema is brought
 //! up to date by itself.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{error, fmt, io};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+mod wal;
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,28 +33,155 @@ pub(crate) struct Schema {
 /// How long a write waits for another program (the sqlite3 shell, a backup) that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Opens a database, making it if it is not there.
-pub(crate) fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Connection, OpenError> {
-    // SQLite would make it with the permissions of the umask; its -wal and -shm files take after it.
-    let mut options = OpenOptions::new();
-    let made = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    made.map_err(|source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut connection = reopen(path, durability).map_err(|source| OpenError::of(path, source))?;
-    migrate(&mut connection, path, schema)?;
-    Ok(connection)
+/// A database and, as long as it works, the connection to it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+    durability: Durability,
+    /// `None` after an error that a new connection may mend.
+    connection: Option<Connection>,
 }
 
-/// Opens a database that is there and up to date.
-pub(crate) fn reopen(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+impl Database {
+    /// Opens a database, making it if it is not there.
+    pub(crate) fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Self, OpenError> {
+        let there = path.try_exists().map_err(|source| OpenError::io(path, source))?;
+        let log = wal::check(&beside(path, "-wal")).map_err(|source| OpenError::io(path, source))?;
+        if !there && log != wal::Found::Nothing {
+            return Err(OpenError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        if !there {
+            make(path, schema)?;
+        }
+        if let wal::Found::Damaged { at } = log {
+            keep_damaged_log(path, at)?;
+        }
+        let mut connection = connect(path, durability).map_err(|source| OpenError::of(path, source))?;
+        migrate(&mut connection, path, schema)?;
+        Ok(Self {
+            path: path.to_owned(),
+            durability,
+            connection: Some(connection),
+        })
+    }
+
+    /// A database by a connection that somebody else opened, to be looked at.
+    pub(crate) fn over(path: &Path, connection: Connection) -> Self {
+        Self {
+            path: path.to_owned(),
+            durability: Durability::default(),
+            connection: Some(connection),
+        }
+    }
+
+    /// The connection: the one that is open, or a new one.
+    pub(crate) fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        let open = match self.connection.take() {
+            Some(open) => open,
+            None => connect(&self.path, self.durability)?,
+        };
+        Ok(self.connection.insert(open))
+    }
+
+    /// Whether the connection is open; the next one knows nothing of what was set on this one.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// To be told of every failure. The next use opens the file anew where that may help. Answers what has to be mended: where
+    /// SQLite only knows that something is wrong with the disk, the file system is asked.
+    pub(crate) fn failed(&mut self, failure: StoreFailure) -> StoreFailure {
+        if matches!(failure, StoreFailure::Full | StoreFailure::Busy) {
+            return failure;
+        }
+        self.connection = None;
+        match failure {
+            StoreFailure::Io => probe(&self.path),
+            known => known,
+        }
+    }
+}
+
+/// The file of SQLite's that belongs to a database: `-wal`, `-shm`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes a database that has its tables, or does not appear at all: so a file without them has been damaged.
+fn make(path: &Path, schema: Schema) -> Result<(), OpenError> {
+    let fresh = beside(path, ".new");
+    let io = |source| OpenError::io(path, source);
+    for left_over in [&fresh, &beside(&fresh, "-journal")] {
+        match fs::remove_file(left_over) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+    }
+    // SQLite would make it with the permissions of the umask; its -wal and -shm files take after it.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(&fresh).map_err(io)?;
+    let made = Connection::open_with_flags(&fresh, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|source| OpenError::of(path, source))
+        .and_then(|mut connection| migrate_from(&mut connection, path, schema, 0));
+    if let Err(error) = made {
+        // What is left of it goes with the next attempt at the latest.
+        let _ = fs::remove_file(&fresh);
+        return Err(error);
+    }
+    fs::rename(&fresh, path).map_err(io)?;
+    path.parent()
+        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        .map_err(io)
+}
+
+/// SQLite reads a write-ahead log up to its first damaged frame and then writes over the rest.
+fn keep_damaged_log(path: &Path, at: u64) -> Result<(), OpenError> {
+    let (log, copy) = (beside(path, "-wal"), beside(path, "-wal.damaged"));
+    fs::copy(&log, &copy).map_err(|source| OpenError::io(&copy, source))?;
+    let (log, copy) = (log.display(), copy.display());
+    tracing::error!(
+        "{log} is damaged at byte {at}: changes that were written behind that, the latest before the server ended, are \
+         lost; look at the disk (see the kernel's log); a copy for a closer look is {copy}"
+    );
+    Ok(())
+}
+
+/// What keeps a file beside this one from being written and synced. The file itself is not touched: closing it would drop
+/// the locks that this process has on it.
+fn probe(path: &Path) -> StoreFailure {
+    let file = beside(path, ".probe");
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut probe = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)?;
+        probe.write_all(&[0; 8192])?;
+        probe.sync_all()
+    };
+    let written = write();
+    let _ = fs::remove_file(&file);
+    match written.map_err(|error| error.kind()) {
+        Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => StoreFailure::Full,
+        Err(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => StoreFailure::ReadOnly,
+        _ => StoreFailure::Io,
+    }
+}
+
+/// Opens a database that is there.
+fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -68,7 +198,18 @@ pub(crate) fn reopen(path: &Path, durability: Durability) -> rusqlite::Result<Co
     Ok(connection)
 }
 
+/// Brings the tables of a file that is there up to date.
 fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(), OpenError> {
+    migrate_from(connection, path, schema, 1)
+}
+
+/// The same for a file whose tables have this version at least.
+fn migrate_from(
+    connection: &mut Connection,
+    path: &Path,
+    schema: Schema,
+    least: usize,
+) -> Result<(), OpenError> {
     let failed = |source| OpenError::of(path, source);
     let known = schema.steps.len();
     // The lock is taken first, so that two processes don't take the same step.
@@ -78,10 +219,13 @@ fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(
     let found: i64 = transaction
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(failed)?;
-    let steps = usize::try_from(found)
-        .ok()
-        .and_then(|found| schema.steps.get(found..));
-    let Some(steps) = steps else {
+    let version = usize::try_from(found).unwrap_or(usize::MAX);
+    if version < least {
+        return Err(OpenError::Blank {
+            path: path.to_owned(),
+        });
+    }
+    let Some(steps) = schema.steps.get(version..) else {
         return Err(OpenError::TooNew {
             path: path.to_owned(),
             found,
@@ -102,7 +246,7 @@ fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(
 pub enum StoreFailure {
     /// The disk, or the room that the store was given, is full.
     Full,
-    /// The file or its file system is read-only.
+    /// The file or its file system may not be written.
     ReadOnly,
     /// Another program holds the file locked.
     Busy,
@@ -116,12 +260,14 @@ impl fmt::Display for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk is full; make room and it goes on by itself",
-            Self::ReadOnly => "the file system is read-only; mount it for writing and it goes on by itself",
+            Self::ReadOnly => {
+                "it may not be written; mount the file system for writing or give the permission, and it goes on by itself"
+            }
             Self::Busy => "another program holds the database locked; end it and it goes on by itself",
             Self::Damaged => {
                 "the database is damaged; stop the server and put a copy of the file in its place"
             }
-            Self::Io => "the disk reports an error; see the kernel's log",
+            Self::Io => "the disk reports an error; see the kernel's log; once that is mended it goes on by itself",
         })
     }
 }
@@ -156,6 +302,16 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The file is a database, but without the tables that it had when it was made.
+    Blank {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is gone, but not the latest changes to it.
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// A later version of the program made it.
     TooNew {
         /// The file.
@@ -172,6 +328,11 @@ pub enum OpenError {
     },
     /// The disk is full.
     Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file or its file system may not be written.
+    ReadOnly {
         /// The file.
         path: PathBuf,
     },
@@ -194,12 +355,27 @@ pub enum OpenError {
 impl OpenError {
     /// Sorts what SQLite says by what mends it.
     pub(crate) fn of(path: &Path, source: rusqlite::Error) -> Self {
+        let at = path.to_owned();
+        match StoreFailure::of(&source) {
+            StoreFailure::Damaged => Self::Damaged { path: at, source },
+            StoreFailure::Busy => Self::Busy { path: at },
+            StoreFailure::Full => Self::Full { path: at },
+            StoreFailure::ReadOnly => Self::ReadOnly { path: at },
+            StoreFailure::Io => match probe(path) {
+                StoreFailure::Full => Self::Full { path: at },
+                StoreFailure::ReadOnly => Self::ReadOnly { path: at },
+                _ => Self::Sqlite { path: at, source },
+            },
+        }
+    }
+
+    /// The same for what the system says.
+    fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, source },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Sqlite { path, source },
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path },
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly { path },
+            _ => Self::Io { path, source },
         }
     }
 }
@@ -218,11 +394,31 @@ impl fmt::Display for OpenError {
                 let path = path.display();
                 write!(
                     f,
-                    "{path} is damaged or no database ({source}): put a copy from a backup in its place, "
+                    "{path} is damaged or no database ({source}): move it and {path}-wal away, "
+                )?;
+                f.write_str("then put a copy from a backup in its place, ")?;
+                write!(
+                    f,
+                    "or what `sqlite3 FILE .recover` still finds in it, or start with an empty one"
+                )
+            }
+            Self::Blank { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} has lost its tables, or is another program's: move it away, "
+                )?;
+                f.write_str("then put a copy from a backup in its place, or start with an empty one")
+            }
+            Self::Missing { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} is missing, but {path}-wal with its latest changes is there: "
                 )?;
                 write!(
                     f,
-                    "or save what is left with `sqlite3 {path} .recover`, or move it away to begin with an empty one"
+                    "put {path} back, or move {path}-wal away to start with an empty one"
                 )
             }
             Self::TooNew { path, found, known } => {
@@ -245,6 +441,14 @@ impl fmt::Display for OpenError {
                 "the disk of {} is full: make room and start again",
                 path.display()
             ),
+            Self::ReadOnly { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} may not be written: mount its file system for writing, give the permission "
+                )?;
+                f.write_str("(`ls -l`, `lsattr`), or choose another directory with --data-dir")
+            }
             Self::Memory { path, max_bytes } => {
                 let path = path.display();
                 write!(
@@ -252,7 +456,11 @@ impl fmt::Display for OpenError {
                     "what {path} holds needs more than the {max_bytes} bytes of memory allowed: allow more"
                 )
             }
-            Self::Sqlite { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Sqlite { path, source } => write!(
+                f,
+                "{} can't be opened: {source}; look at the kernel's log, or choose another directory with --data-dir",
+                path.display()
+            ),
         }
     }
 }

@@ -164,22 +164,20 @@ impl Writer {
         }
     }
 
-    /// Remembers whether writing works, tells the log when that changes, and has the file opened anew where that may help.
+    /// Remembers whether writing works, and says so when that changes.
     fn note<T>(&mut self, result: rusqlite::Result<T>) -> Result<T, StoreFailure> {
         match result {
             Ok(done) => {
                 if self.shared.set_failure(None).is_some() {
-                    tracing::info!("the location store can write again");
+                    tracing::info!("{} can be written again", self.log.path().display());
                 }
                 Ok(done)
             }
             Err(error) => {
-                let failure = StoreFailure::of(&error);
+                let failure = self.log.failed(&error);
                 if self.shared.set_failure(Some(failure)) != Some(failure) {
-                    tracing::error!(%error, "the location store can't write: {failure}");
-                }
-                if !matches!(failure, StoreFailure::Full | StoreFailure::Busy) {
-                    self.log.disconnect();
+                    let path = self.log.path().display();
+                    tracing::error!("registrations can't be stored in {path} ({error}): {failure}");
                 }
                 Err(failure)
             }
