@@ -16,6 +16,8 @@ pub mod peer;
 pub mod pjsua;
 pub mod ports;
 pub mod process;
+pub mod random;
+pub mod registering;
 pub mod scratch;
 pub mod server;
 pub mod sipp;
@@ -24,6 +26,7 @@ pub mod wait;
 
 pub use message::Message;
 pub use peer::Peer;
+pub use random::Random;
 pub use scratch::Scratch;
 pub use server::{Server, Setup};
 

@@ -259,9 +259,19 @@ impl Server {
 
     /// Ends it with this signal and starts it again with the same configuration and data.
     pub fn restart(&mut self, signal: Signal) {
+        self.end(signal);
+        self.start_again();
+    }
+
+    /// Ends it with this signal.
+    pub fn end(&mut self, signal: Signal) {
         self.process.signal(signal);
         let ended = self.process.wait(Duration::from_secs(10));
         assert!(ended.is_some(), "does not end:\n{}", self.process.output());
+    }
+
+    /// Starts it with the same configuration and data after it has ended.
+    pub fn start_again(&mut self) {
         self.process = serve(&["--config", &self.config.to_string_lossy()], self.scratch.path());
         self.await_ready();
     }
