@@ -8,6 +8,7 @@
 
 pub mod baresip;
 pub mod digest;
+pub mod disk;
 pub mod http;
 pub mod linphone;
 pub mod message;
@@ -22,6 +23,7 @@ pub mod scratch;
 pub mod server;
 pub mod sipp;
 pub mod tone;
+pub mod trace;
 pub mod wait;
 
 pub use message::Message;

@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("sipp", "sip-tester"),
+    ("strace", "strace"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";
