@@ -50,6 +50,7 @@ fn survives(durability: &str, seed: u64) {
     }
     let answered: u64 = phones.iter().map(Phones::answered).sum();
     assert!(answered > 100 * kills, "{answered} REGISTERs are no load");
+    assert!(phones.iter().all(|phones| phones.refused() == 0));
     println!(
         "{durability}: {kills} kills, {answered} REGISTERs answered, {:.0}/s; {unanswered} were not answered, {done} of them done",
         answered as f64 / under_load.as_secs_f64()

@@ -52,7 +52,7 @@ fn told(events: &[Event]) -> Told {
 }
 
 /// Runs the program with phones that register, and records what it does from its start to its end.
-fn recorded(durability: &str, registers: u64, scratch: &Scratch) -> Vec<Event> {
+fn recorded(durability: &str, registers: u64, inject: Option<&str>, scratch: &Scratch) -> Vec<Event> {
     let (port, trace) = (ports::free(), scratch.join("trace"));
     let data = scratch.join("disk/data");
     std::fs::create_dir(scratch.join("disk")).expect("a directory");
@@ -62,10 +62,17 @@ fn recorded(durability: &str, registers: u64, scratch: &Scratch) -> Vec<Event> {
     );
     let config = scratch.write("strowger.toml", config);
     let arguments = ["serve", "--config", &config.to_string_lossy()];
-    let mut process = record(&program(), &arguments, &trace, scratch.path());
+    let mut process = record(&program(), &arguments, &trace, scratch.path(), inject);
     await_ready(&process);
     let server = ([127, 0, 0, 1], port).into();
-    Phones::new("p", LINES, server, Random::seeded(registers)).register_times(registers);
+    let mut phones = Phones::new("p", LINES, server, Random::seeded(registers));
+    phones.register_times(registers);
+    assert_eq!(
+        phones.refused() > 0,
+        inject.is_some(),
+        "{} were refused",
+        phones.refused()
+    );
     process.signal(Signal::Term);
     let ended = process.wait(Duration::from_secs(30));
     assert!(
@@ -138,20 +145,32 @@ fn agree(told: &Bindings, found: &Bindings) -> bool {
     told.len() == found.len() && told.iter().all(|(contact, at)| close(contact, at))
 }
 
+/// The first event after which no sync fails and the server has answered with 200 again. What was refused before that may be
+/// on the disk, or not.
+fn all_is_well_again(events: &[Event], told: &Told) -> usize {
+    let failed = |event: &Event| matches!(event.call, Call::SyncFailed { .. });
+    let Some(last) = events.iter().rposition(failed) else {
+        return 0;
+    };
+    let answers = told.values().flatten().map(|(number, _)| *number);
+    answers.filter(|number| *number > last).min().expect("it goes on")
+}
+
 /// Cuts the power at so many moments; returns what was wrong then.
-fn cut(durability: &str, registers: u64, cuts: usize) -> Vec<String> {
+fn cut(durability: &str, registers: u64, inject: Option<&str>, cuts: usize) -> Vec<String> {
     let scratch = Scratch::new();
-    let events = recorded(durability, registers, &scratch);
+    let events = recorded(durability, registers, inject, &scratch);
     let told = told(&events);
     let answers: usize = told.values().map(Vec::len).sum();
     assert!(
         answers as u64 >= registers,
         "{answers} answers to {registers} requests are in the trace"
     );
+    let first = all_is_well_again(&events, &told);
     let mut random = Random::seeded(7);
     let mut moments: Vec<_> = (0..cuts)
         .map(|cut| {
-            let moment = random.below(events.len());
+            let moment = first + random.below(events.len() - first);
             // Every other cut comes just when an answer is sent.
             let is_answer = |number: &usize| matches!(events[*number].call, Call::Send(_));
             let answer = (moment..events.len()).find(is_answer).filter(|_| cut % 2 == 0);
@@ -190,13 +209,24 @@ fn cut(durability: &str, registers: u64, cuts: usize) -> Vec<String> {
 #[test]
 fn with_durability_power_what_was_answered_survives_a_loss_of_power_at_any_moment() {
     let (registers, cuts) = if full() { (6000, 1000) } else { (1500, 60) };
-    let wrong = cut("power", registers, cuts);
+    let wrong = cut("power", registers, None, cuts);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
+fn after_syncs_that_failed_what_is_answered_survives_as_well() {
+    // Once in a commit, and in what it takes to write the file anew.
+    for (seed, when) in ["60..60", "60..61", "60..68"].iter().enumerate() {
+        let inject = format!("fsync,fdatasync:error=EIO:when={when}");
+        let (registers, cuts) = if full() { (2000, 200) } else { (400, 16) };
+        let wrong = cut("power", registers + seed as u64, Some(&inject), cuts);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+#[test]
 fn with_durability_process_the_same_cuts_lose_something() {
-    let wrong = cut("process", 300, 16);
+    let wrong = cut("process", 300, None, 16);
     assert!(!wrong.is_empty(), "the test would not see a missing sync");
     assert!(
         wrong.iter().all(|wrong| !wrong.contains("does not start")),

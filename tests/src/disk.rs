@@ -154,6 +154,12 @@ impl Disk {
                 }
             }
             Call::Sync { path, asked } => self.sync(path, *asked),
+            // Linux marks what it could not write as clean: no later sync tries again.
+            Call::SyncFailed { path, asked } => {
+                if let Some(node) = self.node(path) {
+                    node.unsynced.retain(|(number, _)| number >= asked);
+                }
+            }
             Call::MakeDirectory(path) if self.keeps(path) => {
                 self.name(number, Naming::Add(path.clone(), Entry::Directory));
             }
@@ -195,11 +201,14 @@ impl Disk {
     /// A file's content, or a directory's names; neither makes the other durable.
     fn sync(&mut self, path: &Path, asked: usize) {
         if let Some(node) = self.node(path) {
-            let later = node.unsynced.iter().position(|(number, _)| *number >= asked);
-            let synced = node.unsynced.drain(..later.unwrap_or(node.unsynced.len()));
-            for (_, change) in synced {
-                change.apply(&mut node.durable, || true);
-            }
+            let durable = &mut node.durable;
+            node.unsynced.retain(|(number, change)| {
+                let synced = *number < asked;
+                if synced {
+                    change.apply(durable, || true);
+                }
+                !synced
+            });
             return;
         }
         let durable = &mut self.durable;

@@ -54,6 +54,13 @@ pub enum Call {
         /// The number of the event before which it was asked for: what was written later need not be durable.
         asked: usize,
     },
+    /// Failed to. What was written before then counts as written, and yet only memory has it.
+    SyncFailed {
+        /// Which.
+        path: PathBuf,
+        /// As above.
+        asked: usize,
+    },
     /// Made a directory.
     MakeDirectory(PathBuf),
     /// Renamed.
@@ -65,12 +72,25 @@ pub enum Call {
 }
 
 /// Starts a program whose calls are recorded in a file. The process is the program's own.
-pub fn record(program: &Path, arguments: &[&str], into: &Path, folder: &Path) -> Process {
+///
+/// `inject` has some of them fail, as `fsync:error=EIO:when=10..12` for the tenth to the twelfth of each thread.
+pub fn record(
+    program: &Path,
+    arguments: &[&str],
+    into: &Path,
+    folder: &Path,
+    inject: Option<&str>,
+) -> Process {
     let (program, into) = (program.to_string_lossy(), into.to_string_lossy());
     // -DD: the tracer is in a process group of its own, so that signals go to the program only.
     let mut words = vec![
-        "-DD", "-f", "-qq", "-y", "-ttt", "-xx", "-s", "100000", "-e", CALLS, "-o", &into, &program,
+        "-DD", "-f", "-qq", "-y", "-ttt", "-xx", "-s", "100000", "-e", CALLS, "-o", &into,
     ];
+    let inject = inject.map(|inject| format!("inject={inject}"));
+    if let Some(inject) = &inject {
+        words.extend(["-e", inject]);
+    }
+    words.push(&program);
     words.extend(arguments);
     Process::server("strace", &words, |command| {
         command.current_dir(folder);
@@ -123,7 +143,8 @@ fn push(events: &mut Vec<Event>, time: &str, call: Option<Call>) {
 fn call(text: &str, asked: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
-    if result.starts_with('-') || result.starts_with('?') {
+    let failed = result.starts_with('-') || result.starts_with('?');
+    if failed && !name.starts_with('f') {
         return None;
     }
     let arguments = arguments.trim_end().trim_end_matches(')');
@@ -158,6 +179,11 @@ fn call(text: &str, asked: usize) -> Option<Call> {
             },
             bytes: strings.into_iter().next()?,
         },
+        "fsync" | "fdatasync" if failed => Call::SyncFailed {
+            path: descriptor()?,
+            asked,
+        },
+        _ if failed => return None,
         "fsync" | "fdatasync" => Call::Sync {
             path: descriptor()?,
             asked,
@@ -200,7 +226,10 @@ mod tests {
         );
         assert_eq!(
             call(r"fdatasync(3<\x2f\x61>) = -1 EIO (Input/output error)", 7),
-            None
+            Some(Call::SyncFailed {
+                path: path.clone(),
+                asked: 7
+            })
         );
         assert_eq!(
             call(

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 /// A program, and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("baresip", "baresip-core"),
+    ("chattr", "e2fsprogs"),
     ("linphonec", "linphone-cli"),
     ("ip", "iproute2"),
     ("python3", "python3"),

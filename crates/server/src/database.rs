@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 mod wal;
 
@@ -30,6 +30,9 @@ pub(crate) struct Schema {
     pub(crate) steps: &'static [&'static str],
 }
 
+/// Marks the complete replacement of a database.
+const REPLACEMENT: &str = ".replacement";
+
 /// How long a write waits for another program (the sqlite3 shell, a backup) that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -45,8 +48,13 @@ pub(crate) struct Database {
 impl Database {
     /// Opens a database, making it if it is not there.
     pub(crate) fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Self, OpenError> {
-        let there = path.try_exists().map_err(|source| OpenError::io(path, source))?;
-        let log = wal::check(&beside(path, "-wal")).map_err(|source| OpenError::io(path, source))?;
+        let io = |source| OpenError::io(path, source);
+        let replacement = beside(path, REPLACEMENT);
+        if replacement.try_exists().map_err(io)? {
+            put_in_place(&replacement, path).map_err(io)?;
+        }
+        let there = path.try_exists().map_err(io)?;
+        let log = wal::check(&beside(path, "-wal")).map_err(io)?;
         if !there && log != wal::Found::Nothing {
             return Err(OpenError::Missing {
                 path: path.to_owned(),
@@ -95,6 +103,21 @@ impl Database {
         &self.path
     }
 
+    /// Puts a database with other content in the place of this one: all of it, or nothing.
+    pub(crate) fn replace(
+        &mut self,
+        schema: Schema,
+        fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), OpenError> {
+        self.connection = None;
+        let io = |source| OpenError::io(&self.path, source);
+        let fresh = write_new(&self.path, schema, fill)?;
+        let replacement = beside(&self.path, REPLACEMENT);
+        fs::rename(fresh, &replacement).map_err(io)?;
+        sync_directory(&self.path).map_err(io)?;
+        put_in_place(&replacement, &self.path).map_err(io)
+    }
+
     /// To be told of every failure. The next use opens the file anew where that may help. Answers what has to be mended: where
     /// SQLite only knows that something is wrong with the disk, the file system is asked.
     pub(crate) fn failed(&mut self, failure: StoreFailure) -> StoreFailure {
@@ -118,30 +141,66 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes a database that has its tables, or does not appear at all: so a file without them has been damaged.
 fn make(path: &Path, schema: Schema) -> Result<(), OpenError> {
+    let io = |source| OpenError::io(path, source);
+    let fresh = write_new(path, schema, |_| Ok(()))?;
+    fs::rename(fresh, path).map_err(io)?;
+    sync_directory(path).map_err(io)
+}
+
+/// Writes a database with its tables and what `fill` puts into them, synced, beside the one that it is to become.
+fn write_new(
+    path: &Path,
+    schema: Schema,
+    fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> Result<PathBuf, OpenError> {
     let fresh = beside(path, ".new");
     let io = |source| OpenError::io(path, source);
-    for left_over in [&fresh, &beside(&fresh, "-journal")] {
-        match fs::remove_file(left_over) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
-    }
+    let failed = |source| OpenError::of(path, source);
+    remove(&fresh).map_err(io)?;
+    remove(&beside(&fresh, "-journal")).map_err(io)?;
     // SQLite would make it with the permissions of the umask; its -wal and -shm files take after it.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(&fresh).map_err(io)?;
-    let made = Connection::open_with_flags(&fresh, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(|source| OpenError::of(path, source))
-        .and_then(|mut connection| migrate_from(&mut connection, path, schema, 0));
-    if let Err(error) = made {
+    let write = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let mut connection = Connection::open_with_flags(&fresh, flags).map_err(failed)?;
+        migrate_from(&mut connection, path, schema, 0)?;
+        let transaction = connection.transaction().map_err(failed)?;
+        fill(&transaction)
+            .and_then(|()| transaction.commit())
+            .map_err(failed)
+    };
+    let written = write();
+    if written.is_err() {
         // What is left of it goes with the next attempt at the latest.
         let _ = fs::remove_file(&fresh);
-        return Err(error);
     }
-    fs::rename(&fresh, path).map_err(io)?;
-    path.parent()
-        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-        .map_err(io)
+    written.map(|()| fresh)
+}
+
+/// Puts a replacement that is complete in the place of a database, whose latest changes are then void. When it is cut short,
+/// the next start goes on with it.
+fn put_in_place(replacement: &Path, path: &Path) -> io::Result<()> {
+    for old in ["-wal", "-shm"] {
+        remove(&beside(path, old))?;
+    }
+    // A log that is still there when the file is another one would be read into it.
+    sync_directory(path)?;
+    fs::rename(replacement, path)?;
+    sync_directory(path)
+}
+
+fn sync_directory(of: &Path) -> io::Result<()> {
+    of.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// SQLite reads a write-ahead log up to its first damaged frame and then writes over the rest.
@@ -275,6 +334,16 @@ impl fmt::Display for StoreFailure {
 impl StoreFailure {
     /// Sorts what SQLite says by what mends it.
     pub(crate) fn of(error: &rusqlite::Error) -> Self {
+        // A row of ours has what its columns are for, unless its page was overwritten.
+        if matches!(
+            error,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..)
+        ) {
+            return Self::Damaged;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
@@ -366,6 +435,19 @@ impl OpenError {
                 StoreFailure::ReadOnly => Self::ReadOnly { path: at },
                 _ => Self::Sqlite { path: at, source },
             },
+        }
+    }
+
+    /// The same as what keeps an open database from being written.
+    pub(crate) fn failure(&self) -> StoreFailure {
+        match self {
+            Self::Damaged { .. } | Self::Blank { .. } | Self::Missing { .. } | Self::TooNew { .. } => {
+                StoreFailure::Damaged
+            }
+            Self::Busy { .. } => StoreFailure::Busy,
+            Self::Full { .. } => StoreFailure::Full,
+            Self::ReadOnly { .. } => StoreFailure::ReadOnly,
+            Self::Io { .. } | Self::Memory { .. } | Self::Sqlite { .. } => StoreFailure::Io,
         }
     }
 

@@ -4,6 +4,8 @@
 use std::io::{self, BufRead, Read};
 use std::{error, fmt};
 
+use rusqlite::Transaction;
+
 use super::directory::Hashes;
 use super::{StoreFailure, SubscriberError, Subscribers, change, tables};
 use crate::admin::{Import, NewUser};
@@ -124,7 +126,10 @@ impl Subscribers {
 
     /// Sets what only speed depends on.
     fn tune(&self, pragmas: &str) {
-        if let Ok(connection) = self.lock().connection() {
+        let mut database = self.lock();
+        if database.is_open()
+            && let Ok(connection) = database.connection()
+        {
             let _ = connection.execute_batch(pragmas);
         }
     }
@@ -144,7 +149,7 @@ impl Subscribers {
             }
         }
         let mut database = self.lock();
-        let taken = change(&mut database, |transaction| {
+        let put = |transaction: &Transaction<'_>| {
             let mut taken = Vec::with_capacity(hashed.len());
             for (line, user, hashes) in &hashed {
                 match tables::put(transaction, user, hashes) {
@@ -158,8 +163,8 @@ impl Subscribers {
                 }
             }
             Ok(taken)
-        });
-        match taken {
+        };
+        match self.with(&mut database, |connection| change(connection, put)) {
             Ok(taken) => taken
                 .into_iter()
                 .for_each(|(user, hashes)| self.publish(user, hashes)),

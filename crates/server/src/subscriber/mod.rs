@@ -36,6 +36,7 @@ const FILE: &str = "subscribers.db";
 #[derive(Debug)]
 pub struct Subscribers {
     directory: Directory,
+    key: [u8; 16],
     database: Mutex<Database>,
     /// In lower case; none is all.
     domains: Mutex<Vec<String>>,
@@ -92,6 +93,7 @@ impl Subscribers {
         tables::load(database.connection()?, &directory)?;
         Ok(Self {
             directory,
+            key,
             database: Mutex::new(database),
             domains: Mutex::default(),
         })
@@ -129,8 +131,8 @@ impl Subscribers {
         self.check_served(&user.address)?;
         let hashes = Hashes::of(&user.address, &user.password);
         let mut database = self.lock();
-        change(&mut database, |transaction| {
-            tables::add(transaction, user, &hashes)
+        self.with(&mut database, |connection| {
+            change(connection, |transaction| tables::add(transaction, user, &hashes))
         })?;
         self.publish(user, &hashes);
         Ok(())
@@ -142,7 +144,9 @@ impl Subscribers {
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn remove(&self, user: &UserId) -> Result<(), SubscriberError> {
         let mut database = self.lock();
-        let aliases = change(&mut database, |transaction| tables::remove(transaction, user))?;
+        let aliases = self.with(&mut database, |connection| {
+            change(connection, |transaction| tables::remove(transaction, user))
+        })?;
         self.directory.remove(user.user(), user.domain());
         aliases
             .iter()
@@ -158,8 +162,10 @@ impl Subscribers {
         password.check_password()?;
         let hashes = Hashes::of(user, password);
         let mut database = self.lock();
-        change(&mut database, |transaction| {
-            tables::set_hashes(transaction, user, &hashes)
+        self.with(&mut database, |connection| {
+            change(connection, |transaction| {
+                tables::set_hashes(transaction, user, &hashes)
+            })
         })?;
         self.directory.put_user(user.user(), user.domain(), hashes);
         Ok(())
@@ -170,7 +176,7 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn get(&self, user: &UserId) -> Result<User, SubscriberError> {
-        let found = with(&mut self.lock(), |connection| tables::get(connection, user))?;
+        let found = self.with(&mut self.lock(), |connection| tables::get(connection, user))?;
         found.ok_or_else(|| SubscriberError::NoSuchUser(user.clone()))
     }
 
@@ -180,7 +186,7 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Store`].
     pub fn list(&self, filter: &Filter, page: &PageRequest) -> Result<Page<User>, SubscriberError> {
-        let mut items = with(&mut self.lock(), |connection| {
+        let mut items = self.with(&mut self.lock(), |connection| {
             tables::list(connection, &filter.q, &page.after, page.entries() + 1)
         })?;
         let more = items.len() > page.entries();
@@ -205,6 +211,40 @@ impl Subscribers {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Uses the store. If that fails, says where and why, and has it opened anew where that may help.
+    fn with<T>(
+        &self,
+        database: &mut Database,
+        work: impl FnOnce(&mut Connection) -> Result<T, SubscriberError>,
+    ) -> Result<T, SubscriberError> {
+        let opened = if database.is_open() {
+            Ok(())
+        } else {
+            self.reload(database).map_err(Into::into)
+        };
+        let done = opened.and_then(|()| Ok(database.connection()?)).and_then(work);
+        let Err(SubscriberError::Store(failure)) = done else {
+            return done;
+        };
+        let failure = database.failed(failure);
+        tracing::error!(
+            "users can't be stored in {}: {failure}",
+            database.path().display()
+        );
+        Err(SubscriberError::Store(failure))
+    }
+
+    /// After a failure nobody knows whether the last change is in the file, nor whether what is there was synced: syncs it, and
+    /// goes on with that.
+    fn reload(&self, database: &mut Database) -> rusqlite::Result<()> {
+        let connection = database.connection()?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        let fresh = Directory::new(self.key);
+        tables::load(connection, &fresh)?;
+        self.directory.become_like(&fresh);
+        Ok(())
+    }
+
     fn publish(&self, user: &NewUser, hashes: &Hashes) {
         let (name, domain) = (user.address.user(), user.address.domain());
         self.directory.put_user(name, domain, *hashes);
@@ -214,34 +254,15 @@ impl Subscribers {
     }
 }
 
-/// Uses the store; if that fails, says where and why, and has it opened anew where that may help.
-fn with<T>(
-    database: &mut Database,
-    work: impl FnOnce(&mut Connection) -> Result<T, SubscriberError>,
-) -> Result<T, SubscriberError> {
-    let done = database.connection().map_err(Into::into).and_then(work);
-    let Err(SubscriberError::Store(failure)) = done else {
-        return done;
-    };
-    let failure = database.failed(failure);
-    tracing::error!(
-        "users can't be stored in {}: {failure}",
-        database.path().display()
-    );
-    Err(SubscriberError::Store(failure))
-}
-
 /// Makes a change: all of it, or nothing.
 fn change<T>(
-    database: &mut Database,
+    connection: &mut Connection,
     change: impl FnOnce(&Transaction<'_>) -> Result<T, SubscriberError>,
 ) -> Result<T, SubscriberError> {
-    with(database, |connection| {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = change(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
-    })
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = change(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 /// Why a user was not added, changed or found.

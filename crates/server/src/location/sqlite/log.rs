@@ -22,6 +22,7 @@ const STEP_ROWS: i64 = 2048;
 #[derive(Debug)]
 pub(super) struct Log {
     database: Database,
+    doubtful: bool,
     rows: u64,
     max_pages: Option<u32>,
     hasher: SipHasher13,
@@ -52,6 +53,7 @@ impl Log {
         let hasher = SipHasher13::new_with_key(&key);
         Ok(Self {
             database,
+            doubtful: false,
             rows: 0,
             max_pages: None,
             hasher,
@@ -163,8 +165,34 @@ impl Log {
         let failure = self.database.failed(StoreFailure::of(error));
         if !self.database.is_open() {
             self.max_pages = None;
+            self.doubtful = true;
         }
         failure
+    }
+
+    /// Whether the file may have what was refused, or lack what was acknowledged, and has to be written anew: after a sync
+    /// that failed, what was written counts as synced, and yet only memory has it.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Writes the file anew.
+    pub(super) fn rewrite(&mut self, table: &Table) -> Result<(), OpenError> {
+        let mut count = 0;
+        self.database.replace(SCHEMA, |transaction| {
+            let mut insert = transaction.prepare("INSERT INTO log (aor, record) VALUES (?, ?)")?;
+            let mut written = Ok(());
+            table.for_each(&mut |aor, record| {
+                if written.is_ok() {
+                    written = insert.execute([aor, record]).map(|_| ());
+                    count += 1;
+                }
+            });
+            written
+        })?;
+        self.rows = count;
+        self.doubtful = false;
+        Ok(())
     }
 
     fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {
