@@ -291,6 +291,9 @@ fn migrate_from(
             known,
         });
     };
+    if steps.is_empty() {
+        return Ok(());
+    }
     for step in steps {
         transaction.execute_batch(step).map_err(failed)?;
     }
