@@ -112,7 +112,7 @@ const DAMAGES: &[Damage] = &[
         |file| fs::write(file, "something else\n".repeat(1000)).expect("written"),
         "is damaged",
     ),
-    ("it is a folder", folder, "mend that"),
+    ("it is a folder", folder, "move it away"),
     ("a later version wrote it", later, "start that version"),
 ];
 
@@ -150,6 +150,7 @@ fn a_damaged_database_is_named_with_its_mend_and_left_alone() {
     for name in ["location.db", "subscribers.db"] {
         for (what, damage, mend) in DAMAGES {
             let file = data.join(name);
+            println!("{name}: {what}");
             damage(&file);
             let before = bytes(&file);
             let said = refused(&data);
@@ -255,39 +256,60 @@ fn a_database_that_another_program_holds_is_named() {
     phones.compare().expect("all is there");
 }
 
+fn fill(disk: &Path) {
+    let of = format!("of={}", disk.join("fill").display());
+    let ended = Command::new("dd").args(["if=/dev/zero", "bs=512", &of]).output();
+    assert!(ended.is_ok_and(|ended| !ended.status.success()), "it fits");
+}
+
 #[test]
-fn a_disk_that_is_full_or_read_only_is_named() {
-    if !namespace::enter("a_disk_that_is_full_or_read_only_is_named") {
+fn a_disk_that_cannot_be_written_is_named() {
+    if !namespace::enter("a_disk_that_cannot_be_written_is_named") {
         return;
     }
     let scratch = Scratch::new();
-    for (case, mend) in [("full", "make room"), ("read-only", "for writing")] {
-        for fresh in [true, false] {
-            let disk = scratch.join(&format!("{case}-{fresh}"));
-            fs::create_dir(&disk).expect("a folder");
-            namespace::mount_disk(&disk, 1024);
-            let data = disk.join("data");
-            if !fresh {
-                let server = Setup::new().data(&data).start();
-                Peer::udp(server.sip()).registered(&aor("alice"));
-            }
-            if case == "full" {
-                let mut fill = Command::new("dd");
-                let of = format!("of={}", disk.join("fill").display());
-                let fill = fill.args(["if=/dev/zero", "bs=512", &of]).output();
-                assert!(fill.is_ok_and(|fill| !fill.status.success()), "it fits");
-            } else {
-                namespace::make_read_only(&disk);
-            }
-            let said = refused(&data);
-            for part in [&*data.to_string_lossy(), case, mend] {
-                assert!(
-                    said.contains(part),
-                    "{case}, {fresh}: says nothing of {part}: {said}"
-                );
-            }
+    for (case, fresh) in [("full", true), ("read-only", true), ("read-only", false)] {
+        let disk = scratch.join(&format!("{case}-{fresh}"));
+        fs::create_dir(&disk).expect("a folder");
+        namespace::mount_disk(&disk, 1024);
+        let data = disk.join("data");
+        if !fresh {
+            drop(Setup::new().data(&data).start());
+        }
+        let mend = if case == "full" {
+            fill(&disk);
+            "make room"
+        } else {
+            namespace::make_read_only(&disk);
+            "for writing"
+        };
+        let said = refused(&data);
+        for part in [&*data.to_string_lossy(), case, mend] {
+            assert!(
+                said.contains(part),
+                "{case}, {fresh}: says nothing of {part}: {said}"
+            );
         }
     }
+}
+
+#[test]
+fn on_a_full_disk_a_server_starts_and_serves_calls_by_what_is_there() {
+    if !namespace::enter("on_a_full_disk_a_server_starts_and_serves_calls_by_what_is_there") {
+        return;
+    }
+    let scratch = Scratch::new();
+    namespace::mount_disk(scratch.path(), 1024);
+    let mut server = Setup::new().data(&scratch.join("data")).start();
+    let alice = Peer::udp(server.sip()).registered(&aor("alice"));
+    server.end(Signal::Kill);
+    fill(scratch.path());
+    server.start_again();
+    let response = alice.exchange(&alice.register(&aor("alice"), 300));
+    assert_eq!(response.status(), Some(503), "{}", response.text());
+    let caller = Peer::udp(server.sip());
+    caller.send(&caller.request("MESSAGE", &aor("alice"), &aor("x"), &aor("alice")));
+    alice.expect_request("MESSAGE");
 }
 
 #[test]

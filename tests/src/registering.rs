@@ -135,15 +135,15 @@ impl Line {
 
     /// Compares what the server knows with what it acknowledged, or with that and the request that it has not answered.
     /// True if the latter; it is what counts from now on.
-    fn settle(&mut self, found: [Option<u32>; CONTACTS]) -> Result<bool, String> {
+    fn settle(&mut self, found: [Option<u32>; CONTACTS], asked: Instant) -> Result<bool, String> {
         let now = Instant::now();
         let pending = self.pending.take();
-        if agree(&self.acknowledged, found, now) {
+        if agree(&self.acknowledged, found, asked) {
             return Ok(false);
         }
         if let Some(pending) = &pending {
             let with_it = pending.apply(&self.acknowledged, now);
-            if agree(&with_it, found, now) {
+            if agree(&with_it, found, asked) {
                 self.acknowledged = with_it;
                 return Ok(true);
             }
@@ -158,16 +158,21 @@ impl Line {
     }
 }
 
-fn agree(bindings: &Bindings, found: [Option<u32>; CONTACTS], now: Instant) -> bool {
+/// Whether an answer that was asked for then, and has come now, tells these bindings.
+fn agree(bindings: &Bindings, found: [Option<u32>; CONTACTS], asked: Instant) -> bool {
+    let now = Instant::now();
+    let left = |bound: &Bound, from: Instant, to: Instant| {
+        let passed = to.saturating_duration_since(from);
+        f64::from(bound.expires) - passed.as_secs_f64()
+    };
     bindings
         .iter()
         .zip(found)
         .all(|(bound, found)| match (bound, found) {
             (None, None) => true,
             (Some(bound), Some(found)) => {
-                let left = |since: Instant| f64::from(bound.expires) - (now - since).as_secs_f64();
-                let found = f64::from(found);
-                left(bound.sent) - TOLERANCE <= found && found <= left(bound.answered) + TOLERANCE
+                let (least, most) = (left(bound, bound.sent, now), left(bound, bound.answered, asked));
+                (least - TOLERANCE..=most + TOLERANCE).contains(&f64::from(found))
             }
             _ => false,
         })
@@ -304,12 +309,11 @@ impl Phones {
             return;
         }
         assert_eq!(response.status(), Some(200), "{}", response.text());
-        let now = Instant::now();
-        line.acknowledged = pending.apply(&line.acknowledged, now);
+        line.acknowledged = pending.apply(&line.acknowledged, Instant::now());
         self.answered += 1;
         let found = line.found(self.at, response);
         assert!(
-            agree(&line.acknowledged, found, now),
+            agree(&line.acknowledged, found, pending.sent),
             "{line:?}:\n{}",
             response.text()
         );
@@ -343,7 +347,7 @@ impl Phones {
                     asked.retain(|asked| *asked != at);
                     let line = &mut self.lines[at];
                     unanswered += usize::from(line.pending.is_some());
-                    match line.settle(line.found(self.at, &response)) {
+                    match line.settle(line.found(self.at, &response), begun) {
                         Ok(did) => done += usize::from(did),
                         Err(difference) => wrong.push(difference),
                     }

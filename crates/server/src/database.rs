@@ -2,7 +2,7 @@
 //! up to date by itself.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +63,7 @@ impl Database {
         if !there {
             make(path, schema)?;
         }
+        check_length(path, log)?;
         if let wal::Found::Damaged { at } = log {
             keep_damaged_log(path, at)?;
         }
@@ -201,6 +202,38 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// SQLite would take what is missing of the last page for zeros (unless the write-ahead log has the whole page), and an empty
+/// file for a new one, whose log is to be removed.
+fn check_length(path: &Path, log: wal::Found) -> Result<(), OpenError> {
+    let io = |source| OpenError::io(path, source);
+    let mut file = File::open(path).map_err(io)?;
+    let about = file.metadata().map_err(io)?;
+    let len = about.len();
+    if len == 0 || !about.is_file() {
+        return Err(OpenError::Blank {
+            path: path.to_owned(),
+        });
+    }
+    let mut header = [0; 18];
+    // A file that is too short for a header is told about when SQLite reads it.
+    if file.read_exact(&mut header).is_err() {
+        return Ok(());
+    }
+    let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        page => page.max(1),
+    };
+    if len.is_multiple_of(page) || log != wal::Found::Nothing {
+        return Ok(());
+    }
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let what = "its end is cut off".to_owned();
+    Err(OpenError::Damaged {
+        path: path.to_owned(),
+        source: rusqlite::Error::SqliteFailure(corrupt, Some(what)),
+    })
 }
 
 /// SQLite reads a write-ahead log up to its first damaged frame and then writes over the rest.
@@ -491,7 +524,7 @@ impl fmt::Display for OpenError {
                 let path = path.display();
                 write!(
                     f,
-                    "{path} has lost its tables, or is another program's: move it away, "
+                    "{path} has lost its tables, or was never a database of ours: move it away, "
                 )?;
                 f.write_str("then put a copy from a backup in its place, or start with an empty one")
             }
