@@ -5,13 +5,13 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use system_tests::fault::{fill, lock};
 use system_tests::process::{Process, Signal};
 use system_tests::registering::Phones;
 use system_tests::server::{DOMAIN, Server, Setup, program, ready_line, serve, strowger};
-use system_tests::{Peer, Random, Scratch, namespace, ports, wait};
+use system_tests::{Peer, Random, Scratch, namespace, ports};
 
 const PAGE: usize = 4096;
 
@@ -239,14 +239,7 @@ fn damaged_keys_are_named_with_their_mend() {
 fn a_database_that_another_program_holds_is_named() {
     let scratch = Scratch::new();
     let (data, mut phones, mut server) = filled(&scratch, Signal::Term);
-    let code = format!(
-        "import sqlite3, time\nc = sqlite3.connect({:?}, isolation_level=None)\nc.execute('BEGIN EXCLUSIVE')\n\
-         print('locked', flush=True)\ntime.sleep(100)\n",
-        data.join("location.db").to_string_lossy()
-    );
-    let holder = Process::server("python3", &["-c", &code], |_| {});
-    let locked = wait::until_true(Duration::from_secs(20), || holder.stdout().contains("locked"));
-    assert!(locked, "{}", holder.output());
+    let holder = lock(&data.join("location.db"), "BEGIN EXCLUSIVE");
     let said = refused(&data);
     for part in ["location.db", "locked", "end it"] {
         assert!(said.contains(part), "says nothing of {part}: {said}");
@@ -254,12 +247,6 @@ fn a_database_that_another_program_holds_is_named() {
     drop(holder);
     server.start_again();
     phones.compare().expect("all is there");
-}
-
-fn fill(disk: &Path) {
-    let of = format!("of={}", disk.join("fill").display());
-    let ended = Command::new("dd").args(["if=/dev/zero", "bs=512", &of]).output();
-    assert!(ended.is_ok_and(|ended| !ended.status.success()), "it fits");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn survives(durability: &str, seed: u64) {
     let mut server = Setup::new().toml(&location).start();
     let mut phones: Vec<_> = (0..SENDERS)
         .map(|sender| {
-            let random = Random::seeded(random.next());
+            let random = Random::seeded(random.number());
             Phones::new(&format!("s{sender}x"), LINES, server.sip(), random)
         })
         .collect();

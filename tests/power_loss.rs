@@ -184,7 +184,7 @@ fn cut(durability: &str, registers: u64, inject: Option<&str>, cuts: usize) -> V
     for (number, event) in events.iter().enumerate() {
         disk.play(number, event);
         while let Some((_, cut)) = moments.next_if(|(moment, _)| *moment == number) {
-            let random = Random::seeded(random.next());
+            let random = Random::seeded(random.number());
             let mut fate = match cut / 2 % 4 {
                 0 => Fate::Lost,
                 1 => Fate::Torn(random),

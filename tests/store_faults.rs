@@ -2,14 +2,13 @@
 //! that was acknowledged is lost, and all is well by itself as soon as the cause is gone.
 #![cfg(target_os = "linux")]
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use system_tests::fault::{Immutable, fill, inject, lock};
 use system_tests::message::uri_of;
-use system_tests::process::{Ended, Process, Signal};
+use system_tests::process::{Ended, Signal};
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
 use system_tests::{Peer, Scratch, namespace, wait};
 
@@ -118,19 +117,6 @@ fn assert_refused(ended: &Ended, parts: &[&str]) {
     assert!(ended.stderr.lines().count() <= 3, "one clear message: {ended:?}");
 }
 
-/// Takes all room that the disk of a folder has; returns the file that does.
-fn fill(folder: &Path) -> PathBuf {
-    let path = folder.join("fill");
-    let mut file = File::create(&path).expect("a file");
-    let mut size = 1 << 16;
-    while size > 0 {
-        if file.write_all(&vec![1; size]).is_err() {
-            size /= 2;
-        }
-    }
-    path
-}
-
 #[test]
 fn a_full_disk_is_refused_and_recovered_from() {
     if !namespace::enter("a_full_disk_is_refused_and_recovered_from") {
@@ -155,18 +141,6 @@ fn a_full_disk_is_refused_and_recovered_from() {
     );
 }
 
-/// Runs python3 with a lock on a database; it is gone when the process is.
-fn lock(database: &Path, begin: &str) -> Process {
-    let code = format!(
-        "import sqlite3, time\nc = sqlite3.connect({:?}, isolation_level=None)\nc.execute({begin:?})\nprint('locked', flush=True)\ntime.sleep(100)\n",
-        database.to_string_lossy()
-    );
-    let process = Process::server("python3", &["-c", &code], |_| {});
-    let locked = wait::until_true(PATIENCE, || process.stdout().contains("locked"));
-    assert!(locked, "{}", process.output());
-    process
-}
-
 #[test]
 fn a_database_that_is_locked_is_refused_and_recovered_from() {
     let mut site = Site::new(Setup::new());
@@ -180,28 +154,6 @@ fn a_database_that_is_locked_is_refused_and_recovered_from() {
     assert_refused(&refused, &["subscribers.db", "locked", "end it"]);
     drop(users);
     assert!(site.user(&["add", &dave, "--password", "pw"]).succeeded());
-}
-
-/// Files that nobody may write as long as this lives.
-struct Immutable(Vec<PathBuf>);
-
-impl Immutable {
-    fn make(paths: Vec<PathBuf>) -> Self {
-        let ended = Command::new("chattr").arg("+i").args(&paths).output();
-        let ended = ended.expect("chattr of e2fsprogs is there");
-        let made = Self(paths);
-        assert!(
-            ended.status.success(),
-            "needs root with CAP_LINUX_IMMUTABLE and a TMPDIR whose file system knows it: {ended:?}"
-        );
-        made
-    }
-}
-
-impl Drop for Immutable {
-    fn drop(&mut self) {
-        let _ = Command::new("chattr").arg("-i").args(&self.0).output();
-    }
 }
 
 #[test]
@@ -230,36 +182,6 @@ fn digests_are_checked_while_the_users_cannot_be_written() {
     let added = user(&data, &["add", &bob, "--password", "bobpw"]);
     assert!(added.succeeded(), "{added:?}");
     drop(Peer::udp(server.sip()).registered_as(&aor("bob"), "bobpw"));
-}
-
-/// Has the kernel answer system calls of a process with an error as long as this lives.
-fn inject(process: &Process, calls: &str, error: &str) -> Process {
-    let id = process.id().to_string();
-    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:error={error}"));
-    let words = [
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        &trace,
-        "-e",
-        &inject,
-        "-p",
-        &id,
-    ];
-    let tracer = Process::server("strace", &words, |_| {});
-    let traced = || {
-        let tasks = fs::read_dir(format!("/proc/{id}/task")).ok()?;
-        let all = tasks.flatten().all(|task| {
-            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-            !status.contains("TracerPid:\t0\n")
-        });
-        all.then_some(())
-    };
-    let traced = wait::until(PATIENCE, traced).is_some();
-    assert!(traced, "needs the right to trace a process: {}", tracer.output());
-    tracer
 }
 
 #[test]

@@ -9,6 +9,7 @@
 pub mod baresip;
 pub mod digest;
 pub mod disk;
+pub mod fault;
 pub mod http;
 pub mod linphone;
 pub mod message;
