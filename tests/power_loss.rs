@@ -28,10 +28,12 @@ fn bindings(response: &Message, at: Duration) -> Bindings {
         let expires: f64 = parameter(value, "expires")?.parse().ok()?;
         Some(at.as_secs_f64() + expires)
     };
+    // Which REGISTER of the phones bound it is a parameter.
+    let contact = |value: &str| format!("{} {:?}", uri_of(value), parameter(value, "v"));
     let contacts = response.list("Contact");
     let each = contacts
         .iter()
-        .map(|value| (uri_of(value).to_owned(), expires_at(value).expect("expires")));
+        .map(|value| (contact(value), expires_at(value).expect("expires")));
     each.collect()
 }
 

@@ -25,6 +25,8 @@ const TOLERANCE: f64 = 2.0;
 /// A contact that was acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
+    /// The number of the REGISTER's CSeq, which goes with the contact as a parameter.
+    version: u32,
     expires: u32,
     /// Its time began between these.
     sent: Instant,
@@ -32,6 +34,9 @@ struct Bound {
 }
 
 type Bindings = [Option<Bound>; CONTACTS];
+
+/// Version and remaining time of the contacts in an answer.
+type Found = [Option<(u32, u32)>; CONTACTS];
 
 /// A REGISTER without an answer yet.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl Pending {
         let mut bindings = *bindings;
         for &(contact, expires) in &self.change {
             bindings[contact] = (expires > 0).then_some(Bound {
+                version: self.cseq,
                 expires,
                 sent: self.sent,
                 answered,
@@ -107,7 +113,7 @@ impl Line {
         } else {
             for &(contact, expires) in &change {
                 let uri = self.contact(contact, at);
-                request = request.with("Contact", format!("<{uri}>;expires={expires}"));
+                request = request.with("Contact", format!("<{uri}>;v={};expires={expires}", self.cseq));
             }
         }
         let now = Instant::now();
@@ -121,21 +127,22 @@ impl Line {
         &self.pending.insert(pending).bytes
     }
 
-    /// The remaining times in a 200.
-    fn found(&self, at: SocketAddr, response: &Message) -> [Option<u32>; CONTACTS] {
+    /// What a 200 tells.
+    fn found(&self, at: SocketAddr, response: &Message) -> Found {
         let mut found = [None; CONTACTS];
         for value in response.list("Contact") {
             let known = (0..CONTACTS).find(|&contact| self.contact(contact, at) == uri_of(&value));
             let contact = known.unwrap_or_else(|| panic!("{value} was never registered"));
-            let expires = parameter(&value, "expires").and_then(|expires| expires.parse().ok());
-            found[contact] = Some(expires.expect("a 200 has the expires of each contact"));
+            let number = |name| parameter(&value, name)?.parse().ok();
+            let both = number("v").zip(number("expires"));
+            found[contact] = Some(both.expect("a 200 has the parameters of each contact"));
         }
         found
     }
 
     /// Compares what the server knows with what it acknowledged, or with that and the request that it has not answered.
     /// True if the latter; it is what counts from now on.
-    fn settle(&mut self, found: [Option<u32>; CONTACTS], asked: Instant) -> Result<bool, String> {
+    fn settle(&mut self, found: Found, asked: Instant) -> Result<bool, String> {
         let now = Instant::now();
         let pending = self.pending.take();
         if agree(&self.acknowledged, found, asked) {
@@ -151,15 +158,18 @@ impl Line {
         Err(format!(
             "{}: the server has {found:?}, but acknowledged {:?}; without an answer: {:?}",
             self.user,
-            self.acknowledged
-                .map(|bound| bound.map(|bound| (bound.expires, bound.answered.elapsed()))),
+            self.acknowledged.map(|bound| bound.map(|bound| (
+                bound.version,
+                bound.expires,
+                bound.answered.elapsed()
+            ))),
             pending.map(|pending| pending.change)
         ))
     }
 }
 
 /// Whether an answer that was asked for then, and has come now, tells these bindings.
-fn agree(bindings: &Bindings, found: [Option<u32>; CONTACTS], asked: Instant) -> bool {
+fn agree(bindings: &Bindings, found: Found, asked: Instant) -> bool {
     let now = Instant::now();
     let left = |bound: &Bound, from: Instant, to: Instant| {
         let passed = to.saturating_duration_since(from);
@@ -170,9 +180,10 @@ fn agree(bindings: &Bindings, found: [Option<u32>; CONTACTS], asked: Instant) ->
         .zip(found)
         .all(|(bound, found)| match (bound, found) {
             (None, None) => true,
-            (Some(bound), Some(found)) => {
+            (Some(bound), Some((version, found))) => {
                 let (least, most) = (left(bound, bound.sent, now), left(bound, bound.answered, asked));
-                (least - TOLERANCE..=most + TOLERANCE).contains(&f64::from(found))
+                let close = (least - TOLERANCE..=most + TOLERANCE).contains(&f64::from(found));
+                bound.version == version && close
             }
             _ => false,
         })
