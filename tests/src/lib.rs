@@ -9,6 +9,8 @@
 pub mod account;
 pub mod baresip;
 pub mod digest;
+pub mod disk;
+pub mod fault;
 pub mod http;
 pub mod linphone;
 pub mod message;
@@ -17,15 +19,19 @@ pub mod peer;
 pub mod pjsua;
 pub mod ports;
 pub mod process;
+pub mod random;
+pub mod registering;
 pub mod scratch;
 pub mod server;
 pub mod sipp;
 pub mod tone;
+pub mod trace;
 pub mod wait;
 
 pub use account::Account;
 pub use message::Message;
 pub use peer::Peer;
+pub use random::Random;
 pub use scratch::Scratch;
 pub use server::{Server, Setup};
 

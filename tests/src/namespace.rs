@@ -1,5 +1,6 @@
-//! Tests that need a machine to themselves: the well-known ports free, an address that is not loopback.
+//! Tests that need a machine to themselves: the well-known ports free, an address that is not loopback, a disk of their own.
 
+use std::path::Path;
 use std::process::Command;
 
 const MARK: &str = "STROWGER_TEST_NAMESPACE";
@@ -7,7 +8,7 @@ const MARK: &str = "STROWGER_TEST_NAMESPACE";
 /// An address in such a namespace that is on the machine but not loopback.
 pub const OUTSIDE: &str = "192.0.2.77";
 
-/// Runs the rest of the test in a network namespace of its own, with `lo` up and [`OUTSIDE`] on it. True inside; outside
+/// Runs the rest of the test in network and mount namespaces of its own, with `lo` up and [`OUTSIDE`] on it. True inside; outside
 /// it runs this one test again inside, passes on how it ended, and returns false.
 pub fn enter(test: &str) -> bool {
     if std::env::var_os(MARK).is_some() {
@@ -21,6 +22,7 @@ pub fn enter(test: &str) -> bool {
             "60",
             "unshare",
             "--net",
+            "--mount",
             "--map-root-user",
             "sh",
             "-c",
@@ -39,6 +41,29 @@ pub fn enter(test: &str) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
     false
+}
+
+/// Mounts a disk of so many KiB, in memory, at a folder that is there. Only in a namespace.
+pub fn mount_disk(at: &Path, kib: u32) {
+    mount(
+        &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=700"), "none"],
+        at,
+    );
+}
+
+/// Makes that disk read-only.
+pub fn make_read_only(at: &Path) {
+    mount(&["-o", "remount,ro"], at);
+}
+
+fn mount(options: &[&str], at: &Path) {
+    assert!(std::env::var_os(MARK).is_some(), "not on the machine itself");
+    let ended = Command::new("mount").args(options).arg(at).output();
+    let ended = ended.expect("mount of util-linux is there");
+    assert!(
+        ended.status.success(),
+        "needs the right to mount in a user namespace: {ended:?}"
+    );
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub struct Setup {
     port: u16,
     sections: String,
     top: String,
+    data: Option<PathBuf>,
 }
 
 impl Setup {
@@ -63,6 +64,7 @@ impl Setup {
             port,
             sections: String::new(),
             top: String::new(),
+            data: None,
         }
     }
 
@@ -129,6 +131,13 @@ impl Setup {
         self
     }
 
+    /// A data folder that is there, or is to be made, instead of one of its own.
+    #[must_use]
+    pub fn data(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_owned());
+        self
+    }
+
     /// The port of UDP and TCP.
     pub fn port(&self) -> u16 {
         self.port
@@ -161,7 +170,7 @@ impl Setup {
     /// Adds the users, starts the server and waits until it is ready.
     pub fn start(self) -> Server {
         let scratch = Scratch::new();
-        let data = scratch.join("data");
+        let data = self.data.clone().unwrap_or_else(|| scratch.join("data"));
         let admin = ports::free();
         let config = scratch.write("strowger.toml", self.text(&data, admin));
         if !self.users.is_empty() {
@@ -259,9 +268,19 @@ impl Server {
 
     /// Ends it with this signal and starts it again with the same configuration and data.
     pub fn restart(&mut self, signal: Signal) {
+        self.end(signal);
+        self.start_again();
+    }
+
+    /// Ends it with this signal.
+    pub fn end(&mut self, signal: Signal) {
         self.process.signal(signal);
         let ended = self.process.wait(Duration::from_secs(10));
         assert!(ended.is_some(), "does not end:\n{}", self.process.output());
+    }
+
+    /// Starts it with the same configuration and data after it has ended.
+    pub fn start_again(&mut self) {
         self.process = serve(&["--config", &self.config.to_string_lossy()], self.scratch.path());
         self.await_ready();
     }

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 /// A program, and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("baresip", "baresip-core"),
+    ("chattr", "e2fsprogs"),
     ("linphonec", "linphone-cli"),
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("sipp", "sip-tester"),
+    ("strace", "strace"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

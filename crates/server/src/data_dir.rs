@@ -62,11 +62,7 @@ impl DataDir {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(at(path))?;
+        make(path).map_err(at(path))?;
         let path = path.canonicalize().map_err(at(path))?;
         let lock = lock(&path)?;
         let mut boot_id = [0; 4];
@@ -190,6 +186,24 @@ pub fn holder(dir: &Path) -> Result<Option<Option<u32>>, DataDirError> {
         Err(TryLockError::WouldBlock) => Ok(Some(read_pid(&mut file))),
         Err(TryLockError::Error(source)) => Err(DataDirError::Io { path, source }),
     }
+}
+
+/// Makes a directory with those above it, so that all of them survive a loss of power.
+fn make(dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> = dir
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn lock(dir: &Path) -> Result<File, DataDirError> {
@@ -355,6 +369,20 @@ impl fmt::Display for DataDirError {
                 write!(
                     f,
                     "no permission for {path}: run as its owner, or choose another directory with --data-dir"
+                )
+            }
+            Self::Io { path, source } if source.kind() == ErrorKind::StorageFull => {
+                write!(
+                    f,
+                    "the disk of {} is full: make room and start again",
+                    path.display()
+                )
+            }
+            Self::Io { path, source } if source.kind() == ErrorKind::ReadOnlyFilesystem => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} is on a read-only file system: mount it for writing, or choose another directory with --data-dir"
                 )
             }
             Self::Io { path, source } => {

@@ -1,13 +1,18 @@
 //! Opening an embedded database: a SQLite file of 0600 in the data directory, write-ahead logged, whose schema is brought
 //! up to date by itself.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{error, fmt, io};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+mod failure;
+mod wal;
+
+pub use failure::{OpenError, StoreFailure};
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,31 +32,250 @@ pub(crate) struct Schema {
     pub(crate) steps: &'static [&'static str],
 }
 
+/// Marks the complete replacement of a database.
+const REPLACEMENT: &str = ".replacement";
+
 /// How long a write waits for another program (the sqlite3 shell, a backup) that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Opens a database, making it if it is not there.
-pub(crate) fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Connection, OpenError> {
-    // SQLite would make it with the permissions of the umask; its -wal and -shm files take after it.
-    let mut options = OpenOptions::new();
-    let made = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    made.map_err(|source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut connection = reopen(path, durability).map_err(|source| OpenError::of(path, source))?;
-    migrate(&mut connection, path, schema)?;
-    Ok(connection)
+/// A database and, as long as it works, the connection to it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+    durability: Durability,
+    /// `None` after an error that a new connection may mend.
+    connection: Option<Connection>,
 }
 
-/// Opens a database that is there and up to date.
-pub(crate) fn reopen(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+impl Database {
+    /// Opens a database, making it if it is not there.
+    pub(crate) fn open(path: &Path, schema: Schema, durability: Durability) -> Result<Self, OpenError> {
+        let io = |source| OpenError::io(path, source);
+        let replacement = beside(path, REPLACEMENT);
+        if replacement.try_exists().map_err(io)? {
+            put_in_place(&replacement, path).map_err(io)?;
+        }
+        let there = path.try_exists().map_err(io)?;
+        let log = wal::check(&beside(path, "-wal")).map_err(io)?;
+        if !there && log != wal::Found::Nothing {
+            return Err(OpenError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        if !there {
+            make(path, schema)?;
+        }
+        check_length(path, log)?;
+        if let wal::Found::Damaged { at } = log {
+            keep_damaged_log(path, at)?;
+        }
+        let mut connection = connect(path, durability).map_err(|source| OpenError::of(path, source))?;
+        migrate(&mut connection, path, schema)?;
+        Ok(Self {
+            path: path.to_owned(),
+            durability,
+            connection: Some(connection),
+        })
+    }
+
+    /// A database by a connection that somebody else opened, to be looked at.
+    pub(crate) fn over(path: &Path, connection: Connection) -> Self {
+        Self {
+            path: path.to_owned(),
+            durability: Durability::default(),
+            connection: Some(connection),
+        }
+    }
+
+    /// The connection: the one that is open, or a new one.
+    pub(crate) fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        let open = match self.connection.take() {
+            Some(open) => open,
+            None => connect(&self.path, self.durability)?,
+        };
+        Ok(self.connection.insert(open))
+    }
+
+    /// Whether the connection is open; the next one knows nothing of what was set on this one.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts a database with other content in the place of this one: all of it, or nothing.
+    pub(crate) fn replace(
+        &mut self,
+        schema: Schema,
+        fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), OpenError> {
+        self.connection = None;
+        let io = |source| OpenError::io(&self.path, source);
+        let fresh = write_new(&self.path, schema, fill)?;
+        let replacement = beside(&self.path, REPLACEMENT);
+        fs::rename(fresh, &replacement).map_err(io)?;
+        sync_directory(&self.path).map_err(io)?;
+        put_in_place(&replacement, &self.path).map_err(io)
+    }
+
+    /// To be told of every failure. The next use opens the file anew where that may help. Answers what has to be mended: where
+    /// SQLite only knows that something is wrong with the disk, the file system is asked.
+    pub(crate) fn failed(&mut self, failure: StoreFailure) -> StoreFailure {
+        if matches!(failure, StoreFailure::Full | StoreFailure::Busy) {
+            return failure;
+        }
+        self.connection = None;
+        match failure {
+            StoreFailure::Io => probe(&self.path),
+            known => known,
+        }
+    }
+}
+
+/// The file of SQLite's that belongs to a database: `-wal`, `-shm`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes a database that has its tables, or does not appear at all: so a file without them has been damaged.
+fn make(path: &Path, schema: Schema) -> Result<(), OpenError> {
+    let io = |source| OpenError::io(path, source);
+    let fresh = write_new(path, schema, |_| Ok(()))?;
+    fs::rename(fresh, path).map_err(io)?;
+    sync_directory(path).map_err(io)
+}
+
+/// Writes a database with its tables and what `fill` puts into them, synced, beside the one that it is to become.
+fn write_new(
+    path: &Path,
+    schema: Schema,
+    fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> Result<PathBuf, OpenError> {
+    let fresh = beside(path, ".new");
+    let io = |source| OpenError::io(path, source);
+    let failed = |source| OpenError::of(path, source);
+    remove(&fresh).map_err(io)?;
+    remove(&beside(&fresh, "-journal")).map_err(io)?;
+    // SQLite would make it with the permissions of the umask; its -wal and -shm files take after it.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(&fresh).map_err(io)?;
+    let write = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let mut connection = Connection::open_with_flags(&fresh, flags).map_err(failed)?;
+        migrate_from(&mut connection, path, schema, 0)?;
+        let transaction = connection.transaction().map_err(failed)?;
+        fill(&transaction)
+            .and_then(|()| transaction.commit())
+            .map_err(failed)
+    };
+    let written = write();
+    if written.is_err() {
+        // What is left of it goes with the next attempt at the latest.
+        let _ = fs::remove_file(&fresh);
+    }
+    written.map(|()| fresh)
+}
+
+/// Puts a replacement that is complete in the place of a database, whose latest changes are then void. When it is cut short,
+/// the next start goes on with it.
+fn put_in_place(replacement: &Path, path: &Path) -> io::Result<()> {
+    for old in ["-wal", "-shm"] {
+        remove(&beside(path, old))?;
+    }
+    // A log that is still there when the file is another one would be read into it.
+    sync_directory(path)?;
+    fs::rename(replacement, path)?;
+    sync_directory(path)
+}
+
+fn sync_directory(of: &Path) -> io::Result<()> {
+    of.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite would take what is missing of the last page for zeros (unless the write-ahead log has the whole page), and an empty
+/// file for a new one, whose log is to be removed.
+fn check_length(path: &Path, log: wal::Found) -> Result<(), OpenError> {
+    let io = |source| OpenError::io(path, source);
+    let mut file = File::open(path).map_err(io)?;
+    let about = file.metadata().map_err(io)?;
+    let len = about.len();
+    if len == 0 || !about.is_file() {
+        return Err(OpenError::Blank {
+            path: path.to_owned(),
+        });
+    }
+    let mut header = [0; 18];
+    // A file that is too short for a header is told about when SQLite reads it.
+    if file.read_exact(&mut header).is_err() {
+        return Ok(());
+    }
+    let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        page => page.max(1),
+    };
+    if len.is_multiple_of(page) || log != wal::Found::Nothing {
+        return Ok(());
+    }
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let what = "its end is cut off".to_owned();
+    Err(OpenError::Damaged {
+        path: path.to_owned(),
+        source: rusqlite::Error::SqliteFailure(corrupt, Some(what)),
+    })
+}
+
+/// SQLite reads a write-ahead log up to its first damaged frame and then writes over the rest.
+fn keep_damaged_log(path: &Path, at: u64) -> Result<(), OpenError> {
+    let (log, copy) = (beside(path, "-wal"), beside(path, "-wal.damaged"));
+    fs::copy(&log, &copy).map_err(|source| OpenError::io(&copy, source))?;
+    let (log, copy) = (log.display(), copy.display());
+    tracing::error!(
+        "{log} is damaged at byte {at}: changes that were written behind that, the latest before the server ended, are \
+         lost; look at the disk (see the kernel's log); a copy for a closer look is {copy}"
+    );
+    Ok(())
+}
+
+/// What keeps a file beside this one from being written and synced. The file itself is not touched: closing it would drop
+/// the locks that this process has on it.
+fn probe(path: &Path) -> StoreFailure {
+    let file = beside(path, ".probe");
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut probe = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)?;
+        probe.write_all(&[0; 8192])?;
+        probe.sync_all()
+    };
+    let written = write();
+    let _ = fs::remove_file(&file);
+    match written.map_err(|error| error.kind()) {
+        Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => StoreFailure::Full,
+        Err(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => StoreFailure::ReadOnly,
+        _ => StoreFailure::Io,
+    }
+}
+
+/// Opens a database that is there.
+fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -68,7 +292,18 @@ pub(crate) fn reopen(path: &Path, durability: Durability) -> rusqlite::Result<Co
     Ok(connection)
 }
 
+/// Brings the tables of a file that is there up to date.
 fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(), OpenError> {
+    migrate_from(connection, path, schema, 1)
+}
+
+/// The same for a file whose tables have this version at least.
+fn migrate_from(
+    connection: &mut Connection,
+    path: &Path,
+    schema: Schema,
+    least: usize,
+) -> Result<(), OpenError> {
     let failed = |source| OpenError::of(path, source);
     let known = schema.steps.len();
     // The lock is taken first, so that two processes don't take the same step.
@@ -78,16 +313,22 @@ fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(
     let found: i64 = transaction
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(failed)?;
-    let steps = usize::try_from(found)
-        .ok()
-        .and_then(|found| schema.steps.get(found..));
-    let Some(steps) = steps else {
+    let version = usize::try_from(found).unwrap_or(usize::MAX);
+    if version < least {
+        return Err(OpenError::Blank {
+            path: path.to_owned(),
+        });
+    }
+    let Some(steps) = schema.steps.get(version..) else {
         return Err(OpenError::TooNew {
             path: path.to_owned(),
             found,
             known,
         });
     };
+    if steps.is_empty() {
+        return Ok(());
+    }
     for step in steps {
         transaction.execute_batch(step).map_err(failed)?;
     }
@@ -95,174 +336,4 @@ fn migrate(connection: &mut Connection, path: &Path, schema: Schema) -> Result<(
         .pragma_update(None, "user_version", known as i64)
         .map_err(failed)?;
     transaction.commit().map_err(failed)
-}
-
-/// Why a store can't write at the moment. It tries again with the next commit, so what is mended needs no restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreFailure {
-    /// The disk, or the room that the store was given, is full.
-    Full,
-    /// The file or its file system is read-only.
-    ReadOnly,
-    /// Another program holds the file locked.
-    Busy,
-    /// The file is damaged.
-    Damaged,
-    /// The disk answered with an error.
-    Io,
-}
-
-impl fmt::Display for StoreFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "the disk is full; make room and it goes on by itself",
-            Self::ReadOnly => "the file system is read-only; mount it for writing and it goes on by itself",
-            Self::Busy => "another program holds the database locked; end it and it goes on by itself",
-            Self::Damaged => {
-                "the database is damaged; stop the server and put a copy of the file in its place"
-            }
-            Self::Io => "the disk reports an error; see the kernel's log",
-        })
-    }
-}
-
-impl StoreFailure {
-    /// Sorts what SQLite says by what mends it.
-    pub(crate) fn of(error: &rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged,
-            _ => Self::Io,
-        }
-    }
-}
-
-/// Why a database can't be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The file can't be made, read or written.
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file is no database, or a damaged one.
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// A later version of the program made it.
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// The version of its schema.
-        found: i64,
-        /// The latest that this program knows.
-        known: usize,
-    },
-    /// Another program holds it locked.
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The disk is full.
-    Full {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What is stored needs more memory than is allowed.
-    Memory {
-        /// The file.
-        path: PathBuf,
-        /// The memory allowed, in bytes.
-        max_bytes: usize,
-    },
-    /// Another error of SQLite.
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-}
-
-impl OpenError {
-    /// Sorts what SQLite says by what mends it.
-    pub(crate) fn of(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, source },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Sqlite { path, source },
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io { path, source } => {
-                write!(
-                    f,
-                    "{}: {source}; mend that, or choose another directory with --data-dir",
-                    path.display()
-                )
-            }
-            Self::Damaged { path, source } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path} is damaged or no database ({source}): put a copy from a backup in its place, "
-                )?;
-                write!(
-                    f,
-                    "or save what is left with `sqlite3 {path} .recover`, or move it away to begin with an empty one"
-                )
-            }
-            Self::TooNew { path, found, known } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path} was written by a later strowger (schema {found}, this one knows {known}): "
-                )?;
-                f.write_str("start that version, or put a copy from before the update in its place")
-            }
-            Self::Busy { path } => {
-                write!(
-                    f,
-                    "another program holds {} locked: end it (see `fuser {0}`) and start again",
-                    path.display()
-                )
-            }
-            Self::Full { path } => write!(
-                f,
-                "the disk of {} is full: make room and start again",
-                path.display()
-            ),
-            Self::Memory { path, max_bytes } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "what {path} holds needs more than the {max_bytes} bytes of memory allowed: allow more"
-                )
-            }
-            Self::Sqlite { path, source } => write!(f, "{}: {source}", path.display()),
-        }
-    }
-}
-
-impl error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::Damaged { source, .. } | Self::Sqlite { source, .. } => Some(source),
-            _ => None,
-        }
-    }
 }

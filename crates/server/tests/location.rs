@@ -524,6 +524,43 @@ fn a_file_of_a_later_version_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_file_that_was_spoilt_is_written_anew_from_memory() {
+    let scratch = Scratch::new();
+    let bench = sqlite(scratch.path()).expect("opens");
+    let seen = bench.put("a@x", &record(60, "one"));
+    bench.put("b@x", &record(60, "stays"));
+    let other = rusqlite::Connection::open(scratch.path().join("location.db")).expect("opens");
+    other.execute_batch("DROP TABLE log").expect("dropped");
+    drop(other);
+    let refused = bench.commit("a@x", seen, &record(60, "two"));
+    assert!(matches!(refused, Err(CommitError::Failed(_))), "{refused:?}");
+    bench
+        .commit("a@x", seen, &record(60, "three"))
+        .expect("written anew");
+    assert_eq!(bench.store.failing(), None);
+    let all = bench.all();
+    drop(bench);
+    assert_eq!(sqlite(scratch.path()).expect("opens").all(), all);
+    assert_eq!(all.len(), 2);
+}
+
+#[test]
+fn a_replacement_that_is_complete_takes_the_place_of_file_and_log() {
+    let (old, new, cut) = (Scratch::new(), Scratch::new(), Scratch::new());
+    sqlite(new.path()).expect("opens").put("new@x", &record(60, "r"));
+    let bench = sqlite(old.path()).expect("opens");
+    bench.put("old@x", &record(60, "r"));
+    for file in ["location.db", "location.db-wal"] {
+        fs::copy(old.path().join(file), cut.path().join(file)).expect("copied");
+    }
+    let replacement = cut.path().join("location.db.replacement");
+    fs::copy(new.path().join("location.db"), &replacement).expect("copied");
+    let found = sqlite(cut.path()).expect("opens").all();
+    assert_eq!(found, [("new@x".to_owned(), record(60, "r"))]);
+    assert!(!replacement.exists());
+}
+
+#[test]
 fn the_files_are_closed_to_others() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();

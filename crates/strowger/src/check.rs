@@ -19,7 +19,7 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         return told(args, &[], "no file was named; the defaults are in order");
     };
     let text = load::read(path)?;
-    match config::check(&text, &path.display().to_string()) {
+    match config::check(text, &path.display().to_string()) {
         Ok(_) => told(args, &[], &format!("{} is in order", path.display())),
         Err(wrong) => {
             told(args, &wrong, "")?;

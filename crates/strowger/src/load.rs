@@ -9,28 +9,17 @@ use crate::failed::Failed;
 /// Reads the file, if there is one, and lays the flags over it.
 pub(crate) fn load(file: Option<&Path>, flags: &Flags) -> Result<Config, Failed> {
     let mut config = match file {
-        Some(path) => config::check(&read(path)?, &path.display().to_string()).map_err(Failed::Config)?,
+        Some(path) => config::check(read(path)?, &path.display().to_string()).map_err(Failed::Config)?,
         None => Config::default(),
     };
     config.overlay(flags).map_err(Failed::Config)?;
     Ok(config)
 }
 
-/// Reads a configuration file's text.
-pub(crate) fn read(path: &Path) -> Result<String, Failed> {
-    let bytes = std::fs::read(path).map_err(|error| {
+/// Reads a configuration file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+    std::fs::read(path).map_err(|error| {
         let mend = "name an existing file with --config; `strowger check --print-default` writes one";
         Failed::new(format!("cannot read {}: {error}", path.display()), mend)
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1;
-        Failed::new(
-            format!("{}:{line}: not UTF-8", path.display()),
-            "save the file as UTF-8",
-        )
     })
 }

@@ -67,9 +67,7 @@ async fn run(config: Config, data_dir: DataDir, account: Option<Account>) -> Res
     let admin = bind_admin(&config).await?;
     let admin_address = admin.as_ref().map(|(_, address)| *address);
     let node = Running::start(&config, &data_dir, admin_address).map_err(not_started)?;
-    let _address_file = admin_address
-        .map(|address| leave_address(&data_dir, address))
-        .transpose()?;
+    let _address_file = admin_address.and_then(|address| leave_address(&data_dir, address));
     if let Some(account) = &account {
         privileges::hand_over(data_dir.path(), account)?;
     }
@@ -157,11 +155,16 @@ async fn bind_admin(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>
     Ok(Some((listener, address)))
 }
 
-fn leave_address(data_dir: &DataDir, address: SocketAddr) -> Result<AddressFile, Failed> {
-    AddressFile::write(data_dir.path(), address).map_err(|error| {
-        let what = format!("cannot write into {}: {error}", data_dir.path().display());
-        Failed::new(what, "look at its permissions and at the free space")
-    })
+/// Where there is no room for it, calls are served all the same.
+fn leave_address(data_dir: &DataDir, address: SocketAddr) -> Option<AddressFile> {
+    AddressFile::write(data_dir.path(), address)
+        .inspect_err(|error| {
+            let path = data_dir.path().display();
+            tracing::warn!(
+                "cannot write into {path}: {error}; `ctl` finds this server by --admin {address} only"
+            );
+        })
+        .ok()
 }
 
 /// The signals that a server minds.

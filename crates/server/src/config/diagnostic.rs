@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use serde::Serialize;
 
@@ -96,16 +97,14 @@ impl<'t> Report<'t> {
         self.found.push((span.start.min(self.text.len()), complaint));
     }
 
-    pub(super) fn line(&self, offset: usize) -> u32 {
-        self.locate(offset).0
-    }
-
-    fn locate(&self, offset: usize) -> (u32, u32) {
+    pub(super) fn locate(&self, offset: usize) -> (u32, u32) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
+        // A byte order mark takes no column.
         let before = &self.text[..offset];
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
@@ -113,6 +112,13 @@ impl<'t> Report<'t> {
             u32::try_from(line).unwrap_or(u32::MAX),
             u32::try_from(column).unwrap_or(u32::MAX),
         )
+    }
+
+    /// Leaves out some of what was found, by line and complaint.
+    pub(super) fn forget(&mut self, this: impl Fn(u32, &Complaint) -> bool) {
+        let mut found = std::mem::take(&mut self.found);
+        found.retain(|(offset, complaint)| !this(self.locate(*offset).0, complaint));
+        self.found = found;
     }
 
     /// The diagnostics in the order of the file.
@@ -136,6 +142,18 @@ impl<'t> Report<'t> {
             })
             .collect()
     }
+}
+
+/// The one complaint about a file that is no text.
+pub(super) fn not_utf8(bytes: &[u8], error: Utf8Error, file: &str) -> Vec<Diagnostic> {
+    let (valid, _) = bytes.split_at(error.valid_up_to());
+    let text = String::from_utf8_lossy(valid);
+    let mut report = Report::new(file, &text);
+    report.add(
+        &(valid.len()..valid.len()),
+        Complaint::new("not UTF-8", "save the file as UTF-8"),
+    );
+    report.finish()
 }
 
 /// The known word nearest to a misspelt one, if it is near enough to be what was meant.

@@ -8,6 +8,7 @@ mod flags;
 mod read;
 mod reference;
 mod schema;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -296,8 +297,12 @@ impl Level {
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.
 ///
 /// # Errors
-/// Every error of the text, in its order: syntax, unknown keys, wrong types, wrong values, and what this build does
-/// not carry.
-pub fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
-    schema::check(text, path)
+/// Every error of the text, in its order: what is no UTF-8 or no TOML, unknown keys, wrong types, wrong values, and what
+/// this build does not carry.
+pub fn check(text: impl AsRef<[u8]>, path: &str) -> Result<Config, Vec<Diagnostic>> {
+    let bytes = text.as_ref();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => schema::check(text, path),
+        Err(error) => Err(diagnostic::not_utf8(bytes, error, path)),
+    }
 }

@@ -215,6 +215,9 @@ impl<'v, 't> Item<'v, 't> {
     }
 }
 
+/// What is said of a key that has to be there and is not.
+pub(super) const MISSING: &str = "is missing";
+
 /// The complaint about a word that is not in its set.
 pub(super) fn unknown_word(path: &str, text: &str, words: Vec<&'static str>) -> Complaint {
     let mend = match nearest(text, words.iter().copied()) {
@@ -248,8 +251,9 @@ pub(super) fn read_table<T>(
         }
     }
     for key in keys {
-        if key.given == Given::Required && !table.iter().any(|(name, _)| name.get_ref() == key.name) {
-            let what = format!("`{}` is missing", full(key.name));
+        let there = |name: &str| name == key.name || meant(name, keys) == Some(key.name);
+        if key.given == Given::Required && !table.iter().any(|(name, _)| there(name.get_ref())) {
+            let what = format!("`{}` {MISSING}", full(key.name));
             report.add(
                 &place,
                 Complaint::new(what, format!("add {} = {}", key.name, key.example)),
@@ -258,8 +262,13 @@ pub(super) fn read_table<T>(
     }
 }
 
+/// The key that a misspelt one was meant to be.
+fn meant<T>(name: &str, keys: &[Key<T>]) -> Option<&'static str> {
+    nearest(name, keys.iter().map(|key| key.name))
+}
+
 fn unknown_key<T>(path: &str, name: &str, keys: &[Key<T>]) -> Complaint {
-    let mend = match nearest(name, keys.iter().map(|key| key.name)) {
+    let mend = match meant(name, keys) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let carried = keys.iter().filter(|key| key.given != Given::Reserved);

@@ -1,6 +1,5 @@
 //! The keys of the configuration: for each its name, its default, what it does, and how it is read and checked.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::read::{Given, Item, Key, read_table, unknown_word};
+use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
     Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Level, Limits, Listen,
@@ -23,44 +23,9 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     let mut config = Config::default();
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
-    let mut found = report.finish();
-    if !errors.is_empty() {
-        found = with_syntax_errors(found, &errors, Report::new(path, text));
-    }
+    add_syntax_errors(text, &errors, &mut report);
+    let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
-}
-
-/// A line that is no TOML is reported once, as that; what recovery made of it is not held against its author.
-fn with_syntax_errors(
-    found: Vec<Diagnostic>,
-    errors: &[toml::de::Error],
-    mut report: Report<'_>,
-) -> Vec<Diagnostic> {
-    use super::diagnostic::Place;
-    let mut broken = HashSet::new();
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        broken.insert(report.line(span.start));
-        let message = error.message().trim().replace('\n', ", ");
-        let mend = if message.contains("duplicate key") {
-            "remove one of them"
-        } else {
-            "correct the TOML syntax"
-        };
-        report.add(&span, Complaint::new(message, mend));
-    }
-    let line = |diagnostic: &Diagnostic| match diagnostic.place {
-        Place::File { line, column, .. } => (line, column),
-        Place::Flag { .. } => (0, 0),
-    };
-    let mut all = report.finish();
-    all.extend(
-        found
-            .into_iter()
-            .filter(|diagnostic| !broken.contains(&line(diagnostic).0)),
-    );
-    all.sort_by_key(line);
-    all
 }
 
 /// What a configuration may ask for but a build may lack.

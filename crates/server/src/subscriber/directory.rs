@@ -56,6 +56,7 @@ fn binary<const N: usize>(ha1: &Ha1) -> [u8; N] {
     bytes
 }
 
+#[derive(Clone)]
 enum Entry {
     User(Hashes),
     /// The user part of whose alias it is.
@@ -142,6 +143,16 @@ impl Directory {
         if let Some(before) = self.entries.pin().remove(&key) {
             self.count(before).fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Takes over what another directory with the same key has; look-ups meanwhile find the one or the other.
+    pub(super) fn become_like(&self, other: &Self) {
+        let (entries, fresh) = (self.entries.pin(), other.entries.pin());
+        for (key, entry) in &fresh {
+            entries.insert(*key, entry.clone());
+        }
+        entries.retain(|key, _| fresh.contains_key(key));
+        self.users.store(other.users(), Ordering::Relaxed);
     }
 
     fn put(&self, name: &str, domain: &str, entry: Entry) {

@@ -4,6 +4,8 @@
 use std::io::{self, BufRead, Read};
 use std::{error, fmt};
 
+use rusqlite::Transaction;
+
 use super::directory::Hashes;
 use super::{StoreFailure, SubscriberError, Subscribers, change, tables};
 use crate::admin::{Import, NewUser};
@@ -122,6 +124,16 @@ impl Subscribers {
         self.put_all(&numbered).map_err(SubscriberError::Store)
     }
 
+    /// Sets what only speed depends on.
+    fn tune(&self, pragmas: &str) {
+        let mut database = self.lock();
+        if database.is_open()
+            && let Ok(connection) = database.connection()
+        {
+            let _ = connection.execute_batch(pragmas);
+        }
+    }
+
     fn put_all(&self, users: &[(u64, NewUser)]) -> Result<Import, StoreFailure> {
         let mut import = Import::default();
         // The hashes take most of the time, so they are made before the store is held.
@@ -136,8 +148,8 @@ impl Subscribers {
                 Err(wrong) => import.fail(*line, wrong.to_string()),
             }
         }
-        let mut connection = self.lock();
-        let taken = change(&mut connection, |transaction| {
+        let mut database = self.lock();
+        let put = |transaction: &Transaction<'_>| {
             let mut taken = Vec::with_capacity(hashed.len());
             for (line, user, hashes) in &hashed {
                 match tables::put(transaction, user, hashes) {
@@ -151,8 +163,8 @@ impl Subscribers {
                 }
             }
             Ok(taken)
-        });
-        match taken {
+        };
+        match self.with(&mut database, |connection| change(connection, put)) {
             Ok(taken) => taken
                 .into_iter()
                 .for_each(|(user, hashes)| self.publish(user, hashes)),
@@ -168,18 +180,14 @@ struct Cache<'a>(&'a Subscribers);
 
 impl<'a> Cache<'a> {
     fn enlarge(subscribers: &'a Subscribers) -> Self {
-        // Without it an import is slower, no more.
-        let _ = subscribers.lock().execute_batch("PRAGMA cache_size = -131072");
+        subscribers.tune("PRAGMA cache_size = -131072");
         Self(subscribers)
     }
 }
 
 impl Drop for Cache<'_> {
     fn drop(&mut self) {
-        let _ = self
-            .0
-            .lock()
-            .execute_batch("PRAGMA cache_size = -2000; PRAGMA shrink_memory");
+        self.0.tune("PRAGMA cache_size = -2000; PRAGMA shrink_memory");
     }
 }
 

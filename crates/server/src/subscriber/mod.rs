@@ -18,7 +18,7 @@ use strowger_sip::auth::{Algorithm, Ha1};
 use self::directory::{Directory, Hashes};
 use crate::admin::{AdminError, Filter, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
 use crate::data_dir::DataDir;
-use crate::database::{self, Durability, OpenError, StoreFailure};
+use crate::database::{Database, Durability, OpenError, StoreFailure};
 
 mod directory;
 mod import;
@@ -36,7 +36,8 @@ const FILE: &str = "subscribers.db";
 #[derive(Debug)]
 pub struct Subscribers {
     directory: Directory,
-    connection: Mutex<Connection>,
+    key: [u8; 16],
+    database: Mutex<Database>,
     /// In lower case; none is all.
     domains: Mutex<Vec<String>>,
 }
@@ -60,8 +61,8 @@ impl Subscribers {
     /// [`OpenError`].
     pub fn open(dir: &DataDir, key: [u8; 16], durability: Durability) -> Result<Self, OpenError> {
         let path = dir.file(FILE);
-        let connection = database::open(&path, tables::SCHEMA, durability)?;
-        Self::load(connection, key).map_err(|source| OpenError::of(&path, source))
+        let database = Database::open(&path, tables::SCHEMA, durability)?;
+        Self::load(database, key).map_err(|source| OpenError::of(&path, source))
     }
 
     /// The users of a directory that a server may be using, to be looked at only; none if there is no file.
@@ -73,7 +74,8 @@ impl Subscribers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let load = || {
             if path.exists() {
-                return Self::load(Connection::open_with_flags(&path, flags)?, key);
+                let connection = Connection::open_with_flags(&path, flags)?;
+                return Self::load(Database::over(&path, connection), key);
             }
             let connection = Connection::open_in_memory()?;
             tables::SCHEMA
@@ -81,17 +83,18 @@ impl Subscribers {
                 .iter()
                 .try_for_each(|step| connection.execute_batch(step))?;
             connection.pragma_update(None, "query_only", true)?;
-            Self::load(connection, key)
+            Self::load(Database::over(&path, connection), key)
         };
         load().map_err(|source| OpenError::of(&path, source))
     }
 
-    fn load(connection: Connection, key: [u8; 16]) -> rusqlite::Result<Self> {
+    fn load(mut database: Database, key: [u8; 16]) -> rusqlite::Result<Self> {
         let directory = Directory::new(key);
-        tables::load(&connection, &directory)?;
+        tables::load(database.connection()?, &directory)?;
         Ok(Self {
             directory,
-            connection: Mutex::new(connection),
+            key,
+            database: Mutex::new(database),
             domains: Mutex::default(),
         })
     }
@@ -137,9 +140,9 @@ impl Subscribers {
         user.check()?;
         self.check_served(&user.address)?;
         let hashes = Hashes::of(&user.address, &user.password);
-        let mut connection = self.lock();
-        change(&mut connection, |transaction| {
-            tables::add(transaction, user, &hashes)
+        let mut database = self.lock();
+        self.with(&mut database, |connection| {
+            change(connection, |transaction| tables::add(transaction, user, &hashes))
         })?;
         self.publish(user, &hashes);
         Ok(())
@@ -150,8 +153,10 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn remove(&self, user: &UserId) -> Result<(), SubscriberError> {
-        let mut connection = self.lock();
-        let aliases = change(&mut connection, |transaction| tables::remove(transaction, user))?;
+        let mut database = self.lock();
+        let aliases = self.with(&mut database, |connection| {
+            change(connection, |transaction| tables::remove(transaction, user))
+        })?;
         self.directory.remove(user.user(), user.domain());
         aliases
             .iter()
@@ -166,9 +171,11 @@ impl Subscribers {
     pub fn set_password(&self, user: &UserId, password: &Secret) -> Result<(), SubscriberError> {
         password.check_password()?;
         let hashes = Hashes::of(user, password);
-        let mut connection = self.lock();
-        change(&mut connection, |transaction| {
-            tables::set_hashes(transaction, user, &hashes)
+        let mut database = self.lock();
+        self.with(&mut database, |connection| {
+            change(connection, |transaction| {
+                tables::set_hashes(transaction, user, &hashes)
+            })
         })?;
         self.directory.put_user(user.user(), user.domain(), hashes);
         Ok(())
@@ -179,7 +186,8 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn get(&self, user: &UserId) -> Result<User, SubscriberError> {
-        tables::get(&self.lock(), user)?.ok_or_else(|| SubscriberError::NoSuchUser(user.clone()))
+        let found = self.with(&mut self.lock(), |connection| tables::get(connection, user))?;
+        found.ok_or_else(|| SubscriberError::NoSuchUser(user.clone()))
     }
 
     /// A page of the users whose address, display name or alias contains what is asked for, by domain, then user part. Their
@@ -188,7 +196,9 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Store`].
     pub fn list(&self, filter: &Filter, page: &PageRequest) -> Result<Page<User>, SubscriberError> {
-        let mut items = tables::list(&self.lock(), &filter.q, &page.after, page.entries() + 1)?;
+        let mut items = self.with(&mut self.lock(), |connection| {
+            tables::list(connection, &filter.q, &page.after, page.entries() + 1)
+        })?;
         let more = items.len() > page.entries();
         items.truncate(page.entries());
         let next = items.last().filter(|_| more).map(|last| last.address.to_string());
@@ -207,8 +217,42 @@ impl Subscribers {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Database> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses the store. If that fails, says where and why, and has it opened anew where that may help.
+    fn with<T>(
+        &self,
+        database: &mut Database,
+        work: impl FnOnce(&mut Connection) -> Result<T, SubscriberError>,
+    ) -> Result<T, SubscriberError> {
+        let opened = if database.is_open() {
+            Ok(())
+        } else {
+            self.reload(database).map_err(Into::into)
+        };
+        let done = opened.and_then(|()| Ok(database.connection()?)).and_then(work);
+        let Err(SubscriberError::Store(failure)) = done else {
+            return done;
+        };
+        let failure = database.failed(failure);
+        tracing::error!(
+            "users can't be stored in {}: {failure}",
+            database.path().display()
+        );
+        Err(SubscriberError::Store(failure))
+    }
+
+    /// After a failure nobody knows whether the last change is in the file, nor whether what is there was synced: syncs it, and
+    /// goes on with that.
+    fn reload(&self, database: &mut Database) -> rusqlite::Result<()> {
+        let connection = database.connection()?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        let fresh = Directory::new(self.key);
+        tables::load(connection, &fresh)?;
+        self.directory.become_like(&fresh);
+        Ok(())
     }
 
     fn publish(&self, user: &NewUser, hashes: &Hashes) {
@@ -284,7 +328,7 @@ impl fmt::Display for SubscriberError {
             }
             Self::Taken { name, by } => write!(f, "{name} is an alias of {by}; choose another name"),
             Self::NoSuchUser(user) => write!(f, "there is no user {user}; see `strowger user list`"),
-            Self::Store(failure) => write!(f, "users can't be stored: {failure}"),
+            Self::Store(failure) => write!(f, "users can't be stored in {FILE}: {failure}"),
         }
     }
 }
@@ -299,9 +343,8 @@ impl From<Malformed> for SubscriberError {
 
 impl From<rusqlite::Error> for SubscriberError {
     fn from(error: rusqlite::Error) -> Self {
-        let failure = StoreFailure::of(&error);
-        tracing::error!(%error, "the store of users failed: {failure}");
-        Self::Store(failure)
+        tracing::debug!(%error, "the store of users failed");
+        Self::Store(StoreFailure::of(&error))
     }
 }
 
@@ -319,7 +362,7 @@ impl From<SubscriberError> for AdminError {
             SubscriberError::Exists(user) => Self::Exists(user.to_string()),
             SubscriberError::Taken { name, .. } => Self::Exists(name.to_string()),
             SubscriberError::NoSuchUser(user) => Self::NoSuchUser(user),
-            SubscriberError::Store(failure) => Self::Store(failure.to_string()),
+            SubscriberError::Store(failure) => Self::Store(format!("{FILE}: {failure}")),
         }
     }
 }

@@ -284,3 +284,30 @@ fn measure_import() {
     let begun = std::time::Instant::now();
     println!("{} users loaded in {:?}", open(&scratch).count(), begun.elapsed());
 }
+
+#[test]
+fn after_a_failure_what_is_stored_is_what_is_known() {
+    let scratch = Scratch::new();
+    let users = open(&scratch);
+    users
+        .add(&new_user("alice@example.test", &["1001"]))
+        .expect("added");
+    users.add(&new_user("bob@example.test", &[])).expect("added");
+    let other = Connection::open(scratch.path().join(FILE)).expect("opens");
+    other
+        .execute_batch("DELETE FROM subscriber WHERE user = 'bob'; ALTER TABLE alias RENAME TO hidden")
+        .expect("changed");
+    let failed = users.add(&new_user("carol@example.test", &["1002"]));
+    assert!(matches!(failed, Err(SubscriberError::Store(_))), "{failed:?}");
+    assert_eq!(users.count(), 2, "look-ups go on from memory");
+    other
+        .execute_batch("ALTER TABLE hidden RENAME TO alias")
+        .expect("changed");
+    users
+        .add(&new_user("carol@example.test", &["1002"]))
+        .expect("added");
+    assert_eq!(users.count(), 2);
+    assert_eq!(resolve(&users, "bob", "example.test").0, Resolved::Unknown);
+    assert_eq!(resolve(&users, "1001", "example.test").0, Resolved::Alias);
+    assert_eq!(resolve(&users, "1002", "example.test").0, Resolved::Alias);
+}

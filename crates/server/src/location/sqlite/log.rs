@@ -2,12 +2,12 @@
 //! an address counts. Refreshes so write to the end of the file only, where an UPDATE would dirty a page each.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use siphasher::sip128::SipHasher13;
 
-use crate::database::{self, Durability, OpenError, Schema};
+use crate::database::{Database, Durability, OpenError, Schema, StoreFailure};
 use crate::location::expiry;
 use crate::location::table::{Refused, Table};
 
@@ -21,10 +21,8 @@ const STEP_ROWS: i64 = 2048;
 /// The log and how long it is.
 #[derive(Debug)]
 pub(super) struct Log {
-    path: PathBuf,
-    durability: Durability,
-    /// `None` after an error that a new connection may mend.
-    connection: Option<Connection>,
+    database: Database,
+    doubtful: bool,
     rows: u64,
     max_pages: Option<u32>,
     hasher: SipHasher13,
@@ -50,13 +48,12 @@ pub(super) enum Progress {
 }
 
 impl Log {
-    pub(super) fn open(path: PathBuf, durability: Durability, key: [u8; 16]) -> Result<Self, OpenError> {
-        let connection = database::open(&path, SCHEMA, durability)?;
+    pub(super) fn open(path: &Path, durability: Durability, key: [u8; 16]) -> Result<Self, OpenError> {
+        let database = Database::open(path, SCHEMA, durability)?;
         let hasher = SipHasher13::new_with_key(&key);
         Ok(Self {
-            path,
-            durability,
-            connection: Some(connection),
+            database,
+            doubtful: false,
             rows: 0,
             max_pages: None,
             hasher,
@@ -65,8 +62,11 @@ impl Log {
 
     /// Brings the log into an empty table, leaving out what has expired at `now_secs`.
     pub(super) fn fold(&mut self, table: &Table, now_secs: u32, max_bytes: usize) -> Result<(), OpenError> {
-        let path = self.path.clone();
-        let connection = self.connection().map_err(|source| OpenError::of(&path, source))?;
+        let path = self.database.path().to_owned();
+        let connection = self
+            .database
+            .connection()
+            .map_err(|source| OpenError::of(&path, source))?;
         self.rows = fold(connection, &path, table, now_secs, max_bytes)?;
         Ok(())
     }
@@ -80,7 +80,8 @@ impl Log {
     pub(super) fn limit(&mut self, pages: Option<u32>) -> rusqlite::Result<()> {
         if self.max_pages != pages {
             let most = pages.unwrap_or(u32::MAX - 1);
-            self.connection()?
+            self.database
+                .connection()?
                 .query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()))?;
             self.max_pages = pages;
         }
@@ -102,7 +103,7 @@ impl Log {
     /// Begins a compaction of all that the log has by now.
     pub(super) fn compaction(&mut self) -> rusqlite::Result<Compaction> {
         let sql = "SELECT coalesce(max(seq), 0) FROM log";
-        let until = self.connection()?.query_row(sql, [], |row| row.get(0))?;
+        let until = self.database.connection()?.query_row(sql, [], |row| row.get(0))?;
         Ok(Compaction {
             until,
             copied: HashSet::new(),
@@ -154,23 +155,50 @@ impl Log {
         })
     }
 
-    /// Lets the next use open the file anew.
-    pub(super) fn disconnect(&mut self) {
-        self.connection = None;
-        self.max_pages = None;
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    /// To be told of every failure; answers what has to be mended.
+    pub(super) fn failed(&mut self, error: &rusqlite::Error) -> StoreFailure {
+        let failure = self.database.failed(StoreFailure::of(error));
+        if !self.database.is_open() {
+            self.max_pages = None;
+            self.doubtful = true;
+        }
+        failure
+    }
+
+    /// Whether the file may have what was refused, or lack what was acknowledged, and has to be written anew: after a sync
+    /// that failed, what was written counts as synced, and yet only memory has it.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Writes the file anew.
+    pub(super) fn rewrite(&mut self, table: &Table) -> Result<(), OpenError> {
+        let mut count = 0;
+        self.database.replace(SCHEMA, |transaction| {
+            let mut insert = transaction.prepare("INSERT INTO log (aor, record) VALUES (?, ?)")?;
+            let mut written = Ok(());
+            table.for_each(&mut |aor, record| {
+                if written.is_ok() {
+                    written = insert.execute([aor, record]).map(|_| ());
+                    count += 1;
+                }
+            });
+            written
+        })?;
+        self.rows = count;
+        self.doubtful = false;
+        Ok(())
     }
 
     fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {
-        self.connection()?
+        self.database
+            .connection()?
             .transaction_with_behavior(TransactionBehavior::Immediate)
-    }
-
-    fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
-        let fresh = match self.connection.take() {
-            Some(connection) => connection,
-            None => database::reopen(&self.path, self.durability)?,
-        };
-        Ok(self.connection.insert(fresh))
     }
 }
 

@@ -2,8 +2,10 @@
 //! in one transaction, publishes it to the table, then answers. Between batches it compacts the log, a step at a time.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::log::{Compaction, Log, Progress};
 use super::{Answer, Shared};
@@ -16,6 +18,9 @@ const BATCH: usize = 4096;
 /// A compaction begins when the log has more rows than `FACTOR` for each record that counts, and `SPARE` more.
 const FACTOR: u64 = 4;
 const SPARE: u64 = 10_000;
+
+/// How long a log that can't be written anew is let alone.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A commit on its way to the disk: one allocation for address and record.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     answer: Answer,
     compaction: Option<Compaction>,
+    /// When writing the log anew failed last, and why.
+    rewrite_failed: Option<(Instant, StoreFailure)>,
 }
 
 impl Writer {
@@ -66,6 +73,7 @@ impl Writer {
             shared,
             answer,
             compaction: None,
+            rewrite_failed: None,
         }
     }
 
@@ -130,6 +138,7 @@ impl Writer {
         if !verdicts.contains(&Verdict::Write) {
             return Ok(());
         }
+        self.rewrite_if_doubtful()?;
         let rows = batch
             .iter()
             .zip(verdicts)
@@ -138,6 +147,33 @@ impl Writer {
         let limit = self.shared.page_limit();
         let written = self.log.limit(limit).and_then(|()| self.log.append(rows));
         self.note(written)
+    }
+
+    /// What is in memory is what was acknowledged, so a file that is in doubt is written anew from it; when that fails, not
+    /// again for a while.
+    fn rewrite_if_doubtful(&mut self) -> Result<(), StoreFailure> {
+        if !self.log.is_doubtful() {
+            return Ok(());
+        }
+        if let Some((tried, failure)) = self.rewrite_failed
+            && tried.elapsed() < PAUSE
+        {
+            return Err(failure);
+        }
+        self.compaction = None;
+        match self.log.rewrite(&self.shared.table) {
+            Ok(()) => {
+                self.rewrite_failed = None;
+                tracing::info!("{} was written anew", self.log.path().display());
+                Ok(())
+            }
+            Err(error) => {
+                let failure = error.failure();
+                self.rewrite_failed = Some((Instant::now(), failure));
+                self.tell(failure, &error);
+                Err(failure)
+            }
+        }
     }
 
     fn compaction_due(&self) -> bool {
@@ -164,25 +200,28 @@ impl Writer {
         }
     }
 
-    /// Remembers whether writing works, tells the log when that changes, and has the file opened anew where that may help.
+    /// Remembers whether writing works, and says so when that changes.
     fn note<T>(&mut self, result: rusqlite::Result<T>) -> Result<T, StoreFailure> {
         match result {
             Ok(done) => {
                 if self.shared.set_failure(None).is_some() {
-                    tracing::info!("the location store can write again");
+                    tracing::info!("{} can be written again", self.log.path().display());
                 }
                 Ok(done)
             }
             Err(error) => {
-                let failure = StoreFailure::of(&error);
-                if self.shared.set_failure(Some(failure)) != Some(failure) {
-                    tracing::error!(%error, "the location store can't write: {failure}");
-                }
-                if !matches!(failure, StoreFailure::Full | StoreFailure::Busy) {
-                    self.log.disconnect();
-                }
+                let failure = self.log.failed(&error);
+                self.tell(failure, &error);
                 Err(failure)
             }
+        }
+    }
+
+    /// Says what fails, unless that has been said.
+    fn tell(&self, failure: StoreFailure, error: &dyn Display) {
+        if self.shared.set_failure(Some(failure)) != Some(failure) {
+            let path = self.log.path().display();
+            tracing::error!("registrations can't be stored in {path} ({error}): {failure}");
         }
     }
 }
