@@ -212,7 +212,8 @@ fn read<'t>(script: &'t str, subject: &mut impl Subject) -> Result<Vec<Line<'t>>
             expected: "a line of a script".to_owned(),
             came,
         };
-        let (first, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let trimmed = text.trim();
+        let (first, rest) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
         match (first.parse(), lines.last_mut()) {
             (Ok(at_ms), _) => {
                 let act = act(rest.trim()).ok_or_else(|| wrong(text.to_owned()))?;
@@ -225,8 +226,8 @@ fn read<'t>(script: &'t str, subject: &mut impl Subject) -> Result<Vec<Line<'t>>
                 });
             }
             _ if first.is_empty() => {}
-            (Err(_), Some(line)) => line.fields.push(text.trim()),
-            (Err(_), None) => subject.set(text.trim()).map_err(wrong)?,
+            (Err(_), Some(line)) => line.fields.push(trimmed),
+            (Err(_), None) => subject.set(trimmed).map_err(wrong)?,
         }
     }
     Ok(lines)
@@ -265,11 +266,7 @@ mod tests {
     impl Subject for Echo {
         fn set(&mut self, setting: &str) -> Result<(), String> {
             self.left = setting == "left";
-            Err(format!("no {setting}")).or(if self.left {
-                Ok(())
-            } else {
-                Err("unknown".to_owned())
-            })
+            self.left.then_some(()).ok_or_else(|| "unknown".to_owned())
         }
 
         fn happen(&mut self, party: &str, what: &str, fields: &[&str]) -> Result<(), String> {
