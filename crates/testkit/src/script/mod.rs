@@ -212,8 +212,7 @@ fn read<'t>(script: &'t str, subject: &mut impl Subject) -> Result<Vec<Line<'t>>
             expected: "a line of a script".to_owned(),
             came,
         };
-        let trimmed = text.trim();
-        let (first, rest) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        let (first, rest) = text.trim().split_once(' ').unwrap_or_else(|| (text.trim(), ""));
         match (first.parse(), lines.last_mut()) {
             (Ok(at_ms), _) => {
                 let act = act(rest.trim()).ok_or_else(|| wrong(text.to_owned()))?;
@@ -226,8 +225,8 @@ fn read<'t>(script: &'t str, subject: &mut impl Subject) -> Result<Vec<Line<'t>>
                 });
             }
             _ if first.is_empty() => {}
-            (Err(_), Some(line)) => line.fields.push(trimmed),
-            (Err(_), None) => subject.set(trimmed).map_err(wrong)?,
+            (Err(_), Some(line)) => line.fields.push(text.trim()),
+            (Err(_), None) => subject.set(text.trim()).map_err(wrong)?,
         }
     }
     Ok(lines)
