@@ -85,3 +85,32 @@ fn read(tree: &Tree) -> Result<(Clauses, Vec<Citation>), String> {
     let citations = citation::all(tree, &clauses);
     Ok((clauses, citations))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::tree;
+
+    const TABLE: (&str, &str) = (CLAUSES, "# 3261\n9.1 Client\n16.7 (10 steps) Responses\n");
+
+    fn problems(files: &[(&str, &str)]) -> Vec<String> {
+        let mut problems = Vec::new();
+        check(&tree(files), &mut problems);
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_citation_of_nothing_and_a_stale_index_are_problems() {
+        let good = ("crates/x/src/a.rs", "// §9.1\n");
+        let clauses = Clauses::parse(TABLE.1).expect("good");
+        let index = index::render(&clauses, &citation::all(&tree(&[good]), &clauses));
+        assert_eq!(problems(&[good, TABLE, (INDEX, &index)]), [""; 0]);
+        for text in ["// §9.3\n", "// §16.7 step 11\n", "// RFC 3263 §4\n"] {
+            let found = problems(&[("crates/x/src/a.rs", text), TABLE, (INDEX, &index)]);
+            assert!(found[0].starts_with("crates/x/src/a.rs:1: RFC 326"), "{found:?}");
+        }
+        let moved = problems(&[("crates/x/src/b.rs", "// §9.1\n"), TABLE, (INDEX, &index)]);
+        assert!(moved[0].starts_with(INDEX), "{moved:?}");
+        assert_eq!(problems(&[good]).len(), 1, "no table");
+    }
+}

@@ -196,9 +196,9 @@ impl Layer {
         }
     }
 
-    /// How many server and client transactions there are.
+    /// How many server and client transactions there are. A key without its transaction counts as one.
     pub fn counts(&self) -> (usize, usize) {
-        (self.servers.len(), self.clients.len())
+        (self.by_key.len(), self.clients.len())
     }
 
     /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).

@@ -265,11 +265,7 @@ mod tests {
     impl Subject for Echo {
         fn set(&mut self, setting: &str) -> Result<(), String> {
             self.left = setting == "left";
-            Err(format!("no {setting}")).or(if self.left {
-                Ok(())
-            } else {
-                Err("unknown".to_owned())
-            })
+            self.left.then_some(()).ok_or_else(|| "unknown".to_owned())
         }
 
         fn happen(&mut self, party: &str, what: &str, fields: &[&str]) -> Result<(), String> {
