@@ -145,7 +145,10 @@ fn check(seed: u64) {
     reason = "a test is told from outside how much to do"
 )]
 fn the_layer_does_what_the_diagrams_say() {
-    if let Some(seed) = std::env::var_os("STROWGER_SEED").and_then(|seed| seed.to_str()?.parse().ok()) {
+    if let Some(seed) = std::env::var("STROWGER_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         println!("{:#?}", Sequence::random(seed));
         return check(seed);
     }
