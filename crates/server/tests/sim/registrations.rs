@@ -87,7 +87,6 @@ fn a_slow_store_that_fails_now_and_then_leaves_nobody_in_doubt() {
     });
 }
 
-// A request that comes again while it waits for its commit has no count of its nonce left.
 #[test]
 fn passwords_are_asked_for_and_nothing_else_changes() {
     with_seeds(3..3 + 1, |seed| {
