@@ -94,14 +94,14 @@ fn of_two_phones_of_a_user_one_has_the_call_and_the_other_is_silent() {
                 phones_per_user: 2,
                 ..on_shards(shards, heavy(seed))
             };
-            let (mut sim, over_at) = with_calls(world, count(5000), |call, sim| {
+            let (mut sim, over_at) = with_calls(world, count(3000), |call, sim| {
                 Script::of_chance(sim.dice(), call)
             });
             end(&mut sim, over_at)
         });
         assert_eq!(outcomes[0].difference(&outcomes[1]), None);
         let forked = outcomes[0].calls.values().filter(|accounts| accounts.len() == 3);
-        assert!(forked.count() > count(5000) / 2);
+        assert!(forked.count() > count(3000) / 2);
     });
 }
 

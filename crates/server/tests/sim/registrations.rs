@@ -112,7 +112,7 @@ fn late_duplicates_do_not_bring_a_removed_registration_back() {
                 echo: 50,
                 ..Faults::HEAVY
             },
-            ..heavy(seed, count(5000))
+            ..heavy(seed, count(3000))
         };
         let phones = world.phones;
         let mut sim = Sim::new(on_shards(2, world));
