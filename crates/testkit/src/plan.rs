@@ -137,7 +137,7 @@ impl Plan {
             },
             location,
             subscribers: subscribers(&scratch, self.users),
-            nonces: NonceTable::new(BOOT, 64, 300),
+            nonces: NonceTable::new(BOOT, 4096, 300),
             resolver,
         });
         let endpoint = endpoint(self.shards);

@@ -21,7 +21,7 @@ fn callers(outcome: &Outcome, how: How) -> usize {
 
 #[test]
 fn calls_on_a_network_without_faults_are_what_people_make_of_them() {
-    with_seeds(1..1 + 1, |seed| {
+    with_seeds([1], |seed| {
         let (mut sim, over_at) = with_calls(World::new(seed, PHONES), 300, |call, sim| Script {
             answers: [[Answer::PickUp(S), Answer::Refuse(S), Answer::Ring][call % 3]; 2],
             patience: 30 * S,
@@ -38,7 +38,7 @@ fn calls_on_a_network_without_faults_are_what_people_make_of_them() {
 // The same seed is the same luck for each message, so the course of each call is the same to the nanosecond.
 #[test]
 fn calls_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_shards() {
-    with_seeds(1..1 + 1, |seed| {
+    with_seeds([1], |seed| {
         let calls = count(10_000);
         let outcomes = [1, 2, 7].map(|shards| {
             let world = on_shards(shards, heavy(seed));
@@ -53,7 +53,7 @@ fn calls_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_shards() 
 
 #[test]
 fn calls_of_users_with_passwords_are_agreed_on_as_well() {
-    with_seeds(4..5, |seed| {
+    with_seeds([4], |seed| {
         let world = World {
             plan: Plan {
                 challenged: &["INVITE"],
@@ -74,7 +74,7 @@ fn calls_of_users_with_passwords_are_agreed_on_as_well() {
 // Messages take their time between shards, and overtake each other there.
 #[test]
 fn calls_are_agreed_on_when_shards_are_slow() {
-    with_seeds(2..2 + 1, |seed| {
+    with_seeds([2], |seed| {
         let world = World {
             hop: 20 * MS,
             ..on_shards(7, heavy(seed))
@@ -88,20 +88,20 @@ fn calls_are_agreed_on_when_shards_are_slow() {
 
 #[test]
 fn of_two_phones_of_a_user_one_has_the_call_and_the_other_is_silent() {
-    with_seeds(3..3 + 1, |seed| {
+    with_seeds([3], |seed| {
         let outcomes = [1, 7].map(|shards| {
             let world = World {
                 phones_per_user: 2,
                 ..on_shards(shards, heavy(seed))
             };
-            let (mut sim, over_at) = with_calls(world, count(5000), |call, sim| {
+            let (mut sim, over_at) = with_calls(world, count(3000), |call, sim| {
                 Script::of_chance(sim.dice(), call)
             });
             end(&mut sim, over_at)
         });
         assert_eq!(outcomes[0].difference(&outcomes[1]), None);
         let forked = outcomes[0].calls.values().filter(|accounts| accounts.len() == 3);
-        assert!(forked.count() > count(5000) / 2);
+        assert!(forked.count() > count(3000) / 2);
     });
 }
 

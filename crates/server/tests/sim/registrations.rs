@@ -11,7 +11,7 @@ const STOP: u64 = 400 * S;
 /// Each phone registers within a minute for two to six minutes and refreshes that until [`STOP`]. Then those of even number
 /// remove it and the others let it expire. The outcome when all of them know, and what is left in the end: nothing.
 fn come_and_go(world: World) -> Outcome {
-    let (phones, is_sound) = (world.phones, world.commits.is_none());
+    let (phones, is_sound) = (world.phones, world.commits.is_none_or(|(_, fail)| fail == 0));
     let mut sim = Sim::new(world);
     let dice = sim.dice();
     for phone in 0..phones {
@@ -55,7 +55,7 @@ fn heavy(seed: u64, phones: usize) -> World {
 
 #[test]
 fn registrations_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_shards() {
-    with_seeds(1..1 + 1, |seed| {
+    with_seeds([1], |seed| {
         let outcomes = [1, 2, 7].map(|shards| come_and_go(on_shards(shards, heavy(seed, count(10_000)))));
         assert_eq!(outcomes[0].difference(&outcomes[1]), None);
         assert_eq!(outcomes[0].difference(&outcomes[2]), None);
@@ -64,7 +64,7 @@ fn registrations_are_agreed_on_and_forgotten_whatever_is_lost_on_any_number_of_s
 
 #[test]
 fn several_phones_of_a_user_do_not_get_in_each_others_way() {
-    with_seeds(2..2 + 1, |seed| {
+    with_seeds([2], |seed| {
         let world = World {
             phones_per_user: 4,
             hop: 20 * MS,
@@ -77,7 +77,7 @@ fn several_phones_of_a_user_do_not_get_in_each_others_way() {
 // The record changes under one request while another waits for its commit, and some commits fail.
 #[test]
 fn a_slow_store_that_fails_now_and_then_leaves_nobody_in_doubt() {
-    with_seeds(5..6, |seed| {
+    with_seeds([5], |seed| {
         let world = World {
             phones_per_user: 4,
             commits: Some((S, 10)),
@@ -87,11 +87,13 @@ fn a_slow_store_that_fails_now_and_then_leaves_nobody_in_doubt() {
     });
 }
 
+// A request that comes again while it waits for its commit has no count of its nonce left.
 #[test]
 fn passwords_are_asked_for_and_nothing_else_changes() {
-    with_seeds(3..3 + 1, |seed| {
+    with_seeds([3], |seed| {
         let phones = count(1000);
         let world = World {
+            commits: Some((S, 0)),
             plan: Plan {
                 challenged: &["REGISTER"],
                 users: phones,
@@ -106,13 +108,13 @@ fn passwords_are_asked_for_and_nothing_else_changes() {
 // Half of what is sent comes once more up to 25 seconds later, when the registration has long been removed.
 #[test]
 fn late_duplicates_do_not_bring_a_removed_registration_back() {
-    with_seeds(4..4 + 1, |seed| {
+    with_seeds([4], |seed| {
         let world = World {
             faults: Faults {
                 echo: 50,
                 ..Faults::HEAVY
             },
-            ..heavy(seed, count(5000))
+            ..heavy(seed, count(3000))
         };
         let phones = world.phones;
         let mut sim = Sim::new(on_shards(2, world));

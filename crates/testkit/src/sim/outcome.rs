@@ -113,7 +113,8 @@ impl Sim {
         }
     }
 
-    /// How many REGISTERs of all phones were answered with 200, and how many with anything else but a challenge.
+    /// How many REGISTERs of all phones were answered with 200, and how many with anything else but a first
+    /// challenge.
     pub fn registers_answered(&self) -> (u32, u32) {
         let answered = self.phones.iter().map(|phone| phone.answered());
         answered.fold((0, 0), |(done, refused), (more, no)| (done + more, refused + no))

@@ -23,6 +23,8 @@ pub(super) struct Dialog {
     target: String,
     routes: Vec<String>,
     cseq: u32,
+    /// The number of the last request of theirs.
+    heard: u32,
 }
 
 impl Dialog {
@@ -37,6 +39,7 @@ impl Dialog {
             target: contact(ok),
             routes,
             cseq: cseq(invite),
+            heard: 0,
         }
     }
 
@@ -49,7 +52,15 @@ impl Dialog {
             target: contact(invite),
             routes: values(invite, "Record-Route"),
             cseq: 0,
+            heard: cseq(invite),
         }
+    }
+
+    /// Whether a request with this number comes in its order (§12.2.2).
+    pub(super) fn hears(&mut self, cseq: u32) -> bool {
+        let in_order = cseq > self.heard;
+        self.heard = self.heard.max(cseq);
+        in_order
     }
 
     /// A target refresh (§12.2): requests go to this message's contact from now on.

@@ -22,6 +22,8 @@ pub(super) struct Leg {
     /// The ACKs that were sent for 2xx, by the To tag and CSeq of these.
     acks: Vec<(String, u32, String)>,
     unacknowledged: Option<Unacknowledged>,
+    /// Whether a re-INVITE waits for the end of another one (§14.1).
+    refreshes_later: bool,
     /// The next thing that the person at the phone does, and when.
     due: Option<(u64, Act)>,
 }
@@ -86,6 +88,7 @@ impl Leg {
             servers: Vec::new(),
             acks: Vec::new(),
             unacknowledged: None,
+            refreshes_later: false,
             due: None,
         }
     }
@@ -152,7 +155,11 @@ impl Leg {
 
     /// A re-INVITE (§14.1), which also tells this side's contact.
     fn refresh(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
-        if let (View::Talking, Some(dialog)) = (self.account.view(), &mut self.dialog) {
+        let under_way = |client: &Client| client.method() == "INVITE" && client.is_pending();
+        self.refreshes_later = self.clients.iter().any(under_way);
+        if let (View::Talking, Some(dialog), false) =
+            (self.account.view(), &mut self.dialog, self.refreshes_later)
+        {
             let invite = dialog.request("INVITE", pen);
             self.clients.push(Client::start(invite, now, out));
         }
@@ -188,6 +195,9 @@ impl Leg {
             // §14.1: the session goes on as it was, unless the dialog is unknown there or nobody answers.
             408 | 481 => self.bye(How::Lost, now, pen, out),
             _ => {}
+        }
+        if self.refreshes_later && code >= 200 {
+            self.refresh(now, pen, out);
         }
     }
 
@@ -242,6 +252,12 @@ impl Leg {
         let from = tag(value(text, "From"));
         let peer = self.dialog.as_ref().map(|dialog| tag(&dialog.remote));
         let is_peer = peer == Some(from) && !self.account.is_over();
+        // §12.2.2: what was overtaken by a later request of the dialog.
+        let counts = is_peer && !matches!(method(text), "ACK" | "CANCEL");
+        let dialog = self.dialog.as_mut().filter(|_| counts);
+        if dialog.is_some_and(|dialog| !dialog.hears(cseq(text))) {
+            return self.answer(text, 500, now, pen, out);
+        }
         match method(text) {
             "ACK" => self.on_ack(text, now),
             "CANCEL" => self.on_cancel(text, now, pen, out),

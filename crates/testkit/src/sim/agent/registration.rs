@@ -31,7 +31,7 @@ pub(super) struct Registration {
     /// Whether to refresh it in time.
     pub(super) refreshes: bool,
     next_at: Option<u64>,
-    /// How many requests were answered with 200, and how many with anything else but a challenge.
+    /// How many requests were answered with 200, and how many with anything else but a first challenge.
     pub(super) answered: (u32, u32),
 }
 
@@ -154,8 +154,7 @@ impl Registration {
                 self.left.retain(|left| !request.contains(&removal(left)));
                 self.on_ok(text, now, pen);
             }
-            // A nonce that has been used up says nothing of the password (RFC 7616 §3.3).
-            401 if !asked_again || text.contains("stale=true") => {
+            401 if !asked_again => {
                 if let Some(request) = self.request(pen) {
                     let request = authorize(&request, text, &pen.user, 1);
                     self.client = Some(Client::start(request, now, out));
