@@ -112,7 +112,7 @@ table! { retry_after_values RetryAfter
 }
 
 table! { warning_values Warning
-    good: ["307 isi.edu \"Session \\\"x\\\"\"", "399 [::1]:5060 \"\""]
+    good: ["307 isi.edu \"Session \\\"x\\\"\"", "399 [::1]:5060 \"\"", "076 a \"b\""]
     bad: ["", "30 a \"b\"", "3070 a \"b\"", "307 \"b\"", "307 a b", "307 a \"b", "307 a \"b\" c", "307"]
 }
 
