@@ -3,6 +3,7 @@
 mod every;
 mod framing;
 mod header_reference;
+mod mutate;
 mod mutation;
 mod round_trip;
 mod samples;

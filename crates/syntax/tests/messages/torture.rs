@@ -151,6 +151,11 @@ fn one_fault_makes_one_verdict() {
             Good,
         ),
         ("tag=13", "tag=13;;x", Good),
+        (
+            "UDP h.example.com",
+            "UDP [2001:db8:,:9:1]",
+            Refused(Fault::Malformed(Name::Via), false),
+        ),
         (";branch=", ";received=[2001:db8::9:255];branch=", Good),
         (";branch=", ";received=2001:db8::9:255;branch=", Good),
         ("UDP h.example.com", "UNKNOWN [2001:db8::9:1]:1", Good),
