@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 
-use strowger_testkit::Site;
+use strowger_server::node::Control;
 use strowger_testkit::message::{registration, request, with};
+use strowger_testkit::{Site, peer};
 
 /// Messages that one site is given before it is replaced.
 const LIFETIME: u32 = 500;
@@ -38,8 +39,25 @@ pub fn seeds(message: &[u8]) -> Vec<Vec<u8>> {
         of(&[('d', &text), ('b', &text), ('d', &text)]),
         of(&[('a', &ours), ('a', &ours.replace(method, "CANCEL")), ('b', &text)]),
         of(&[('a', &with(&ours, route)), ('a', &ours.replace(method, "ACK"))]),
-        of(&[('a', &contact), ('a', &contact), ('a', &contact.replace(" 3 ", " 4 "))]),
+        of(&[
+            ('a', &contact),
+            ('a', &contact),
+            ('a', &contact.replace(" 3 ", " 4 ")),
+        ]),
     ]
+}
+
+/// Every second name has an address.
+fn resolve(site: &mut Site, number: usize) {
+    while let Some(question) = site.question() {
+        let known = (number + question.host.len()) % 2 == 0;
+        let address = known.then(|| peer::address('e').ip());
+        let resolved = Control::Resolved {
+            ticket: question.ticket,
+            addresses: address.into_iter().collect(),
+        };
+        site.control(question.shard.into(), resolved);
+    }
 }
 
 /// Whatever it gets, it does not panic, what it sends parses, and when all timers have run out nothing is left.
@@ -55,6 +73,7 @@ pub fn check(data: &[u8]) {
                 continue;
             };
             site.send(who, letters.as_str());
+            resolve(site, data.len());
         }
         site.assert_ends();
     });

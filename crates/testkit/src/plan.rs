@@ -39,6 +39,8 @@ pub type Meter = fn(call: &mut dyn FnMut()) -> u64;
 pub struct Plan {
     /// How many shards there are.
     pub shards: u16,
+    /// The domains that are ours beside `example.test`.
+    pub domains: &'static [&'static str],
     /// Methods that are challenged.
     pub challenged: &'static [&'static str],
     /// Digest algorithms, the preferred one first.
@@ -61,6 +63,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             shards: 1,
+            domains: &[],
             challenged: &[],
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
@@ -113,7 +116,8 @@ impl Plan {
         } else {
             (Box::new(memory), None)
         };
-        let text = format!("domains = [{DOMAIN:?}]\ntrusted = {:?}", self.trusted);
+        let domains = [&[DOMAIN], self.domains].concat();
+        let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
         let config = config::check(&text, "plan").expect("a configuration");
         let (resolver, questions) = mpsc::channel(self.questions);
         let shared = Arc::new(Shared {

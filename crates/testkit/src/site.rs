@@ -115,8 +115,9 @@ impl Site {
 
     fn collect(&mut self, shard: usize) {
         for transmit in &self.out.transmits {
-            let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
-            if let Err(bad) = Index::default().parse(text.as_bytes(), &Limits::DEFAULT) {
+            let bytes = self.out.message(transmit).to_vec();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if let Err(bad) = Index::default().parse(&bytes, &Limits::DEFAULT) {
                 // What is wrong with a request may be what its answer has to copy.
                 let refusal = text.starts_with("SIP/2.0 4") || text.starts_with("SIP/2.0 5");
                 assert!(refusal, "{bad}: {text}");
@@ -126,6 +127,7 @@ impl Site {
                 at_ms: (self.now.mono_ns - BEGIN.mono_ns) / 1_000_000,
                 to: transmit.to,
                 text,
+                bytes,
                 token: transmit.token,
             });
         }
@@ -151,17 +153,22 @@ impl Site {
 impl Site {
     /// A peer sends a datagram. The shard that dealt with it.
     pub fn send(&mut self, who: char, text: &str) -> usize {
-        self.deliver(text, &peer::datagram(who))
+        self.send_bytes(who, text.as_bytes())
+    }
+
+    /// A peer sends a datagram that need not be text. The shard that dealt with it.
+    pub fn send_bytes(&mut self, who: char, bytes: &[u8]) -> usize {
+        self.deliver(bytes, &peer::datagram(who))
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
     pub fn send_tcp(&mut self, who: char, text: &str) -> usize {
         let source = peer::connection(who, self.arrival);
-        self.deliver(text, &source)
+        self.deliver(text.as_bytes(), &source)
     }
 
-    fn deliver(&mut self, text: &str, source: &Source) -> usize {
-        let (at, bytes) = (self.arrival, text.as_bytes());
+    fn deliver(&mut self, bytes: &[u8], source: &Source) -> usize {
+        let at = self.arrival;
         let handled = self.turn(at, |node, index, now, out| {
             node.receive(bytes, index, source, now, out)
         });
@@ -279,6 +286,14 @@ impl Site {
             .iter()
             .rfind(|sent| sent.is_to(who) && sent.text.starts_with(begins));
         &sent.unwrap_or_else(|| panic!("{who} was sent no {begins}")).text
+    }
+
+    /// What was sent since this or the log was last asked for, byte by byte, and where each went.
+    pub fn new_messages(&mut self) -> Vec<(Destination, Vec<u8>)> {
+        let new = &self.sent[self.logged..];
+        let new = new.iter().map(|sent| (sent.to, sent.bytes.clone())).collect();
+        self.logged = self.sent.len();
+        new
     }
 
     /// Where the last message of all went.

@@ -71,7 +71,8 @@ impl Node {
             return false;
         };
         let for_user = sip.user.is_some_and(|user| !user.is_empty());
-        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") || (for_user && method == Method::Options) {
+        let plain = !sip.params.has(b"maddr") && sip.headers.is_empty();
+        if !self.shared.is_ours(&sip) || !plain || (for_user && method == Method::Options) {
             return false;
         }
         if method == Method::Register {
@@ -212,6 +213,10 @@ impl Node {
     fn bound_for<'a>(&self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
         let malformed = |_| Reject::because(Status::BAD_REQUEST, "Malformed Request-URI");
         let target = Uri::parse(routing.request_uri).map_err(malformed)?;
+        // No request may have them (RFC 3261 §19.1.1), and to cut them out would change what somebody asked for.
+        if target.as_sip().is_some_and(|sip| !sip.headers.is_empty()) {
+            return Err(Reject::because(Status::BAD_REQUEST, "Headers In Request-URI"));
+        }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
                 Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),

@@ -6,3 +6,5 @@ mod refusals;
 mod registration;
 mod routing;
 mod shards;
+mod torture;
+mod torture_cases;
