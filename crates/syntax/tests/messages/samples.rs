@@ -70,6 +70,17 @@ pub(crate) fn corpus_file(path: &str) -> Option<Vec<u8>> {
     std::fs::read(corpus().join(path)).ok()
 }
 
+/// The files of a folder of the corpus and those below it, by their paths from there; none where it is not.
+pub(crate) fn folder(path: &str) -> Vec<(String, Vec<u8>)> {
+    let (folder, mut found) = (corpus().join(path), Vec::new());
+    collect(&folder, &mut found);
+    let prefix = format!("{}/", folder.display());
+    found
+        .into_iter()
+        .map(|(name, bytes)| (name.strip_prefix(&prefix).unwrap_or(&name).to_owned(), bytes))
+        .collect()
+}
+
 /// Every message with its name: our own, then the corpus.
 pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = OWN
