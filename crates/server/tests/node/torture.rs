@@ -204,3 +204,20 @@ fn headers_in_a_request_uri_are_refused_by_registrar_and_node_too() {
         );
     }
 }
+
+// RFC 4475 §3.3.7: the second choice that it gives a registrar.
+#[test]
+fn where_digest_is_on_an_unknown_scheme_is_challenged() {
+    let mut site = Site::of(Plan {
+        domains: DOMAINS,
+        challenged: &["REGISTER"],
+        ..Plan::default()
+    });
+    let case = CASES
+        .iter()
+        .find(|case| case.name == "regaut01")
+        .expect("is there");
+    let (found, last) = play(&mut site, &case.own.message());
+    assert_eq!(found, "401 Unauthorized");
+    assert!(last.contains("WWW-Authenticate: Digest "), "{last}");
+}

@@ -100,7 +100,7 @@ impl Case {
         self
     }
 
-    const fn as_printed(mut self, outcome: &'static str) -> Self {
+    const fn but_printed(mut self, outcome: &'static str) -> Self {
         self.printed = Some(outcome);
         self
     }
@@ -175,7 +175,7 @@ pub(crate) const CASES: &[Case] = &[
         "longreq",
         "RFC 4475 §3.1.1.7",
         Invite(&[
-            ("Max-Forwards", concat!("Via: SIP/2.0/TCP sip33.example.com\r\nV: SIP/2.0/TCP sip32.example.com;branch=z9hG4bKa\r\nMax-Forwards")),
+            ("Max-Forwards", "Via: SIP/2.0/TCP sip33.example.com\r\nV: SIP/2.0/TCP sip32.example.com;branch=z9hG4bKa\r\nMax-Forwards"),
             ("tag=c1", "tag=12982424oiwueoirwueoiruweoirweoirwueoiruwoeirwoeiruwoeiruwoeiruwoieruw982424;unknown=verylongvalueverylongvalue"),
             ("To: <", "To: \"I have a user name of extreme proportion, and on it goes and on it goes and on it goes\" <"),
             ("Call-ID: tt", "Unknown-LongLongLongLongLongLongLongLongLongLongLongLong-Name: unknown-value-value-value-value\r\nCall-ID: longlonglonglonglonglonglonglong"),
@@ -539,7 +539,7 @@ pub(crate) const CASES: &[Case] = &[
         FORWARDED_CALL,
         "A proxy does not look into the body.",
     )
-    .as_printed("400 Content-Length Larger Than Body"),
+    .but_printed("400 Content-Length Larger Than Body"),
     case(
         "mult-ip-in-header",
         "RFC 5118 §4.7",
