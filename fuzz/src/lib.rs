@@ -10,6 +10,7 @@ mod every;
 pub mod header;
 pub mod message;
 pub mod node;
+#[expect(dead_code, reason = "the tests that it belongs to use more of it")]
 #[path = "../../crates/syntax/tests/messages/samples.rs"]
 mod samples;
 pub mod scan;

@@ -50,7 +50,7 @@ pub fn seeds(message: &[u8]) -> Vec<Vec<u8>> {
 /// Every second name has an address.
 fn resolve(site: &mut Site, number: usize) {
     while let Some(question) = site.question() {
-        let known = (number + question.host.len()) % 2 == 0;
+        let known = (number + question.host.len()).is_multiple_of(2);
         let address = known.then(|| peer::address('e').ip());
         let resolved = Control::Resolved {
             ticket: question.ticket,

@@ -24,6 +24,12 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let fuzzer = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
     report.cargo("crates of the fuzzer fetched", root, &fuzzer);
     check::steps(root, &mut report);
+    // Here and not in the check, for its crates must have been fetched; in the folder of the others, which it shares them with.
+    let target_dir = target.display().to_string();
+    let place = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", &target_dir];
+    let clippy = ["clippy", "--offline", "--locked", "--quiet"];
+    let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
+    report.cargo("clippy of the fuzzer", root, &clippy);
     let seconds = match extent {
         Extent::Quick => 120 * fuzz::AT_A_TIME / fuzz::TARGETS.len(),
         Extent::Full => 600,
