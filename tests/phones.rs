@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use system_tests::baresip::{self, Baresip};
-use system_tests::linphone::{self, Linphone};
-use system_tests::pjsua::{self, Pjsua};
+use system_tests::baresip::Baresip;
+use system_tests::linphone::Linphone;
+use system_tests::pjsua::Pjsua;
 use system_tests::server::{DOMAIN, Server, Setup};
-use system_tests::wait;
+use system_tests::{Account, wait};
 
 const LOW: f64 = 440.0;
 const HIGH: f64 = 880.0;
@@ -17,14 +17,9 @@ const HIGH: f64 = 880.0;
 /// How long a call lasts here: enough for a tone to be recorded on both sides.
 const CALL: Duration = Duration::from_millis(2500);
 
-fn baresip_account<'a>(
-    server: &Server,
-    user: &'a str,
-    password: Option<&'a str>,
-    transport: &'a str,
-) -> baresip::Account<'a> {
+fn account<'a>(server: &Server, user: &'a str, password: Option<&'a str>, transport: &'a str) -> Account<'a> {
     let tone = if user == "alice" { LOW } else { HIGH };
-    baresip::Account {
+    Account {
         user,
         domain: DOMAIN,
         password,
@@ -70,8 +65,8 @@ fn assert_shows_calls(server: &Server, count: usize) {
 
 /// Two baresip call each other in both directions; each ends the call that it was called by.
 fn two_baresip_call_each_other(server: &Server, passwords: [Option<&str>; 2], transports: [&str; 2]) {
-    let mut alice = Baresip::registered(&baresip_account(server, "alice", passwords[0], transports[0]));
-    let mut bob = Baresip::registered(&baresip_account(server, "bob", passwords[1], transports[1]));
+    let mut alice = Baresip::registered(&account(server, "alice", passwords[0], transports[0]));
+    let mut bob = Baresip::registered(&account(server, "bob", passwords[1], transports[1]));
     assert_shows_registrations(server, &["alice", "bob"]);
 
     alice.dial(&aor("bob"));
@@ -116,22 +111,8 @@ fn linphone_and_pjsua_call_each_other_with_sha_256_and_md5_offered() {
         .user("alice", "alicepw")
         .user("bob", "bobpw")
         .start();
-    let mut alice = Linphone::registered(&linphone::Account {
-        user: "alice",
-        domain: DOMAIN,
-        password: "alicepw",
-        server: server.sip(),
-        transport: "udp",
-        tone: LOW,
-    });
-    let mut bob = Pjsua::registered(&pjsua::Account {
-        user: "bob",
-        domain: DOMAIN,
-        password: "bobpw",
-        server: server.sip(),
-        transport: "tcp",
-        tone: HIGH,
-    });
+    let mut alice = Linphone::registered(&account(&server, "alice", Some("alicepw"), "udp"));
+    let mut bob = Pjsua::registered(&account(&server, "bob", Some("bobpw"), "tcp"));
     assert_shows_registrations(&server, &["alice", "bob"]);
 
     alice.dial(&aor("bob"));
@@ -153,15 +134,8 @@ fn pjsua_on_udp_calls_baresip_with_digest() {
         .user("alice", "alicepw")
         .user("bob", "bobpw")
         .start();
-    let mut alice = Pjsua::registered(&pjsua::Account {
-        user: "alice",
-        domain: DOMAIN,
-        password: "alicepw",
-        server: server.sip(),
-        transport: "udp",
-        tone: LOW,
-    });
-    let mut bob = Baresip::registered(&baresip_account(&server, "bob", Some("bobpw"), "tcp"));
+    let mut alice = Pjsua::registered(&account(&server, "alice", Some("alicepw"), "udp"));
+    let mut bob = Baresip::registered(&account(&server, "bob", Some("bobpw"), "tcp"));
 
     alice.dial(&aor("bob"));
     alice.expect("call CONFIRMED");

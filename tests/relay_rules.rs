@@ -2,9 +2,10 @@
 #![cfg(target_os = "linux")]
 
 use std::io::Read;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use system_tests::digest::Answer;
 use system_tests::message::fresh;
 use system_tests::namespace;
@@ -398,4 +399,41 @@ fn a_large_request_goes_back_to_udp_when_tcp_is_refused() {
         "{}",
         arrived.header("Via")
     );
+}
+
+/// A TCP listener whose queue is full: the kernel answers no SYN to its port any more. The connections that fill it.
+fn silent_listener(address: SocketAddr) -> (Socket, Vec<TcpStream>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&address.into()).expect("a free port");
+    listener.listen(0).expect("a listener");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
+    let filling: Vec<_> = std::iter::repeat_with(connect)
+        .take(8)
+        .map_while(|made| made)
+        .collect();
+    assert!(filling.len() < 8, "the queue is never full");
+    (listener, filling)
+}
+
+/// RFC 3261 §18.1.1: when TCP says nothing for two seconds, UDP is tried again.
+#[test]
+fn a_large_request_goes_back_to_udp_when_tcp_is_silent() {
+    let server = Setup::new().start();
+    let caller = Peer::udp(server.sip());
+    let other = Peer::udp_at(&format!("127.0.0.1:{}", ports::free()), server.sip());
+    let _silent = silent_listener(other.address());
+    let body = "x".repeat(2000);
+    let begun = Instant::now();
+    caller.send(&outward(&caller, "MESSAGE", &other).with_body("text/plain", &body));
+    let arrived = other.expect_request("MESSAGE");
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(1900), "after {waited:?}");
+    assert_eq!(arrived.body, body);
+    assert!(
+        arrived.header("Via").starts_with("SIP/2.0/UDP "),
+        "{}",
+        arrived.header("Via")
+    );
+    other.answer(&arrived, 200, "OK");
+    caller.expect_status(200);
 }

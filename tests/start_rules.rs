@@ -14,6 +14,23 @@ fn aor(user: &str) -> String {
     format!("sip:{user}@{DOMAIN}")
 }
 
+/// Runs `strowger serve` without an admin address until it is ready.
+fn serve_at(listen: &str, data: &str, more: &[&str], folder: &Path) -> Process {
+    let words = [
+        "--listen",
+        listen,
+        "--domain",
+        DOMAIN,
+        "--admin",
+        "off",
+        "--data-dir",
+        data,
+    ];
+    let process = serve(&[&words[..], more].concat(), folder);
+    await_ready(&process);
+    process
+}
+
 /// Runs `strowger serve`, which has to fail by itself; returns what it said.
 fn refused(arguments: &[&str], folder: &Path) -> String {
     let mut process = serve(arguments, folder);
@@ -208,11 +225,8 @@ fn one_listener_that_is_not_loopback_turns_digest_on_for_the_whole_node() {
         let (open, local) = (ports::free(), ports::free());
         let (open, local) = (format!("udp:0.0.0.0:{open}"), format!("127.0.0.1:{local}"));
         let local_uri = format!("udp:{local}");
-        let mut words = vec!["--listen", &local_uri, "--listen", &open, "--domain", DOMAIN];
-        words.extend(["--admin", "off", "--data-dir", data]);
-        words.extend(more);
-        let process = serve(&words, scratch.path());
-        await_ready(&process);
+        let words = [&["--listen", &open], more].concat();
+        let _process = serve_at(&local_uri, data, &words, scratch.path());
         let peer = Peer::udp(local.parse().expect("an address"));
         peer.exchange(&peer.register(&aor("alice"), 60)).status()
     };
@@ -227,19 +241,7 @@ fn a_loopback_listener_alone_asks_for_no_password_unless_told() {
     let status = |more: &[&str], data: &str| {
         let local = format!("127.0.0.1:{}", ports::free());
         let uri = format!("udp:{local}");
-        let mut words = vec![
-            "--listen",
-            &uri,
-            "--domain",
-            DOMAIN,
-            "--admin",
-            "off",
-            "--data-dir",
-            data,
-        ];
-        words.extend(more);
-        let process = serve(&words, scratch.path());
-        await_ready(&process);
+        let _process = serve_at(&uri, data, more, scratch.path());
         let peer = Peer::udp(local.parse().expect("an address"));
         peer.exchange(&peer.register(&aor("alice"), 60)).status()
     };
@@ -305,22 +307,7 @@ fn as_root_with_user_it_goes_on_as_that_user() {
     // The user has to get through to its data folder.
     std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).expect("our own folder");
     let uri = format!("udp:127.0.0.1:{}", ports::free());
-    let process = serve(
-        &[
-            "--listen",
-            &uri,
-            "--domain",
-            DOMAIN,
-            "--admin",
-            "off",
-            "--data-dir",
-            "data",
-            "--user",
-            "nobody",
-        ],
-        scratch.path(),
-    );
-    await_ready(&process);
+    let process = serve_at(&uri, "data", &["--user", "nobody"], scratch.path());
     let owner = std::fs::metadata(format!("/proc/{}", process.id()))
         .expect("the process")
         .uid();
@@ -362,20 +349,7 @@ fn ringing() -> (
     let scratch = Scratch::new();
     let address = format!("127.0.0.1:{}", ports::free());
     let uri = format!("udp:{address}");
-    let process = serve(
-        &[
-            "--listen",
-            &uri,
-            "--domain",
-            DOMAIN,
-            "--admin",
-            "off",
-            "--data-dir",
-            "data",
-        ],
-        scratch.path(),
-    );
-    await_ready(&process);
+    let process = serve_at(&uri, "data", &[], scratch.path());
     let server = address.parse().expect("an address");
     let bob = Peer::udp(server).registered(&aor("bob"));
     let alice = Peer::udp(server);

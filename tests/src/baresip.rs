@@ -8,24 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::process::Process;
-use crate::{Scratch, ports, tone, wait};
-
-/// What account it has and where the server is.
-#[derive(Clone, Debug)]
-pub struct Account<'a> {
-    /// The user's part of the address-of-record.
-    pub user: &'a str,
-    /// Its domain.
-    pub domain: &'a str,
-    /// The password; none when the server asks for none.
-    pub password: Option<&'a str>,
-    /// The server's address.
-    pub server: SocketAddr,
-    /// `udp` or `tcp`.
-    pub transport: &'a str,
-    /// The frequency of the tone it sends.
-    pub tone: f64,
-}
+use crate::{Account, Scratch, ports, tone, wait};
 
 /// A running baresip.
 #[derive(Debug)]
@@ -156,15 +139,8 @@ fn address(account: &Account<'_>) -> String {
         transport,
         ..
     } = account;
-    let password = account
-        .password
-        .map_or(String::new(), |password| format!(";auth_pass={password}"));
     // Without a password baresip would ask for one on its standard input.
-    let password = if password.is_empty() {
-        ";auth_pass=none".to_owned()
-    } else {
-        password
-    };
+    let password = account.password.unwrap_or("none");
     format!(
         "<sip:{user}@{domain};transport={transport}>;auth_pass={password};outbound=\"sip:{server};transport={transport}\";regint=60;\
          audio_codecs=pcma,pcmu;answermode=auto\n"

@@ -6,6 +6,7 @@
 //! program (by default the release build), `STROWGER_PJSUA_PYTHON` a Python that has pjsua2, `STROWGER_FULL=1` asks for
 //! the large counts.
 
+pub mod account;
 pub mod baresip;
 pub mod digest;
 pub mod http;
@@ -22,6 +23,7 @@ pub mod sipp;
 pub mod tone;
 pub mod wait;
 
+pub use account::Account;
 pub use message::Message;
 pub use peer::Peer;
 pub use scratch::Scratch;

@@ -1,28 +1,10 @@
 //! linphonec, driven by typed commands. It plays a WAV file and records into another.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::process::Process;
-use crate::{Scratch, ports, tone, wait};
-
-/// What account it has and where the server is.
-#[derive(Clone, Debug)]
-pub struct Account<'a> {
-    /// The user's part of the address-of-record.
-    pub user: &'a str,
-    /// Its domain, also the realm.
-    pub domain: &'a str,
-    /// The password.
-    pub password: &'a str,
-    /// The server's address.
-    pub server: SocketAddr,
-    /// `udp` or `tcp`.
-    pub transport: &'a str,
-    /// The frequency of the tone it sends.
-    pub tone: f64,
-}
+use crate::{Account, Scratch, ports, tone, wait};
 
 /// A running linphonec.
 #[derive(Debug)]
@@ -113,6 +95,7 @@ fn configuration(account: &Account<'_>) -> String {
         transport,
         ..
     } = account;
+    let password = password.unwrap_or_default();
     let (sip, rtp) = (ports::free(), ports::media(4));
     format!(
         "[sip]\nbind_address=127.0.0.1\nsip_port={sip}\nsip_tcp_port={sip}\nsip_tls_port=-1\n\

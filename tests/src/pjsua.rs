@@ -1,28 +1,10 @@
 //! PJSIP through its Python binding, driven by typed commands to a small script.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::process::Process;
-use crate::{Scratch, tone, wait};
-
-/// What account it has and where the server is.
-#[derive(Clone, Debug)]
-pub struct Account<'a> {
-    /// The user's part of the address-of-record.
-    pub user: &'a str,
-    /// Its domain.
-    pub domain: &'a str,
-    /// The password.
-    pub password: &'a str,
-    /// The server's address.
-    pub server: SocketAddr,
-    /// `udp` or `tcp`.
-    pub transport: &'a str,
-    /// The frequency of the tone it sends.
-    pub tone: f64,
-}
+use crate::{Account, Scratch, tone, wait};
 
 /// A running PJSIP.
 #[derive(Debug)]
@@ -45,7 +27,7 @@ impl Pjsua {
             &script,
             account.user,
             account.domain,
-            account.password,
+            account.password.unwrap_or_default(),
             &server,
             account.transport,
             "tone.wav",

@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask check`, `fuzz`, `tidy` and `test`.
+//! The project's own commands: `cargo xtask check`, `fuzz`, `tidy`, `test`, and what is generated.
 
 mod check;
 mod fuzz;
 mod needs;
 mod report;
+mod rfc;
 mod test;
 mod tidy;
 
@@ -18,7 +19,10 @@ usage: cargo xtask COMMAND
                  libFuzzer on one target or on all, 60 s each or N
   tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
   test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
-                 --full runs the large counts";
+                 --full runs the large counts
+  rfc-index      writes docs/rfc-index.md: clause, code, test
+  rfc-clauses FOLDER
+                 writes xtask/rfc-clauses.txt from the texts of the cited RFCs, FOLDER/rfc3261.txt and so on";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
             None => return usage(),
         },
         ["tidy"] => tidy::run(&root),
+        ["rfc-index"] => rfc::write_index(&root),
+        ["rfc-clauses", folder] => rfc::write_clauses(&root, Path::new(folder)),
         ["test"] => test::run(&root, test::Extent::Quick),
         ["test", "--full"] => test::run(&root, test::Extent::Full),
         _ => return usage(),

@@ -14,6 +14,12 @@ pub(crate) enum Extent {
     Full,
 }
 
+/// Tests below the system that have large counts: package and test. They run in release, because the counts are large.
+const LARGE: &[(&str, &str)] = &[("strowger-sip", "model"), ("strowger-server", "sim")];
+
+/// What asks a test for its large counts.
+const FULL: &str = "STROWGER_FULL";
+
 /// Runs everything; true when all passed.
 pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let mut report = Report::default();
@@ -37,6 +43,20 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     report.run("fuzzing", || {
         fuzz::run(root, &target, fuzz::TARGETS, seconds as u64)
     });
+    if extent == Extent::Full {
+        for (package, test) in LARGE {
+            let arguments = [
+                "test",
+                "--offline",
+                "--release",
+                "--package",
+                package,
+                "--test",
+                test,
+            ];
+            report.cargo_test(test, root, &arguments, &[(FULL, "1".to_owned())]);
+        }
+    }
     let built = report.cargo(
         "release build",
         root,
@@ -51,7 +71,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
             ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
         ];
         if extent == Extent::Full {
-            environment.push(("STROWGER_FULL", "1".to_owned()));
+            environment.push((FULL, "1".to_owned()));
         }
         let arguments = ["test", "--offline", "--package", "system-tests", "--no-fail-fast"];
         report.cargo_test("system tests", root, &arguments, &environment);

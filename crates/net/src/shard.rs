@@ -1,6 +1,7 @@
 //! The loop of one shard: take what the sockets and the other shards have, let the application work, send what it
 //! wants sent, sleep until there is more or its next deadline comes.
 
+mod crossing;
 mod receive;
 mod send;
 
@@ -24,6 +25,7 @@ use crate::ring::{Doorbell, Links};
 use crate::shards::{Phase, Shared};
 use crate::tcp::{Connections, Surroundings};
 use crate::udp::{Batches, UdpSocket};
+use crossing::Crossing;
 
 /// What a shard is made of, before its thread begins.
 pub(crate) struct Seed {
@@ -82,8 +84,7 @@ pub(super) struct Shard<A: Application> {
     batches: Batches,
     datagrams_per_turn: usize,
     connections: Connections,
-    links: Links,
-    pool: Pool,
+    crossing: Crossing,
     /// The index of a stream's message is made here, and its bytes are copied here if it has to travel.
     scratch: Box<Packet>,
     control: Receiver<A::Control>,
@@ -138,9 +139,12 @@ impl<A: Application> Shard<A> {
             batches: Batches::new(&mut pool),
             datagrams_per_turn: options.datagrams_per_turn.max(1),
             connections,
-            links,
             scratch: pool.take(),
-            pool,
+            crossing: Crossing {
+                links,
+                pool,
+                counters: Arc::clone(&around.counters),
+            },
             control,
             doorbell,
             counters: Arc::clone(&around.counters),
@@ -226,7 +230,7 @@ impl<A: Application> Shard<A> {
             wake_at = wake_at.min(self.shared.drain_until());
         }
         self.doorbell.fall_asleep();
-        let is_called = !self.links.is_empty()
+        let is_called = !self.crossing.links.is_empty()
             || self.doorbell.has_control()
             || self.shared.phase() == Phase::Stopped
             || (self.shared.phase() == Phase::Draining && !self.draining);

@@ -19,7 +19,7 @@ use error_queue::IcmpError;
 use mmsg::{Ancillary, Datagram, RECEIVE_BATCH, ReceiveBatch, Received, SEND_BATCH, SendBatch};
 
 /// Bytes of a datagram that are kept of what an ICMP error quotes. There are seldom more: the whole error has at most 576
-/// bytes with IPv4 (RFC 1812 §4.3.2.3) and 1,280 with IPv6 (RFC 4443 §2.4), and old routers quote 8.
+/// bytes with IPv4 (RFC 1812) and 1,280 with IPv6 (RFC 4443), and old routers quote 8.
 const QUOTE_MAX: usize = 1280;
 
 /// How often one datagram is tried when the kernel reports an error with it that may be about an earlier one.

@@ -1,7 +1,8 @@
 //! The path of a message allocates nothing once buffers and tables have their size: counted around every call of a node,
-//! for OPTIONS, REGISTER (memory store), REGISTER with digest, and whole calls through the stateful proxy.
+//! for OPTIONS, REGISTER (memory store), REGISTER with digest, look-ups of names, and whole calls through the stateful proxy.
 
 use strowger_testkit::message::{authorize, in_dialog, registration, request, routed, start_line};
+use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
 fn site(challenged: &'static [&'static str]) -> Site {
@@ -69,6 +70,16 @@ fn digest_allocates_nothing() {
         allocations(&mut site(&["REGISTER"]), 10, 490, challenge_and_refresh),
         []
     );
+}
+
+#[test]
+fn looking_a_name_up_allocates_nothing() {
+    let send_to_a_name = |site: &mut Site, n| {
+        site.send('l', &request('l', "ACK", "sip:x@far.test", n));
+        site.resolve(&[address('f').ip()]);
+        assert_eq!(site.log(), "f ACK");
+    };
+    assert_eq!(allocations(&mut site(&[]), 100, 900, send_to_a_name), []);
 }
 
 /// INVITE, 180, 200, ACK, BYE, 200 through the node.

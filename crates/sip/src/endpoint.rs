@@ -10,7 +10,7 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Listeners, Owner, owner, via};
+use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
 use crate::{Destination, Outbox, Source};
 
 /// A To tag that is made without state: a MAC, in hexadecimal.
@@ -136,13 +136,14 @@ impl Identity {
     }
 
     /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
-    /// carries it is known for what it is.
+    /// carries it is known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash
+    /// does.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
         let view = Message::view(bytes, index);
         hex_digits(
             self.keys
                 .to_tag
-                .mac(&[view.call_id(), view.from_tag().unwrap_or(&[])]),
+                .hash(&[view.call_id(), view.from_tag().unwrap_or(&[])]),
         )
     }
 
@@ -202,6 +203,14 @@ impl Identity {
         ])
     }
 
+    /// Where a request leaves from that came from there: by the listener it came to, if that will do.
+    pub fn departure(&self, source: &Source) -> Departure<'_> {
+        Departure {
+            listeners: &self.listeners,
+            preferred: (source.listener, source.local.ip()),
+        }
+    }
+
     /// Where a response goes that has lost our Via, if its request came from there and our branch had this token.
     pub fn way_back(&self, response: Message<'_>, token: u64) -> Option<Destination> {
         let transport = response.via().transport?;
@@ -220,6 +229,18 @@ impl Identity {
         lines: &[u8],
         out: &mut Outbox,
     ) {
+        self.reply_with(request, ingress, status, out, |out| out.extend_from_slice(lines));
+    }
+
+    /// [`reply`](Self::reply) with header field lines that `write` appends.
+    pub fn reply_with(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        status: Status,
+        out: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = out.bytes.len();
         let tag = self.to_tag(request.bytes(), request.index());
         ResponseWriter::begin(
@@ -231,7 +252,7 @@ impl Identity {
             ingress.stamp,
             &tag,
         )
-        .lines(lines)
+        .lines_with(write)
         .finish();
         out.send_from(start, ingress.to, 0);
     }

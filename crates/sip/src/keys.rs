@@ -1,6 +1,6 @@
 //! Keys derived from the node's one secret. Everything that must be recognised when it comes back (branches,
-//! nonces, To tags, Record-Route, flow and GRUU tokens) carries a MAC under a key of its own, so that a token made
-//! for one purpose is worth nothing for another. The same secret gives the same keys: a restart breaks nothing.
+//! nonces, To tags, Record-Route tokens) carries a MAC under a key of its own, so that a token made for one purpose is
+//! worth nothing for another. The same secret gives the same keys: a restart breaks nothing.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -90,10 +90,6 @@ pub struct Keys {
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,
-    /// Flow tokens (RFC 5626 §5.2).
-    pub flow: MacKey,
-    /// Temporary GRUUs (RFC 5627 §3.1.2).
-    pub gruu: MacKey,
     /// Which shard owns a request.
     pub owner: MacKey,
 }
@@ -107,8 +103,6 @@ impl Keys {
             nonce: key(b"strowger nonce"),
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
-            flow: key(b"strowger flow"),
-            gruu: key(b"strowger gruu"),
             owner: key(b"strowger owner"),
         }
     }
@@ -142,7 +136,7 @@ mod tests {
 
     #[test]
     fn hmac_agrees_with_a_known_answer() {
-        // The RFC 4231 §4.3 key and text ("Jefe"), the key padded with the zeroes that HMAC itself would add.
+        // The key and text of test case 2 in RFC 4231 ("Jefe"), the key padded with the zeroes that HMAC itself would add.
         let mut key = [0; 32];
         key[..4].copy_from_slice(b"Jefe");
         let digest = hmac_sha256(&key, b"what do ya want for nothing?");
@@ -152,24 +146,14 @@ mod tests {
     #[test]
     fn one_secret_gives_the_same_keys_and_each_purpose_another() {
         let (a, b) = (Keys::derive(&[7; 32]), Keys::derive(&[7; 32]));
-        let macs = |k: &Keys| {
-            [
-                &k.branch,
-                &k.nonce,
-                &k.to_tag,
-                &k.record_route,
-                &k.flow,
-                &k.gruu,
-                &k.owner,
-            ]
-            .map(|k| k.mac(&[b"x"]))
-        };
+        let macs =
+            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.owner].map(|k| k.mac(&[b"x"]));
         assert_eq!(macs(&a), macs(&b));
         let mut all = macs(&a).to_vec();
         all.extend(macs(&Keys::derive(&[8; 32])));
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 14, "no two keys are alike");
+        assert_eq!(all.len(), 10, "no two keys are alike");
     }
 
     #[test]

@@ -18,8 +18,6 @@ pub enum Extra {
     RetryAfter(u32),
     /// Allow, for a method that is not (RFC 3261 §8.2.1).
     Allow,
-    /// Require, naming an extension that the request lacks (RFC 3261 §21.4.16).
-    Require(&'static str),
 }
 
 /// An answer of 3xx to 6xx made here.
@@ -81,7 +79,6 @@ impl Reject {
             Extra::MinExpires(seconds) => writer.field_with(Name::MinExpires, number(seconds)),
             Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
             Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),
-            Extra::Require(tag) => writer.field(Name::Require, tag.as_bytes()),
         }
     }
 }

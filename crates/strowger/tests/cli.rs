@@ -56,6 +56,13 @@ fn told(output: &Output) -> (i32, String, String) {
     )
 }
 
+/// Adds a user to the data folder, by its server if it has one.
+fn add_alice(dir: &Path, password: &str) {
+    let words = ["user", "add", "alice@a.test", "--password", password];
+    let (code, _, errors) = run(dir, &[&words[..], &["--data-dir", "data"]].concat());
+    assert_eq!(code, 0, "{errors}");
+}
+
 /// Runs to the end in a directory; exit code, standard output, standard error.
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     told(&program().current_dir(dir).args(args).output().expect("it starts"))
@@ -279,19 +286,7 @@ fn commands_find_a_running_server_by_its_data_directory() {
         .expect("the admin address");
     let admin = format!("127.0.0.1:{admin}");
 
-    let (code, _, errors) = run(
-        dir,
-        &[
-            "user",
-            "add",
-            "alice@a.test",
-            "--password",
-            "pw",
-            "--data-dir",
-            "data",
-        ],
-    );
-    assert_eq!(code, 0, "{errors}");
+    add_alice(dir, "pw");
     let (code, out, errors) = run(dir, &["ctl", "status", "--json", "--data-dir", "data"]);
     assert_eq!(code, 0, "{errors}");
     let status: Value = serde_json::from_str(&out).expect("JSON");
@@ -352,22 +347,7 @@ fn an_address_left_by_a_killed_server_misleads_nobody() {
     server.end();
     assert!(dir.join("data/admin.addr").exists());
     assert_eq!(run(dir, &["ctl", "status", "--data-dir", "data"]).0, 3);
-    assert_eq!(
-        run(
-            dir,
-            &[
-                "user",
-                "add",
-                "alice@a.test",
-                "--password",
-                "pw",
-                "--data-dir",
-                "data"
-            ]
-        )
-        .0,
-        0
-    );
+    add_alice(dir, "pw");
 }
 
 #[test]
@@ -421,16 +401,7 @@ fn wrong_flags_are_told_with_a_mend() {
 fn the_token_and_passwords_are_in_no_log() {
     let scratch = Scratch::new();
     let mut server = Server::start(&scratch.0, &QUIET);
-    let args = [
-        "user",
-        "add",
-        "alice@a.test",
-        "--password",
-        "hunter2",
-        "--data-dir",
-        "data",
-    ];
-    assert_eq!(run(&scratch.0, &args).0, 0);
+    add_alice(&scratch.0, "hunter2");
     let token = fs::read_to_string(scratch.0.join("data/admin.token")).expect("a token");
     server.signal("TERM");
     let (_, errors) = server.end();

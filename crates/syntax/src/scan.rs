@@ -388,9 +388,37 @@ struct Short {
     len: usize,
 }
 
+/// The two digits of every number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut table = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        table[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    table
+};
+
+/// The digits of every octet and the dot behind them, and how long that is.
+static OCTETS: [[u8; 5]; 256] = {
+    let mut table = [[b'.', 0, 0, 0, 0]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let [a, b, c] = [octet / 100, octet / 10 % 10, octet % 10];
+        let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
+        table[octet] = match octet {
+            0..10 => [c, b'.', 0, 0, 2],
+            10..100 => [b, c, b'.', 0, 3],
+            _ => [a, b, c, b'.', 4],
+        };
+        octet += 1;
+    }
+    table
+};
+
 impl Short {
-    /// An IPv4 address with its port.
-    const MOST: usize = "255.255.255.255:65535".len();
+    /// An IPv4 address with its port, and what a word written at once takes beyond.
+    const MOST: usize = "255.255.255.255:65535".len() + 3;
 
     const fn new() -> Self {
         Self {
@@ -409,25 +437,32 @@ impl Short {
 
     /// A number of at most five digits.
     #[inline(always)]
-    fn push_number(&mut self, value: u32) {
-        let mut power = 10_000;
-        while power > 1 {
-            if value >= power {
-                self.push(b'0' + (value / power % 10) as u8);
-            }
-            power /= 10;
+    fn push_number(&mut self, value: u16) {
+        let value = u32::from(value);
+        let (high, low) = (value / 100, value % 100);
+        let [a, b] = PAIRS[(high % 100) as usize];
+        let [c, d] = PAIRS[low as usize];
+        let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
+        let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
+        let zeros = zeros.iter().sum::<usize>();
+        let digits = u64::from_le_bytes(digits) >> (8 * zeros);
+        if let Some(place) = self.text.get_mut(self.len..self.len + 8) {
+            place.copy_from_slice(&digits.to_le_bytes());
+            self.len += 5 - zeros;
         }
-        self.push(b'0' + (value % 10) as u8);
     }
 
+    /// The octets of an address, each with a dot but for the last.
     #[inline(always)]
     fn push_octets(&mut self, address: Ipv4Addr) {
-        let [first, rest @ ..] = address.octets();
-        self.push_number(u32::from(first));
-        for octet in rest {
-            self.push(b'.');
-            self.push_number(u32::from(octet));
+        for octet in address.octets() {
+            let [text @ .., len] = OCTETS[usize::from(octet)];
+            if let Some(place) = self.text.get_mut(self.len..self.len + 4) {
+                place.copy_from_slice(&text);
+                self.len += usize::from(len);
+            }
         }
+        self.len -= 1;
     }
 
     #[inline]
@@ -443,9 +478,9 @@ pub fn put_number(out: &mut Vec<u8>, value: u64) {
         0..10 => out.push(digit(value)),
         10..100 => out.extend_from_slice(&[digit(value / 10), digit(value)]),
         100..1000 => out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]),
-        1000..100_000 => {
+        1000..65_536 => {
             let mut text = Short::new();
-            text.push_number(value as u32);
+            text.push_number(value as u16);
             text.append_to(out);
         }
         _ => put_long_number(out, value),
@@ -498,7 +533,7 @@ pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
         let mut text = Short::new();
         text.push_octets(ip);
         text.push(b':');
-        text.push_number(u32::from(address.port()));
+        text.push_number(address.port());
         return text.append_to(out);
     }
     put_host(out, address.ip());

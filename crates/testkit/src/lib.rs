@@ -17,7 +17,9 @@ pub mod message;
 pub mod peer;
 mod plan;
 mod scratch;
+pub mod script;
 mod sent;
+pub mod sim;
 mod site;
 mod slow_store;
 

@@ -56,14 +56,18 @@ pub fn with(text: &str, lines: &str) -> String {
 
 /// The values of a header field, one for each of its lines.
 pub fn lines<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
-    let head = text.split("\r\n\r\n").next().unwrap_or_default();
+    let head = text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line));
     let value = |line: &'t str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
-    head.split("\r\n").filter_map(value).collect()
+    head.take_while(|line| !line.is_empty())
+        .filter_map(value)
+        .collect()
 }
 
 /// The first line.
 pub fn start_line(text: &str) -> &str {
-    text.split("\r\n").next().unwrap_or_default()
+    text.split('\r').next().unwrap_or_default()
 }
 
 /// The answer of a peer to a request that it got, with header field lines of its own.

@@ -52,6 +52,11 @@ pub(crate) fn datagram(who: char) -> Source {
     source(place, address(who), None)
 }
 
+/// Where a datagram came from that was sent from this address to the nodes' first listener.
+pub(crate) fn datagram_from(remote: SocketAddr) -> Source {
+    source(0, remote, None)
+}
+
 /// Where a message came from that a peer sent over its connection, which is at this shard.
 pub(crate) fn connection(who: char, shard: usize) -> Source {
     let flow = Flow {

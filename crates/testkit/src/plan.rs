@@ -41,6 +41,8 @@ pub struct Plan {
     pub shards: u16,
     /// The domains that are ours beside `example.test`.
     pub domains: &'static [&'static str],
+    /// How many users there are beside alice, bob and carol: `u0` and so on.
+    pub users: usize,
     /// Methods that are challenged.
     pub challenged: &'static [&'static str],
     /// Digest algorithms, the preferred one first.
@@ -64,6 +66,7 @@ impl Default for Plan {
         Self {
             shards: 1,
             domains: &[],
+            users: 0,
             challenged: &[],
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
@@ -92,6 +95,7 @@ impl Shard {
     pub(crate) fn assert_empty(&self) {
         assert_eq!(self.tally.transactions(), 0, "transactions");
         assert_eq!(self.tally.calls(), 0, "calls");
+        assert_eq!(self.tally.kept_bytes(), 0, "bytes of messages");
         assert!(self.node.is_idle(), "contexts, look-ups or registrations");
         assert_eq!(self.node.deadline(), None, "timers");
     }
@@ -100,6 +104,7 @@ impl Shard {
 /// What a plan comes to.
 pub(crate) struct Built {
     pub(crate) shards: Vec<Shard>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
@@ -135,7 +140,7 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: subscribers(&scratch),
+            subscribers: subscribers(&scratch, self.users),
             nonces: NonceTable::new(BOOT, 64, 300),
             resolver,
         });
@@ -157,6 +162,7 @@ impl Plan {
         };
         Built {
             shards: (0..self.shards).map(shard).collect(),
+            shared,
             questions,
             store,
             scratch,
@@ -192,18 +198,21 @@ fn endpoint(shards: u16) -> EndpointConfig {
     }
 }
 
-fn subscribers(scratch: &Scratch) -> Subscribers {
+fn subscribers(scratch: &Scratch, others: usize) -> Subscribers {
     let dir = DataDir::open(scratch.path()).expect("free");
     let subscribers = Subscribers::open(&dir, [3; 16], Durability::Process).expect("opens");
-    for (user, aliases) in USERS {
-        let address = format!("{user}@{DOMAIN}").parse().expect("an address");
-        let user = NewUser {
-            address,
-            password: Secret::new(peer::password(user)),
-            display_name: None,
-            aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-        };
-        subscribers.add(&user).expect("added");
-    }
+    let named = USERS.iter().map(|&(user, aliases)| new_user(user, aliases));
+    let others = (0..others).map(|n| new_user(&format!("u{n}"), &[]));
+    let added = subscribers.import(named.chain(others).collect()).expect("added");
+    assert!(added.failed.is_empty(), "{:?}", added.failed);
     subscribers
+}
+
+fn new_user(user: &str, aliases: &[&str]) -> NewUser {
+    NewUser {
+        address: format!("{user}@{DOMAIN}").parse().expect("an address"),
+        password: Secret::new(peer::password(user)),
+        display_name: None,
+        aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+    }
 }

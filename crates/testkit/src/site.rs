@@ -1,11 +1,14 @@
 //! The nodes of a plan, a virtual clock, and a log of who was sent what.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::location::{CommitError, Committed};
-use strowger_server::node::{Control, Node, Question};
+use strowger_server::node::{Control, Node, Question, Shared};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::{Destination, Failure, Now, Outbox, Source};
 use strowger_syntax::{Index, Limits};
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +20,8 @@ use crate::scratch::Scratch;
 use crate::sent::Sent;
 use crate::slow_store::SlowStore;
 
-const BEGIN: Now = Now {
+/// What the clock shows at first.
+pub(crate) const BEGIN: Now = Now {
     mono_ns: 5_000_000_000_000,
     wall_ms: 1_764_000_000_000,
 };
@@ -30,6 +34,7 @@ pub struct Site {
     /// The shard at which messages arrive.
     pub arrival: usize,
     shards: Vec<Shard>,
+    shared: Arc<Shared>,
     questions: mpsc::Receiver<Question>,
     store: Option<SlowStore>,
     meter: Meter,
@@ -41,6 +46,17 @@ pub struct Site {
     /// How much of `sent` was asked for.
     logged: usize,
     _scratch: Scratch,
+}
+
+/// A message on its way from the shard that it came to to the one that it belongs to.
+#[derive(Debug)]
+pub(crate) struct Hop {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    bytes: Vec<u8>,
+    /// What the first shard has found in it.
+    index: Index,
+    source: Source,
 }
 
 impl std::fmt::Debug for Site {
@@ -71,6 +87,7 @@ impl Site {
         let meter = plan.meter;
         let Built {
             shards,
+            shared,
             questions,
             store,
             scratch,
@@ -78,6 +95,7 @@ impl Site {
         Self {
             arrival: 0,
             shards,
+            shared,
             questions,
             store,
             meter,
@@ -143,9 +161,52 @@ impl Site {
     #[track_caller]
     pub fn assert_ends(&mut self) {
         self.pass(400_000);
+        self.assert_empty();
+    }
+
+    /// That nothing is left now.
+    #[track_caller]
+    pub(crate) fn assert_empty(&self) {
         for shard in &self.shards {
             shard.assert_empty();
         }
+    }
+}
+
+/// What the nodes hold.
+impl Site {
+    /// Transactions, records of calls, and bytes of messages that are kept.
+    pub(crate) fn held(&self) -> (u64, u64, u64) {
+        let tallies = self.shards.iter().map(|shard| &shard.tally);
+        tallies.fold((0, 0, 0), |(transactions, calls, kept), tally| {
+            (
+                transactions + tally.transactions(),
+                calls + tally.calls(),
+                kept + tally.kept_bytes(),
+            )
+        })
+    }
+
+    /// The contacts of each address-of-record that have not expired, and when they will, in seconds since the beginning.
+    pub(crate) fn bindings(&self) -> BTreeMap<String, Vec<(String, u64)>> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut all = BTreeMap::new();
+        self.shared.location.for_each(&mut |aor, record| {
+            let live = Bindings::new(record).live(self.now.wall_secs());
+            let bound = |b: Binding<'_>| (text(b.contact), u64::from(b.expires_at) - BEGIN.wall_secs());
+            let bindings: Vec<_> = live.map(bound).collect();
+            if !bindings.is_empty() {
+                all.insert(text(aor), bindings);
+            }
+        });
+        all
+    }
+
+    /// How many records the location service has left when it has let go of those that have expired.
+    pub(crate) fn records(&self) -> usize {
+        let location = &self.shared.location;
+        location.sweep(self.now.wall_secs() as u32, &mut |_| {});
+        location.len()
     }
 }
 
@@ -169,16 +230,36 @@ impl Site {
 
     fn deliver(&mut self, bytes: &[u8], source: &Source) -> usize {
         let at = self.arrival;
+        let Some(hop) = self.arrive(at, bytes, source) else {
+            return at;
+        };
+        let shard = hop.to;
+        self.hand_over(&hop);
+        shard
+    }
+
+    /// A message arrives at a shard: the hop that it has to make from there, if it belongs to another one.
+    pub(crate) fn arrive(&mut self, at: usize, bytes: &[u8], source: &Source) -> Option<Hop> {
         let handled = self.turn(at, |node, index, now, out| {
             node.receive(bytes, index, source, now, out)
         });
-        let Handled::Hop(shard) = handled else { return at };
-        let shard = usize::from(shard);
-        assert_ne!(shard, at, "a hop to itself");
-        self.turn(shard, |node, index, now, out| {
-            node.receive_hop(bytes, index, source, now, out)
+        let Handled::Hop(to) = handled else { return None };
+        let to = usize::from(to);
+        assert_ne!(to, at, "a hop to itself");
+        Some(Hop {
+            from: at,
+            to,
+            bytes: bytes.to_owned(),
+            index: std::mem::take(&mut self.index),
+            source: *source,
+        })
+    }
+
+    /// A message has made its hop.
+    pub(crate) fn hand_over(&mut self, hop: &Hop) {
+        self.turn(hop.to, |node, _, now, out| {
+            node.receive_hop(&hop.bytes, &hop.index, &hop.source, now, out)
         });
-        shard
     }
 
     /// What came back for the message: the one answer to a request that is not forwarded.
@@ -272,6 +353,12 @@ impl Site {
         self.describe_new(|sent| format!("{} {}", sent.at_ms, sent.describe()))
     }
 
+    /// The messages sent since it was last asked.
+    pub(crate) fn take_new(&mut self) -> &[Sent] {
+        let from = std::mem::replace(&mut self.logged, self.sent.len());
+        &self.sent[from..]
+    }
+
     fn describe_new(&mut self, describe: impl Fn(&Sent) -> String) -> String {
         let log: Vec<_> = self.sent[self.logged..].iter().map(describe).collect();
         self.logged = self.sent.len();
@@ -296,6 +383,12 @@ impl Site {
         new
     }
 
+    /// Takes all messages that were sent out of the log.
+    pub(crate) fn take_sent(&mut self) -> Vec<Sent> {
+        self.logged = 0;
+        std::mem::take(&mut self.sent)
+    }
+
     /// Where the last message of all went.
     #[track_caller]
     pub fn last_to(&self) -> Destination {
@@ -309,18 +402,22 @@ impl Site {
     #[track_caller]
     pub fn icmp(&mut self, at: usize, who: char) {
         let sent = self.sent.iter().rfind(|sent| sent.is_to(who)).expect("was sent");
-        let quoted = sent.text.as_bytes()[..sent.text.len().min(300)].to_vec();
-        let (remote, failure) = (peer::address(who), Failure::Refused);
-        let handled = self.turn(at, |node, _, now, out| {
-            node.unreachable(remote, failure, &quoted, now, out)
-        });
-        if let Handled::Hop(shard) = handled {
+        let text = sent.text.clone();
+        self.unreachable(at, peer::address(who), &text);
+    }
+
+    /// An ICMP error for a message to this address comes to this shard.
+    pub(crate) fn unreachable(&mut self, at: usize, remote: SocketAddr, text: &str) {
+        let quoted = &text.as_bytes()[..text.len().min(300)];
+        let mut tell = |shard| {
+            self.turn(shard, |node, _, now, out| {
+                node.unreachable(remote, Failure::Refused, quoted, now, out)
+            })
+        };
+        if let Handled::Hop(shard) = tell(at) {
             let shard = usize::from(shard);
             assert_ne!(shard, at, "a hop to itself");
-            let handled = self.turn(shard, |node, _, now, out| {
-                node.unreachable(remote, failure, &quoted, now, out)
-            });
-            assert_eq!(handled, Handled::Done);
+            assert_eq!(tell(shard), Handled::Done);
         }
     }
 
@@ -369,7 +466,7 @@ impl Site {
                 addresses: addresses.to_vec(),
             },
         );
-        host
+        host.as_str().to_owned()
     }
 
     /// How many commits wait for the slow store.
@@ -409,19 +506,26 @@ impl Site {
         let until = self.now.mono_ns + ms * 1_000_000;
         while let Some((at, shard)) = self.next_deadline().filter(|&(at, _)| at <= until) {
             self.go_to(self.now.mono_ns.max(at));
-            self.turn(shard, |node, _, now, out| node.wake(now, out));
+            self.wake(shard);
         }
         self.go_to(until);
     }
 
-    fn next_deadline(&self) -> Option<(u64, usize)> {
+    /// Time has come to the deadline of a shard.
+    pub(crate) fn wake(&mut self, shard: usize) {
+        self.turn(shard, |node, _, now, out| node.wake(now, out));
+    }
+
+    /// When a shard wants to be woken next, in monotonic nanoseconds, and which.
+    pub(crate) fn next_deadline(&self) -> Option<(u64, usize)> {
         let shards = self.shards.iter().enumerate();
         shards
             .filter_map(|(number, shard)| Some((shard.node.deadline()?, number)))
             .min()
     }
 
-    fn go_to(&mut self, mono_ns: u64) {
+    /// The clock shows this many monotonic nanoseconds.
+    pub(crate) fn go_to(&mut self, mono_ns: u64) {
         let wall_ms = BEGIN.wall_ms + (mono_ns - BEGIN.mono_ns) / 1_000_000;
         self.now = Now { mono_ns, wall_ms };
     }

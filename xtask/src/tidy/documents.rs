@@ -11,7 +11,7 @@ const COMMANDS: &[&str] = &["cargo build --release", "cargo xtask test"];
 
 /// Where the program's commands are defined, as the variants of `enum Command`.
 const ARGUMENTS: &str = "crates/strowger/src/args.rs";
-const XTASK: &[&str] = &["check", "fuzz", "tidy", "test"];
+const XTASK: &[&str] = &["check", "fuzz", "rfc-clauses", "rfc-index", "tidy", "test"];
 
 /// Folders whose names begin a path when they stand in backticks.
 const TOP: &[&str] = &[
@@ -169,7 +169,7 @@ fn check_commands(path: &str, text: &str, program: &[&str], problems: &mut Vec<P
                     .is_none_or(|c| matches!(c, ' ' | '/' | '`' | '$'));
                 let word: String = line[at + program.len()..]
                     .chars()
-                    .take_while(char::is_ascii_alphabetic)
+                    .take_while(|c| c.is_ascii_alphabetic() || *c == '-')
                     .collect();
                 if begins && !word.is_empty() && !commands.contains(&word.as_str()) && !is_output(line) {
                     problems.push(Problem::new(

@@ -12,7 +12,9 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use source::Source;
+pub(crate) use source::Source;
+
+use crate::rfc;
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +25,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(path: &str, line: usize, text: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &str, line: usize, text: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             line,
@@ -46,12 +48,12 @@ pub(crate) struct Tree {
 /// One text file.
 pub(crate) struct File {
     /// From the repository's top, with `/`.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl Tree {
-    fn read(root: &Path) -> Result<Self, String> {
+    pub(crate) fn read(root: &Path) -> Result<Self, String> {
         let output = Command::new("git")
             .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
             .current_dir(root)
@@ -80,7 +82,13 @@ impl Tree {
         Ok(Self { files })
     }
 
-    fn text(&self, path: &str) -> Option<&str> {
+    /// All files, by their paths.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
+        self.files.iter()
+    }
+
+    /// The text of a file.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.files
             .iter()
             .find(|file| file.path == path)
@@ -117,6 +125,7 @@ fn problems(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     crates::check(tree, &mut problems);
     documents::check(tree, &mut problems);
+    rfc::check(tree, &mut problems);
     for file in &tree.files {
         text::check(file, &mut problems);
         names::check(file, &mut problems);
@@ -131,7 +140,7 @@ fn problems(tree: &Tree) -> Vec<Problem> {
 }
 
 #[cfg(test)]
-fn tree(files: &[(&str, &str)]) -> Tree {
+pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
     Tree {
         files: files
             .iter()

@@ -8,7 +8,6 @@ use std::os::fd::AsFd;
 use strowger_sip::{Destination, Failure, Flow, Transmit};
 use strowger_syntax::Transport;
 
-use super::receive::take_packet;
 use super::{FLUSH_ROUNDS, Shard};
 use crate::application::Application;
 use crate::epoll::Token;
@@ -37,8 +36,8 @@ impl<A: Application> Shard<A> {
             self.tell_reports();
         }
         self.more |= !self.out.transmits.is_empty() || !self.connections.reports.is_empty();
-        self.waits = self.links.retry();
-        self.links.wake_receivers(&self.counters);
+        self.waits = self.crossing.links.retry();
+        self.crossing.links.wake_receivers(&self.counters);
     }
 
     fn flush_sockets(&mut self) {
@@ -155,17 +154,17 @@ impl<A: Application> Shard<A> {
 
     /// Hands a message to the shard that owns the connection.
     fn send_by(&mut self, flow: Flow, to: Destination, span: Range<u32>, token: u64) {
-        let mut packet = take_packet(&mut self.pool, &mut self.links);
+        let mut packet = self.crossing.take_packet();
         packet
             .data
             .extend_from_slice(&self.sending.bytes[span.start as usize..span.end as usize]);
         packet.errand = Errand::Send { to, flow, token };
         let is_known = usize::from(flow.shard) < self.shared.doorbells.len();
-        match self.links.push(flow.shard, Item::Packet(packet)) {
+        match self.crossing.links.push(flow.shard, Item::Packet(packet)) {
             Ok(()) => self.counters.hops_out.add(1),
             Err(item) => {
                 if let Item::Packet(packet) = item {
-                    self.pool.give(packet);
+                    self.crossing.pool.give(packet);
                 }
                 let failure = if is_known { Failure::Full } else { Failure::Closed };
                 self.counters.ring_refusals.add(1);
@@ -186,7 +185,7 @@ impl<A: Application> Shard<A> {
                     token: unsent.token,
                     failure: unsent.failure,
                 };
-                if self.links.push_or_wait(unsent.origin, item).is_err() {
+                if self.crossing.links.push_or_wait(unsent.origin, item).is_err() {
                     self.counters.ring_drops.add(1);
                 }
             }

@@ -7,6 +7,7 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strowger_syntax::Transport;
+use strowger_syntax::uri::{Host, SipUri};
 
 use super::{AdminListen, AuthMethods, Cidr, Config, DEFAULT_METHODS, Listen, ListenUri};
 
@@ -204,22 +205,27 @@ pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
 }
 
 impl Ours {
-    /// True when a host with an optional port, as a URI carries them (IPv6 with or without brackets), is ours: with no
-    /// port, or with a listener's.
-    pub fn is_ours(&self, host: &str, port: Option<u16>) -> bool {
-        if port.is_some_and(|port| !self.ports.contains(&port)) {
-            return false;
+    /// Whether a URI names this node: a configured domain or a listener's address, with no port or a listener's.
+    pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
+        uri.port.is_none_or(|port| self.ports.contains(&port)) && self.is_our_host(uri.host)
+    }
+
+    /// Whether a URI's maddr, if it has one, names this node.
+    pub fn is_maddr_ours(&self, uri: &SipUri<'_>) -> bool {
+        uri.maddr().is_none_or(|host| self.is_our_host(host))
+    }
+
+    fn is_our_host(&self, host: Host<'_>) -> bool {
+        match host {
+            Host::Name(name) => {
+                let name = name.strip_suffix(b".").unwrap_or(name);
+                self.names
+                    .iter()
+                    .any(|ours| ours.as_bytes().eq_ignore_ascii_case(name))
+            }
+            Host::V4(ip) => self.addresses.contains(&IpAddr::V4(ip)),
+            Host::V6(ip) => self.addresses.contains(&IpAddr::V6(ip).to_canonical()),
         }
-        let host = host.strip_suffix('.').unwrap_or(host);
-        if self.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-            return true;
-        }
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        bare.parse()
-            .is_ok_and(|address: IpAddr| self.addresses.contains(&address.to_canonical()))
     }
 
     /// The names that are ours: domains first, in the configured order.
@@ -230,11 +236,6 @@ impl Ours {
     /// The addresses that are ours.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
-    }
-
-    /// The ports that are ours.
-    pub fn ports(&self) -> &[u16] {
-        &self.ports
     }
 
     fn add_address(&mut self, address: IpAddr) {

@@ -7,7 +7,6 @@ pub mod effective;
 mod flags;
 mod read;
 mod reference;
-mod route;
 mod schema;
 #[cfg(test)]
 mod tests;

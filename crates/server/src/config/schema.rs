@@ -10,7 +10,6 @@ use toml::de::DeTable;
 
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::read::{Given, Item, Key, read_table, unknown_word};
-use super::route::read_route;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
     Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Level, Limits, Listen,
@@ -235,10 +234,7 @@ pub(super) const ROOT: &[Key<Config>] = &[
         example: "",
         given: Given::Reserved,
         doc: "Routing rules; the first match decides.",
-        read: |_, item, report| {
-            item.list(report, read_route);
-            refuse(carried(Feature::Routes), &item.span(), report);
-        },
+        read: |_, item, report| refuse(carried(Feature::Routes), &item.span(), report),
     },
 ];
 

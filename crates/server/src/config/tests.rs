@@ -249,10 +249,7 @@ fn all_errors_are_told_at_once_in_the_order_of_the_file() {
         .iter()
         .map(|line| line.split(": ").next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(
-        places,
-        ["1:1", "2:9", "4:11", "5:8", "6:1", "6:1", "7:20", "7:26", "8:9"]
-    );
+    assert_eq!(places, ["1:1", "2:9", "4:11", "5:8", "6:1"]);
 }
 
 #[test]

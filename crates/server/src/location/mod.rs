@@ -24,13 +24,20 @@ pub const MAX_AOR: usize = 1024;
 /// that they stay below it.
 pub const MAX_RECORD: usize = 32 * 1024;
 
-/// The state of one record, as it was read. It changes with every commit; it does not survive a restart.
+/// The state of one record, as it was read: where it lies, and its sequence there. It changes with every commit; it does
+/// not survive a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Version(pub u32);
+pub struct Version {
+    place: u32,
+    sequence: u64,
+}
 
 impl Version {
     /// The version of an address-of-record without a record.
-    pub const ABSENT: Self = Self(0);
+    pub const ABSENT: Self = Self {
+        place: 0,
+        sequence: 0,
+    };
 }
 
 /// Chosen by the caller of [`Location::commit`]; comes back with the answer.
@@ -85,7 +92,7 @@ pub trait Location: Send + Sync {
     /// like any other. Takes no lock, and does not allocate when `into` has the room.
     fn read(&self, aor: &[u8], into: &mut Vec<u8>) -> Version;
 
-    /// Replaces the record if it still has the version `seen`; an empty `record` removes it.
+    /// Replaces the record if it still has the version `seen`, which was read for this `aor`; an empty `record` removes it.
     fn commit(&self, aor: &[u8], seen: Version, record: &[u8], caller: Caller) -> Commit;
 
     /// Visits every record (address-of-record, record), in no order. A record that is being moved by a commit meanwhile

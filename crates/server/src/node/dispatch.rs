@@ -9,13 +9,14 @@ use strowger_sip::proxy::{
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::transaction::ServerKey;
+use strowger_sip::transport::{Located, Size, locate};
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::Draft;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{Located, NamedTarget, Waiting, locate};
+use super::locate::{NamedTarget, Waiting};
 use super::policy::{Checked, Sender};
 use crate::config::Mode;
 use crate::subscriber::Resolved;
@@ -67,12 +68,7 @@ impl Node {
         if !matches!(method, Method::Register | Method::Options) || request.has(Name::Route) {
             return false;
         }
-        let Ok(Uri::Sip(sip)) = Uri::parse(request.request_uri()) else {
-            return false;
-        };
-        let for_user = sip.user.is_some_and(|user| !user.is_empty());
-        let plain = !sip.params.has(b"maddr") && sip.headers.is_empty();
-        if !self.shared.is_ours(&sip) || !plain || (for_user && method == Method::Options) {
+        if !self.names_node(request.request_uri(), method) {
             return false;
         }
         if method == Method::Register {
@@ -80,6 +76,24 @@ impl Node {
         } else if let Err(reject) = self.on_own(request, ingress, out) {
             self.reject(request, ingress, &reject, out);
         }
+        true
+    }
+
+    /// Whether a Request-URI names the node itself, or for a REGISTER one of our domains.
+    fn names_node(&mut self, uri: &[u8], method: Method) -> bool {
+        if self.work.own.is_node(uri) {
+            return true;
+        }
+        let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
+            return false;
+        };
+        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") || !sip.headers.is_empty() {
+            return false;
+        }
+        if sip.user.is_some_and(|user| !user.is_empty()) {
+            return method != Method::Options;
+        }
+        self.work.own.remember_node(uri);
         true
     }
 
@@ -225,7 +239,7 @@ impl Node {
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
-            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.is_maddr_ours(&sip) => {
+            Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
                 Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
@@ -318,14 +332,13 @@ impl Node {
         routing: &Routing<'a>,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
-        let preferred = (ingress.source.listener, ingress.source.local.ip());
         match bound {
             Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(sip) => {
                 self.work.aor.clear();
                 canonical_aor(sip, &mut self.work.aor);
                 let known = self.follow_alias() != Resolved::Unknown;
-                self.targets_of_aor(preferred, now);
+                self.targets_of_aor(&ingress.source, now);
                 match (self.work.targets.is_empty(), known) {
                     (false, _) => Ok(Found::Targets),
                     (true, true) => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE)),
@@ -334,13 +347,14 @@ impl Node {
             }
             Bound::Foreign(sip) => {
                 self.work.targets.clear();
-                let listeners = &self.endpoint.identity.listeners;
                 // A dialog that was set up through us has reached its target by datagrams of any size.
                 let size = match routing.token {
-                    RouteToken::Valid => 0,
-                    RouteToken::Absent | RouteToken::Forged => request.bytes().len() + ADDED,
+                    RouteToken::Valid => Size::Small,
+                    RouteToken::Absent | RouteToken::Forged => {
+                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
+                    }
                 };
-                match locate(listeners, sip, preferred, size, self.shared.policy.udp_limit) {
+                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
                     Located::Address(hop, fallback) => {
                         self.work.targets.add(routing.request_uri, &[], hop, fallback);
                         Ok(Found::Targets)
@@ -371,12 +385,11 @@ impl Node {
         match (bound, request.method()) {
             (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             (Bound::User(_), method) if method != Method::Ack => {
-                let lines = &mut self.work.lines;
-                lines.clear();
-                write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
-                self.endpoint
-                    .identity
-                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                let record = Bindings::new(&self.work.record);
+                let (identity, status) = (&self.endpoint.identity, Status::MOVED_TEMPORARILY);
+                identity.reply_with(request, ingress, status, out, |out| {
+                    write_contacts(record, now.wall_secs(), out)
+                });
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),

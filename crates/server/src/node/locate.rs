@@ -1,20 +1,17 @@
 //! Where a request goes: bindings of our users, and the hosts of foreign targets (RFC 3261 §16.5, §16.6 step 7).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{RecordRoute, Routing, Start, Taken};
-use strowger_sip::registrar::{Binding, Bindings};
+use strowger_sip::proxy::{Progress, RecordRoute, Routing, Start, Taken};
+use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Hop, Listeners};
-use strowger_sip::{Destination, Now, Outbox, Reject};
-use strowger_syntax::message::ListItems;
-use strowger_syntax::uri::{SipUri, TransportParam, Uri};
-use strowger_syntax::{Message, Status, Transport, header::NameAddr};
+use strowger_sip::transport::{Ways, way_to};
+use strowger_sip::{Now, Outbox, Reject, Source};
+use strowger_syntax::{Message, Status};
 
 use super::Node;
-use super::shared::Shared;
 
 /// A host name to look up, off the shard.
 #[derive(Clone, Debug)]
@@ -24,7 +21,37 @@ pub struct Question {
     /// What it waits with.
     pub ticket: Id,
     /// The name.
-    pub host: String,
+    pub host: HostName,
+}
+
+/// A host name by itself, so that asking for one allocates nothing.
+#[derive(Clone, Copy)]
+pub struct HostName {
+    text: [u8; Self::MAX],
+    len: u8,
+}
+
+impl HostName {
+    /// The most bytes that a name has (RFC 1035 §2.3.4).
+    const MAX: usize = 255;
+
+    /// Takes a name; `None` if it is too long or not ASCII.
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let (mut text, len) = ([0; Self::MAX], u8::try_from(name.len()).ok()?);
+        text.get_mut(..name.len())?.copy_from_slice(name);
+        name.is_ascii().then_some(Self { text, len })
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for HostName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 /// A request that waits for the address of its next hop.
@@ -94,14 +121,6 @@ impl Waiting {
     }
 }
 
-/// The ports and transports by which a next hop is tried, the second after the first has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ways {
-    port: u16,
-    transport: Transport,
-    fallback: Option<Transport>,
-}
-
 /// A target whose host is a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NamedTarget<'a> {
@@ -113,71 +132,15 @@ pub(super) struct NamedTarget<'a> {
     pub(super) ways: Ways,
 }
 
-/// What a next hop's URI comes to.
-#[derive(Debug)]
-pub(super) enum Located<'a> {
-    /// An address, and how to reach it.
-    Address(Hop, Option<Hop>),
-    /// A name that must be looked up first.
-    Name(&'a [u8], Ways),
-    /// Nothing that can be reached from here.
-    Unreachable,
-}
-
-/// Finds the way to a SIP URI's host. `len` is the size of the request: one larger than the limit goes by TCP unless the
-/// URI asks for a transport, and back to UDP when TCP fails (RFC 3261 §18.1.1).
-pub(super) fn locate<'a>(
-    listeners: &Listeners,
-    uri: &SipUri<'a>,
-    preferred: (u16, IpAddr),
-    len: usize,
-    udp_limit: usize,
-) -> Located<'a> {
-    let (transport, fallback) = match uri.transport() {
-        Some(TransportParam::Known(transport)) => (transport, None),
-        Some(TransportParam::Unknown(_)) => return Located::Unreachable,
-        None if uri.secure => (Transport::Tls, None),
-        None if len > udp_limit => (Transport::Tcp, Some(Transport::Udp)),
-        None => (Transport::Udp, None),
-    };
-    let ways = Ways {
-        port: uri.port.unwrap_or_else(|| transport.default_port()),
-        transport,
-        fallback,
-    };
-    let host = uri.maddr().unwrap_or(uri.host);
-    match host.ip() {
-        Some(ip) => match ways.hop(listeners, ip, preferred) {
-            Some((hop, fallback)) => Located::Address(hop, fallback),
-            None => Located::Unreachable,
-        },
-        None => match host {
-            strowger_syntax::uri::Host::Name(name) => Located::Name(name, ways),
-            _ => Located::Unreachable,
-        },
-    }
-}
-
-impl Ways {
-    fn hop(self, listeners: &Listeners, ip: IpAddr, preferred: (u16, IpAddr)) -> Option<(Hop, Option<Hop>)> {
-        let to = SocketAddr::new(ip, self.port);
-        let way = |transport| listeners.hop(transport, to, Some(preferred));
-        match (way(self.transport), self.fallback.and_then(way)) {
-            (Some(first), second) => Some((first, second)),
-            (None, Some(second)) => Some((second, None)),
-            (None, None) => None,
-        }
-    }
-}
-
 impl Node {
     /// Fills the target set with the bindings of the address-of-record in the work buffers (§16.5).
-    pub(super) fn targets_of_aor(&mut self, preferred: (u16, IpAddr), now: Now) {
+    pub(super) fn targets_of_aor(&mut self, source: &Source, now: Now) {
         self.work.targets.clear();
         self.shared.location.read(&self.work.aor, &mut self.work.record);
-        let listeners = &self.endpoint.identity.listeners;
+        let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
-            if let Some((hop, fallback)) = way_to(&binding, listeners, preferred, &self.shared) {
+            let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
+            if let Some((hop, fallback)) = way {
                 self.work
                     .targets
                     .add(binding.contact, binding.path, hop, fallback);
@@ -203,13 +166,10 @@ impl Node {
             ways: target.ways,
         };
         let ticket = self.lookups.insert_with(|_| pending);
-        let host = String::from_utf8_lossy(target.name).into_owned();
-        if self
-            .shared
-            .resolver
-            .try_send(Question { shard, ticket, host })
-            .is_err()
-        {
+        let resolver = &self.shared.resolver;
+        let asked = HostName::new(target.name)
+            .is_some_and(|host| resolver.try_send(Question { shard, ticket, host }).is_ok());
+        if !asked {
             self.on_resolved(ticket, &[], now, out);
         }
     }
@@ -219,13 +179,9 @@ impl Node {
         let Some(pending) = self.lookups.remove(ticket) else {
             return;
         };
-        let mut index = std::mem::take(&mut self.work.index);
-        let source = pending.waiting.ingress.source;
-        let preferred = (source.listener, source.local.ip());
-        let listeners = &self.endpoint.identity.listeners;
-        let mut hops = addresses
-            .iter()
-            .filter_map(|&ip| pending.ways.hop(listeners, ip, preferred));
+        let mut index = self.work.kept_index.take().unwrap_or_default();
+        let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
+        let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(from, ip));
         if let Ok(request) = index.parse(pending.request.bytes(), &KEPT) {
             let first = hops.next();
             let second = hops.next().map(|(hop, _)| hop);
@@ -238,7 +194,7 @@ impl Node {
             self.go_on(request, &pending.waiting, now, out);
             self.account(now);
         }
-        self.work.index = index;
+        self.work.kept_index = Some(index);
         self.endpoint.layer.pool.give(pending.request);
         self.endpoint.layer.pool.give(pending.uri);
     }
@@ -255,7 +211,7 @@ impl Node {
         else {
             return;
         };
-        let mut index = std::mem::take(&mut self.work.index);
+        let mut index = self.work.kept_index.take().unwrap_or_default();
         if let Ok(request) = index.parse(pending.request.bytes(), &KEPT)
             && let Some(start) = pending.waiting.start()
         {
@@ -267,7 +223,7 @@ impl Node {
                 out,
             );
         }
-        self.work.index = index;
+        self.work.kept_index = Some(index);
         self.endpoint.layer.pool.give(pending.request);
         self.endpoint.layer.pool.give(pending.uri);
     }
@@ -343,99 +299,13 @@ impl Node {
             .respond(start.server, reject.status, from, now.mono_ms(), out);
         if let Some(call) = start.call {
             let method = request.method();
-            let progress = strowger_sip::proxy::Progress {
+            let progress = Progress {
                 call,
                 method,
                 status: reject.status,
                 session_expires: None,
             };
-            self.calls.on_progress(
-                &progress,
-                &mut self.endpoint.layer.wheel,
-                &mut self.journal,
-                &self.tally,
-                now,
-            );
+            self.on_progress(&progress, now);
         }
-    }
-}
-
-/// The way to a binding, and another one. A contact that names an address is believed, unless that address means nothing
-/// from here; for those, and for names that only the phone's side may know, the way back is taken.
-fn way_to(
-    binding: &Binding<'_>,
-    listeners: &Listeners,
-    preferred: (u16, IpAddr),
-    shared: &Shared,
-) -> Option<(Hop, Option<Hop>)> {
-    if !binding.path.is_empty() {
-        let first = ListItems::new(binding.path).next()?.0;
-        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
-            return None;
-        };
-        return match locate(listeners, &edge, preferred, 0, usize::MAX) {
-            Located::Address(hop, fallback) => Some((hop, fallback)),
-            Located::Name(..) | Located::Unreachable => None,
-        };
-    }
-    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
-        return None;
-    };
-    // A contact that names this node would come back here, and fork again.
-    if shared.is_ours(&contact) {
-        return None;
-    }
-    let origin = &binding.origin;
-    let back = Hop {
-        transport: origin.transport,
-        listener: origin.listener,
-        local: origin
-            .from
-            .or_else(|| listeners.get(origin.listener).map(|l| l.address.ip()))?,
-        to: origin.destination(shared.policy.boot),
-    };
-    let reachable = contact
-        .host
-        .ip()
-        .is_some_and(|ip| !is_behind(ip, origin.remote.ip()))
-        && contact.maddr().is_none();
-    let unsaid = contact.transport().is_none() && origin.flow.is_some();
-    if !reachable || unsaid {
-        return Some((back, None));
-    }
-    match locate(listeners, &contact, preferred, 0, usize::MAX) {
-        Located::Address(hop, _) => {
-            let same = hop.to
-                == Destination::Connect {
-                    transport: origin.transport,
-                    to: origin.remote,
-                };
-            if same {
-                Some((back, Some(hop)))
-            } else {
-                Some((hop, origin.flow.map(|_| back)))
-            }
-        }
-        Located::Name(..) | Located::Unreachable => Some((back, None)),
-    }
-}
-
-/// Whether an address that a phone gave itself cannot be where a request from `source` came from: its own loopback, or a
-/// private one behind a NAT.
-fn is_behind(given: IpAddr, source: IpAddr) -> bool {
-    let (given, source) = (given.to_canonical(), source.to_canonical());
-    given.is_unspecified()
-        || given.is_loopback() != source.is_loopback()
-        || (is_private(given) && !is_private(source) && !source.is_loopback())
-}
-
-/// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
-        }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod dispatch;
 mod journal;
 mod locate;
+mod own_names;
 mod policy;
 mod registrar;
 mod shared;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 use strowger_net::{Application, Handled};
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Slab};
-use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
+use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
+use strowger_sip::registrar::DateLine;
 use strowger_sip::transaction::{Expired, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
@@ -28,7 +30,7 @@ use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
 pub use journal::{Journal, JournalEnd};
-pub use locate::Question;
+pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -36,6 +38,7 @@ use crate::admin;
 use crate::location::Committed;
 use calls::Calls;
 use locate::PendingLookup;
+use own_names::OwnNames;
 use registrar::PendingRegister;
 
 /// What the control side sends to a shard.
@@ -84,8 +87,12 @@ struct Work {
     /// A user name or a domain.
     name: Vec<u8>,
     realm: Vec<u8>,
+    own: OwnNames,
+    date: DateLine,
     edits: Edits,
     index: Index,
+    /// Of a request that was kept; it is out while that goes on.
+    kept_index: Option<Index>,
 }
 
 impl std::fmt::Debug for Node {
@@ -194,24 +201,20 @@ impl Node {
     /// Brings the calls up to date with what the proxy has passed on.
     fn account(&mut self, now: Now) {
         while let Some(progress) = self.proxy.next_progress() {
-            self.calls.on_progress(
-                &progress,
-                &mut self.endpoint.layer.wheel,
-                &mut self.journal,
-                &self.tally,
-                now,
-            );
+            self.on_progress(&progress, now);
         }
+    }
+
+    fn on_progress(&mut self, progress: &Progress, now: Now) {
+        let wheel = &mut self.endpoint.layer.wheel;
+        self.calls
+            .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
     fn publish(&self) {
         let (servers, clients) = self.endpoint.layer.counts();
-        let (used, free) = (
-            self.endpoint.layer.pool.used_bytes(),
-            self.endpoint.layer.pool.free_bytes(),
-        );
         self.tally
-            .publish(servers, clients, self.calls.len(), used + free);
+            .publish(servers, clients, self.calls.len(), &self.endpoint.layer.pool);
     }
 }
 

@@ -9,9 +9,8 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
-use strowger_syntax::header::NameAddr;
 use strowger_syntax::uri::{SipUri, Uri, escape};
-use strowger_syntax::{Message, Method, Name, Status};
+use strowger_syntax::{Message, Method, Status};
 
 use super::Node;
 use super::shared::Shared;
@@ -73,16 +72,8 @@ impl Node {
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
     pub(super) fn check_credentials(&mut self, request: Message<'_>, now: Now) -> Checked {
-        self.check_credentials_for(request, spoken_for(request).as_ref(), now)
-    }
-
-    /// [`check_credentials`](Self::check_credentials) of a request that is known to speak for this address.
-    pub(super) fn check_credentials_for(
-        &mut self,
-        request: Message<'_>,
-        spoken_for: Option<&SipUri<'_>>,
-        now: Now,
-    ) -> Checked {
+        let spoken_for = spoken_for(request);
+        let spoken_for = spoken_for.as_ref();
         write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
         let realm = &self.work.realm;
         let space = space(&self.shared, &self.endpoint.identity, realm);
@@ -196,12 +187,12 @@ fn challenger(method: Method) -> Challenger {
 
 /// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.
 pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
-    let name = if request.method() == Method::Register {
-        Name::To
+    let uri = if request.method() == Method::Register {
+        request.to_uri()
     } else {
-        Name::From
+        request.from_uri()
     };
-    sip_uri(NameAddr::parse(request.first(name)?).ok()?.uri)
+    sip_uri(Uri::parse(uri).ok()?)
 }
 
 fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {

@@ -6,10 +6,11 @@
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
-use strowger_sip::registrar::{Bindings, Changes, Origin, Outcome, canonical_aor, register, write_answer};
+use strowger_sip::registrar::{
+    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, register, write_answer,
+};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
@@ -23,13 +24,9 @@ const ATTEMPTS: u8 = 3;
 /// Extensions that a REGISTER may require of us.
 const SUPPORTED: &[&str] = &["path"];
 
-/// A REGISTER whose commit is under way. `None` while the store is being asked: most stores answer at once, so what it
-/// takes to go on later is copied only if there is a later.
+/// A REGISTER whose commit is under way.
 #[derive(Debug)]
-pub(super) struct PendingRegister(Option<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
+pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
     attempts: u8,
@@ -61,11 +58,10 @@ impl Node {
             return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
-        let address = spoken_for(request);
         let mut right = None;
         let exempt = self.sender_by_source(ingress) == Sender::Trusted;
         if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
-            match self.check_credentials_for(request, address.as_ref(), now) {
+            match self.check_credentials(request, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
                 Checked::Rejected(rejection) => {
@@ -77,7 +73,7 @@ impl Node {
             }
         }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(address.as_ref(), right.map(|right| right.address)) {
+        if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
             return self.reject(request, ingress, &reject, out);
         }
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
@@ -95,17 +91,12 @@ impl Node {
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
     /// is known to be one, or not.
-    fn find_aor(&mut self, address: Option<&SipUri<'_>>, known: Option<Resolved>) -> Result<(), Reject> {
-        let Some(sip) = address else {
-            return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
-        };
-        // Step 1 and 5: not ours means not found, and a registrar does not register for others.
-        if !self.shared.is_ours(sip) || sip.user.is_none() {
-            return Err(Reject::new(Status::NOT_FOUND));
-        }
+    fn find_aor(&mut self, request: Message<'_>, known: Option<Resolved>) -> Result<(), Reject> {
         self.work.aor.clear();
-        canonical_aor(sip, &mut self.work.aor);
-        if known != Some(Resolved::User) {
+        if !self.work.own.write_aor(request.to_uri(), &mut self.work.aor) {
+            self.write_aor(request)?;
+        }
+        if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
         }
         if self.work.aor.len() > crate::location::MAX_AOR {
@@ -114,18 +105,28 @@ impl Node {
         Ok(())
     }
 
+    /// Appends the address-of-record of a REGISTER as it is written to the work buffers.
+    fn write_aor(&mut self, request: Message<'_>) -> Result<(), Reject> {
+        let Some(sip) = spoken_for(request) else {
+            return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
+        };
+        // Steps 1 and 5: not ours means not found, and a registrar does not register for others.
+        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+            return Err(Reject::new(Status::NOT_FOUND));
+        }
+        canonical_aor(&sip, &mut self.work.aor);
+        self.work.own.remember_domain(request.to_uri(), &self.work.aor);
+        Ok(())
+    }
+
     /// Replaces the address-of-record in the work buffers by its user's, if it is an alias. Tells what it is.
     pub(super) fn follow_alias(&mut self) -> Resolved {
-        let Some(at) = self.work.aor.iter().rposition(|&b| b == b'@') else {
-            return Resolved::Unknown;
-        };
-        let (user, domain) = self.work.aor.split_at(at);
-        let resolved = self
-            .shared
-            .subscribers
-            .resolve(user, &domain[1..], &mut self.work.name);
-        if resolved == Resolved::Alias {
-            self.work.aor.splice(..at, self.work.name.iter().copied());
+        let aor = &mut self.work.aor;
+        let resolved = self.shared.subscribers.resolve_aor(aor, &mut self.work.name);
+        if resolved == Resolved::Alias
+            && let Some(at) = aor.iter().rposition(|&b| b == b'@')
+        {
+            aor.splice(..at, self.work.name.iter().copied());
         }
         resolved
     }
@@ -133,20 +134,14 @@ impl Node {
     fn is_known_retransmission(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
         self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
-        let (policy, next) = (&self.shared.policy.registrar, &mut self.work.next_record);
-        let origin = Origin::of(&ingress.source, self.shared.policy.boot);
-        matches!(
-            register(request, record, &origin, policy, now.wall_secs(), next),
-            Ok(Outcome::Retransmission)
-        )
+        has_registered(request, record, ingress.source.remote, now.wall_secs())
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
     fn is_being_committed(&self, request: Message<'_>) -> bool {
-        let same = |waiting: &Waiting| waiting.request.bytes() == request.bytes();
         self.registers
             .iter()
-            .any(|(_, pending)| pending.0.as_ref().is_some_and(same))
+            .any(|(_, pending)| pending.request.bytes() == request.bytes())
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -215,7 +210,8 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Run {
-        let ticket = self.registers.insert_with(|_| PendingRegister(None));
+        // Most stores answer at once, so what it takes to go on later is copied only if there is a later.
+        let ticket = self.registers.next_id();
         let caller = Caller {
             shard: self.endpoint.identity.shard,
             ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
@@ -224,18 +220,15 @@ impl Node {
         let commit = location.commit(&self.work.aor, seen, record, caller);
         if commit == Commit::Pending {
             // Another thread may be answering already, but the answer reaches this shard as a later event.
-            if let Some(pending) = self.registers.get_mut(ticket) {
-                let request = self.endpoint.layer.pool.store(request.bytes());
-                pending.0 = Some(Waiting {
-                    request,
-                    ingress: *ingress,
-                    attempts,
-                    changes,
-                });
-            }
+            let request = self.endpoint.layer.pool.store(request.bytes());
+            self.registers.insert_with(|_| PendingRegister {
+                request,
+                ingress: *ingress,
+                attempts,
+                changes,
+            });
             return Run::Pending;
         }
-        self.registers.remove(ticket);
         match commit {
             Commit::Done(_) => {
                 std::mem::swap(&mut self.work.record, &mut self.work.next_record);
@@ -254,12 +247,12 @@ impl Node {
             index: (ticket >> 32) as u32,
             counter: ticket as u32,
         };
-        let Some(PendingRegister(Some(waiting))) = self.registers.remove(ticket) else {
+        let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
-        let mut index = std::mem::take(&mut self.work.index);
+        let mut index = self.work.kept_index.take().unwrap_or_default();
         if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
-            && self.find_aor(spoken_for(request).as_ref(), None).is_ok()
+            && self.find_aor(request, None).is_ok()
         {
             let ingress = &waiting.ingress;
             match committed.result {
@@ -271,7 +264,7 @@ impl Node {
                 Err(CommitError::Failed(_)) => self.store_failed(request, ingress, out),
             }
         }
-        self.work.index = index;
+        self.work.kept_index = Some(index);
         self.endpoint.layer.pool.give(waiting.request);
     }
 
@@ -300,12 +293,11 @@ impl Node {
     /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
         self.tally.registered();
-        let lines = &mut self.work.lines;
-        lines.clear();
-        write_answer(request, Bindings::new(&self.work.record), now.wall_secs(), lines);
-        self.endpoint
-            .identity
-            .reply(request, ingress, Status::OK, lines, out);
+        let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
+        let identity = &self.endpoint.identity;
+        identity.reply_with(request, ingress, Status::OK, out, |out| {
+            write_answer(request, record, now.wall_secs(), date, out)
+        });
     }
 
     fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
-use strowger_syntax::uri::{Host, SipUri};
+use strowger_syntax::uri::SipUri;
 use tokio::sync::mpsc;
 
 use super::locate::Question;
@@ -65,31 +65,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Whether a URI names this node: a configured domain or a listener's address, with no port or a listener's.
+    /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
-        if uri.port.is_some_and(|port| !self.ours.ports().contains(&port)) {
-            return false;
-        }
-        self.is_our_host(uri.host)
-    }
-
-    /// Whether a URI's maddr, if it has one, names this node.
-    pub fn is_maddr_ours(&self, uri: &SipUri<'_>) -> bool {
-        uri.maddr().is_none_or(|host| self.is_our_host(host))
-    }
-
-    fn is_our_host(&self, host: Host<'_>) -> bool {
-        match host {
-            Host::Name(name) => {
-                let name = name.strip_suffix(b".").unwrap_or(name);
-                self.ours
-                    .names()
-                    .iter()
-                    .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
-            }
-            Host::V4(ip) => self.ours.addresses().contains(&IpAddr::V4(ip)),
-            Host::V6(ip) => self.ours.addresses().contains(&IpAddr::V6(ip).to_canonical()),
-        }
+        self.ours.is_ours(uri)
     }
 
     /// Whether digest is on.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use strowger_sip::memory::Pool;
 use strowger_syntax::{Method, Status};
 
 use crate::admin::{Family, Kind, Sample};
@@ -24,7 +25,8 @@ pub struct Tally {
     server_transactions: AtomicU64,
     client_transactions: AtomicU64,
     calls: AtomicU64,
-    pool_bytes: AtomicU64,
+    kept_bytes: AtomicU64,
+    spare_bytes: AtomicU64,
 }
 
 /// The writer is one thread, so that reading and writing back loses nothing and needs no locked instruction.
@@ -61,11 +63,12 @@ impl Tally {
         add_one(&self.rejected[usize::from(status.class()).min(6)]);
     }
 
-    pub(super) fn publish(&self, servers: usize, clients: usize, calls: usize, pool_bytes: usize) {
+    pub(super) fn publish(&self, servers: usize, clients: usize, calls: usize, pool: &Pool) {
         self.server_transactions.store(servers as u64, Relaxed);
         self.client_transactions.store(clients as u64, Relaxed);
         self.calls.store(calls as u64, Relaxed);
-        self.pool_bytes.store(pool_bytes as u64, Relaxed);
+        self.kept_bytes.store(pool.used_bytes() as u64, Relaxed);
+        self.spare_bytes.store(pool.free_bytes() as u64, Relaxed);
     }
 
     /// Server and client transactions.
@@ -76,6 +79,11 @@ impl Tally {
     /// Call records.
     pub fn calls(&self) -> u64 {
         self.calls.load(Relaxed)
+    }
+
+    /// Bytes of messages that are kept.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.load(Relaxed)
     }
 
     /// The figures of all shards, added up.
@@ -191,6 +199,6 @@ const FIGURES: &[Figure] = &[
         "strowger_pool_bytes",
         "Bytes of stored messages and their spare buffers.",
         Kind::Gauge,
-        |t| t.pool_bytes.load(Relaxed),
+        |t| t.kept_bytes() + t.spare_bytes.load(Relaxed),
     ),
 ];

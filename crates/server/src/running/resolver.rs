@@ -28,7 +28,7 @@ pub(super) fn spawn(mut questions: mpsc::Receiver<Question>, shards: Handle<Cont
             };
             let shards = shards.clone();
             tokio::spawn(async move {
-                let addresses = look_up(&question.host).await;
+                let addresses = look_up(question.host.as_str()).await;
                 deliver(
                     &shards,
                     question.shard,

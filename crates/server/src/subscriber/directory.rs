@@ -5,7 +5,7 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hasher128, SipHasher13};
 use strowger_sip::auth::{Algorithm, Ha1};
 
 use super::Resolved;
@@ -67,8 +67,9 @@ type Entries = papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>;
 /// The names of all domains.
 pub(super) struct Directory {
     entries: Entries,
-    hasher: SipHasher24,
+    hasher: SipHasher13,
     users: AtomicUsize,
+    aliases: AtomicUsize,
 }
 
 impl std::fmt::Debug for Directory {
@@ -83,13 +84,18 @@ impl Directory {
     pub(super) fn new(key: [u8; 16]) -> Self {
         Self {
             entries: Entries::default(),
-            hasher: SipHasher24::new_with_key(&key),
+            hasher: SipHasher13::new_with_key(&key),
             users: AtomicUsize::new(0),
+            aliases: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn users(&self) -> usize {
         self.users.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_aliases(&self) -> bool {
+        self.aliases.load(Ordering::Relaxed) != 0
     }
 
     pub(super) fn ha1(&self, user: &[u8], domain: &[u8], algorithm: Algorithm) -> Option<Ha1> {
@@ -100,11 +106,19 @@ impl Directory {
     }
 
     pub(super) fn resolve(&self, user: &[u8], domain: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        self.resolve_key(|| self.key(user, domain), alias_of)
+    }
+
+    pub(super) fn resolve_aor(&self, aor: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        self.resolve_key(|| self.hasher.hash(aor).as_u128(), alias_of)
+    }
+
+    fn resolve_key(&self, key: impl FnOnce() -> u128, alias_of: &mut Vec<u8>) -> Resolved {
         if self.users() == 0 {
             // Nor is there an alias: those go with their user.
             return Resolved::Unknown;
         }
-        match self.entries.pin().get(&self.key(user, domain)) {
+        match self.entries.pin().get(&key()) {
             Some(Entry::User(_)) => Resolved::User,
             Some(Entry::Alias(of)) => {
                 alias_of.clear();
@@ -125,38 +139,48 @@ impl Directory {
 
     pub(super) fn remove(&self, name: &str, domain: &str) {
         let key = self.key(name.as_bytes(), domain.as_bytes());
-        if let Some(Entry::User(_)) = self.entries.pin().remove(&key) {
-            self.users.fetch_sub(1, Ordering::Relaxed);
+        if let Some(before) = self.entries.pin().remove(&key) {
+            self.count(before).fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn put(&self, name: &str, domain: &str, entry: Entry) {
-        let added = matches!(entry, Entry::User(_));
         let key = self.key(name.as_bytes(), domain.as_bytes());
-        let entries = self.entries.pin();
-        let before = matches!(entries.insert(key, entry), Some(Entry::User(_)));
-        match (before, added) {
-            (false, true) => {
-                self.users.fetch_add(1, Ordering::Relaxed);
-            }
-            (true, false) => {
-                self.users.fetch_sub(1, Ordering::Relaxed);
-            }
-            _ => {}
+        self.count(&entry).fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.entries.pin().insert(key, entry) {
+            self.count(before).fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// The length of the name keeps `a`, `bc` apart from `ab`, `c`.
+    /// The count that an entry belongs to.
+    fn count(&self, entry: &Entry) -> &AtomicUsize {
+        match entry {
+            Entry::User(_) => &self.users,
+            Entry::Alias(_) => &self.aliases,
+        }
+    }
+
+    /// The hash of `name@domain`, which has the domain in lower case: no domain has an `@`, so the last one separates.
     fn key(&self, name: &[u8], domain: &[u8]) -> u128 {
+        let mut text = [0; 128];
+        let Some(text) = text.get_mut(..name.len() + 1 + domain.len()) else {
+            return self.long_key(name, domain);
+        };
+        let (user, rest) = text.split_at_mut(name.len());
+        user.copy_from_slice(name);
+        rest[0] = b'@';
+        rest[1..].copy_from_slice(domain);
+        rest.make_ascii_lowercase();
+        self.hasher.hash(text).as_u128()
+    }
+
+    /// [`key`](Self::key) of any length.
+    fn long_key(&self, name: &[u8], domain: &[u8]) -> u128 {
         let mut hasher = self.hasher;
-        hasher.write_usize(name.len());
         hasher.write(name);
-        let mut lower = [0; 64];
-        for part in domain.chunks(lower.len()) {
-            let lower = &mut lower[..part.len()];
-            lower.copy_from_slice(part);
-            lower.make_ascii_lowercase();
-            hasher.write(lower);
+        hasher.write(b"@");
+        for byte in domain {
+            hasher.write(&[byte.to_ascii_lowercase()]);
         }
         hasher.finish128().as_u128()
     }
@@ -177,5 +201,22 @@ impl Hasher for Identity {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_all_lengths_are_made_alike() {
+        let directory = Directory::new([7; 16]);
+        for len in [1, 60, 126, 127, 128, 300] {
+            let name = vec![b'A'; len];
+            let key = directory.key(&name, b"Example.Test");
+            assert_eq!(key, directory.long_key(&name, b"example.test"));
+            let aor = [&name[..], b"@example.test"].concat();
+            assert_eq!(key, directory.hasher.hash(&aor).as_u128());
+        }
     }
 }

@@ -114,6 +114,16 @@ impl Subscribers {
         self.directory.resolve(user, domain, alias_of)
     }
 
+    /// [`resolve`](Self::resolve) of an address-of-record in its canonical form.
+    pub fn resolve_aor(&self, aor: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
+        self.directory.resolve_aor(aor, alias_of)
+    }
+
+    /// Whether any name is an alias.
+    pub fn has_aliases(&self) -> bool {
+        self.directory.has_aliases()
+    }
+
     /// How many users there are.
     pub fn count(&self) -> usize {
         self.directory.users()

@@ -101,8 +101,13 @@ fn a_bye_that_nobody_answers_ends_the_call_all_the_same() {
     let mut site = site();
     let ok = site.call(1);
     site.send('a', &bye(&ok, 1));
-    site.pass(4000);
-    assert!(site.log().ends_with("a 504"));
+    site.pass(31_500);
+    assert!(site.log().ends_with("b BYE"));
+    assert_eq!(site.calls().len(), 1);
+    // The caller's timer F has fired as well, so nobody waits for an answer (RFC 4320 §4.2).
+    site.pass(500);
+    assert_eq!(site.log(), "");
+    assert!(site.calls().is_empty());
     site.assert_ends();
 }
 

@@ -5,6 +5,7 @@ mod names;
 mod refusals;
 mod registration;
 mod routing;
+mod scripts;
 mod shards;
 mod torture;
 mod torture_cases;

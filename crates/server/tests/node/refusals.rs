@@ -310,7 +310,7 @@ fn a_full_node_refuses_new_work() {
     assert!(site.log().ends_with("b INVITE"));
 }
 
-// §8.2, §18.3: noise is dropped, and so are responses to nothing.
+// §8.2, §18.3: noise is dropped, and so are responses to nothing (§18.1.2, RFC 6026 §8.9).
 #[test]
 fn noise_is_not_answered() {
     let mut site = Site::new();

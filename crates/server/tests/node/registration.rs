@@ -191,6 +191,46 @@ fn a_register_that_comes_again_gets_its_200_again() {
     );
 }
 
+// RFC 7616 §5.5: overheard credentials are worth nothing, also to those who only want to know where somebody is.
+#[test]
+fn credentials_that_were_used_tell_no_bindings() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    let bound = authorize(&bob(2), &challenge, "bob", 1);
+    assert!(site.ask('b', &bound).contains("Contact:"));
+    let fetch = |text: &str| without(&without(text, "Contact"), "Expires");
+    let others = bob(2).replace("192.0.2.11:5060>", "192.0.2.15>;expires=0");
+    for (what, replayed) in [
+        ("a query", authorize(&fetch(&bob(3)), &challenge, "bob", 1)),
+        ("a query that looks like what was answered", fetch(&bound)),
+        ("the very request that was answered", bound.clone()),
+        (
+            "the request that was answered, for another contact",
+            bound.replace("192.0.2.11:5060>", "192.0.2.15>"),
+        ),
+        (
+            "a removal of nothing",
+            authorize(&others.replace("z9hG4bKr2", "z9hG4bKr3"), &challenge, "bob", 1),
+        ),
+    ] {
+        let refused = site.ask('f', &replayed);
+        assert_eq!(start_line(&refused), "SIP/2.0 401 Unauthorized", "{what}");
+        assert!(refused.contains("stale=true"), "{what}");
+        assert!(!refused.contains("Contact:"), "{what}: {refused}");
+    }
+    let own = authorize(&fetch(&bob(3)), &challenge, "bob", 2);
+    assert!(
+        site.ask('b', &own).contains("Contact:"),
+        "a count of its own does"
+    );
+}
+
+/// The message without its lines of a header field.
+fn without(text: &str, name: &str) -> String {
+    let is_kept = |line: &&str| !line.starts_with(&format!("{name}:"));
+    text.split_inclusive("\r\n").filter(is_kept).collect()
+}
+
 // Credentials must own the address they speak for.
 #[test]
 fn credentials_of_somebody_else_are_forbidden() {

@@ -458,6 +458,37 @@ fn a_stateless_node_forwards_both_ways_and_keeps_nothing() {
     site.assert_ends();
 }
 
+// §16.11, §18.2.2: whoever is sent a branch of ours could name anybody behind it.
+#[test]
+fn a_response_goes_back_to_whom_the_branch_was_made_for_and_to_nobody_else() {
+    let mut site = Site::of(Plan {
+        mode: Mode::Stateless,
+        ..Plan::default()
+    });
+    site.register('b');
+    site.send('a', &request('a', "INVITE", BOB, 1));
+    assert_eq!(site.log(), "b INVITE");
+    let response = site.response('b', 180, "");
+    let theirs = lines(&response, "Via")[1].to_owned();
+    assert_eq!(theirs, "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK1");
+    for foreign in [
+        theirs.replace("192.0.2.10", "192.0.2.15"),
+        theirs.replace(":5060", ":5070"),
+        theirs.replace("z9hG4bK1", "z9hG4bK2"),
+        format!("{theirs};received=192.0.2.15"),
+        format!("{theirs};rport=5070"),
+        "SIP/2.0/UDP far.test;branch=z9hG4bK1".to_owned(),
+    ] {
+        site.send('b', &response.replace(&theirs, &foreign));
+        assert_eq!(site.log(), "", "{foreign}");
+    }
+    site.send('b', &response.replace(&format!("Via: {theirs}\r\n"), ""));
+    assert_eq!(site.log(), "", "there is no second Via");
+    site.send('b', &response);
+    assert_eq!(site.log(), "a 180");
+    site.assert_ends();
+}
+
 // §8.3.
 #[test]
 fn a_redirect_node_tells_where_the_user_is() {

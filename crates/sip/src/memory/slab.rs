@@ -51,11 +51,29 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Adds a record; `make` is told its name.
-    pub fn insert_with(&mut self, make: impl FnOnce(Id) -> T) -> Id {
+    /// The name that the next record gets.
+    pub fn next_id(&mut self) -> Id {
+        self.find_open();
+        let used = match self.chunks.get(self.open) {
+            Some(Some(chunk)) => chunk.used,
+            _ => 0,
+        };
+        Id {
+            index: (self.open * CHUNK + used.trailing_ones() as usize) as u32,
+            counter: self.counter.wrapping_add(1),
+        }
+    }
+
+    /// Finds the first chunk with room.
+    fn find_open(&mut self) {
         while matches!(self.chunks.get(self.open), Some(Some(chunk)) if chunk.used == u64::MAX) {
             self.open += 1;
         }
+    }
+
+    /// Adds a record; `make` is told its name.
+    pub fn insert_with(&mut self, make: impl FnOnce(Id) -> T) -> Id {
+        self.find_open();
         if self.open == self.chunks.len() {
             self.chunks.push(None);
         }

@@ -239,16 +239,17 @@ impl Proxy {
                 );
             },
         );
+        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over.
+        if request.to_tag().is_some() {
+            endpoint.layer.wait_out(client, now_ms);
+        }
         context.alive += 1;
         let branch = Branch {
             client,
             state: BranchState::Pending,
             target,
         };
-        match context.branches.get_mut(usize::from(number)) {
-            Some(place) => *place = branch,
-            None => context.branches.push(branch),
-        }
+        context.put(number, branch);
     }
 
     /// The ten steps of §16.7 for a response that a client transaction passed up.
@@ -655,6 +656,13 @@ impl Proxy {
 }
 
 impl ResponseContext {
+    fn put(&mut self, number: u16, branch: Branch) {
+        match self.branches.get_mut(usize::from(number)) {
+            Some(place) => *place = branch,
+            None => self.branches.push(branch),
+        }
+    }
+
     /// Whether the caller's timer F must have fired: an answer to anything but INVITE would only be a stray one
     /// (RFC 4320 §4.2).
     fn is_too_late(&self, endpoint: &Endpoint, now_ms: u64) -> bool {

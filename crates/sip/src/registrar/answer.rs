@@ -8,12 +8,37 @@ use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
 /// the Path of the request (RFC 3327 §5.3) and Date.
-pub fn write_answer(request: Message<'_>, record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
+pub fn write_answer(
+    request: Message<'_>,
+    record: Bindings<'_>,
+    now_secs: u64,
+    date: &mut DateLine,
+    out: &mut Vec<u8>,
+) {
     write_contacts(record, now_secs, out);
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
     }
-    write_date(now_secs, out);
+    out.extend_from_slice(date.of(now_secs));
+}
+
+/// The Date line of a second, kept because many answers are given in the same one.
+#[derive(Debug, Default)]
+pub struct DateLine {
+    secs: u64,
+    line: Vec<u8>,
+}
+
+impl DateLine {
+    /// The line for `now_secs` (Unix time).
+    pub fn of(&mut self, now_secs: u64) -> &[u8] {
+        if self.secs != now_secs || self.line.is_empty() {
+            self.secs = now_secs;
+            self.line.clear();
+            write_date(now_secs, &mut self.line);
+        }
+        &self.line
+    }
 }
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
@@ -31,7 +56,7 @@ pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
 
 /// Appends a Date line (RFC 3261 §20.17): `Date: Sat, 13 Nov 2010 23:29:00 GMT`. Nothing for years behind 9999, which the
 /// grammar cannot write.
-pub fn write_date(now_secs: u64, out: &mut Vec<u8>) {
+fn write_date(now_secs: u64, out: &mut Vec<u8>) {
     const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
     const MONTHS: [&[u8; 3]; 12] = [
         b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
@@ -79,5 +104,15 @@ mod tests {
         let mut out = Vec::new();
         write_date(u64::from(u32::MAX) * 100_000, &mut out);
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_date_line_is_that_of_its_second() {
+        let mut date = DateLine::default();
+        for secs in [0, 1_289_690_940, 1_289_690_940, 1_289_690_941, 0] {
+            let mut written = Vec::new();
+            write_date(secs, &mut written);
+            assert_eq!(date.of(secs), written);
+        }
     }
 }

@@ -232,6 +232,8 @@ pub(super) struct Head<'a> {
     pub(super) ends_at: u32,
     lifetime: u32,
     kind: u8,
+    /// The contact, and what of a binding follows it.
+    tail: &'a [u8],
     /// What of a binding follows the contact.
     rest: &'a [u8],
     /// The whole entry, length included.
@@ -272,9 +274,11 @@ impl<'a> Head<'a> {
         } else {
             0
         };
+        let tail = reader.0;
         let contact = reader.text()?;
         Some(Self {
             contact,
+            tail,
             order: Order {
                 branch,
                 cseq,
@@ -305,7 +309,7 @@ impl<'a> Head<'a> {
     }
 
     /// The binding that it is, unless it is a tombstone.
-    fn binding(&self) -> Option<Binding<'a>> {
+    pub(super) fn binding(&self) -> Option<Binding<'a>> {
         let (mut reader, kind) = (Reader(self.rest), self.kind);
         let user_agent = reader.text()?;
         let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
@@ -444,6 +448,28 @@ impl<'o> RecordWriter<'o> {
                 out.extend_from_slice(&tombstone.until.to_le_bytes());
                 put_text(out, tombstone.contact);
             }
+        });
+        self.out.len() - start
+    }
+
+    /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
+    /// Returns how many bytes it took.
+    pub(super) fn put_refreshed(
+        &mut self,
+        head: &Head<'_>,
+        order: &Order<'_>,
+        now: u32,
+        expires: u32,
+    ) -> usize {
+        let start = self.out.len();
+        let expires_at = now.saturating_add(expires);
+        self.purge_at = self.purge_at.max(expires_at);
+        put_sized(self.out, |out| {
+            out.push(head.kind);
+            put_order(out, order);
+            out.extend_from_slice(&expires_at.to_le_bytes());
+            put_varint(out, expires_at - now);
+            out.extend_from_slice(head.tail);
         });
         self.out.len() - start
     }

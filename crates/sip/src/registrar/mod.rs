@@ -4,13 +4,14 @@
 mod answer;
 mod aor;
 mod binding;
+mod refresh;
 mod register;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{write_answer, write_contacts, write_date};
+pub use answer::{DateLine, write_answer, write_contacts};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
-pub use register::{Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, register};
+pub use register::{Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, has_registered, register};

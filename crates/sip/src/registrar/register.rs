@@ -1,13 +1,15 @@
 //! Processing REGISTER (RFC 3261 §10.3 steps 6 and 7) as a pure function: request and record in, new record or refusal out.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use smallvec::SmallVec;
-use strowger_syntax::header::{Contact, NameAddr, Path, Q};
+use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
 /// How long a removed binding is remembered, in seconds: as long as a duplicate can be under way (64 * T1).
@@ -21,7 +23,7 @@ const USUAL_ENTRIES: usize = 16;
 /// How many tombstones of earlier requests a record keeps; the oldest go first.
 const MOST_TOMBSTONES: usize = 32;
 /// How many bytes one binding may take.
-const LARGEST_ENTRY: usize = 4096;
+pub(super) const LARGEST_ENTRY: usize = 4096;
 /// How much of a User-Agent is kept.
 const USER_AGENT_LEN: usize = 64;
 
@@ -63,6 +65,14 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// The seconds granted to who asks for so many (§10.3 step 7); `None` when that is too brief.
+    pub(super) fn grant(&self, asked: u32) -> Option<u32> {
+        let is_brief = asked > 0 && asked < 3600 && asked < self.min_expires;
+        (!is_brief).then(|| asked.min(self.max_expires))
+    }
+}
+
 /// What a REGISTER comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -96,6 +106,10 @@ fn bad_request(reason: &'static str) -> Reject {
     Reject::because(Status::BAD_REQUEST, reason)
 }
 
+fn malformed_contact() -> Reject {
+    bad_request("Malformed Contact")
+}
+
 /// 403 (§21.4.4): repeating the request will not help until a binding has gone.
 fn too_many_contacts() -> Reject {
     Reject::because(Status::FORBIDDEN, "Too Many Contacts")
@@ -105,6 +119,21 @@ fn too_many_contacts() -> Reject {
 /// is what is stored for the address-of-record. Nothing is changed unless everything can be: only
 /// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first.
 pub fn register(
+    request: Message<'_>,
+    record: Bindings<'_>,
+    origin: &Origin,
+    policy: &Policy,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, Reject> {
+    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out) {
+        return Ok(Outcome::Changed(changes));
+    }
+    register_any(request, record, origin, policy, now_secs, out)
+}
+
+/// [`register`] of any request: what it does, whatever is quicker for the usual one.
+pub(super) fn register_any(
     request: Message<'_>,
     record: Bindings<'_>,
     origin: &Origin,
@@ -142,8 +171,19 @@ pub fn register(
     result
 }
 
+/// Whether a REGISTER has made one of the live bindings, and came from this address then too; or has left a tombstone,
+/// where there is no binding to tell of. Who has overheard one and sends it again from elsewhere is told none.
+pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: SocketAddr, now_secs: u64) -> bool {
+    let order = order(request);
+    let mut live = record.live(now_secs).peekable();
+    if live.peek().is_none() {
+        return record.entries().any(|(entry, _)| entry.order() == order);
+    }
+    live.any(|binding| binding.order == order && binding.origin.remote == remote)
+}
+
 /// The place of a REGISTER among those of its user agent.
-fn order(request: Message<'_>) -> Order<'_> {
+pub(super) fn order(request: Message<'_>) -> Order<'_> {
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
     let hash = fold(u64::from(via.port.unwrap_or(0)), branch);
@@ -163,8 +203,12 @@ fn fold(hash: u64, text: &[u8]) -> u64 {
     let hash = words
         .iter()
         .fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(1, |last, &byte| last << 8 | u64::from(byte));
-    mix(hash, last)
+    let last = match text.last_chunk() {
+        // Of these some were taken before: that does no harm, and takes fewer steps.
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte)),
+    };
+    mix(mix(hash, last), text.len() as u64)
 }
 
 /// What the Contact fields ask for.
@@ -177,7 +221,9 @@ enum Asked {
 
 /// One address of the request, and what is to be done with it.
 struct Wanted<'a> {
-    address: NameAddr<'a>,
+    /// Its URI as it is written. One that is bound is well-formed, so it is read only if it is not found as it is.
+    contact: &'a [u8],
+    params: Params<'a>,
     /// Its expires parameter.
     asked: Option<u32>,
     q: u16,
@@ -195,23 +241,15 @@ fn asked<'a>(
     wanted: &mut SmallVec<[Wanted<'a>; USUAL_ADDRESSES]>,
 ) -> Result<Asked, Reject> {
     let (mut stars, mut addresses) = (0, 0);
-    for contact in request.all::<Contact<'_>>() {
-        let contact = contact.map_err(|_| bad_request("Malformed Contact"))?;
-        let (asked, q) = (contact.expires(), contact.q());
-        let Contact::Address(address) = contact else {
+    for value in request.elements(Name::Contact) {
+        if value == b"*" {
             stars += 1;
             continue;
-        };
+        }
+        let address = WrittenAddr::parse(value).map_err(|_| malformed_contact())?;
         addresses += 1;
         if addresses <= MOST_ASKED {
-            wanted.push(Wanted {
-                address,
-                asked,
-                q: q.map_or(Q_DEFAULT, Q::thousandths),
-                target: None,
-                expires: 0,
-                superseded: false,
-            });
+            wanted.push(Wanted::of(&address));
         }
     }
     match (stars, addresses) {
@@ -224,8 +262,40 @@ fn asked<'a>(
     }
 }
 
+impl<'a> Wanted<'a> {
+    fn of(address: &WrittenAddr<'a>) -> Self {
+        let params = address.params;
+        let mut wanted = Self {
+            contact: address.uri_text,
+            params,
+            asked: None,
+            q: Q_DEFAULT,
+            target: None,
+            expires: 0,
+            superseded: false,
+        };
+        if !params.text().is_empty() {
+            let q = params.value(b"q").and_then(Q::parse);
+            wanted.q = q.map_or(Q_DEFAULT, Q::thousandths);
+            wanted.asked = params.get(b"expires").map(Contact::expires_of);
+        }
+        wanted
+    }
+
+    /// Whether a stored contact is the same place (§19.1.4).
+    fn is_at(&self, contact: &[u8]) -> bool {
+        contact == self.contact || are_equivalent(contact, self.contact)
+    }
+}
+
+/// The beginning of a User-Agent that is kept.
+pub(super) fn user_agent(request: Message<'_>) -> &[u8] {
+    let text = request.first(Name::UserAgent).unwrap_or(&[]);
+    &text[..text.len().min(USER_AGENT_LEN)]
+}
+
 /// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
-fn expires_field(request: Message<'_>) -> Option<u32> {
+pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)
         .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
@@ -272,8 +342,8 @@ impl<'a> Step<'a, '_> {
     fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
         for one in &mut *wanted {
             one.expires = self.grant(one.asked)?;
-            one.target = self.find(&one.address);
-            self.check_order(&one.address, one.target)?;
+            one.target = self.find(one)?;
+            self.check_order(one)?;
         }
         supersede(wanted);
         let path = self.path()?;
@@ -295,33 +365,36 @@ impl<'a> Step<'a, '_> {
         let asked = asked
             .or_else(|| expires_field(self.request))
             .unwrap_or(self.policy.default_expires);
-        if asked > 0 && asked < 3600 && asked < self.policy.min_expires {
-            return Err(Reject::with(
+        self.policy.grant(asked).ok_or_else(|| {
+            Reject::with(
                 Status::INTERVAL_TOO_BRIEF,
                 Extra::MinExpires(self.policy.min_expires),
-            ));
-        }
-        Ok(asked.min(self.policy.max_expires))
+            )
+        })
     }
 
     /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
     /// not transitive, so there may be several).
-    fn find(&self, address: &NameAddr<'_>) -> Option<usize> {
-        let (at, _) = self
+    fn find(&self, wanted: &Wanted<'_>) -> Result<Option<usize>, Reject> {
+        if let Some((at, _)) = self.live().find(|(_, head)| head.contact == wanted.contact) {
+            return Ok(Some(at));
+        }
+        let uri = Uri::parse(wanted.contact).map_err(|_| malformed_contact())?;
+        let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| Uri::equivalent(&bound, &uri));
+        Ok(self
             .live()
-            .find(|(_, head)| head.contact == address.uri_text)
-            .or_else(|| self.live().find(|(_, head)| is_same(head.contact, address)))?;
-        Some(at)
+            .find(|(_, head)| equivalent(head.contact))
+            .map(|(at, _)| at))
     }
 
     /// The order of the requests of one user agent: one with the same Call-ID that is not later than what made or removed
     /// the binding aborts the update.
-    fn check_order(&self, address: &NameAddr<'_>, target: Option<usize>) -> Result<(), Reject> {
-        let bound = target.and_then(|at| self.current.get(at));
+    fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
+        let bound = wanted.target.and_then(|at| self.current.get(at));
         if bound.is_some_and(|head| self.comes_too_late(head.order))
             || self
                 .tombstones()
-                .any(|head| self.comes_too_late(head.order) && is_same(head.contact, address))
+                .any(|head| self.comes_too_late(head.order) && wanted.is_at(head.contact))
         {
             return Err(out_of_order());
         }
@@ -426,17 +499,16 @@ impl<'a> Step<'a, '_> {
 
     /// Writes the binding of one address of the request.
     fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
-        let user_agent = self.request.first(Name::UserAgent).unwrap_or(&[]);
         let size = writer.put(&Entry::Binding(Binding {
-            contact: one.address.uri_text,
-            params: one.address.params.text(),
+            contact: one.contact,
+            params: one.params.text(),
             q: one.q,
             order: self.order,
             expires_at: self.now.saturating_add(one.expires),
             updated_at: self.now,
             origin: *self.origin,
             path,
-            user_agent: &user_agent[..user_agent.len().min(USER_AGENT_LEN)],
+            user_agent: user_agent(self.request),
         }));
         if size > LARGEST_ENTRY {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
@@ -453,10 +525,7 @@ fn supersede(wanted: &mut [Wanted<'_>]) {
         for one in earlier {
             one.superseded |= match (one.target, later.target) {
                 (Some(a), Some(b)) => a == b,
-                (None, None) => {
-                    one.address.uri_text == later.address.uri_text
-                        || Uri::equivalent(&one.address.uri, &later.address.uri)
-                }
+                (None, None) => one.is_at(later.contact),
                 _ => false,
             };
         }
@@ -508,7 +577,10 @@ impl<'a> Burial<'a> {
     }
 }
 
-/// Whether a stored contact and an address are the same place (§19.1.4).
-fn is_same(contact: &[u8], address: &NameAddr<'_>) -> bool {
-    contact == address.uri_text || Uri::parse(contact).is_ok_and(|uri| Uri::equivalent(&uri, &address.uri))
+/// Whether two texts are URIs of the same place (§19.1.4).
+fn are_equivalent(a: &[u8], b: &[u8]) -> bool {
+    match (Uri::parse(a), Uri::parse(b)) {
+        (Ok(a), Ok(b)) => Uri::equivalent(&a, &b),
+        _ => false,
+    }
 }

@@ -468,7 +468,13 @@ fn step_8_path_and_date_are_in_the_answer() {
     let mut index = Index::default();
     let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
     let mut out = Vec::new();
-    write_answer(request, Bindings::default(), 0, &mut out);
+    write_answer(
+        request,
+        Bindings::default(),
+        0,
+        &mut DateLine::default(),
+        &mut out,
+    );
     let expected = "Path: <sip:p2.example.test;lr>\r\nPath: <sip:p1.example.test;lr>\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
     assert_eq!(String::from_utf8_lossy(&out), expected);
 }

@@ -68,6 +68,13 @@ impl InviteClient {
         }
     }
 
+    /// Gives a silent next hop the time until timer B.
+    pub fn wait_out(&mut self, timer_b: u64) {
+        if let Self::Calling { until_b, .. } = self {
+            *until_b = timer_b;
+        }
+    }
+
     /// A response came. `write_ack` writes the ACK for a 300-699 (RFC 3261 §17.1.1.3), given the INVITE.
     pub fn on_response(
         &mut self,

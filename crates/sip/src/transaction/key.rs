@@ -72,7 +72,7 @@ impl KeyHasher {
                     None => put(&mut hasher, &[branch, &rest[..3], host]),
                 }
             }
-            // RFC 2543 peers: the fields of §17.2.3 but the To tag, which an ACK has and its INVITE has not.
+            // RFC 2543 peers: the fields of RFC 3261 §17.2.3 but the To tag, which an ACK has and its INVITE has not.
             _ => {
                 let from_tag = request.from_tag().unwrap_or(&[]);
                 let via = request.elements(Name::Via).next().unwrap_or(&[]);

@@ -376,6 +376,17 @@ impl Layer {
         })
     }
 
+    /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.
+    pub fn wait_out(&mut self, client: Id, now_ms: u64) {
+        if let Some(record) = self.clients.get_mut(client) {
+            match &mut record.machine {
+                ClientMachine::Invite { invite, .. } => invite.wait_out(now_ms + self.timers.lifetime_ms()),
+                ClientMachine::NonInvite(other) => other.wait_out(),
+            }
+            self.wheel.set(record.timer, record.machine.deadline());
+        }
+    }
+
     /// A response came whose branch names this client transaction. `Some` when it is for the user.
     pub fn on_response(
         &mut self,

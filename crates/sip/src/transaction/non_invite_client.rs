@@ -59,6 +59,18 @@ impl NonInviteClient {
         }
     }
 
+    /// Gives a silent next hop the time until timer F.
+    pub fn wait_out(&mut self) {
+        if let Self::Trying {
+            until_f,
+            silent_until,
+            ..
+        } = self
+        {
+            *silent_until = *until_f;
+        }
+    }
+
     /// A response came.
     pub fn on_response(&mut self, status: Status, cx: &mut Cx<'_>) -> Delivery {
         if let Self::Completed { .. } = self {

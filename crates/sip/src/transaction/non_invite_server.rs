@@ -51,15 +51,20 @@ impl NonInviteServer {
     }
 
     /// Sends the response that was written to the outbox since `start`. Of the provisional ones only a 100 is let
-    /// through, and none before its time (RFC 4320 §4.1); no 408 at all (§4.2).
+    /// through, on an unreliable transport none before its time (RFC 4320 §4.1); no 408 at all (§4.2).
     pub fn respond(&mut self, status: Status, start: usize, cx: &mut Cx<'_>) -> Result<(), Misuse> {
         let next = match self {
             _ if status == Status::REQUEST_TIMEOUT => None,
-            Self::Trying { trying_at } if status == Status::TRYING && cx.now_ms >= *trying_at => {
+            Self::Trying { trying_at }
+                if status == Status::TRYING && (cx.reliable || cx.now_ms >= *trying_at) =>
+            {
                 Some(Self::Proceeding {
                     last: cx.send_and_keep(start),
                 })
             }
+            Self::Proceeding { .. } if status == Status::TRYING => Some(Self::Proceeding {
+                last: cx.send_and_keep(start),
+            }),
             Self::Trying { .. } | Self::Proceeding { .. } if !status.is_provisional() => {
                 let response = cx.send_and_keep(start);
                 Some(Self::Completed {

@@ -23,6 +23,7 @@ fn as_method(text: &str, method: &str) -> String {
     text.replace("INVITE", method)
 }
 
+// §17.2.3 steps 1 to 3.
 #[test]
 fn with_the_magic_cookie_branch_sent_by_and_method_decide() {
     let same = INVITE

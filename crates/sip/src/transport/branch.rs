@@ -114,7 +114,21 @@ impl Branches {
 
 /// The 16 hexadecimal digits of a number.
 pub fn hex_digits(value: u64) -> [u8; 16] {
-    std::array::from_fn(|i| HEX[(value >> (60 - 4 * i)) as usize & 15])
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&half_hex_digits(value >> 32));
+    digits[8..].copy_from_slice(&half_hex_digits(value & 0xffff_ffff));
+    digits
+}
+
+/// The 8 hexadecimal digits of a number of 32 bits, all made at once: its nibbles are moved to a byte each, and what is
+/// above 9 is moved on to the letters.
+fn half_hex_digits(value: u64) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let pairs = (value | value << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
+    let nibbles = (bytes | bytes << 4) & (EACH * 15);
+    let letters = ((nibbles + EACH * 6) >> 4) & EACH;
+    (nibbles + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 const VALUES: [u8; 256] = {
@@ -164,6 +178,21 @@ mod tests {
         }
         let next_start = Branches::new(Keys::derive(&[7; 32]).branch, 10);
         assert_eq!(next_start.read(&text), None);
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_as_the_standard_library_writes_them() {
+        for value in [
+            0,
+            1,
+            0x0123_4567_89ab_cdef,
+            0xfedc_ba98_7654_3210,
+            u64::MAX,
+            0x9a00_0000_00a9,
+        ] {
+            assert_eq!(hex_digits(value), format!("{value:016x}").as_bytes());
+            assert_eq!(hex(&hex_digits(value)), Some(value));
+        }
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The addresses we listen on: what we write into Via and Record-Route, which socket a message leaves by, and which
-//! hosts are ourselves.
+//! The addresses we listen on: what we write into Via and Record-Route, and which socket a message leaves by.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -128,19 +127,6 @@ impl Listeners {
             _ => {}
         }
     }
-
-    /// Whether an address and port is one of ours, on any transport.
-    pub fn is_ours(&self, ip: IpAddr, port: Option<u16>) -> bool {
-        self.all.iter().any(|l| {
-            let here = l.address.ip() == ip
-                || (l.address.ip().is_unspecified() && self.is_local(l.address.ip(), ip));
-            here && port.is_none_or(|p| p == l.address.port())
-        })
-    }
-
-    fn is_local(&self, bound: IpAddr, ip: IpAddr) -> bool {
-        bound.is_ipv4() == ip.is_ipv4() && (ip.is_loopback() || self.outward.contains(&ip))
-    }
 }
 
 /// Whether a socket bound to `bound` can send to `to`: the same family, and loopback only among itself.
@@ -179,16 +165,6 @@ mod tests {
         assert_eq!(
             (hop("127.0.0.2:9"), hop("198.51.100.7:9"), hop("[2001:db8::1]:9")),
             (Some(0), Some(1), None)
-        );
-    }
-
-    #[test]
-    fn ours_needs_a_listeners_port_or_none() {
-        let listeners = Listeners::new(vec![listener("127.0.0.1:5070")], vec![]);
-        let ours = |port| listeners.is_ours([127, 0, 0, 1].into(), port);
-        assert_eq!(
-            (ours(None), ours(Some(5070)), ours(Some(6000))),
-            (true, true, false)
         );
     }
 

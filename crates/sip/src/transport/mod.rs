@@ -3,6 +3,7 @@
 
 pub mod branch;
 pub mod listeners;
+pub mod locate;
 pub mod owner;
 pub mod via;
 
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
 pub use listeners::{Hop, Listener, Listeners};
+pub use locate::{Departure, Located, Size, Ways, locate, way_to};
 pub use owner::{Owner, owner};
 pub use strowger_syntax::Transport;
 

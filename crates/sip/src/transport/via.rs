@@ -11,11 +11,10 @@ use super::{Destination, Source, Transport};
 /// What the top Via of a request must be told (RFC 3261 §18.2.1): `received` when sent-by is not the source address,
 /// and both `received` and `rport` when rport asks (RFC 3581 §4).
 pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
-    let via = request.via();
-    let same = host_ip(request.sent_by_host()) == Some(source.remote.ip());
-    let asked = matches!(via.rport, Rport::Asked(_));
+    let asked = matches!(request.via().rport, Rport::Asked(_));
+    let is_told = asked || host_ip(request.sent_by_host()) != Some(source.remote.ip());
     ViaStamp {
-        received: (!same || asked).then(|| source.remote.ip()),
+        received: is_told.then(|| source.remote.ip()),
         rport: asked.then(|| source.remote.port()),
     }
 }

@@ -15,25 +15,6 @@ fn cancel() -> String {
     request("CANCEL")
 }
 
-#[test]
-fn a_cancel_reaches_every_branch_that_is_pending() {
-    let mut stage = stage("abc");
-    stage.answer('a', 180);
-    stage.answer('b', 486);
-    stage.answer('c', 100);
-    stage.log();
-    stage.caller_sends(&cancel());
-    assert_eq!(stage.order(), "a CANCEL, c CANCEL");
-    stage.caller_sends(&cancel());
-    assert_eq!(stage.order(), "", "once");
-    for who in ['a', 'c'] {
-        stage.answer_cancel(who, 200);
-        stage.answer(who, 487);
-    }
-    assert_eq!(stage.order(), "a ACK, c ACK, > 486");
-    stage.assert_ends();
-}
-
 // §9.1: before a provisional response, the CANCEL waits for one.
 #[test]
 fn a_cancel_before_any_response_waits_for_one() {
@@ -98,47 +79,6 @@ fn a_cancel_after_the_final_response_changes_nothing() {
         stage.assert_ends();
         assert!(!stage.log().contains("CANCEL"));
     }
-}
-
-// §16.6 step 11, §16.8: timer C cancels what rings for too long.
-#[test]
-fn timer_c_cancels_a_call_that_is_never_answered() {
-    let mut stage = stage("a");
-    stage.answer('a', 100);
-    stage.pass(TIMER_C_MS - 1);
-    assert_eq!(stage.log(), "");
-    stage.pass(1);
-    assert_eq!(stage.log(), format!("{TIMER_C_MS} a CANCEL"));
-    stage.answer_cancel('a', 200);
-    stage.answer('a', 487);
-    assert_eq!(stage.order(), "a ACK, > 487");
-    stage.assert_ends();
-}
-
-#[test]
-fn after_timer_c_a_branch_that_ignores_its_cancel_counts_as_timed_out() {
-    let mut stage = stage("a");
-    stage.answer('a', 180);
-    stage.pass(TIMER_C_MS);
-    stage.answer_cancel('a', 200);
-    stage.log();
-    stage.pass(32_000);
-    assert_eq!(stage.log(), format!("{} > 408", TIMER_C_MS + 32_000));
-    stage.assert_ends();
-}
-
-// §16.7 step 2: any provisional response but a 100 sets timer C again.
-#[test]
-fn timer_c_is_set_again_by_provisional_responses_other_than_100() {
-    let mut stage = stage("a");
-    for _ in 0..5 {
-        stage.answer('a', 180);
-        stage.pass(TIMER_C_MS - 1);
-    }
-    stage.answer('a', 100);
-    assert!(!stage.log().contains("CANCEL"));
-    stage.pass(1);
-    assert!(stage.log().ends_with(" a CANCEL"));
 }
 
 // §16.8: a branch without any provisional response behaves as if it had received a 408.

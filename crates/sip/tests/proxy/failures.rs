@@ -72,6 +72,23 @@ fn a_silent_next_hop_of_another_request_is_answered_with_504() {
     stage.assert_ends();
 }
 
+// Nobody else can answer within a dialog, so the next hop has the whole of timers B and F (§17.1.1.2, §17.1.2.2).
+#[test]
+fn a_silent_next_hop_within_a_dialog_is_not_given_up_early() {
+    for (method, end) in [
+        ("INVITE", "31500 a INVITE, 32000 > 408"),
+        ("BYE", "27500 a BYE, 31500 a BYE"),
+    ] {
+        let mut stage = Stage::with(Timers::DEFAULT);
+        let within = request(method).replace("\r\nCall-ID", ";tag=b\r\nCall-ID");
+        stage.start(&within, &ways("a"));
+        stage.pass(32_000);
+        let log = stage.log();
+        assert!(log.ends_with(end), "{log}");
+        stage.assert_ends();
+    }
+}
+
 // RFC 4320 §4.2: an element that cannot answer before the transaction expires sends no final response at all.
 #[test]
 fn what_timer_f_ends_is_not_answered_any_more() {
@@ -96,7 +113,7 @@ fn a_silent_branch_does_not_hide_what_another_one_says() {
     stage.assert_ends();
 }
 
-// Step 7: the next way, with a new client transaction: its own branch, and the Via of its transport.
+// §16.6 step 7: the next way, with a new client transaction: its own branch, and the Via of its transport.
 #[test]
 fn the_other_way_is_tried_when_the_first_fails() {
     for method in ["INVITE", "MESSAGE"] {

@@ -4,4 +4,5 @@ mod cancelling;
 mod failures;
 mod forwarding;
 mod responses;
+mod scripts;
 mod stage;

@@ -11,6 +11,7 @@ use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
 use strowger_syntax::message::{ResponseWriter, ViaStamp};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
+use strowger_testkit::script::Effect;
 
 const BEGIN: u64 = 5_000_000;
 pub(crate) const TIMER_C_MS: u64 = 200_000;
@@ -41,6 +42,24 @@ struct Sent {
     to: Destination,
     text: String,
     token: u64,
+}
+
+impl Sent {
+    fn effect(&self) -> Effect {
+        let mut words = self.text.split(' ');
+        let first = words.next().unwrap_or_default();
+        let what = match first {
+            "SIP/2.0" => words.next().unwrap_or_default(),
+            method => method,
+        };
+        let party = name_of(self.to);
+        Effect {
+            at_ms: self.at,
+            party: if party == ">" { "caller".to_owned() } else { party },
+            what: what.to_owned(),
+            text: self.text.clone(),
+        }
+    }
 }
 
 pub(crate) struct Stage {
@@ -332,19 +351,22 @@ impl Stage {
     /// What was sent since it was last asked: `time who what`, comma-separated. The caller is `>`.
     pub(crate) fn log(&mut self) -> String {
         let mut log = String::new();
-        for sent in &self.sent[self.logged..] {
-            let mut words = sent.text.split(' ');
-            let first = words.next().unwrap_or_default();
-            let word = if first == "SIP/2.0" {
-                words.next().unwrap_or_default()
-            } else {
-                first
-            };
+        for Effect {
+            at_ms, party, what, ..
+        } in self.take_new()
+        {
             let comma = if log.is_empty() { "" } else { ", " };
-            let _ = write!(log, "{comma}{} {} {word}", sent.at, name_of(sent.to));
+            let party = if party == "caller" { ">" } else { &party };
+            let word = what.split(' ').next().unwrap_or_default();
+            let _ = write!(log, "{comma}{at_ms} {party} {word}");
         }
-        self.logged = self.sent.len();
         log
+    }
+
+    /// The same, message by message.
+    pub(crate) fn take_new(&mut self) -> Vec<Effect> {
+        let from = std::mem::replace(&mut self.logged, self.sent.len());
+        self.sent[from..].iter().map(Sent::effect).collect()
     }
 
     /// As [`log`](Self::log), without the times.
@@ -369,10 +391,24 @@ impl Stage {
     /// That nothing at all is left once every timer has run out.
     pub(crate) fn assert_ends(&mut self) {
         self.pass(TIMER_C_MS + 100_000);
-        assert_eq!(self.endpoint.layer.counts(), (0, 0), "transactions");
-        assert!(self.proxy.is_empty(), "contexts");
-        assert_eq!(self.endpoint.layer.pool.used_bytes(), 0, "stored bytes");
-        assert_eq!(self.endpoint.layer.wheel.next_deadline(), None, "timers");
+        assert_eq!(self.left(), None);
+    }
+
+    /// What is left.
+    pub(crate) fn left(&self) -> Option<String> {
+        let layer = &self.endpoint.layer;
+        let (counts, bytes, deadline) = (
+            layer.counts(),
+            layer.pool.used_bytes(),
+            layer.wheel.next_deadline(),
+        );
+        let nothing = counts == (0, 0) && self.proxy.is_empty() && bytes == 0 && deadline.is_none();
+        (!nothing).then(|| {
+            let contexts = if self.proxy.is_empty() { "no" } else { "some" };
+            format!(
+                "{counts:?} transactions, {contexts} contexts, {bytes} stored bytes, deadline {deadline:?}"
+            )
+        })
     }
 
     fn collect(&mut self) {

@@ -190,6 +190,11 @@ impl Bench {
         log
     }
 
+    /// The messages sent since it was last asked, and when.
+    pub(crate) fn take_sent(&mut self) -> Vec<(u64, String)> {
+        self.sent.drain(..).map(|(at, _, text)| (at, text)).collect()
+    }
+
     /// The last message sent, and where to.
     pub(crate) fn last(&self) -> (&str, Destination) {
         let (_, to, text) = self.sent.last().expect("something was sent");

@@ -1,22 +1,8 @@
-//! RFC 3261 §17.1.1 with RFC 6026 §7.2; CANCEL by §9.1.
+//! RFC 3261 §17.1.1 with RFC 6026 §7.2; CANCEL by RFC 3261 §9.1.
 
 use strowger_sip::transaction::Timers;
 
 use crate::bench::{Bench, request, response, tcp, udp};
-
-// Timer A: §17.1.1.2; timer B: 64*T1.
-#[test]
-fn an_unanswered_invite_is_repeated_at_doubling_intervals_until_timer_b() {
-    let mut bench = Bench::new();
-    bench.send("INVITE", udp());
-    bench.pass(31_999);
-    let sent = "0 INVITE, 500 INVITE, 1500 INVITE, 3500 INVITE, 7500 INVITE, 15500 INVITE, 31500 INVITE";
-    assert_eq!(bench.log(), sent);
-    assert_eq!(bench.ended(), []);
-    bench.pass(1);
-    assert_eq!((bench.log().as_str(), bench.ended()), ("", vec![(32_000, true)]));
-    bench.assert_empty();
-}
 
 #[test]
 fn a_retransmission_is_the_same_bytes_to_the_same_place() {
@@ -26,34 +12,6 @@ fn a_retransmission_is_the_same_bytes_to_the_same_place() {
     bench.log();
     bench.pass(500);
     assert_eq!(bench.last(), (text.as_str(), udp()));
-}
-
-// §17.1.1.2: timer A is not for reliable transports, timer B is for all.
-#[test]
-fn on_a_reliable_transport_the_invite_is_sent_once_and_timer_b_still_ends_it() {
-    let mut bench = Bench::new();
-    bench.send("INVITE", tcp());
-    bench.pass(31_999);
-    assert_eq!((bench.log().as_str(), bench.ended()), ("0 INVITE", vec![]));
-    bench.pass(1);
-    assert_eq!(bench.ended(), [(32_000, true)]);
-    bench.assert_empty();
-}
-
-#[test]
-fn t1_scales_timers_a_and_b() {
-    let mut bench = Bench::with(Timers {
-        t1_ms: 100,
-        next_hop_timeout_ms: 60_000,
-        ..Timers::DEFAULT
-    });
-    bench.send("INVITE", udp());
-    bench.pass(7000);
-    assert_eq!(
-        bench.log(),
-        "0 INVITE, 100 INVITE, 300 INVITE, 700 INVITE, 1500 INVITE, 3100 INVITE, 6300 INVITE"
-    );
-    assert_eq!(bench.ended(), [(6400, true)]);
 }
 
 #[test]
@@ -79,24 +37,6 @@ fn the_time_for_a_silent_next_hop_never_exceeds_timer_b() {
     bench.send("MESSAGE", udp());
     bench.pass(40_000);
     assert_eq!(bench.ended(), [(32_000, true), (32_000, true)]);
-}
-
-// §17.1.1.2: Proceeding neither repeats nor times out; that is timer C's, in the proxy.
-#[test]
-fn a_provisional_response_ends_retransmission_and_every_one_is_passed_up() {
-    let mut bench = Bench::with(Timers::DEFAULT);
-    let client = bench.send("INVITE", udp());
-    bench.pass(600);
-    assert!(bench.hear(client, &response(100, "INVITE")));
-    assert!(bench.hear(client, &response(180, "INVITE")));
-    assert!(bench.hear(client, &response(180, "INVITE")));
-    bench.pass(600_000);
-    assert_eq!(bench.log(), "0 INVITE, 500 INVITE");
-    assert_eq!(bench.ended(), []);
-    assert!(bench.layer.is_pending(client));
-    assert!(bench.hear(client, &response(486, "INVITE")));
-    bench.pass(32_000);
-    bench.assert_empty();
 }
 
 const LONG_INVITE: &str = "INVITE sip:bob@192.0.2.4;x=y SIP/2.0\r\n\
@@ -137,31 +77,6 @@ fn the_ack_to_a_refusal_is_made_from_the_invite_and_the_responses_to() {
     assert_eq!(bench.last(), (ack, udp()));
 }
 
-// §17.1.1.2: Completed repeats the ACK for every final response that comes again, and tells nobody.
-#[test]
-fn a_refusal_that_comes_again_is_acknowledged_again_until_timer_d() {
-    let mut bench = Bench::new();
-    let client = bench.send("INVITE", udp());
-    bench.pass(100);
-    assert!(bench.hear(client, &response(404, "INVITE")));
-    assert!(!bench.layer.is_pending(client));
-    bench.pass(31_900);
-    assert!(!bench.hear(client, &response(404, "INVITE")));
-    assert!(
-        !bench.hear(client, &response(503, "INVITE")),
-        "of another fork: the first one counts"
-    );
-    assert!(!bench.hear(client, &response(180, "INVITE")));
-    assert!(!bench.hear(client, &response(200, "INVITE")));
-    assert_eq!(bench.log(), "0 INVITE, 100 ACK, 32000 ACK, 32000 ACK");
-    // Timer D: 32 s on an unreliable transport.
-    bench.pass(99);
-    assert_eq!(bench.ended(), []);
-    bench.pass(1);
-    assert_eq!(bench.ended(), [(32_100, false)]);
-    bench.assert_empty();
-}
-
 // Timer D is at least 32 s however small T1 is, and 64*T1 when that is more.
 #[test]
 fn timer_d_is_never_less_than_32_seconds() {
@@ -175,71 +90,6 @@ fn timer_d_is_never_less_than_32_seconds() {
         bench.pass(100_000);
         assert_eq!(bench.ended(), [(d_ms, false)]);
     }
-}
-
-// Timer D is zero on a reliable transport; the ACK is sent all the same.
-#[test]
-fn on_a_reliable_transport_a_refusal_is_acknowledged_and_ends_at_once() {
-    let mut bench = Bench::new();
-    let client = bench.send("INVITE", tcp());
-    bench.pass(700);
-    assert!(bench.hear(client, &response(600, "INVITE")));
-    bench.pass(0);
-    assert_eq!(
-        (bench.log().as_str(), bench.ended()),
-        ("0 INVITE, 700 ACK", vec![(700, false)])
-    );
-    bench.assert_empty();
-}
-
-// RFC 6026 §7.2: Accepted passes every 2xx up, sends no ACK, and ends with timer M = 64*T1 on all transports.
-#[test]
-fn every_2xx_is_passed_up_until_timer_m() {
-    for to in [udp(), tcp()] {
-        for ringing in [false, true] {
-            let mut bench = Bench::new();
-            let client = bench.send("INVITE", to);
-            bench.pass(300);
-            if ringing {
-                bench.hear(client, &response(180, "INVITE"));
-            }
-            assert!(bench.hear(client, &response(200, "INVITE")));
-            bench.pass(31_999);
-            assert!(bench.hear(client, &response(200, "INVITE")));
-            assert!(bench.hear(client, &response(202, "INVITE")));
-            assert!(!bench.hear(client, &response(180, "INVITE")));
-            assert!(!bench.hear(client, &response(486, "INVITE")));
-            assert_eq!(bench.ended(), []);
-            bench.pass(1);
-            assert_eq!(
-                (bench.log().as_str(), bench.ended()),
-                ("0 INVITE", vec![(32_300, false)])
-            );
-            bench.assert_empty();
-            assert!(
-                !bench.hear(client, &response(200, "INVITE")),
-                "late: RFC 6026 §7.3"
-            );
-        }
-    }
-}
-
-// §9.1: not before a provisional response, not after a final one, and once.
-#[test]
-fn a_cancel_waits_for_a_provisional_response_and_is_sent_once() {
-    let mut bench = Bench::new();
-    let client = bench.send("INVITE", udp());
-    assert!(!bench.cancel(client), "must wait");
-    assert_eq!(bench.log(), "0 INVITE");
-    bench.hear(client, &response(100, "INVITE"));
-    assert!(bench.cancel(client));
-    assert!(bench.cancel(client));
-    assert_eq!(bench.log(), "0 CANCEL");
-    let mut answered = Bench::new();
-    let client = answered.send("INVITE", udp());
-    answered.hear(client, &response(200, "INVITE"));
-    assert!(answered.cancel(client));
-    assert_eq!(answered.log(), "0 INVITE");
 }
 
 // §9.1: Request-URI, Call-ID, To, CSeq number, From, top Via and Routes of the INVITE; no Require, no Proxy-Require.
@@ -281,28 +131,6 @@ fn an_unanswered_cancel_is_repeated_as_a_non_invite_request_until_timer_f() {
         "the INVITE is the user's to give up"
     );
     bench.layer.drop_client(client);
-    bench.assert_empty();
-}
-
-// §17.1.3: same branch, but the method of CSeq tells the CANCEL's response from the INVITE's.
-#[test]
-fn the_response_to_a_cancel_ends_its_retransmission_and_nothing_else() {
-    let mut bench = Bench::new();
-    let client = bench.send("INVITE", udp());
-    bench.hear(client, &response(180, "INVITE"));
-    bench.cancel(client);
-    bench.pass(100);
-    assert!(!bench.hear(client, &response(200, "CANCEL")));
-    bench.pass(20_000);
-    assert_eq!(bench.log(), "0 INVITE, 0 CANCEL");
-    assert!(
-        bench.layer.is_pending(client),
-        "a 200 to CANCEL is not one to INVITE"
-    );
-    assert!(bench.hear(client, &response(487, "INVITE")));
-    assert_eq!(bench.log(), "20100 ACK");
-    bench.pass(32_000);
-    assert_eq!(bench.ended(), [(52_100, false)]);
     bench.assert_empty();
 }
 

@@ -6,3 +6,4 @@ mod invite_client;
 mod invite_server;
 mod non_invite_client;
 mod non_invite_server;
+mod scripts;

@@ -70,14 +70,17 @@ impl<'a> Contact<'a> {
         }
     }
 
-    /// The expires parameter in seconds. What is no number of 32 bits counts as 3600 (§10.2.1.1).
+    /// The expires parameter in seconds.
     pub fn expires(&self) -> Option<u32> {
-        let text = self.address()?.params.get(b"expires")?;
-        Some(
-            text.and_then(number)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(3600),
-        )
+        self.address()?.params.get(b"expires").map(Self::expires_of)
+    }
+
+    /// The seconds that the value of an expires parameter means. What is no number of 32 bits counts as 3600 (§10.2.1.1).
+    pub fn expires_of(value: Option<&[u8]>) -> u32 {
+        value
+            .and_then(number)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(3600)
     }
 
     /// The q parameter; `None` too when it is malformed.

@@ -66,7 +66,7 @@ pub use media_type::{Accept, ContentType, MediaType};
 pub(crate) use name_addr::layout;
 pub use name_addr::{
     AlertInfo, CallInfo, ErrorInfo, From, NameAddr, PAssertedIdentity, PPreferredIdentity, Path, RecordRoute,
-    ReferTo, ReferredBy, ReplyTo, Route, ServiceRoute, To,
+    ReferTo, ReferredBy, ReplyTo, Route, ServiceRoute, To, WrittenAddr,
 };
 pub use names::{Multiplicity, Name};
 pub use number::{ContentLength, Expires, MaxBreadth, MaxForwards, MinExpires, RSeq};

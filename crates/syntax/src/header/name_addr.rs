@@ -36,21 +36,19 @@ impl<'a> NameAddr<'a> {
 
     /// Reads a value; `what` is wrong when it cannot be.
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
-        let layout = layout(value).ok_or("malformed address")?;
-        let uri_text = &value[layout.uri.0..layout.uri.1];
-        if !layout.bracketed && uri_text.contains(&b'?') {
-            // §20: a URI with `?` needs angle brackets, or its headers could be read as the field's.
-            return Err("URI without angle brackets");
-        }
+        let WrittenAddr {
+            display,
+            uri_text,
+            bracketed,
+            params,
+        } = WrittenAddr::parse(value)?;
         let uri = Uri::parse(uri_text).map_err(|_| "malformed URI")?;
-        let params = Params::parse(&value[layout.params..]).ok_or("malformed parameters")?;
-        let display = trim(&value[..layout.display_end]);
         let display = (!display.is_empty()).then(|| ParamValue::of(display));
         Ok(Self {
             display,
             uri_text,
             uri,
-            bracketed: layout.bracketed,
+            bracketed,
             params,
         })
     }
@@ -71,6 +69,37 @@ impl<'a> NameAddr<'a> {
     /// The tag parameter (§19.3).
     pub fn tag(&self) -> Option<&'a [u8]> {
         self.params.value(b"tag")
+    }
+}
+
+/// A [`NameAddr`] whose URI nobody has looked into: for who knows the text already.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenAddr<'a> {
+    /// The display name as written; empty without one.
+    pub display: &'a [u8],
+    /// What should be a URI, without its angle brackets.
+    pub uri_text: &'a [u8],
+    /// Whether it stood in angle brackets.
+    pub bracketed: bool,
+    /// The header field's parameters.
+    pub params: Params<'a>,
+}
+
+impl<'a> WrittenAddr<'a> {
+    /// Finds the parts of a value; `what` is wrong when they cannot be told apart.
+    pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
+        let layout = layout(value).ok_or("malformed address")?;
+        let uri_text = &value[layout.uri.0..layout.uri.1];
+        if !layout.bracketed && uri_text.contains(&b'?') {
+            // §20: a URI with `?` needs angle brackets, or its headers could be read as the field's.
+            return Err("URI without angle brackets");
+        }
+        Ok(Self {
+            display: trim(&value[..layout.display_end]),
+            uri_text,
+            bracketed: layout.bracketed,
+            params: Params::parse(&value[layout.params..]).ok_or("malformed parameters")?,
+        })
     }
 }
 
@@ -107,6 +136,15 @@ pub(crate) fn layout(text: &[u8]) -> Option<Layout> {
     } else {
         0
     };
+    if let [b'<', inner @ ..] = text {
+        let close = 1 + find_near(inner, b'>')?;
+        return (close > 1).then_some(Layout {
+            display_end: 0,
+            uri: (1, close),
+            params: close + 1,
+            bracketed: true,
+        });
+    }
     if let Some(open) = find_near(&text[quoted..], b'<') {
         let open = quoted + open;
         let close = open + find_near(&text[open..], b'>')?;

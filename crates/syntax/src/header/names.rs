@@ -82,7 +82,7 @@ names! {
     RecordRoute "Record-Route" None, List, "RFC 3261 §20.30.";
     ReferTo "Refer-To" Some(b'r'), Single, "RFC 3515 §2.1.";
     ReferredBy "Referred-By" Some(b'b'), Single, "RFC 3892 §3.";
-    RejectContact "Reject-Contact" Some(b'j'), List, "RFC 3841 §9.3.";
+    RejectContact "Reject-Contact" Some(b'j'), List, "RFC 3841 §9.2.";
     Replaces "Replaces" None, Single, "RFC 3891 §6.1.";
     ReplyTo "Reply-To" None, Single, "RFC 3261 §20.31.";
     RequestDisposition "Request-Disposition" Some(b'd'), List, "RFC 3841 §9.1.";

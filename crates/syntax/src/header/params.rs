@@ -122,6 +122,9 @@ impl std::fmt::Debug for Params<'_> {
 impl<'a> Params<'a> {
     /// Checks that a text is nothing but parameters.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self(text));
+        }
         let mut at = 0;
         while let Some((_, _, next)) = next_param(text, at)? {
             at = next;

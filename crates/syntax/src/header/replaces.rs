@@ -12,7 +12,7 @@ pub struct Replaces<'a> {
     pub to_tag: &'a [u8],
     /// The tag of its From.
     pub from_tag: &'a [u8],
-    /// Whether a dialog that is confirmed is to be left alone (§3).
+    /// Whether a dialog that is confirmed is to be left alone (RFC 3891 §3).
     pub early_only: bool,
 }
 

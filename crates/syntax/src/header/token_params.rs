@@ -58,7 +58,7 @@ family! { TokenParams, TokenParams::parse:
     ContentDisposition "RFC 3261 §20.11.";
     Event "RFC 6665 §8.2.1: an event package, compared byte by byte.";
     Reason "RFC 3326 §2: a protocol, its cause and text.";
-    RejectContact "RFC 3841 §9.3: `*` and feature parameters.";
+    RejectContact "RFC 3841 §9.2: `*` and feature parameters.";
     SubscriptionState "RFC 6665 §8.2.3.";
 }
 
@@ -95,7 +95,7 @@ impl<'a> SubscriptionState<'a> {
         self.seconds(b"retry-after")
     }
 
-    /// Why it was terminated (§4.1.3).
+    /// Why it was terminated (RFC 6665 §4.1.3).
     pub fn reason(&self) -> Option<&'a [u8]> {
         self.params.value(b"reason")
     }

@@ -90,6 +90,15 @@ pub struct ViaIndex {
     pub received: Option<Span>,
 }
 
+/// A From or To value, as far as every message needs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Party {
+    /// The URI, without its angle brackets; empty when it could be read in two ways (§20: with a `?` it needs brackets).
+    pub uri: Span,
+    /// The value of the tag parameter (§19.3).
+    pub tag: Option<Span>,
+}
+
 /// What a message lacks to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -218,8 +227,8 @@ pub struct Index {
     pub(super) call_id: Span,
     pub(super) cseq: u32,
     pub(super) cseq_method: Method,
-    pub(super) from_tag: Option<Span>,
-    pub(super) to_tag: Option<Span>,
+    pub(super) from: Party,
+    pub(super) to: Party,
 }
 
 impl Default for Index {
@@ -235,8 +244,8 @@ impl Default for Index {
             call_id: Span::default(),
             cseq: 0,
             cseq_method: Method::Other,
-            from_tag: None,
-            to_tag: None,
+            from: Party::default(),
+            to: Party::default(),
         }
     }
 }
@@ -298,7 +307,7 @@ impl Index {
         self.via = ViaIndex::default();
         self.call_id = Span::default();
         (self.cseq, self.cseq_method) = (0, Method::Other);
-        (self.from_tag, self.to_tag) = (None, None);
+        (self.from, self.to) = (Party::default(), Party::default());
     }
 
     /// The Call-ID found, if any: enough to choose the shard that owns a request.

@@ -9,7 +9,7 @@ mod view;
 mod write;
 
 pub use draft::{Draft, Edits};
-pub use index::{BadMessage, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
+pub use index::{BadMessage, Fault, Field, Index, Party, Rport, Span, StartLine, ViaIndex};
 pub use view::{FieldView, ListItems, Message};
 pub use write::{ResponseWriter, ViaStamp};
 

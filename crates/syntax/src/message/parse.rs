@@ -1,6 +1,6 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
-use super::index::{ABSENT, Fault, Field, Index, Rport, Span, StartLine, ViaIndex};
+use super::index::{ABSENT, Fault, Field, Index, Party, Rport, Span, StartLine, ViaIndex};
 use super::plain::Plain;
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
@@ -130,16 +130,18 @@ impl Index {
         let limit = limits.fields.min(254);
         let mut plain = Plain::default();
         let mut broken = None;
+        let mut rest = head.get(at..).unwrap_or_default();
         loop {
-            let line = match self.read_plain_line(head, at, limits, &mut plain) {
+            let line = match self.read_plain_line(rest, at, limits, &mut plain) {
                 Some(line) => line,
-                None => match read_line(head, at) {
+                None => match read_line(rest) {
                     Ok(line) => line,
                     Err(LineEnd::Empty) => return (at + 2, plain, broken),
                     Err(LineEnd::Open) => return (at, plain, broken.or(Some(LineFault::Open))),
                     Err(LineEnd::Broken { len }) => {
                         broken = broken.or(Some(LineFault::Broken));
                         at += len;
+                        rest = rest.get(len..).unwrap_or_default();
                         continue;
                     }
                 },
@@ -155,6 +157,7 @@ impl Index {
                 end: (at + line.len) as u16,
             });
             at += line.len;
+            rest = rest.get(line.len..).unwrap_or_default();
         }
     }
 
@@ -229,16 +232,16 @@ impl Index {
                 }
             }
         }
-        for (name, tag) in [(Name::From, &mut self.from_tag), (Name::To, &mut self.to_tag)] {
+        for (name, party) in [(Name::From, &mut self.from), (Name::To, &mut self.to)] {
             let field = self.first[name as usize];
             match self
                 .fields
                 .get(usize::from(field))
-                .map(|f| read_tag(bytes, f.value))
+                .map(|f| read_party(bytes, f.value))
             {
                 None => note(Fault::Missing(name)),
                 Some(None) => note(Fault::Malformed(name)),
-                Some(Some(found)) => *tag = found,
+                Some(Some(found)) => *party = found,
             }
         }
         if let Some(name) = self.repeated {
@@ -313,10 +316,9 @@ fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The field line at `at`, however it is written.
+/// The field line that a text begins with, however it is written.
 #[inline(never)]
-fn read_line(head: &[u8], at: usize) -> Result<Line, LineEnd> {
-    let text = head.get(at..).ok_or(LineEnd::Open)?;
+fn read_line(text: &[u8]) -> Result<Line, LineEnd> {
     if text.starts_with(b"\r\n") {
         return Err(LineEnd::Empty);
     }
@@ -371,20 +373,26 @@ fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
     Some((name, text.len(), colon))
 }
 
-/// The tag of a From or To value; `None` when the value breaks the grammar (RFC 3261 §20.20).
-fn read_tag(bytes: &[u8], value: Span) -> Option<Option<Span>> {
+/// A From or To value; `None` when it breaks the grammar (RFC 3261 §20.20).
+fn read_party(bytes: &[u8], value: Span) -> Option<Party> {
     let base = usize::from(value.start);
-    let range = any_tag(value.of(bytes))?;
-    Some(range.map(|(start, end)| Span::new(base + start, base + end)))
-}
-
-fn any_tag(text: &[u8]) -> Option<Option<Range>> {
+    let at = |(start, end): Range| Span::new(base + start, base + end);
+    let text = value.of(bytes);
     let layout = layout(text)?;
+    let uri = &text[layout.uri.0..layout.uri.1];
     // White space in angle brackets is refused at once (RFC 4475 §3.1.2.14).
-    if layout.bracketed && !is_uri_text(&text[layout.uri.0..layout.uri.1]) {
+    if layout.bracketed && !is_uri_text(uri) {
         return None;
     }
-    let mut at = layout.params;
+    let is_clear = layout.bracketed || !uri.contains(&b'?');
+    Some(Party {
+        uri: if is_clear { at(layout.uri) } else { Span::default() },
+        tag: any_tag(text, layout.params)?.map(at),
+    })
+}
+
+/// The tag among the parameters at `at`.
+fn any_tag(text: &[u8], mut at: usize) -> Option<Option<Range>> {
     let mut tag = None;
     while let Some((name, value, next)) = next_param(text, at)? {
         if is_word(&text[name.0..name.1], b"tag") {

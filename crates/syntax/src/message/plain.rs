@@ -3,7 +3,7 @@
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{ABSENT, Index, Rport, Span, StartLine, ViaIndex};
+use super::index::{ABSENT, Index, Party, Rport, Span, StartLine, ViaIndex};
 use super::parse::Line;
 use crate::scan::{
     call_id_end, digits_end, far_host_end, far_token_end, find_near, find_odd, is_ws, number_at, param_end,
@@ -50,25 +50,24 @@ impl Index {
         Some(end + b" SIP/2.0\r\n".len())
     }
 
-    /// The field line that `head` has at `at`. The value of a field that every message must have is put into the index; if
-    /// not all are, that means nothing.
+    /// The field line that `rest` begins with, which is at `at` in the head. The value of a field that every message must
+    /// have is put into the index; if not all are, that means nothing.
     #[inline(always)]
     pub(super) fn read_plain_line(
         &mut self,
-        head: &[u8],
+        rest: &[u8],
         at: usize,
         limits: &Limits,
         plain: &mut Plain,
     ) -> Option<Line> {
-        let line = head.get(at..)?;
-        let (name, name_len) = Name::before_colon(line)?;
-        let start = name_len + 2;
-        let [colon, space, first] = *line.get(name_len..)?.first_chunk()?;
-        if [colon, space] != *b": " || is_ws(first) {
+        let (name, name_len) = Name::before_colon(rest)?;
+        let ([colon, space], value) = rest.get(name_len..)?.split_first_chunk()?;
+        if [*colon, *space] != *b": " {
             return None;
         }
-        let (end, read) = self.read_plain_value(name, head, at + start, limits)?;
-        let [cr, lf, next] = *head.get(end..)?.first_chunk()?;
+        let start = name_len + 2;
+        let (len, read) = self.read_plain_value(name, value, at + start, limits)?;
+        let [cr, lf, next] = *value.get(len..)?.first_chunk()?;
         if [cr, lf] != *b"\r\n" || matches!(next, b' ' | b'\t') {
             return None;
         }
@@ -76,95 +75,101 @@ impl Index {
         Some(Line {
             name,
             name_len,
-            value: (start, end - at),
-            len: end + 2 - at,
+            value: (start, start + len),
+            len: start + len + 2,
         })
     }
 
-    /// The end of a value that begins at `at`, and which of the fields that every message must have it was read as.
+    /// The length of the value that `text` begins with, which is at `at` in the head, and which of the fields that every
+    /// message must have it was read as.
     #[inline(always)]
     fn read_plain_value(
         &mut self,
         name: Name,
-        head: &[u8],
+        text: &[u8],
         at: usize,
         limits: &Limits,
     ) -> Option<(usize, Plain)> {
         let is_first = |index: &Self| index.first.get(name as usize) == Some(&ABSENT);
         Some(match name {
-            Name::Via if is_first(self) => (self.via.read_plain(head, at)?, Plain::VIA),
-            Name::From if is_first(self) => (read_tag(head, at, &mut self.from_tag)?, Plain::FROM),
-            Name::To if is_first(self) => (read_tag(head, at, &mut self.to_tag)?, Plain::TO),
+            Name::Via if is_first(self) => (self.via.read_plain(text, at)?, Plain::VIA),
+            Name::From if is_first(self) => (self.from.read_plain(text, at)?, Plain::FROM),
+            Name::To if is_first(self) => (self.to.read_plain(text, at)?, Plain::TO),
             Name::CallId if is_first(self) => {
-                let end = call_id_end(head, at);
-                self.call_id = Span::new(at, end);
-                if end == at || end - at > limits.call_id {
+                let len = call_id_end(text, 0);
+                self.call_id = Span::new(at, at + len);
+                if len == 0 || len > limits.call_id {
                     return None;
                 }
-                (end, Plain::CALL_ID)
+                (len, Plain::CALL_ID)
             }
-            Name::ContentLength | Name::MaxForwards => match digits_end(head, at) {
-                end if end > at => (end, Plain::OTHER),
-                _ => return None,
+            Name::ContentLength | Name::MaxForwards => match digits_end(text, 0) {
+                0 => return None,
+                len => (len, Plain::OTHER),
             },
-            Name::CSeq if is_first(self) => (self.read_plain_cseq(head, at)?, Plain::CSEQ),
+            Name::CSeq if is_first(self) => (self.read_plain_cseq(text)?, Plain::CSEQ),
             _ => {
-                let end = at + find_odd(head.get(at..)?)?;
-                if is_ws(*head.get(end.wrapping_sub(1))?) {
+                let len = find_odd(text)?;
+                let (first, last) = (*text.first()?, *text.get(len.checked_sub(1)?)?);
+                if is_ws(first) || is_ws(last) {
                     return None;
                 }
-                (end, Plain::OTHER)
+                (len, Plain::OTHER)
             }
         })
     }
 
-    /// The end of a CSeq value that begins at `at`, whose method is known and, in a request, the right one.
+    /// The length of the CSeq value that `text` begins with, whose method is known and, in a request, the right one.
     #[inline(never)]
-    fn read_plain_cseq(&mut self, head: &[u8], at: usize) -> Option<usize> {
-        let (number, end) = number_at(head, at, (1 << 31) - 1)?;
-        let text = head.get(end..)?.strip_prefix(b" ")?;
+    fn read_plain_cseq(&mut self, text: &[u8]) -> Option<usize> {
+        let (number, end) = number_at(text, 0, (1 << 31) - 1)?;
+        let text = text.get(end..)?.strip_prefix(b" ")?;
         let method = match self.start_line? {
             StartLine::Request { method, .. } => method,
             StartLine::Response { .. } => Method::from_token(&text[..find_near(text, b'\r')?]),
         };
         (self.cseq, self.cseq_method) = (number, method);
         let expected = method.as_str().as_bytes();
-        let fits = end > at && method != Method::Other && text.starts_with(expected);
+        let fits = end > 0 && method != Method::Other && text.starts_with(expected);
         fits.then_some(end + 1 + expected.len())
     }
 }
 
-/// The end of a From or To value that begins at `at`: maybe a quoted display name, an address in angle brackets, and no
-/// parameter but a tag.
-#[inline(never)]
-fn read_tag(head: &[u8], at: usize, tag: &mut Option<Span>) -> Option<usize> {
-    let mut open = at;
-    if head.get(at) == Some(&b'"') {
-        open = quoted_near(head, at)?;
-        open += usize::from(head.get(open) == Some(&b' '));
+impl Party {
+    /// The length of the From or To value that `text` begins with, which is at `at` in the head: maybe a quoted display
+    /// name, an address in angle brackets, and no parameter but a tag.
+    #[inline(never)]
+    fn read_plain(&mut self, text: &[u8], at: usize) -> Option<usize> {
+        let mut open = 0;
+        if text.first() == Some(&b'"') {
+            open = quoted_near(text, 0)?;
+            open += usize::from(text.get(open) == Some(&b' '));
+        }
+        if text.get(open) != Some(&b'<') {
+            return None;
+        }
+        let close = uri_end(text, open + 1);
+        if close == open + 1 {
+            return None;
+        }
+        self.uri = Span::new(at + open + 1, at + close);
+        let rest = text.get(close..)?;
+        if rest.starts_with(b">;tag=") {
+            let start = close + b">;tag=".len();
+            let end = far_token_end(text, start);
+            self.tag = Some(Span::new(at + start, at + end));
+            return (end > start).then_some(end);
+        }
+        rest.starts_with(b">").then_some(close + 1)
     }
-    if head.get(open) != Some(&b'<') {
-        return None;
-    }
-    let close = uri_end(head, open + 1);
-    if close == open + 1 {
-        return None;
-    }
-    let rest = head.get(close..)?;
-    if rest.starts_with(b">;tag=") {
-        let start = close + b">;tag=".len();
-        let end = far_token_end(head, start);
-        *tag = Some(Span::new(start, end));
-        return (end > start).then_some(end);
-    }
-    rest.starts_with(b">").then_some(close + 1)
 }
 
 impl ViaIndex {
-    /// The end of a value that begins at `at`, if it is alone in its field. All parameters are ones that we know.
+    /// The length of the value that `head` begins with, which is at `base` in the whole head, if it is alone in its field.
+    /// All parameters are ones that we know.
     #[inline(never)]
-    fn read_plain(&mut self, head: &[u8], at: usize) -> Option<usize> {
-        let [protocol @ .., a, b, c, b' '] = head.get(at..)?.first_chunk::<12>()? else {
+    fn read_plain(&mut self, head: &[u8], base: usize) -> Option<usize> {
+        let [protocol @ .., a, b, c, b' '] = head.first_chunk::<12>()? else {
             return None;
         };
         if protocol != b"SIP/2.0/" {
@@ -177,9 +182,9 @@ impl ViaIndex {
             [b'W', b'S', b'S'] => Transport::Wss,
             _ => return None,
         });
-        let host = at + b"SIP/2.0/UDP ".len();
+        let host = b"SIP/2.0/UDP ".len();
         let mut end = far_host_end(head, host);
-        self.host = Span::new(host, end);
+        self.host = Span::new(base + host, base + end);
         if end == host {
             return None;
         }
@@ -190,7 +195,7 @@ impl ViaIndex {
         while let [b';', param @ ..] = head.get(end..)? {
             let start = end + 1;
             end = if param.starts_with(b"branch=") && self.branch.is_none() {
-                value_of(head, start + b"branch=".len(), &mut self.branch)?
+                value_of(head, start + b"branch=".len(), base, &mut self.branch)?
             } else if param.starts_with(b"rport") && self.rport == Rport::Absent {
                 let end = start + b"rport".len();
                 if head.get(end) == Some(&b'=') {
@@ -198,24 +203,24 @@ impl ViaIndex {
                     self.rport = Rport::Value(value);
                     end
                 } else {
-                    self.rport = Rport::Asked(end as u16);
+                    self.rport = Rport::Asked((base + end) as u16);
                     end
                 }
             } else if param.starts_with(b"received=") && self.received.is_none() {
-                value_of(head, start + b"received=".len(), &mut self.received)?
+                value_of(head, start + b"received=".len(), base, &mut self.received)?
             } else {
                 return None;
             };
         }
-        self.value = Span::new(at, end);
+        self.value = Span::new(base, base + end);
         Some(end)
     }
 }
 
-/// The end of a parameter's value that begins at `at`.
+/// The end of a parameter's value that begins at `at` of a text, which begins at `base`.
 #[inline]
-fn value_of(head: &[u8], at: usize, value: &mut Option<Span>) -> Option<usize> {
-    let end = param_end(head, at);
-    *value = Some(Span::new(at, end));
+fn value_of(text: &[u8], at: usize, base: usize, value: &mut Option<Span>) -> Option<usize> {
+    let end = param_end(text, at);
+    *value = Some(Span::new(base + at, base + end));
     (end > at).then_some(end)
 }

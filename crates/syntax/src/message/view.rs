@@ -109,12 +109,22 @@ impl<'a> Message<'a> {
 
     /// The tag of From.
     pub fn from_tag(self) -> Option<&'a [u8]> {
-        self.index.from_tag.map(|s| s.of(self.bytes))
+        self.index.from.tag.map(|s| s.of(self.bytes))
     }
 
     /// The tag of To.
     pub fn to_tag(self) -> Option<&'a [u8]> {
-        self.index.to_tag.map(|s| s.of(self.bytes))
+        self.index.to.tag.map(|s| s.of(self.bytes))
+    }
+
+    /// The URI of From, as it is written.
+    pub fn from_uri(self) -> &'a [u8] {
+        self.index.from.uri.of(self.bytes)
+    }
+
+    /// The URI of To, as it is written.
+    pub fn to_uri(self) -> &'a [u8] {
+        self.index.to.uri.of(self.bytes)
     }
 
     /// The top Via.

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::index::{Index, Rport, ViaIndex};
-use super::view::Message;
+use super::index::{Field, Index, Rport, ViaIndex};
 use crate::scan::{put_ip, put_number};
 use crate::{Name, Status};
 
@@ -55,6 +54,50 @@ impl ViaStamp {
     }
 }
 
+/// Copies lines of a message; those that follow each other in one piece.
+struct LineCopy<'a> {
+    bytes: &'a [u8],
+    /// What was taken and is not written yet.
+    start: usize,
+    end: usize,
+}
+
+impl<'a> LineCopy<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let (start, end) = (0, 0);
+        Self { bytes, start, end }
+    }
+
+    /// Goes on behind what somebody else has written. Nothing must be waiting.
+    fn skip_to(&mut self, end: usize) {
+        (self.start, self.end) = (end, end);
+    }
+
+    fn take(&mut self, field: &Field, out: &mut Vec<u8>) {
+        let start = usize::from(field.start);
+        if start != self.end {
+            self.write_to(self.end, out);
+            self.start = start;
+        }
+        self.end = usize::from(field.end);
+    }
+
+    /// Writes what was taken, up to an offset.
+    fn write_to(&mut self, end: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[self.start..end]);
+        self.start = end;
+    }
+}
+
+/// Writes a Status-Line (§7.2).
+fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
+    let code = status.code();
+    let [a, b, c] = [code / 100, code / 10, code].map(|n| b'0' + (n % 10) as u8);
+    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', a, b, c, b' ']);
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes a response to a request. Works on the index of a broken request too, as far as that has fields.
 #[derive(Debug)]
 pub struct ResponseWriter<'o> {
@@ -73,46 +116,38 @@ impl<'o> ResponseWriter<'o> {
         stamp: ViaStamp,
         to_tag: &[u8],
     ) -> Self {
-        out.extend_from_slice(b"SIP/2.0 ");
-        put_number(out, u64::from(status.code()));
-        out.push(b' ');
-        out.extend_from_slice(reason.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        let writer = Self { out };
-        let top = request.first[Name::Via as usize];
-        for (i, field) in request.fields.iter().enumerate() {
+        put_status_line(out, status, reason);
+        let mut copy = LineCopy::of(bytes);
+        let top = usize::from(request.first[Name::Via as usize]);
+        let vias = request.fields.get(top..).unwrap_or_default();
+        if let Some(field) = vias.first().filter(|_| request.via.value.end != 0) {
             let (start, end) = (usize::from(field.start), usize::from(field.end));
-            match field.name {
-                Name::Via if i == usize::from(top) && request.via.value.end != 0 => {
-                    stamp.write(writer.out, bytes, start, end, &request.via);
-                }
-                Name::Via | Name::From | Name::CallId | Name::CSeq => {
-                    writer.out.extend_from_slice(&bytes[start..end]);
-                }
-                Name::Timestamp if status == Status::TRYING => {
-                    writer.out.extend_from_slice(&bytes[start..end])
-                }
-                Name::To => {
-                    let value_end = usize::from(field.value.end);
-                    writer.out.extend_from_slice(&bytes[start..value_end]);
-                    if request.to_tag.is_none() && !to_tag.is_empty() {
-                        writer.out.extend_from_slice(b";tag=");
-                        writer.out.extend_from_slice(to_tag);
-                    }
-                    writer.out.extend_from_slice(&bytes[value_end..end]);
-                }
-                _ => {}
+            stamp.write(out, bytes, start, end, &request.via);
+            copy.skip_to(end);
+        }
+        for via in vias.iter().skip(1).filter(|field| field.name == Name::Via) {
+            copy.take(via, out);
+        }
+        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
+            let Some(field) = request.fields.get(usize::from(request.first[name as usize])) else {
+                continue;
+            };
+            copy.take(field, out);
+            if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
+                copy.write_to(usize::from(field.value.end), out);
+                out.extend_from_slice(b";tag=");
+                out.extend_from_slice(to_tag);
             }
         }
-        writer
-    }
-
-    /// Copies every field of a name from the request, as it is.
-    pub fn copy(self, request: Message<'_>, name: Name) -> Self {
-        for field in request.fields_of(name) {
-            self.out.extend_from_slice(field.line.of(request.bytes()));
+        if status == Status::TRYING
+            && let Some(field) = request
+                .fields
+                .get(usize::from(request.first[Name::Timestamp as usize]))
+        {
+            copy.take(field, out);
         }
-        self
+        copy.write_to(copy.end, out);
+        Self { out }
     }
 
     /// Adds a field.
@@ -131,20 +166,17 @@ impl<'o> ResponseWriter<'o> {
 
     /// Adds whole field lines that are already written out.
     pub fn lines(self, lines: &[u8]) -> Self {
-        self.out.extend_from_slice(lines);
+        self.lines_with(|out| out.extend_from_slice(lines))
+    }
+
+    /// Adds whole field lines that `write` appends.
+    pub fn lines_with(self, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        write(self.out);
         self
     }
 
     /// Ends the response without a body.
     pub fn finish(self) {
         self.out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-    }
-
-    /// Ends the response with a body.
-    pub fn finish_with(self, content_type: &str, body: &[u8]) {
-        let writer = self.field(Name::ContentType, content_type.as_bytes());
-        let writer = writer.field_with(Name::ContentLength, |out| put_number(out, body.len() as u64));
-        writer.out.extend_from_slice(b"\r\n");
-        writer.out.extend_from_slice(body);
     }
 }

@@ -106,7 +106,10 @@ pub fn same_ignoring_case(a: &[u8], b: &[u8]) -> bool {
 
 /// Appends a text with all its escapes undone.
 pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
-    out.extend(Units(text).map(|u| u.byte));
+    match find_near(text, b'%') {
+        None => out.extend_from_slice(text),
+        Some(_) => out.extend(Units(text).map(|u| u.byte)),
+    }
 }
 
 /// Appends a text in the one form that all its equivalents share: escapes of unreserved characters undone, everything

@@ -68,6 +68,16 @@ impl<'a> SipUri<'a> {
         })
     }
 
+    /// The user part of a `sip:` URI and what follows its `@`, if the user has no password and no escapes. What follows is
+    /// not looked at.
+    pub fn split_plain_user(text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let text = text.strip_prefix(b"sip:")?;
+        match text.split_at(user_end(text, 0)) {
+            (user @ [_, ..], [b'@', rest @ ..]) => Some((user, rest)),
+            _ => None,
+        }
+    }
+
     /// Reads what follows the scheme and its colon, known to have no character that a URI cannot have.
     pub(super) fn read(secure: bool, text: &'a [u8]) -> Result<Self, UriError> {
         let (userinfo, rest) = match find_near(text, b'@') {

@@ -52,17 +52,17 @@ impl<'a> TelUri<'a> {
         digits(self.number)
     }
 
-    /// Where a local number is valid (§5.1.5).
+    /// Where a local number is valid (RFC 3966 §5.1.5).
     pub fn phone_context(&self) -> Option<&'a [u8]> {
         self.params.value(b"phone-context")
     }
 
-    /// The extension (§5.3).
+    /// The extension (RFC 3966 §5.3).
     pub fn extension(&self) -> Option<&'a [u8]> {
         self.params.value(b"ext")
     }
 
-    /// The ISDN subaddress (§5.2).
+    /// The ISDN subaddress (RFC 3966 §5.2).
     pub fn isdn_subaddress(&self) -> Option<&'a [u8]> {
         self.params.value(b"isub")
     }

@@ -1,5 +1,7 @@
 //! The rules, case by case.
 
+use strowger_syntax::uri::Uri;
+
 use super::super::{HostPort, Switch, check};
 use super::*;
 
@@ -91,6 +93,16 @@ fn what_is_said_about_digest_wins() {
     }
 }
 
+/// Whether a URI of this host and port names the node.
+fn names(ours: &Ours, host: &str, port: Option<u16>) -> bool {
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let text = format!("sip:alice@{host}{port}");
+    match Uri::parse(text.as_bytes()) {
+        Ok(Uri::Sip(uri)) => ours.is_ours(&uri),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn without_domains_addresses_and_the_machines_names_are_ours() {
     let config = config_with_listen("udp:127.0.0.1:5060", "");
@@ -104,7 +116,7 @@ fn without_domains_addresses_and_the_machines_names_are_ours() {
         ("192.0.2.10", None, false),
         ("example.test", None, false),
     ] {
-        assert_eq!(ours.is_ours(host, port), expected, "{host} {port:?}");
+        assert_eq!(names(&ours, host, port), expected, "{host} {port:?}");
     }
 }
 
@@ -130,7 +142,7 @@ fn configured_domains_replace_the_machines_names_but_not_the_addresses() {
         ("203.0.113.5", Some(5070), true),
         ("198.51.100.7", None, true),
     ] {
-        assert_eq!(ours.is_ours(host, port), expected, "{host} {port:?}");
+        assert_eq!(names(&ours, host, port), expected, "{host} {port:?}");
     }
 }
 
@@ -138,8 +150,25 @@ fn configured_domains_replace_the_machines_names_but_not_the_addresses() {
 fn ipv6_addresses_are_compared_as_addresses() {
     let config = config_with_listen("udp:[2001:db8::10]:5060", "");
     let ours = ours(&config, &config.listen, &machine());
-    assert!(ours.is_ours("[2001:0DB8:0:0:0:0:0:10]", None));
-    assert!(!ours.is_ours("[2001:db8::11]", None));
+    assert!(names(&ours, "[2001:0DB8:0:0:0:0:0:10]", None));
+    assert!(!names(&ours, "[2001:db8::11]", None));
+}
+
+#[test]
+fn a_maddr_is_ours_or_leads_elsewhere() {
+    let config = config_with_listen("udp:192.0.2.10:5060", "");
+    let ours = ours(&config, &config.listen, &machine());
+    for (maddr, expected) in [
+        ("", true),
+        (";maddr=192.0.2.10", true),
+        (";maddr=192.0.2.11", false),
+    ] {
+        let text = format!("sip:alice@192.0.2.10{maddr}");
+        let Ok(Uri::Sip(uri)) = Uri::parse(text.as_bytes()) else {
+            panic!("{text}");
+        };
+        assert_eq!(ours.is_maddr_ours(&uri), expected, "{text}");
+    }
 }
 
 #[test]

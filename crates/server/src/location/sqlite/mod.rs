@@ -171,7 +171,7 @@ impl Location for Sqlite {
             return Commit::Unavailable;
         }
         // A version that is gone never comes back, so the writer need not be asked.
-        if self.shared.table.version(aor) != seen {
+        if !self.shared.table.is_current(aor, seen) {
             return Commit::Conflict;
         }
         if seen == Version::ABSENT && record.is_empty() {

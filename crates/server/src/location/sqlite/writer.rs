@@ -194,7 +194,7 @@ fn decide(batch: &[Item], table: &Table) -> Vec<Verdict> {
     batch
         .iter()
         .map(|item| {
-            if table.version(item.aor()) != item.seen || taken.contains(item.aor()) {
+            if !table.is_current(item.aor(), item.seen) || taken.contains(item.aor()) {
                 Verdict::Refuse(CommitError::Conflict)
             } else if item.seen == Version::ABSENT && table.is_full() {
                 Verdict::Refuse(CommitError::Failed(StoreFailure::Full))

@@ -65,6 +65,16 @@ struct Found {
     units: u32,
 }
 
+impl Found {
+    fn version(self) -> Version {
+        version(self.place, self.sequence.count())
+    }
+}
+
+fn version(place: Place, sequence: u64) -> Version {
+    Version { place, sequence }
+}
+
 impl Table {
     /// An empty table that hashes with this key and uses at most `max_bytes` of memory for its records.
     pub fn new(key: [u8; 16], max_bytes: usize) -> Self {
@@ -85,7 +95,7 @@ impl Table {
     /// Copies a record into `into` and tells its version; [`Version::ABSENT`] and an empty `into` when there is none.
     pub fn read(&self, aor: &[u8], into: &mut Vec<u8>) -> Version {
         if let Some(found) = self.find(self.hash(aor), aor, Some(into)) {
-            return found.sequence.version();
+            return found.version();
         }
         into.clear();
         Version::ABSENT
@@ -94,7 +104,15 @@ impl Table {
     /// The version of a record.
     pub fn version(&self, aor: &[u8]) -> Version {
         self.find(self.hash(aor), aor, None)
-            .map_or(Version::ABSENT, |found| found.sequence.version())
+            .map_or(Version::ABSENT, Found::version)
+    }
+
+    /// Whether the record still has the version `seen`.
+    pub fn is_current(&self, aor: &[u8], seen: Version) -> bool {
+        match seen {
+            Version::ABSENT => self.version(aor) == seen,
+            _ => self.seen(seen).is_some(),
+        }
     }
 
     /// Replaces a record that still has the version `seen`; an empty `record` removes it. Takes no lock and allocates
@@ -106,17 +124,16 @@ impl Table {
         if aor.len() > MAX_AOR || record.len() > MAX_RECORD {
             return Err(Refused::TooLong);
         }
-        let hash = self.hash(aor);
-        let Some(found) = self.find(hash, aor, None) else {
-            return match seen {
-                Version::ABSENT if record.is_empty() => Ok(Version::ABSENT),
-                Version::ABSENT => self.insert(hash, aor, record),
-                _ => Err(Refused::Conflict),
+        if seen == Version::ABSENT {
+            let hash = self.hash(aor);
+            return match self.find(hash, aor, None) {
+                Some(_) => Err(Refused::Conflict),
+                None if record.is_empty() => Ok(Version::ABSENT),
+                None => self.insert(hash, aor, record),
             };
-        };
-        if found.sequence.version() != seen {
-            return Err(Refused::Conflict);
         }
+        // No look-up: a sequence never comes back at one place.
+        let found = self.seen(seen).ok_or(Refused::Conflict)?;
         if record.is_empty() {
             self.remove(found)?;
             Ok(Version::ABSENT)
@@ -216,6 +233,18 @@ impl Table {
         }
     }
 
+    /// The record that was read with this version, unless it has changed.
+    fn seen(&self, version: Version) -> Option<Found> {
+        let words = self.arena.words(version.place)?;
+        let sequence = Sequence::stable(version.sequence);
+        record::is_current(words, sequence).then(|| Found {
+            place: version.place,
+            hash: record::link(words).0,
+            sequence,
+            units: record::units(words),
+        })
+    }
+
     fn walk(&self, hash: u32, aor: &[u8], mut copy: Option<&mut Vec<u8>>, patience: &mut Patience) -> Walk {
         let mut place = self.index.head(hash).load(Ordering::Acquire);
         while place != 0 {
@@ -269,9 +298,9 @@ impl Table {
     /// An update in place: no lock.
     fn update(&self, found: Found, record: &[u8]) -> Result<Version, Refused> {
         let words = self.claim(found)?;
-        let count = record::succeed(found.sequence.count());
+        let count = found.sequence.count() + 1;
         record::update(words, record, count);
-        Ok(record::version(count))
+        Ok(version(found.place, count))
     }
 
     fn insert(&self, hash: u32, aor: &[u8], record: &[u8]) -> Result<Version, Refused> {
@@ -280,7 +309,7 @@ impl Table {
             return Err(Refused::Conflict);
         }
         let (place, words) = self.take(aor, record, &mut structure)?;
-        let count = record::succeed(structure.floor);
+        let count = structure.floor + 1;
         record::fill(words, hash, aor, record, count);
         let head = self.index.head(hash);
         record::set_next(words, head.load(Ordering::Relaxed));
@@ -289,7 +318,7 @@ impl Table {
         if len > self.index.buckets() {
             self.divide_bucket();
         }
-        Ok(record::version(count))
+        Ok(version(place, count))
     }
 
     /// Moves a record that outgrows its place.
@@ -304,14 +333,14 @@ impl Table {
                 return Err(refused);
             }
         };
-        let count = record::succeed(structure.floor.max(found.sequence.count()));
+        let count = structure.floor.max(found.sequence.count()) + 1;
         record::fill(words, found.hash, aor, record, count);
         self.change_links(|| {
             record::set_next(words, record::link(old).1);
             self.link_to(found).set(place);
         });
         self.release(old, found, &mut structure);
-        Ok(record::version(count))
+        Ok(version(place, count))
     }
 
     fn remove(&self, found: Found) -> Result<(), Refused> {

@@ -23,7 +23,6 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::arena::{Place, UNIT_WORDS};
-use crate::location::Version;
 
 /// The words before the AOR.
 const HEADER_WORDS: usize = 3;
@@ -38,25 +37,14 @@ const STATE: u64 = 3;
 pub(super) struct Sequence(u64);
 
 impl Sequence {
-    /// The count in full, of which [`Version`] is the lower half.
+    /// That of a record which has just been written, or was read with this version.
+    pub(super) fn stable(count: u64) -> Self {
+        Self(count << 2 | STABLE)
+    }
+
     pub(super) fn count(self) -> u64 {
         self.0 >> 2
     }
-
-    pub(super) fn version(self) -> Version {
-        version(self.count())
-    }
-}
-
-/// The version that a count reads as.
-pub(super) fn version(count: u64) -> Version {
-    Version((count & 0xffff_ffff) as u32)
-}
-
-/// The count after this one, leaving out those that would read as [`Version::ABSENT`].
-pub(super) fn succeed(count: u64) -> u64 {
-    let next = count + 1;
-    if next & 0xffff_ffff == 0 { next + 1 } else { next }
 }
 
 /// What a reader saw of the record in a place.
@@ -139,6 +127,11 @@ pub(super) fn copy(
 /// The record was changed while it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsettled;
+
+/// Whether the record is still what was seen.
+pub(super) fn is_current(words: &[AtomicU64], seen: Sequence) -> bool {
+    words[0].load(Ordering::Acquire) == seen.0
+}
 
 /// Claims the record for writing; `false` if it is no longer what was seen. Who claims must write or free it.
 pub(super) fn claim(words: &[AtomicU64], seen: Sequence) -> bool {
@@ -261,38 +254,67 @@ fn unpack_link(word: u64) -> (u32, Place) {
     ((word >> 32) as u32, (word & 0xffff_ffff) as u32)
 }
 
-/// A text as words, the last filled up with zeros.
-fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> {
+/// A text as whole words, and what is left filled up with zeros, if anything is.
+fn packed(bytes: &[u8]) -> (&[[u8; 8]], Option<u64>) {
     let (whole, rest) = bytes.as_chunks::<8>();
-    let last = rest
-        .iter()
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
-    let last = (!rest.is_empty()).then_some(last);
-    whole.iter().map(|word| u64::from_le_bytes(*word)).chain(last)
+    if rest.is_empty() {
+        return (whole, None);
+    }
+    let last = match bytes.last_chunk() {
+        // Shifting out what belongs to the word before is quicker than putting bytes together.
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    (whole, Some(last))
 }
 
 fn same(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    let (whole, last) = packed(bytes);
+    let equal = |word: &AtomicU64, expected| word.load(Ordering::Relaxed) == expected;
     words
         .iter()
-        .zip(packed(bytes))
-        .all(|(word, expected)| word.load(Ordering::Relaxed) == expected)
+        .zip(whole)
+        .all(|(word, text)| equal(word, u64::from_le_bytes(*text)))
+        && last.is_none_or(|last| words.get(whole.len()).is_some_and(|word| equal(word, last)))
 }
 
 fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, new) in words.iter().zip(packed(bytes)) {
-        word.store(new, Ordering::Relaxed);
+    let (whole, last) = packed(bytes);
+    let put = |word: &AtomicU64, text: &[u8; 8]| word.store(u64::from_le_bytes(*text), Ordering::Relaxed);
+    let places = &words[..words.len().min(whole.len())];
+    let ((fours, rest), (text_fours, text_rest)) = (places.as_chunks::<4>(), whole.as_chunks::<4>());
+    for (word, text) in fours.iter().zip(text_fours) {
+        for i in 0..4 {
+            put(&word[i], &text[i]);
+        }
+    }
+    for (word, text) in rest.iter().zip(text_rest) {
+        put(word, text);
+    }
+    if let (Some(last), Some(word)) = (last, words.get(whole.len())) {
+        word.store(last, Ordering::Relaxed);
     }
 }
 
 /// Copies `len` bytes that begin at word `at`. Lengths read during a write may lie; the end of the chunk bounds them.
 fn copy_out(words: &[AtomicU64], at: usize, len: usize, into: &mut Vec<u8>) {
-    into.clear();
-    let Some(words) = words.get(at..) else { return };
+    let Some(words) = words.get(at..) else {
+        return into.clear();
+    };
     let words = &words[..words.len().min(len.div_ceil(8))];
     into.resize(words.len() * 8, 0);
     let (places, _) = into.as_chunks_mut::<8>();
-    for (place, word) in places.iter_mut().zip(words) {
+    // Four at once: the compiler does not join atomics.
+    let ((fours, rest), (place_fours, place_rest)) = (words.as_chunks::<4>(), places.as_chunks_mut::<4>());
+    for (place, word) in place_fours.iter_mut().zip(fours) {
+        *place = word
+            .each_ref()
+            .map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+    }
+    for (place, word) in place_rest.iter_mut().zip(rest) {
         *place = word.load(Ordering::Relaxed).to_le_bytes();
     }
     into.truncate(len);

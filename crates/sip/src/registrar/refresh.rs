@@ -1,0 +1,185 @@
+//! The REGISTER that nearly all are: it refreshes the one binding that there is, and changes nothing of it but its time
+//! (RFC 3261 §10.2.4). What it comes to is what the whole procedure would, in far fewer steps.
+
+use strowger_syntax::header::{Contact, Params, WrittenAddr};
+use strowger_syntax::{Message, Name};
+
+use super::binding::{Bindings, Head, Origin, RecordWriter};
+use super::register::{Changes, LARGEST_ENTRY, Policy, expires_field, order, user_agent};
+
+/// Refreshes the only binding of a record and leaves the new record in `out`; `None` when the request is any other, or
+/// something is wrong with it.
+pub(super) fn refresh(
+    request: Message<'_>,
+    record: Bindings<'_>,
+    origin: &Origin,
+    policy: &Policy,
+    now: u32,
+    out: &mut Vec<u8>,
+) -> Option<Changes> {
+    let mut heads = record.heads();
+    let head = heads
+        .next()
+        .filter(|head| !head.is_tombstone() && head.ends_at > now)?;
+    let mut contacts = request.elements(Name::Contact);
+    let contact = WrittenAddr::parse(contacts.next()?).ok()?;
+    let is_alone = heads.next().is_none() && contacts.next().is_none() && !request.has(Name::Path);
+    if !is_alone || contact.uri_text != head.contact {
+        return None;
+    }
+    let asked = unchanged(request, &contact, &head, origin)?
+        .or_else(|| expires_field(request))
+        .unwrap_or(policy.default_expires);
+    let expires = policy.grant(asked).filter(|expires| *expires > 0)?;
+    let order = order(request);
+    if order.cseq <= head.order.cseq && order.call_id == head.order.call_id {
+        return None;
+    }
+    let mut writer = RecordWriter::new(out);
+    let size = writer.put_refreshed(&head, &order, now, expires);
+    writer.finish();
+    if size > LARGEST_ENTRY {
+        return None;
+    }
+    Some(Changes {
+        refreshed: 1,
+        ..Changes::default()
+    })
+}
+
+/// Whether a binding would be made again as it is. If so, the expires parameter of the contact, if it has one.
+fn unchanged(
+    request: Message<'_>,
+    contact: &WrittenAddr<'_>,
+    head: &Head<'_>,
+    origin: &Origin,
+) -> Option<Option<u32>> {
+    let binding = head.binding()?;
+    let is_same =
+        binding.origin == *origin && binding.path.is_empty() && binding.user_agent == user_agent(request);
+    is_same.then_some(())?;
+    same_params(contact.params, binding.params)
+}
+
+/// Whether parameters are those stored, which are without expires. If so, the seconds that expires asks for, if it is
+/// there.
+fn same_params(params: Params<'_>, stored: &[u8]) -> Option<Option<u32>> {
+    let mut expires = None;
+    let mut rest = stored;
+    if !params.text().is_empty() {
+        for (name, value) in params.iter() {
+            if name.eq_ignore_ascii_case(b"expires") {
+                expires.get_or_insert_with(|| Contact::expires_of(value));
+                continue;
+            }
+            rest = rest.strip_prefix(b";")?.strip_prefix(name)?;
+            if let Some(value) = value {
+                rest = rest.strip_prefix(b"=")?.strip_prefix(value)?;
+            }
+        }
+    }
+    rest.is_empty().then_some(expires)
+}
+
+#[cfg(test)]
+mod tests {
+    use strowger_syntax::{Index, Limits};
+
+    use super::*;
+    use crate::registrar::register::register_any;
+    use crate::registrar::{Outcome, register};
+    use crate::transport::Transport;
+
+    /// Draws one of a list.
+    fn draw<'a>(seed: &mut u64, list: &[&'a str]) -> &'a str {
+        *seed = seed
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        list[(*seed >> 33) as usize % list.len()]
+    }
+
+    fn request(seed: &mut u64) -> String {
+        let contact = [
+            "Contact: <sip:a@192.0.2.1>",
+            "Contact: <sip:a@192.0.2.1>",
+            "Contact: <sip:a@192.0.2.1>",
+            "Contact: <sip:a@192.0.2.1:5060>",
+            "Contact: <sip:b@192.0.2.1>",
+            "Contact: *",
+            "m: \"A\" <sip:a@192.0.2.1>",
+            "Contact: sip:a@192.0.2.1",
+            "Contact: <sip:b@192.0.2.1>, <sip:a@192.0.2.1>",
+        ];
+        let params = [
+            "",
+            "",
+            "",
+            ";ob",
+            ";q=0.5",
+            ";expires=0",
+            ";expires=90;ob",
+            " ; ob;EXPIRES=61",
+            ";ob=1",
+        ];
+        let other = [
+            "",
+            "",
+            "",
+            "Expires: 0\r\n",
+            "Expires: 10\r\n",
+            "Expires: 99999\r\n",
+        ];
+        let path = ["", "", "", "", "", "Path: <sip:p.example.test;lr>\r\n"];
+        let draw = &mut |list: &[&'static str]| draw(seed, list);
+        format!(
+            "REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{}\r\n\
+             From: <sip:a@example.test>;tag=1\r\nTo: <sip:a@example.test>\r\nCall-ID: {}\r\n\
+             CSeq: {} REGISTER\r\n{}{}\r\n{}{}{}Supported: path\r\nContent-Length: 0\r\n\r\n",
+            draw(&["a", "b", "c"]),
+            draw(&["1", "1", "1", "long-call-id@192.0.2.1"]),
+            draw(&["1", "2", "3", "129", "130", "20000"]),
+            draw(&contact),
+            draw(&params),
+            draw(&other),
+            draw(&path),
+            draw(&["User-Agent: x\r\n", "User-Agent: x\r\n", "User-Agent: y\r\n", ""]),
+        )
+    }
+
+    #[test]
+    fn a_refresh_comes_to_what_the_whole_procedure_does() {
+        let mut seed = 1;
+        let (mut record, mut now, mut refreshed) = (Vec::new(), 1_764_000_000, 0);
+        for _ in 0..50_000 {
+            let text = request(&mut seed);
+            let mut index = Index::default();
+            let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
+            let port = draw(&mut seed, &["5060", "5060", "5060", "5062"]);
+            let origin = Origin {
+                transport: Transport::Udp,
+                listener: 0,
+                from: None,
+                remote: ([192, 0, 2, 1], port.parse().expect("a port")).into(),
+                flow: None,
+            };
+            let policy = Policy::default();
+            let before = Bindings::new(&record);
+            let (mut quick, mut whole) = (Vec::new(), Vec::new());
+            let outcome = register(request, before, &origin, &policy, now, &mut quick);
+            let expected = register_any(request, before, &origin, &policy, now, &mut whole);
+            assert_eq!((&outcome, &quick), (&expected, &whole), "{text}");
+            refreshed +=
+                usize::from(refresh(request, before, &origin, &policy, now as u32, &mut quick).is_some());
+            if matches!(outcome, Ok(Outcome::Changed(_))) {
+                record = whole;
+            }
+            if draw(&mut seed, &["", "", "", "", "", "", "", "later"]) == "later" {
+                now += 70;
+            }
+            if draw(&mut seed, &["", "", "", "", "end"]) == "end" {
+                record.clear();
+            }
+        }
+        assert!(refreshed > 100, "{refreshed} were refreshes");
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a request goes next (RFC 3263 §4): the way to the host of a SIP URI, and to a binding.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::message::ListItems;
+use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
+
+use super::{Destination, Hop, Listeners, Transport};
+use crate::registrar::Binding;
+
+/// Where requests leave from: the listeners, and which of them at which address is taken first.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure<'a> {
+    /// All that there are.
+    pub listeners: &'a Listeners,
+    /// The number of the preferred one, and our address there.
+    pub preferred: (u16, IpAddr),
+}
+
+/// The ports and transports by which a next hop is tried, the second after the first has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    port: u16,
+    transport: Transport,
+    fallback: Option<Transport>,
+}
+
+impl Ways {
+    /// The hop to an address, and another one if it fails.
+    pub fn hop(self, from: Departure<'_>, ip: IpAddr) -> Option<(Hop, Option<Hop>)> {
+        let to = SocketAddr::new(ip, self.port);
+        let way = |transport| from.listeners.hop(transport, to, Some(from.preferred));
+        match (way(self.transport), self.fallback.and_then(way)) {
+            (Some(first), second) => Some((first, second)),
+            (None, Some(second)) => Some((second, None)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What a next hop's URI comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located<'a> {
+    /// An address, and how to reach it; another way if that fails.
+    Address(Hop, Option<Hop>),
+    /// A name that must be looked up first.
+    Name(&'a [u8], Ways),
+    /// Nothing that can be reached from here.
+    Unreachable,
+}
+
+/// How large a request is, for a datagram (RFC 3261 §18.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// It fits.
+    Small,
+    /// It goes by TCP unless its target asks for a transport, and back to UDP when TCP fails.
+    Large,
+}
+
+impl Size {
+    /// The size of a request of this many bytes, where the limit is so many.
+    pub fn of(len: usize, udp_limit: usize) -> Self {
+        if len > udp_limit { Self::Large } else { Self::Small }
+    }
+}
+
+/// Finds the way of a request of this size to a SIP URI's host (RFC 3263 §4.1, §4.2).
+pub fn locate<'a>(from: Departure<'_>, uri: &SipUri<'a>, size: Size) -> Located<'a> {
+    let (transport, fallback) = match uri.transport() {
+        Some(TransportParam::Known(transport)) => (transport, None),
+        Some(TransportParam::Unknown(_)) => return Located::Unreachable,
+        None if uri.secure => (Transport::Tls, None),
+        None if size == Size::Large => (Transport::Tcp, Some(Transport::Udp)),
+        None => (Transport::Udp, None),
+    };
+    let ways = Ways {
+        port: uri.port.unwrap_or_else(|| transport.default_port()),
+        transport,
+        fallback,
+    };
+    let host = uri.maddr().unwrap_or(uri.host);
+    match (host, host.ip().and_then(|ip| ways.hop(from, ip))) {
+        (Host::Name(name), _) => Located::Name(name, ways),
+        (_, Some((hop, fallback))) => Located::Address(hop, fallback),
+        (_, None) => Located::Unreachable,
+    }
+}
+
+/// The way to a binding in this boot, and another one. A contact that names an address is believed, unless that address
+/// means nothing from here; for those, and for names that only the phone's side may know, the way back is taken.
+/// `is_ours` says whether a URI names this node: such a contact would come back here, and fork again.
+pub fn way_to(
+    from: Departure<'_>,
+    binding: &Binding<'_>,
+    boot: u32,
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Option<(Hop, Option<Hop>)> {
+    if !binding.path.is_empty() {
+        let first = ListItems::new(binding.path).next()?.0;
+        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
+            return None;
+        };
+        return match locate(from, &edge, Size::Small) {
+            Located::Address(hop, fallback) => Some((hop, fallback)),
+            Located::Name(..) | Located::Unreachable => None,
+        };
+    }
+    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
+        return None;
+    };
+    if is_ours(&contact) {
+        return None;
+    }
+    let origin = &binding.origin;
+    let listener = || from.listeners.get(origin.listener);
+    let back = Hop {
+        transport: origin.transport,
+        listener: origin.listener,
+        local: origin.from.or_else(|| listener().map(|l| l.address.ip()))?,
+        to: origin.destination(boot),
+    };
+    let is_reachable = |ip| !is_behind(ip, origin.remote.ip());
+    let reachable = contact.maddr().is_none() && contact.host.ip().is_some_and(is_reachable);
+    let unsaid = contact.transport().is_none() && origin.flow.is_some();
+    if !reachable || unsaid {
+        return Some((back, None));
+    }
+    match locate(from, &contact, Size::Small) {
+        Located::Address(hop, _) => {
+            let same = hop.to
+                == Destination::Connect {
+                    transport: origin.transport,
+                    to: origin.remote,
+                };
+            if same {
+                Some((back, Some(hop)))
+            } else {
+                Some((hop, origin.flow.map(|_| back)))
+            }
+        }
+        Located::Name(..) | Located::Unreachable => Some((back, None)),
+    }
+}
+
+/// Whether an address that a phone gave itself cannot be where a request from `source` came from: its own loopback, or a
+/// private one behind a NAT.
+fn is_behind(given: IpAddr, source: IpAddr) -> bool {
+    let (given, source) = (given.to_canonical(), source.to_canonical());
+    given.is_unspecified()
+        || given.is_loopback() != source.is_loopback()
+        || (is_private(given) && !is_private(source) && !source.is_loopback())
+}
+
+/// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
