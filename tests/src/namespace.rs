@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 const MARK: &str = "STROWGER_TEST_NAMESPACE";
 
@@ -11,6 +12,11 @@ pub const OUTSIDE: &str = "192.0.2.77";
 /// Runs the rest of the test in network and mount namespaces of its own, with `lo` up and [`OUTSIDE`] on it. True inside; outside
 /// it runs this one test again inside, passes on how it ended, and returns false.
 pub fn enter(test: &str) -> bool {
+    enter_for(test, Duration::from_secs(60))
+}
+
+/// [`enter`] for a test that may take this long.
+pub fn enter_for(test: &str, limit: Duration) -> bool {
     if std::env::var_os(MARK).is_some() {
         return true;
     }
@@ -19,7 +25,7 @@ pub fn enter(test: &str) -> bool {
     let output = Command::new("timeout")
         .args([
             "--kill-after=2",
-            "60",
+            &limit.as_secs().to_string(),
             "unshare",
             "--net",
             "--mount",

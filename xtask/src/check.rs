@@ -15,6 +15,8 @@ pub(crate) fn run(root: &Path) -> bool {
 /// Adds the steps of the check to a report.
 pub(crate) fn steps(root: &Path, report: &mut Report) {
     report.cargo("fmt", root, &["fmt", "--all", "--check"]);
+    let fuzzer = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    report.cargo("fmt of the fuzzer", root, &fuzzer);
     report.cargo(
         "clippy",
         root,

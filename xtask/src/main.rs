@@ -1,6 +1,7 @@
-//! The project's own commands: `cargo xtask check`, `cargo xtask tidy`, `cargo xtask test`, and what is generated.
+//! The project's own commands: `cargo xtask check`, `fuzz`, `tidy`, `test`, and what is generated.
 
 mod check;
+mod fuzz;
 mod needs;
 mod report;
 mod rfc;
@@ -14,6 +15,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   check          fmt, clippy, tidy and the unit tests, offline
+  fuzz [TARGET] [--seconds N]
+                 libFuzzer on one target or on all, 60 s each or N
   tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
   test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
                  --full runs the large counts
@@ -27,15 +30,16 @@ fn main() -> ExitCode {
     let root = root();
     let passed = match arguments.as_slice() {
         ["check"] => check::run(&root),
+        ["fuzz", rest @ ..] => match fuzz_arguments(rest) {
+            Some((targets, seconds)) => fuzz::run(&root, &target(&root), targets, seconds),
+            None => return usage(),
+        },
         ["tidy"] => tidy::run(&root),
         ["rfc-index"] => rfc::write_index(&root),
         ["rfc-clauses", folder] => rfc::write_clauses(&root, Path::new(folder)),
         ["test"] => test::run(&root, test::Extent::Quick),
         ["test", "--full"] => test::run(&root, test::Extent::Full),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        _ => return usage(),
     };
     if passed {
         ExitCode::SUCCESS
@@ -44,8 +48,60 @@ fn main() -> ExitCode {
     }
 }
 
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// Which targets are to be fuzzed, and for how many seconds each.
+fn fuzz_arguments(arguments: &[&str]) -> Option<(&'static [&'static str], u64)> {
+    let (name, rest) = match arguments {
+        [name, rest @ ..] if !name.starts_with('-') => (Some(name), rest),
+        rest => (None, rest),
+    };
+    let seconds = match rest {
+        [] => 60,
+        ["--seconds", seconds] => seconds.parse().ok()?,
+        _ => return None,
+    };
+    let targets = match name {
+        None => fuzz::TARGETS,
+        Some(name) => {
+            let place = fuzz::TARGETS.iter().position(|target| target == name)?;
+            &fuzz::TARGETS[place..=place]
+        }
+    };
+    Some((targets, seconds))
+}
+
+/// The directory that cargo builds into.
+fn target(root: &Path) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => root.join(directory),
+        None => root.join("target"),
+    }
+}
+
 /// The repository's top: where the workspace's `Cargo.toml` is.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzzing_is_of_one_target_or_of_all() {
+        assert_eq!(fuzz_arguments(&[]), Some((fuzz::TARGETS, 60)));
+        assert_eq!(fuzz_arguments(&["--seconds", "5"]), Some((fuzz::TARGETS, 5)));
+        assert_eq!(fuzz_arguments(&["uri"]), Some((&["uri"][..], 60)));
+        assert_eq!(
+            fuzz_arguments(&["uri", "--seconds", "7"]),
+            Some((&["uri"][..], 7))
+        );
+        assert_eq!(fuzz_arguments(&["nothing"]), None);
+        assert_eq!(fuzz_arguments(&["uri", "--seconds"]), None);
+    }
 }

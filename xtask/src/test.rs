@@ -1,9 +1,9 @@
 //! `cargo xtask test`: the whole gate, as continuous integration runs it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::report::Report;
-use crate::{check, needs};
+use crate::{check, fuzz, needs, target};
 
 /// How much of the system tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,22 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let python = needs::pjsua_python(&target);
     let peers = report.run("peers installed", || needs::install(&python));
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
+    let fuzzer = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    report.cargo("crates of the fuzzer fetched", root, &fuzzer);
     check::steps(root, &mut report);
+    // Here and not in the check, for its crates must have been fetched; in the folder of the others, which it shares them with.
+    let target_dir = target.display().to_string();
+    let place = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", &target_dir];
+    let clippy = ["clippy", "--offline", "--locked", "--quiet"];
+    let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
+    report.cargo("clippy of the fuzzer", root, &clippy);
+    let seconds = match extent {
+        Extent::Quick => 120 * fuzz::AT_A_TIME / fuzz::TARGETS.len(),
+        Extent::Full => 600,
+    };
+    report.run("fuzzing", || {
+        fuzz::run(root, &target, fuzz::TARGETS, seconds as u64)
+    });
     if extent == Extent::Full {
         for (package, test) in LARGE {
             let arguments = [
@@ -64,12 +79,4 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         report.not_run("system tests");
     }
     report.close()
-}
-
-/// The directory that cargo builds into.
-fn target(root: &Path) -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(directory) => root.join(directory),
-        None => root.join("target"),
-    }
 }

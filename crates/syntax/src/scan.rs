@@ -78,36 +78,36 @@ fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
 }
 
 /// The end of a parameter's value, unless it is quoted, that starts at `at`.
-pub(crate) fn param_end(text: &[u8], at: usize) -> usize {
+pub fn param_end(text: &[u8], at: usize) -> usize {
     far_end_of(text, at, PARAM)
 }
 
 /// The end of a host name or IPv4 address that starts at `at`.
 #[inline]
-pub(crate) fn host_end(text: &[u8], at: usize) -> usize {
+pub fn host_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, HOST)
 }
 
 /// [`host_end`] of a host that is longer than a word.
 #[inline]
-pub(crate) fn far_host_end(text: &[u8], at: usize) -> usize {
+pub fn far_host_end(text: &[u8], at: usize) -> usize {
     far_end_of(text, at, HOST)
 }
 
 /// The end of a user part without password and escapes, if that is what starts at `at`.
 #[inline]
-pub(crate) fn user_end(text: &[u8], at: usize) -> usize {
+pub fn user_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, USER)
 }
 
 /// The end of a parameter of a URI that starts at `at`, if it has no escapes.
 #[inline]
-pub(crate) fn uri_param_end(text: &[u8], at: usize) -> usize {
+pub fn uri_param_end(text: &[u8], at: usize) -> usize {
     far_end_of(text, at, URI_PARAM)
 }
 
 /// The end of the digits that start at `at`.
-pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
+pub fn digits_end(text: &[u8], mut at: usize) -> usize {
     while let Some(b'0'..=b'9') = text.get(at) {
         at += 1;
     }
@@ -116,7 +116,7 @@ pub(crate) fn digits_end(text: &[u8], mut at: usize) -> usize {
 
 /// The number up to a greatest one that starts at `at`, and its end, which is `at` where there is none.
 #[inline]
-pub(crate) fn number_at(text: &[u8], mut at: usize, most: u32) -> Option<(u32, usize)> {
+pub fn number_at(text: &[u8], mut at: usize, most: u32) -> Option<(u32, usize)> {
     let mut value = 0;
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
         value = value * 10 + u64::from(digit - b'0');
@@ -130,14 +130,14 @@ pub(crate) fn number_at(text: &[u8], mut at: usize, most: u32) -> Option<(u32, u
 
 /// The port, 1 to 65535, that starts at `at`, and its end.
 #[inline]
-pub(crate) fn port(text: &[u8], at: usize) -> Option<(u16, usize)> {
+pub fn port(text: &[u8], at: usize) -> Option<(u16, usize)> {
     let (value, end) = number_at(text, at, u32::from(u16::MAX))?;
     (value != 0).then_some((value as u16, end))
 }
 
 /// Whether a text is a word, in any case. Nearly always it is written as it is here.
 #[inline]
-pub(crate) fn is_word<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
+pub fn is_word<const N: usize>(text: &[u8], word: &[u8; N]) -> bool {
     text == word || text.len() == N && text.eq_ignore_ascii_case(word)
 }
 
@@ -214,13 +214,13 @@ fn filled_up(text: &[u8]) -> u64 {
 
 /// The position of a byte that is expected within the next few; for longer searches `memchr` is better.
 #[inline]
-pub(crate) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+pub fn find_near(text: &[u8], byte: u8) -> Option<usize> {
     find_marked(text, |word| marks(word, byte))
 }
 
 /// The position of the first byte that is a control character or not ASCII. Lines are long: it takes two words at once.
 #[inline]
-pub(crate) fn find_odd(text: &[u8]) -> Option<usize> {
+pub fn find_odd(text: &[u8]) -> Option<usize> {
     let odd = |word: u64| word.wrapping_sub(each(b' ')) | word;
     let mut rest = text;
     while let Some((words, behind)) = rest.split_first_chunk() {
@@ -240,7 +240,7 @@ pub(crate) fn find_odd(text: &[u8]) -> Option<usize> {
 
 /// The position of the first CR or LF from `at`.
 #[inline]
-pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
+pub fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += find_odd(text.get(at..)?)?;
         if matches!(text.get(at), Some(b'\r' | b'\n')) {
@@ -252,33 +252,33 @@ pub(crate) fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
 
 /// The end of a URI in a header field that starts at `at`: the first byte that it cannot have.
 #[inline]
-pub(crate) fn uri_end(text: &[u8], at: usize) -> usize {
+pub fn uri_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + find_marked(rest, marks_no_uri).unwrap_or(rest.len())
 }
 
 /// Whether no byte is one that a URI cannot have.
 #[inline]
-pub(crate) fn is_uri_text(text: &[u8]) -> bool {
+pub fn is_uri_text(text: &[u8]) -> bool {
     find_marked(text, marks_no_uri).is_none()
 }
 
 /// The end of a `callid` that starts at `at`, less strict: anything visible but the comma that would end it in a list.
 #[inline]
-pub(crate) fn call_id_end(text: &[u8], at: usize) -> usize {
+pub fn call_id_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let marks_other = |word: u64| marks_invisible(word) | marks(word, b',');
     at + find_marked(rest, marks_other).unwrap_or(rest.len())
 }
 
 /// Whether all of it is one `callid`.
-pub(crate) fn is_call_id(text: &[u8]) -> bool {
+pub fn is_call_id(text: &[u8]) -> bool {
     !text.is_empty() && call_id_end(text, 0) == text.len()
 }
 
 /// The position behind a quoted string whose opening quote is at `at`, if it has no escapes and is on one line.
 #[inline]
-pub(crate) fn quoted_near(text: &[u8], at: usize) -> Option<usize> {
+pub fn quoted_near(text: &[u8], at: usize) -> Option<usize> {
     let inside = text.get(at + 1..)?;
     let odd = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
     let marks_end = |word: u64| odd(word) | marks(word, b'"') | marks(word, b'\\');
@@ -308,7 +308,7 @@ pub fn trim(text: &[u8]) -> &[u8] {
 
 /// The text without white space at its start.
 #[inline]
-pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+pub fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_ws(*first)
     {
@@ -319,7 +319,7 @@ pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
 
 /// The text without white space at its end.
 #[inline]
-pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
+pub fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
         && is_ws(*last)
     {
@@ -330,7 +330,7 @@ pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
 
 /// [`token_end`] of a token that is longer than a word.
 #[inline]
-pub(crate) fn far_token_end(text: &[u8], at: usize) -> usize {
+pub fn far_token_end(text: &[u8], at: usize) -> usize {
     far_end_of(text, at, TOKEN)
 }
 
@@ -542,7 +542,7 @@ pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
 }
 
 /// Writes a byte as `%` and two hexadecimal digits.
-pub(crate) fn put_hex(out: &mut Vec<u8>, byte: u8) {
+pub fn put_hex(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.extend_from_slice(&[
         b'%',

@@ -39,6 +39,8 @@ pub type Meter = fn(call: &mut dyn FnMut()) -> u64;
 pub struct Plan {
     /// How many shards there are.
     pub shards: u16,
+    /// The domains that are ours beside `example.test`.
+    pub domains: &'static [&'static str],
     /// How many users there are beside alice, bob and carol: `u0` and so on.
     pub users: usize,
     /// Methods that are challenged.
@@ -63,6 +65,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             shards: 1,
+            domains: &[],
             users: 0,
             challenged: &[],
             algorithms: vec![Algorithm::Md5],
@@ -118,7 +121,8 @@ impl Plan {
         } else {
             (Box::new(memory), None)
         };
-        let text = format!("domains = [{DOMAIN:?}]\ntrusted = {:?}", self.trusted);
+        let domains = [&[DOMAIN], self.domains].concat();
+        let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
         let config = config::check(&text, "plan").expect("a configuration");
         let (resolver, questions) = mpsc::channel(self.questions);
         let shared = Arc::new(Shared {

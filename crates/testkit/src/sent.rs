@@ -11,6 +11,7 @@ pub(crate) struct Sent {
     pub(crate) at_ms: u64,
     pub(crate) to: Destination,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) token: u64,
 }
 

@@ -53,7 +53,7 @@ pub struct Site {
 pub(crate) struct Hop {
     pub(crate) from: usize,
     pub(crate) to: usize,
-    text: String,
+    bytes: Vec<u8>,
     /// What the first shard has found in it.
     index: Index,
     source: Source,
@@ -133,8 +133,9 @@ impl Site {
 
     fn collect(&mut self, shard: usize) {
         for transmit in &self.out.transmits {
-            let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
-            if let Err(bad) = Index::default().parse(text.as_bytes(), &Limits::DEFAULT) {
+            let bytes = self.out.message(transmit).to_vec();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if let Err(bad) = Index::default().parse(&bytes, &Limits::DEFAULT) {
                 // What is wrong with a request may be what its answer has to copy.
                 let refusal = text.starts_with("SIP/2.0 4") || text.starts_with("SIP/2.0 5");
                 assert!(refusal, "{bad}: {text}");
@@ -144,6 +145,7 @@ impl Site {
                 at_ms: (self.now.mono_ns - BEGIN.mono_ns) / 1_000_000,
                 to: transmit.to,
                 text,
+                bytes,
                 token: transmit.token,
             });
         }
@@ -212,18 +214,23 @@ impl Site {
 impl Site {
     /// A peer sends a datagram. The shard that dealt with it.
     pub fn send(&mut self, who: char, text: &str) -> usize {
-        self.deliver(text, &peer::datagram(who))
+        self.send_bytes(who, text.as_bytes())
+    }
+
+    /// A peer sends a datagram that need not be text. The shard that dealt with it.
+    pub fn send_bytes(&mut self, who: char, bytes: &[u8]) -> usize {
+        self.deliver(bytes, &peer::datagram(who))
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
     pub fn send_tcp(&mut self, who: char, text: &str) -> usize {
         let source = peer::connection(who, self.arrival);
-        self.deliver(text, &source)
+        self.deliver(text.as_bytes(), &source)
     }
 
-    fn deliver(&mut self, text: &str, source: &Source) -> usize {
+    fn deliver(&mut self, bytes: &[u8], source: &Source) -> usize {
         let at = self.arrival;
-        let Some(hop) = self.arrive(at, text, source) else {
+        let Some(hop) = self.arrive(at, bytes, source) else {
             return at;
         };
         let shard = hop.to;
@@ -232,9 +239,9 @@ impl Site {
     }
 
     /// A message arrives at a shard: the hop that it has to make from there, if it belongs to another one.
-    pub(crate) fn arrive(&mut self, at: usize, text: &str, source: &Source) -> Option<Hop> {
+    pub(crate) fn arrive(&mut self, at: usize, bytes: &[u8], source: &Source) -> Option<Hop> {
         let handled = self.turn(at, |node, index, now, out| {
-            node.receive(text.as_bytes(), index, source, now, out)
+            node.receive(bytes, index, source, now, out)
         });
         let Handled::Hop(to) = handled else { return None };
         let to = usize::from(to);
@@ -242,7 +249,7 @@ impl Site {
         Some(Hop {
             from: at,
             to,
-            text: text.to_owned(),
+            bytes: bytes.to_owned(),
             index: std::mem::take(&mut self.index),
             source: *source,
         })
@@ -251,7 +258,7 @@ impl Site {
     /// A message has made its hop.
     pub(crate) fn hand_over(&mut self, hop: &Hop) {
         self.turn(hop.to, |node, _, now, out| {
-            node.receive_hop(hop.text.as_bytes(), &hop.index, &hop.source, now, out)
+            node.receive_hop(&hop.bytes, &hop.index, &hop.source, now, out)
         });
     }
 
@@ -366,6 +373,14 @@ impl Site {
             .iter()
             .rfind(|sent| sent.is_to(who) && sent.text.starts_with(begins));
         &sent.unwrap_or_else(|| panic!("{who} was sent no {begins}")).text
+    }
+
+    /// What was sent since this or the log was last asked for, byte by byte, and where each went.
+    pub fn new_messages(&mut self) -> Vec<(Destination, Vec<u8>)> {
+        let new = &self.sent[self.logged..];
+        let new = new.iter().map(|sent| (sent.to, sent.bytes.clone())).collect();
+        self.logged = self.sent.len();
+        new
     }
 
     /// Takes all messages that were sent out of the log.

@@ -22,8 +22,8 @@ pub(super) fn check(file: &File, problems: &mut Vec<Problem>) {
         if line.ends_with([' ', '\t']) {
             problem("white space at the end of the line".to_owned());
         }
-        // Cargo writes the registry's name into its lock file.
-        if file.path != "Cargo.lock" {
+        // Cargo writes the registry's name into its lock files.
+        if !file.path.ends_with("Cargo.lock") {
             for foreign in FOREIGN.iter().filter(|foreign| names(line, foreign)) {
                 problem(format!(
                     "`{foreign}`: the repository must not depend on one machine or registry"

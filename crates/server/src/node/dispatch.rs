@@ -87,7 +87,7 @@ impl Node {
         let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
             return false;
         };
-        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") {
+        if !self.shared.is_ours(&sip) || sip.params.has(b"maddr") || !sip.headers.is_empty() {
             return false;
         }
         if sip.user.is_some_and(|user| !user.is_empty()) {
@@ -227,6 +227,10 @@ impl Node {
     fn bound_for<'a>(&self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
         let malformed = |_| Reject::because(Status::BAD_REQUEST, "Malformed Request-URI");
         let target = Uri::parse(routing.request_uri).map_err(malformed)?;
+        // No request may have them (RFC 3261 §19.1.1), and to cut them out would change what somebody asked for.
+        if target.as_sip().is_some_and(|sip| !sip.headers.is_empty()) {
+            return Err(Reject::because(Status::BAD_REQUEST, "Headers In Request-URI"));
+        }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
                 Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),

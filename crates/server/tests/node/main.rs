@@ -7,3 +7,5 @@ mod registration;
 mod routing;
 mod scripts;
 mod shards;
+mod torture;
+mod torture_cases;

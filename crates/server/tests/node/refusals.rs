@@ -43,6 +43,16 @@ fn every_fault_is_answered_with_what_is_wrong() {
         ),
         (
             "MESSAGE sip:bob@example.test ",
+            "MESSAGE sip:bob@example.test?Subject=x ",
+            "400 Headers In Request-URI",
+        ),
+        (
+            "MESSAGE sip:bob@example.test SIP/2.0",
+            "MESSAGE sip:x@example.net?Subject=x SIP/2.0\r\nRoute: <sip:192.0.2.13;lr>",
+            "400 Headers In Request-URI",
+        ),
+        (
+            "MESSAGE sip:bob@example.test ",
             "MESSAGE tel:+15551234 ",
             "404 Not Found",
         ),

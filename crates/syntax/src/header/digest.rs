@@ -167,6 +167,15 @@ fn split_scheme(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     }
 }
 
+/// Parameters that say something: the grammar wants one at least.
+fn said<T: Default + PartialEq>(parameters: T) -> Result<T, &'static str> {
+    if parameters == T::default() {
+        Err("no digest parameters")
+    } else {
+        Ok(parameters)
+    }
+}
+
 /// The value of an Authorization or Proxy-Authorization field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -190,7 +199,7 @@ impl<'a> Credentials<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let (scheme, rest) = split_scheme(value)?;
         if scheme.eq_ignore_ascii_case(b"Digest") {
-            return DigestResponse::read(rest).map(Self::Digest);
+            return said(DigestResponse::read(rest)?).map(Self::Digest);
         }
         Ok(Self::Other { scheme, rest })
     }
@@ -223,7 +232,7 @@ impl<'a> Challenge<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let (scheme, rest) = split_scheme(value)?;
         if scheme.eq_ignore_ascii_case(b"Digest") {
-            return DigestChallenge::read(rest).map(Self::Digest);
+            return said(DigestChallenge::read(rest)?).map(Self::Digest);
         }
         Ok(Self::Other { scheme, rest })
     }

@@ -112,7 +112,7 @@ table! { retry_after_values RetryAfter
 }
 
 table! { warning_values Warning
-    good: ["307 isi.edu \"Session \\\"x\\\"\"", "399 [::1]:5060 \"\""]
+    good: ["307 isi.edu \"Session \\\"x\\\"\"", "399 [::1]:5060 \"\"", "076 a \"b\""]
     bad: ["", "30 a \"b\"", "3070 a \"b\"", "307 \"b\"", "307 a b", "307 a \"b", "307 a \"b\" c", "307"]
 }
 
@@ -135,13 +135,13 @@ table! { authorization_values Authorization
     ]
     bad: [
         "", "Digest", "Digest username", "Digest username=\"bob", "Digest a=b c=d", "Digest realm=\"a\", realm=\"a\"",
-        "Digest=x", "Digest username=\"a\"b", "\"Digest\" a=b",
+        "Digest=x", "Digest ,", "Digest x=1", "Digest username=\"a\"b", "\"Digest\" a=b",
     ]
 }
 
 table! { www_authenticate_values WwwAuthenticate
     good: ["Digest realm=\"r\", nonce=\"n\", qop=\"auth,auth-int\", algorithm=SHA-256, stale=TRUE", "NTLM x"]
-    bad: ["", "Digest", "Digest nonce=\"a\", Nonce=\"b\""]
+    bad: ["", "Digest", "Digest x=1", "Digest nonce=\"a\", Nonce=\"b\""]
 }
 
 table! { authentication_info_values AuthenticationInfo

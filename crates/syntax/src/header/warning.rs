@@ -1,7 +1,7 @@
 //! Warning (RFC 3261 §20.43).
 
 use super::{Encode, Header, HeaderError, Name, ParamValue};
-use crate::scan::{is_ws, number, put_number, quoted_end, skip_ws};
+use crate::scan::{is_ws, number, quoted_end, skip_ws};
 
 /// One warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,9 @@ impl<'a> Header<'a> for Warning<'a> {
 
 impl Encode for Warning<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.code));
+        // Three digits, whatever they are.
+        let digits = [self.code / 100, self.code / 10, self.code];
+        out.extend(digits.map(|digit| b'0' + (digit % 10) as u8));
         out.push(b' ');
         out.extend_from_slice(self.agent);
         out.push(b' ');

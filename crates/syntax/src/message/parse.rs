@@ -416,7 +416,13 @@ fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let mut at = skip_ws(text, transport.1);
     let transport = Transport::from_token(&text[transport.0..transport.1]);
     let host_end = if text.get(at) == Some(&b'[') {
-        at + memchr::memchr(b']', &text[at..])? + 1
+        let end = at + memchr::memchr(b']', &text[at..])?;
+        // What separates anything elsewhere would let two readers see two different hosts.
+        let address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+        if !text[at + 1..end].iter().all(address) {
+            return None;
+        }
+        end + 1
     } else {
         scan::host_end(text, at)
     };

@@ -101,11 +101,17 @@ impl Framer {
                     None => continue,
                 },
                 State::Head(mut head) => {
-                    let end = head.read(unconsumed)?;
-                    if end.unwrap_or(unconsumed.len() + 1) - head.start > self.head {
+                    let read = head.read(unconsumed);
+                    let least = match read {
+                        Ok(Some(end)) => end,
+                        Ok(None) => unconsumed.len() + 1,
+                        // That a line end is broken is known by the byte behind it at the latest.
+                        Err(_) => head.at + 2,
+                    };
+                    if least - head.start > self.head {
                         return Err(FrameError::TooLarge);
                     }
-                    let Some(end) = end else {
+                    let Some(end) = read? else {
                         self.state = State::Head(head);
                         return Ok(Frame::Incomplete);
                     };

@@ -204,4 +204,17 @@ fn heads_and_bodies_over_the_limits_are_refused() {
         whole_within(&BYE.as_bytes()[..head - 2], limits(head - 2, 2)).error,
         Some(FrameError::TooLarge)
     );
+    // What comes first, the limit or a broken line end, does not hang on how the bytes arrive.
+    for broken in ["\r", "\n"] {
+        let text = BYE.replace("\r\nCall-ID", &format!("{broken}Call-ID"));
+        let at = text.find("Call-ID").unwrap_or_default() - 1;
+        for (head, too_large) in [(at, true), (at + 1, true), (at + 2, false)] {
+            let error = whole_within(text.as_bytes(), limits(head, 3)).error;
+            assert_eq!(
+                error == Some(FrameError::TooLarge),
+                too_large,
+                "{broken:?} {head} {at}"
+            );
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The crate seen from outside, on whole messages: our own samples, and the corpus where it lies beside the repository.
 
+mod corpus;
 mod every;
 mod framing;
 mod header_reference;
+mod mutate;
 mod mutation;
 mod round_trip;
 mod samples;

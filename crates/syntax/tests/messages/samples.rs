@@ -58,13 +58,27 @@ pub(crate) const OWN: [&str; 6] = [
      RSeq: 988789\r\nRecord-Route: <sip:p2.example.com;lr>, <sip:p1;lr>\r\nContent-Length: 0\r\n\r\n",
 ];
 
+/// Where the corpus is, if it is there: beside the repository, whose crates lie at different depths.
 fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus")
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut places = above.map(|directory| directory.join("shared/corpus"));
+    places.find(|place| place.is_dir()).unwrap_or_default()
 }
 
 /// The bytes of a file of the corpus, if it is there.
 pub(crate) fn corpus_file(path: &str) -> Option<Vec<u8>> {
     std::fs::read(corpus().join(path)).ok()
+}
+
+/// The files of a folder of the corpus and those below it, by their paths from there; none where it is not.
+pub(crate) fn folder(path: &str) -> Vec<(String, Vec<u8>)> {
+    let (folder, mut found) = (corpus().join(path), Vec::new());
+    collect(&folder, &mut found);
+    let prefix = format!("{}/", folder.display());
+    found
+        .into_iter()
+        .map(|(name, bytes)| (name.strip_prefix(&prefix).unwrap_or(&name).to_owned(), bytes))
+        .collect()
 }
 
 /// Every message with its name: our own, then the corpus.

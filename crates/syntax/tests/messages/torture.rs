@@ -7,7 +7,7 @@ use strowger_syntax::{Fault, Index, Limits, Name, Uri};
 
 /// What a message is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// Well-formed in every header.
     Good,
     /// Refused as a whole; whether it is answered.
@@ -19,6 +19,18 @@ enum Verdict {
 }
 
 use Verdict::*;
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Good => f.write_str("good"),
+            Refused(fault, true) => f.write_str(fault.reason()),
+            Refused(fault, false) => write!(f, "{}, dropped", fault.reason()),
+            BadHeader(name) => write!(f, "bad {}", name.as_str()),
+            BadUri => f.write_str("bad Request-URI"),
+        }
+    }
+}
 
 const RFC4475: [(&str, Verdict); 49] = [
     ("wsinv", Good),
@@ -90,7 +102,7 @@ const RFC5118: [(&str, Verdict); 12] = [
     ("ipv6-correct-abnf-2-colons", Good),
 ];
 
-fn judge(bytes: &[u8]) -> Verdict {
+pub(crate) fn judge(bytes: &[u8]) -> Verdict {
     let mut index = Index::default();
     let message = match index.parse(bytes, &Limits::DEFAULT) {
         Ok(message) => message,
@@ -151,6 +163,11 @@ fn one_fault_makes_one_verdict() {
             Good,
         ),
         ("tag=13", "tag=13;;x", Good),
+        (
+            "UDP h.example.com",
+            "UDP [2001:db8:,:9:1]",
+            Refused(Fault::Malformed(Name::Via), false),
+        ),
         (";branch=", ";received=[2001:db8::9:255];branch=", Good),
         (";branch=", ";received=2001:db8::9:255;branch=", Good),
         ("UDP h.example.com", "UNKNOWN [2001:db8::9:1]:1", Good),

@@ -296,7 +296,10 @@ impl Sim {
         match event {
             Event::Up(from, text) => {
                 let shard = self.shard_of(from);
-                if let Some(hop) = self.site.arrive(shard, &text, &peer::datagram_from(from)) {
+                if let Some(hop) = self
+                    .site
+                    .arrive(shard, text.as_bytes(), &peer::datagram_from(from))
+                {
                     self.begin_hop(hop);
                 }
             }
