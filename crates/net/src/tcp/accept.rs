@@ -1,7 +1,7 @@
 //! Accepting connections, within limits.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::connection::{State, later};
 use crate::clock::NEVER;
 use crate::directory::normalised;
 use crate::epoll::{Interest, Token};
+use crate::sources::source_of;
 
 /// One listener's listening socket of one shard.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Connections {
     }
 
     fn admit(&mut self, socket: Socket, remote: SocketAddr, listener: u16, transport: Transport, now: u64) {
-        let key = source_key(remote.ip());
+        let key = source_of(remote.ip());
         let from_source = self.sources.get(&key).copied().unwrap_or(0);
         if self.open >= self.options.per_shard || from_source >= self.options.per_source {
             self.around.counters.connections_refused.add(1);
@@ -115,26 +116,5 @@ impl Connections {
             let token = Token::Acceptor(acceptor.listener);
             let _: io::Result<()> = self.around.epoll.modify(acceptor.socket.as_fd(), interest, token);
         }
-    }
-}
-
-/// Whom a connection is counted under: an IPv6 user has at least a /64, so addresses within one count together.
-fn source_key(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_v6_network_is_one_source_and_each_v4_address_is_its_own() {
-        let key = |text: &str| source_key(text.parse().expect("an address"));
-        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
-        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
+use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::read_route;
@@ -107,7 +108,7 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
 }
 
 /// Seconds, for bounds.
-const fn s(seconds: u64) -> Duration {
+pub(super) const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -222,6 +223,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Bounds on what peers can make the node hold.",
         read: |config, item, report| item.table(LIMITS, &mut config.limits, report),
+    },
+    Key {
+        name: "defence",
+        example: "",
+        given: Given::Table,
+        doc: "What is held against whoever tries passwords or is refused too often.",
+        read: |config, item, report| item.table(DEFENCE, &mut config.defence, report),
     },
     Key {
         name: "log",
@@ -670,6 +678,16 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         read: |limits, item, report| set(&mut limits.tcp_connections, item.integer(1..=10_000_000, report)),
     },
     Key {
+        name: "tcp_connections_per_source",
+        example: "4096",
+        given: Given::Default,
+        doc: "TCP connections that one source (an IPv4 address or an IPv6 /64) may have open to the node. No limit for `trusted` \
+              sources, nor for this machine while digest is off.",
+        read: |limits, item, report| {
+            set(&mut limits.tcp_connections_per_source, item.integer(1..=10_000_000, report));
+        },
+    },
+    Key {
         name: "tcp_idle",
         example: r#""65m""#,
         given: Given::Default,
@@ -701,7 +719,7 @@ pub(super) const LOG: &[Key<Log>] = &[Key {
     read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
 }];
 
-fn set<T>(field: &mut T, value: Option<T>) {
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }

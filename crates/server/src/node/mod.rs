@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
-use strowger_sip::endpoint::Ingress;
+use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Proxy, ProxyConfig, TargetSet};
 use strowger_sip::transaction::{Expired, Matched};
@@ -188,7 +188,7 @@ impl Node {
         let start = out.bytes.len();
         let (status, reason) = (bad.fault.status(), bad.fault.reason());
         ResponseWriter::begin(&mut out.bytes, bytes, index, status, reason, ingress.stamp, &tag).finish();
-        out.send_from(start, ingress.to, 0);
+        send_bounded(bytes.len(), &ingress, start, out);
     }
 
     /// Brings the calls up to date with what the proxy has passed on.

@@ -305,7 +305,7 @@ impl Node {
         write_answer(request, Bindings::new(&self.work.record), now.wall_secs(), lines);
         self.endpoint
             .identity
-            .reply(request, ingress, Status::OK, lines, out);
+            .reply_in_full(request, ingress, Status::OK, lines, out);
     }
 
     fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {

@@ -5,7 +5,7 @@
 use strowger_syntax::header::{Credentials, DigestResponse};
 use strowger_syntax::{Message, header};
 
-use super::algorithm::{Algorithm, Ha1, Hex};
+use super::algorithm::{Algorithm, Ha1};
 use super::challenge::{Challenger, ProtectionSpace, Qop, Staleness};
 use super::digest::{Inputs, Protection, Response};
 use super::nonce::{Claim, NonceTable, Stamp, Use};
@@ -156,7 +156,7 @@ pub fn check_response(
 }
 
 fn nobody(algorithm: Algorithm) -> Ha1 {
-    Ha1(Hex::zeroes(algorithm.hex_len()))
+    Ha1::from_digest(&[0; 32], algorithm)
 }
 
 /// `qop` and what must come with it (RFC 7616 §3.4).
