@@ -61,6 +61,16 @@ fn a_call() -> Call {
     }
 }
 
+fn a_ban() -> Ban {
+    Ban {
+        id: "192.0.2.7 alice@example.test".to_owned(),
+        source: "192.0.2.7".to_owned(),
+        account: Some("alice@example.test".to_owned()),
+        since: 1,
+        expires_in: 60,
+    }
+}
+
 impl Admin for Fake {
     async fn status(&self) -> Result<Status, AdminError> {
         let draining = *self.draining.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,6 +163,23 @@ impl Admin for Fake {
             }
         }
         Ok(import)
+    }
+
+    async fn bans(&self, filter: Filter, page: PageRequest) -> Result<Page<Ban>, AdminError> {
+        let bans = [a_ban()]
+            .into_iter()
+            .filter(|ban| filter.matches(&[&ban.id]))
+            .collect();
+        Ok(Page::cut(bans, &page, |ban| &ban.id))
+    }
+
+    async fn unban(&self, which: Unban) -> Result<Vec<Ban>, AdminError> {
+        which.source()?;
+        if which.id() == a_ban().id {
+            Ok(vec![a_ban()])
+        } else {
+            Err(AdminError::NoSuchBan(which.id()))
+        }
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {

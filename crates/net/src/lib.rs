@@ -38,4 +38,4 @@ pub use listener::{BindError, BindFault, Listen, Listener};
 pub use machine::{host_name, interface_addresses};
 pub use options::{ConnectionOptions, Options, Pinning};
 pub use shards::{Handle, Shards, start};
-pub use sources::source_of;
+pub use sources::{Cidr, source_of};

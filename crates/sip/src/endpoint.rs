@@ -31,7 +31,10 @@ fn most(request: usize, ingress: &Ingress) -> usize {
 /// As many whole lines as are in the first `len` bytes.
 fn whole_lines(lines: &[u8], len: usize) -> &[u8] {
     let kept = &lines[..len.min(lines.len())];
-    &kept[..kept.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)]
+    &kept[..kept
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1)]
 }
 
 /// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.

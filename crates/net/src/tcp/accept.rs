@@ -1,7 +1,7 @@
 //! Accepting connections, within limits.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use strowger_sip::Source;
 use strowger_syntax::Transport;
 
 use super::Connections;
-use super::connection::{State, later};
+use super::connection::{Party, State, later};
 use crate::clock::NEVER;
 use crate::directory::normalised;
 use crate::epoll::{Interest, Token};
@@ -74,11 +74,8 @@ impl Connections {
     }
 
     fn admit(&mut self, socket: Socket, remote: SocketAddr, listener: u16, transport: Transport, now: u64) {
-        let key = source_of(remote.ip());
-        let from_source = self.sources.get(&key).copied().unwrap_or(0);
-        if self.open >= self.options.per_shard || from_source >= self.options.per_source {
-            self.around.counters.connections_refused.add(1);
-            return;
+        if self.open >= self.options.per_shard {
+            return self.around.counters.connections_refused.add(1);
         }
         let ready = socket
             .set_nonblocking(true)
@@ -94,8 +91,23 @@ impl Connections {
             remote,
             flow: None,
         };
-        if self.insert(socket, source, State::Open, Some(key), now).is_ok() {
-            self.around.counters.connections_accepted.add(1);
+        let Some(most) = self.options.most_of(remote.ip()) else {
+            return self.insert_accepted(socket, source, None, now);
+        };
+        let key = source_of(remote.ip());
+        if self.around.connected.enter(key, most) {
+            self.insert_accepted(socket, source, Some(key), now);
+        } else {
+            self.around.counters.connections_refused.add(1);
+        }
+    }
+
+    fn insert_accepted(&mut self, socket: Socket, source: Source, counted: Option<IpAddr>, now: u64) {
+        match self.insert(socket, source, State::Open, Party::Accepted { counted }, now) {
+            Ok(_) => self.around.counters.connections_accepted.add(1),
+            Err(_) => counted
+                .into_iter()
+                .for_each(|key| self.around.connected.leave(key)),
         }
     }
 

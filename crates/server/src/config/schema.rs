@@ -684,7 +684,10 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         doc: "TCP connections that one source (an IPv4 address or an IPv6 /64) may have open to the node. No limit for `trusted` \
               sources, nor for this machine while digest is off.",
         read: |limits, item, report| {
-            set(&mut limits.tcp_connections_per_source, item.integer(1..=10_000_000, report));
+            set(
+                &mut limits.tcp_connections_per_source,
+                item.integer(1..=10_000_000, report),
+            );
         },
     },
     Key {

@@ -55,7 +55,9 @@ impl Bans {
     /// Notes a new ban, and logs it unless there were too many just now.
     pub fn note(&self, ban: Ban) {
         let mut state = self.state();
-        state.bans.retain(|other| other.until > ban.since && other.key != ban.key);
+        state
+            .bans
+            .retain(|other| other.until > ban.since && other.key != ban.key);
         if state.bans.len() >= LISTED {
             state.bans.remove(0);
         }

@@ -148,8 +148,13 @@ impl Meters {
     /// Takes charges back.
     pub(super) fn refund(&self, key: Key, charges: Ticks, now: Ticks) {
         let (set, tag) = self.set(key);
-        if set.iter().any(|slot| Entry::unpack(slot.load(Ordering::Relaxed)).tag == tag) {
-            self.change(key, now, |entry| entry.drained_at = entry.drained_at.minus(charges));
+        if set
+            .iter()
+            .any(|slot| Entry::unpack(slot.load(Ordering::Relaxed)).tag == tag)
+        {
+            self.change(key, now, |entry| {
+                entry.drained_at = entry.drained_at.minus(charges)
+            });
         }
     }
 
@@ -193,7 +198,14 @@ impl Meters {
         for _ in 0..ATTEMPTS {
             let (slot, word) = place(set, tag)?;
             let before = Entry::unpack(word);
-            let mut entry = if before.tag == tag { before } else { Entry { tag, ..Entry::default() } };
+            let mut entry = if before.tag == tag {
+                before
+            } else {
+                Entry {
+                    tag,
+                    ..Entry::default()
+                }
+            };
             let result = change(&mut entry);
             let displaces = before.tag != tag && before.matters_until() > now;
             if displaces && before.matters_until() >= entry.matters_until() {
@@ -215,7 +227,11 @@ fn place(set: &[AtomicU128; WAYS], tag: u64) -> Option<(&AtomicU128, u128)> {
     let words = set.iter().map(|slot| (slot, slot.load(Ordering::Relaxed)));
     words.min_by_key(|&(_, word)| {
         let entry = Entry::unpack(word);
-        if entry.tag == tag { Ticks(0) } else { Ticks(1).plus(entry.matters_until()) }
+        if entry.tag == tag {
+            Ticks(0)
+        } else {
+            Ticks(1).plus(entry.matters_until())
+        }
     })
 }
 
@@ -260,7 +276,11 @@ mod tests {
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Filled);
         meters.refund(key, Ticks(10_000), NOW);
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::First);
-        assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Fits, "it began at nothing");
+        assert_eq!(
+            meters.charge(key, BUCKET, NOW),
+            Charged::Fits,
+            "it began at nothing"
+        );
         meters.refund(Key(8), Ticks(10), NOW);
         assert_eq!(meters.charge(Key(8), BUCKET, NOW), Charged::First);
     }

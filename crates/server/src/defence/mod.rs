@@ -96,7 +96,8 @@ impl Defence {
     /// A challenge was met: neither it nor the request that it answered is held against the source.
     pub fn challenge_met(&self, source: IpAddr, now: Now) {
         let key = self.source_key(b"refused", source);
-        self.meters.refund(key, self.refusals.cost, Ticks::at(now.mono_ns));
+        self.meters
+            .refund(key, self.refusals.cost, Ticks::at(now.mono_ns));
     }
 
     /// Whether nobody at all is banned, which is told without looking for anybody.
@@ -235,7 +236,10 @@ mod tests {
         assert_eq!(is_banned(SOURCE, "alice", later(1801)), None);
         assert!(defence.is_quiet(later(1801)));
         let ban = new.try_recv().expect("is told");
-        assert_eq!((ban.source, ban.account.as_deref()), (SOURCE, Some("alice@example.test")));
+        assert_eq!(
+            (ban.source, ban.account.as_deref()),
+            (SOURCE, Some("alice@example.test"))
+        );
         assert!((1795..=1800).contains(&(ban.until - ban.since)), "{ban:?}");
         assert!(new.try_recv().is_err(), "and once");
         defence.lift(&ban);

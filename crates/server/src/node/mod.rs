@@ -6,6 +6,7 @@
 
 mod calls;
 mod dispatch;
+mod guard;
 mod journal;
 mod locate;
 mod policy;
@@ -177,13 +178,24 @@ impl Node {
     }
 
     /// A message that cannot be used: a request is told why, if it can be answered without keeping state of it.
-    fn on_bad(&mut self, bytes: &[u8], index: &Index, bad: BadMessage, source: &Source, out: &mut Outbox) {
+    fn on_bad(
+        &mut self,
+        bytes: &[u8],
+        index: &Index,
+        bad: BadMessage,
+        source: &Source,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         self.tally.malformed();
         if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
             return;
         }
         let request = Message::view(bytes, index);
         let ingress = Ingress::of(request, source);
+        if !self.may_refuse(&ingress, now) {
+            return;
+        }
         let tag = self.endpoint.identity.to_tag(bytes, index);
         let start = out.bytes.len();
         let (status, reason) = (bad.fault.status(), bad.fault.reason());
@@ -233,7 +245,7 @@ impl Application for Node {
             index.parse(bytes, &limits).err()
         };
         match parsed {
-            Some(bad) => self.on_bad(bytes, index, bad, source, out),
+            Some(bad) => self.on_bad(bytes, index, bad, source, now, out),
             None => match self.endpoint.identity.owner(bytes, index) {
                 Owner::Shard(shard) => return Handled::Hop(shard),
                 Owner::Here => self.on_message(Message::view(bytes, index), source, now, out),

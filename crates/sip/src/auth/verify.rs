@@ -56,6 +56,11 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// Whether the nonce is used for the first time, so that its challenge is met by this.
+    pub fn is_first_use(&self) -> bool {
+        matches!(self.which, Use::Only | Use::Count(..=1))
+    }
+
     /// Uses up the nonce count. [`Claim::Stale`] is answered with a new challenge, `stale=true`.
     pub fn claim(&self, nonces: &NonceTable) -> Claim {
         nonces.claim(self.serial, self.which)
