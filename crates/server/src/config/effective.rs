@@ -146,7 +146,7 @@ pub fn exempt_sources(config: &Config) -> Vec<Cidr> {
     let mut exempt = config.trusted.clone();
     if !digest(config).is_on() {
         exempt.push(Cidr::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8));
-        exempt.push(Cidr::new(std::net::Ipv6Addr::LOCALHOST.into(), 128));
+        exempt.push(Cidr::new(Ipv6Addr::LOCALHOST.into(), 128));
     }
     exempt
 }

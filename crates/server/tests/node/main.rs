@@ -1,8 +1,10 @@
 //! Whole nodes without sockets: messages in, messages out, in virtual time.
 
 mod calls;
+mod defence;
 mod names;
 mod refusals;
 mod registration;
 mod routing;
+mod secrecy;
 mod shards;
