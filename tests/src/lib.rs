@@ -19,6 +19,7 @@ pub mod process;
 pub mod scratch;
 pub mod server;
 pub mod sipp;
+pub mod sipvicious;
 pub mod tone;
 pub mod wait;
 

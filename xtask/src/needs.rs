@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("sipp", "sip-tester"),
+    ("svcrack", "sipvicious"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

@@ -95,7 +95,7 @@ impl Default for ConnectionOptions {
             stall: Duration::from_secs(10),
             linger: Duration::from_secs(1),
             backlog: 256 << 10,
-            backlog_of_all: 64 << 20,
+            backlog_of_all: 32 << 20,
         }
     }
 }

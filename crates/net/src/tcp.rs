@@ -20,7 +20,7 @@ use strowger_syntax::{Limits, Transport};
 
 use crate::counters::Counters;
 use crate::directory::{Directory, normalised};
-use crate::epoll::{Epoll, GENERATION_BITS};
+use crate::epoll::{Epoll, GENERATION_BITS, Interest};
 use crate::listener::Listen;
 use crate::options::{ConnectionOptions, Options};
 use crate::sources::Connected;
@@ -327,6 +327,10 @@ impl Connections {
         };
         let wanted = connection.wanted_interest(&self.options);
         if wanted != connection.interest {
+            if connection.interest == Interest::Write {
+                // What a message lacks can only come from now on.
+                connection.input_since = connection.traffic_at;
+            }
             connection.interest = wanted;
             // The descriptor is open and registered, so this cannot fail.
             let _: io::Result<()> = epoll.modify(connection.socket.as_fd(), wanted, connection.token());
