@@ -157,6 +157,15 @@ fn p99(phone: &Peer, user: u32, rounds: usize) -> Duration {
     times[times.len() * 99 / 100]
 }
 
+/// Tells threads that it is enough, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs the scanners one after the other until it is enough.
 fn keep_scanning(server: &Server, enough: &AtomicBool, scanner: impl Fn(&Server, u32)) {
     for round in 0.. {
@@ -187,9 +196,8 @@ fn phones_at_other_addresses_are_served_as_quickly_while_scanners_are_at_work() 
                     drop(svcrack(server, 1000 + round, 200))
                 })
             });
-            let busy = p99(&phone, 1700, rounds);
-            enough.store(true, Ordering::Relaxed);
-            busy
+            let _enough = Ends(&enough);
+            p99(&phone, 1700, rounds)
         });
         seen.push((quiet, busy));
         // A machine with other work to do has percentiles of its own.

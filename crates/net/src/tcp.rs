@@ -111,7 +111,7 @@ pub(crate) struct Connections {
 }
 
 /// Bytes that one read takes at most.
-const LANDING: usize = 64 << 10;
+const LANDING: usize = 16 << 10;
 
 /// Spare buffers that are kept, and how large each may be.
 const SPARE_BUFFERS: usize = 64;
@@ -318,6 +318,7 @@ impl Connections {
     /// Tells epoll what the connection's state makes it want to hear.
     fn update_interest(&mut self, flow: Flow) {
         let epoll = Arc::clone(&self.around.epoll);
+        let backlog = self.backlog();
         let Some(slot) = self.slots.get_mut(flow.index as usize) else {
             return;
         };
@@ -325,7 +326,7 @@ impl Connections {
         let Some(connection) = slot.connection.as_mut().filter(|_| generation == flow.generation) else {
             return;
         };
-        let wanted = connection.wanted_interest(&self.options);
+        let wanted = connection.wanted_interest(backlog);
         if wanted != connection.interest {
             if connection.interest == Interest::Write {
                 // What a message lacks can only come from now on.

@@ -77,9 +77,11 @@ impl Connections {
         if self.open >= self.options.per_shard {
             return self.around.counters.connections_refused.add(1);
         }
+        // Or the kernel would let megabytes wait for a peer that does not read.
         let ready = socket
             .set_nonblocking(true)
-            .and_then(|()| socket.set_tcp_nodelay(true));
+            .and_then(|()| socket.set_tcp_nodelay(true))
+            .and_then(|()| socket.set_send_buffer_size(self.options.backlog));
         let local = socket.local_addr().ok().and_then(|address| address.as_socket());
         let (Ok(()), Some(local)) = (ready, local) else {
             return;

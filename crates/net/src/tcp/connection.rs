@@ -134,7 +134,7 @@ impl Connection {
     /// What to hear about its socket.
     ///
     /// A peer that does not read what it asked for is not asked for more.
-    pub(super) fn wanted_interest(&self, options: &ConnectionOptions) -> Interest {
+    pub(super) fn wanted_interest(&self, backlog: usize) -> Interest {
         let waits = !self.output.is_empty();
         match (self.state, waits) {
             (State::Connecting { .. }, _) => Interest::Write,
@@ -145,16 +145,11 @@ impl Connection {
                 },
                 _,
             ) => Interest::Read,
-            (State::Open, true) if self.is_held_back(options) => Interest::Write,
+            (State::Open, true) if self.output.len() > backlog / 4 => Interest::Write,
             (State::Open, true) => Interest::ReadWrite,
             (State::Closing { .. }, true) => Interest::Write,
             (State::Closing { .. }, false) => Interest::Nothing,
         }
-    }
-
-    /// Whether nothing is read of it because so much waits for it.
-    fn is_held_back(&self, options: &ConnectionOptions) -> bool {
-        self.output.len() > options.backlog / 4
     }
 
     /// When it has to be closed for what it is busy with, if it is busy; monotonic nanoseconds.
@@ -164,7 +159,8 @@ impl Connection {
             State::Connecting { since } => Some(later(since, options.connect)),
             State::Closing { until, .. } => Some(stalled.unwrap_or(until)),
             State::Open => {
-                let begun = !self.input.is_empty() && !self.is_held_back(options);
+                let is_read = self.interest != Interest::Write;
+                let begun = is_read && !self.input.is_empty();
                 let partial = begun.then(|| later(self.input_since, options.partial));
                 let is_silent = self.message_at == 0 && self.party != Party::Opened;
                 let silent = is_silent.then(|| later(self.since, options.silent));

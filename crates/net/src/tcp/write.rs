@@ -146,7 +146,7 @@ impl Connections {
     }
 
     /// Bytes that may wait for one connection now.
-    fn backlog(&self) -> usize {
+    pub(super) fn backlog(&self) -> usize {
         let ConnectionOptions {
             backlog,
             backlog_of_all,

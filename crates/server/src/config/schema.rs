@@ -409,7 +409,8 @@ pub(super) const AUTH: &[Key<Auth>] = &[
         example: r#"["REGISTER", "INVITE"]"#,
         given: Given::Example,
         doc: "Requests that are challenged when they are out of dialog; [] is off. Without it: these two as soon as one \
-              listener is not loopback, else none.",
+              listener is not loopback, else none. While INVITE is among them, whatever else is for a user is challenged too \
+              unless it comes from where its sender is registered, or the answers would tell who exists.",
         read: |auth, item, report| {
             if let Some(methods) = item.list(report, challenged_method) {
                 auth.methods = AuthMethods::Explicit(distinct(methods, &item, report));

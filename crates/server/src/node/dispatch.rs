@@ -279,7 +279,9 @@ impl Node {
             return Ok(Some(sender));
         }
         let asked = self.shared.is_challenged(method, request.method_text())
-            || (matches!(bound, Bound::User(_)) && self.shared.is_closed());
+            || (matches!(bound, Bound::User(_))
+                && self.shared.is_closed()
+                && !self.is_from_home(request, ingress, now));
         if !asked && !request.has(Name::ProxyAuthorization) {
             return Ok(Some(sender));
         }

@@ -4,7 +4,7 @@ use strowger_net::source_of;
 use strowger_sip::Now;
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::registrar::{Bindings, canonical_aor};
+use strowger_sip::registrar::{Bindings, Origin, canonical_aor};
 use strowger_syntax::Message;
 
 use super::Node;
@@ -32,13 +32,32 @@ impl Node {
         }
     }
 
-    /// Whether the address-of-record in the work buffers has a binding that was made from where a request comes.
+    /// Whether the address-of-record in the work buffers has a binding that was made from the source of a request.
     fn is_registered_from(&mut self, ingress: &Ingress, now: Now) -> bool {
-        self.shared.location.read(&self.work.aor, &mut self.work.record);
         let source = source_of(ingress.source.remote.ip());
+        self.has_binding(now, |origin| source_of(origin.remote.ip()) == source)
+    }
+
+    fn has_binding(&mut self, now: Now, made_from: impl Fn(&Origin) -> bool) -> bool {
+        self.shared.location.read(&self.work.aor, &mut self.work.record);
         Bindings::new(&self.work.record)
             .live(now.wall_secs())
-            .any(|binding| source_of(binding.origin.remote.ip()) == source)
+            .any(|binding| made_from(&binding.origin))
+    }
+
+    /// Whether a request comes from the very phone that the user it speaks for has registered: by the same transport, from
+    /// the same address and port.
+    pub(super) fn is_from_home(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
+        let Some(sip) = spoken_for(request).filter(|sip| self.shared.is_ours(sip)) else {
+            return false;
+        };
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        self.follow_alias();
+        let source = ingress.source;
+        self.has_binding(now, |origin| {
+            (origin.transport, origin.remote) == (source.transport, source.remote)
+        })
     }
 
     /// Holds credentials that did not do against whoever sent them. The realm is in the work buffers.

@@ -110,8 +110,8 @@ impl Shared {
         self.policy.challenged.iter().any(|m| m.as_bytes() == name)
     }
 
-    /// Whether strangers cannot call. Then nothing else of theirs reaches a user either, or the answers would tell who there
-    /// is.
+    /// Whether strangers cannot call. Then nothing else of theirs reaches a user either, or the answers would tell who
+    /// exists.
     pub fn is_closed(&self) -> bool {
         self.is_challenged(Method::Invite, b"INVITE")
     }

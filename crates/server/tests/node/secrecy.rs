@@ -79,6 +79,16 @@ fn without_credentials_every_method_is_answered_alike_whoever_it_is_for() {
 }
 
 #[test]
+fn a_phone_is_not_asked_for_what_is_not_on_the_list_and_whoever_claims_to_be_it_is() {
+    let mut site = site(&["REGISTER", "INVITE"]);
+    let text = request('b', "MESSAGE", "sip:bob@example.test", 1);
+    site.send('b', &text);
+    assert_eq!(site.log(), "b MESSAGE");
+    site.send('d', &request('b', "MESSAGE", "sip:bob@example.test", 2));
+    assert_eq!(site.log(), "d 407");
+}
+
+#[test]
 fn with_wrong_credentials_every_method_is_answered_alike_whoever_they_name() {
     for method in METHODS
         .into_iter()
