@@ -20,8 +20,9 @@ fn connect(number: usize, server: SocketAddr) -> TcpStream {
     let [high, low] = (number as u16).to_be_bytes();
     let local = SocketAddr::from(([127, 1, high, low.max(1)], 0));
     socket.bind(&local.into()).expect("a loopback address");
-    // Little room on this side, so that what is not read waits at the server.
+    // Little room on this side, so that what is not read waits at the server, and what it does not take is not sent.
     socket.set_recv_buffer_size(4096).expect("an option");
+    socket.set_send_buffer_size(32 << 10).expect("an option");
     socket.connect(&server.into()).expect("a connection");
     socket.set_nonblocking(true).expect("an option");
     socket.into()

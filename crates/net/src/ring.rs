@@ -234,6 +234,20 @@ impl Links {
         self.waits
     }
 
+    /// How many items the ring to a shard has room for.
+    pub(crate) fn room(&self, shard: u16) -> usize {
+        let outward = self.outward.get(usize::from(shard)).and_then(Option::as_ref);
+        outward.map_or(self.capacity, |outward| outward.items.slots())
+    }
+
+    /// Whether the ring to one of the shards is nearly full.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let shards = 0..self.outward.len() as u16;
+        shards
+            .into_iter()
+            .any(|shard| self.room(shard) < self.capacity / 4)
+    }
+
     /// How many shards there may be items from, itself among them; none when it is alone.
     pub(crate) fn shards(&self) -> u16 {
         self.inward.len() as u16

@@ -60,6 +60,9 @@ const EVENTS: usize = 256;
 /// Items taken from one ring in one turn: more than any shard puts into one, or rings would fill up.
 const ITEMS_PER_TURN: usize = 1024;
 
+/// And at least, whatever room there is for answers, so that no two shards wait for each other.
+const ITEMS_PER_TURN_AT_LEAST: usize = 32;
+
 /// Messages of connections after which no more connections are read in one turn, so that those who flood theirs cost
 /// datagrams and other shards no more than a millisecond or two.
 const STREAM_MESSAGES_PER_TURN: u64 = 128;
@@ -200,7 +203,8 @@ impl<A: Application> Shard<A> {
             let is_connection = matches!(readiness.token, Token::Connection { .. });
             let taken = self.counters.stream_messages_received.read() - before;
             // While another shard does not keep up, nothing is read that might have to wait for it.
-            if is_connection && (taken >= STREAM_MESSAGES_PER_TURN || self.waits) {
+            let is_late = taken >= STREAM_MESSAGES_PER_TURN || self.waits || self.links.is_crowded();
+            if is_connection && is_late {
                 left_out = true;
             } else {
                 self.take_event(readiness);

@@ -27,6 +27,9 @@ pub(super) struct Acceptor {
 /// Connections accepted by one socket in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// Bytes that the kernel keeps for a peer (it takes twice as many for itself).
+const SEND_BUFFER: usize = 64 << 10;
+
 /// How long nothing is accepted when there are no descriptors left.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,7 +84,7 @@ impl Connections {
         let ready = socket
             .set_nonblocking(true)
             .and_then(|()| socket.set_tcp_nodelay(true))
-            .and_then(|()| socket.set_send_buffer_size(self.options.backlog));
+            .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER));
         let local = socket.local_addr().ok().and_then(|address| address.as_socket());
         let (Ok(()), Some(local)) = (ready, local) else {
             return;
