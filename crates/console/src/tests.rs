@@ -408,6 +408,33 @@ async fn a_web_page_can_change_nothing() {
 }
 
 #[tokio::test]
+async fn bans_are_listed_and_lifted_by_source_and_account() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/bans?q=ALICE", "").await.json();
+    assert_eq!(page["items"][0]["id"], "192.0.2.7 alice@example.test");
+    let lifted = node
+        .own(
+            "DELETE",
+            "/api/v1/bans?source=192.0.2.7&account=alice@example.test",
+            "",
+        )
+        .await;
+    assert_eq!(
+        (lifted.status, &lifted.json()[0]["source"]),
+        (200, &json!("192.0.2.7"))
+    );
+    for (query, status) in [
+        ("source=192.0.2.7", 404),
+        ("source=alice", 422),
+        ("account=alice@example.test", 400),
+        ("source=192.0.2.7&other=1", 400),
+    ] {
+        let answer = node.own("DELETE", &format!("/api/v1/bans?{query}"), "").await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn users_are_added_listed_changed_and_removed() {
     let node = start().await;
     let alice =
@@ -652,6 +679,7 @@ fn what_the_description_says_of_values_is_what_is_sent() {
     for (name, value) in [
         ("Registration", serde_json::to_value(a_registration())),
         ("Call", serde_json::to_value(a_call())),
+        ("Ban", serde_json::to_value(a_ban())),
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),
