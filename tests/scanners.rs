@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
 use system_tests::sipvicious::scan;
+use system_tests::wait::Ends;
 use system_tests::{Peer, Scratch};
 
 /// Users have the numbers from 1000 to 1999.
@@ -155,15 +156,6 @@ fn p99(phone: &Peer, user: u32, rounds: usize) -> Duration {
         .collect();
     times.sort_unstable();
     times[times.len() * 99 / 100]
-}
-
-/// Tells threads that it is enough, also when the test fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Runs the scanners one after the other until it is enough.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use system_tests::server::{DOMAIN, Server, Setup};
 use system_tests::sipp::{Calls, Transport};
+use system_tests::wait::Ends;
 use system_tests::{Peer, full, wait};
 
 const PEERS: usize = 1000;
@@ -72,15 +73,6 @@ fn calls(server: &Server) {
                 "{transport:?}: {counts:?}"
             );
         }
-    }
-}
-
-/// Tells a thread that it is enough, also when the test fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -344,6 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_that_is_nearly_full_is_crowded() {
+        let (_bells, mut first, mut second) = pair(8);
+        for token in 1..=6 {
+            assert!(!first.is_crowded());
+            assert!(first.push(1, failed(token)).is_ok());
+        }
+        assert_eq!(first.room(1), 2);
+        assert!(first.push(1, failed(7)).is_ok());
+        assert!(first.is_crowded() && !second.is_crowded());
+        second.pop(0);
+        assert!(!first.is_crowded());
+    }
+
+    #[test]
     fn nothing_is_handed_to_oneself_or_to_a_shard_that_is_not_there() {
         let (_bells, mut first, _second) = pair(1);
         assert!(first.push(0, failed(1)).is_err());

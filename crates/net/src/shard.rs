@@ -197,14 +197,16 @@ impl<A: Application> Shard<A> {
     fn take_events(&mut self, events: &Events) {
         let first = self.counters.turns.read() as usize;
         let before = self.counters.stream_messages_received.read();
-        let mut left_out = false;
+        let (mut left_out, mut is_held) = (false, None);
         for position in 0..events.len() {
             let readiness = events.get((first + position) % events.len());
             let is_connection = matches!(readiness.token, Token::Connection { .. });
             let taken = self.counters.stream_messages_received.read() - before;
             // While another shard does not keep up, nothing is read that might have to wait for it.
-            let is_late = taken >= STREAM_MESSAGES_PER_TURN || self.waits || self.links.is_crowded();
-            if is_connection && is_late {
+            let is_late = is_connection
+                && (taken >= STREAM_MESSAGES_PER_TURN
+                    || *is_held.get_or_insert_with(|| self.waits || self.links.is_crowded()));
+            if is_late {
                 left_out = true;
             } else {
                 self.take_event(readiness);
