@@ -287,9 +287,13 @@ fn ack_and_cancel_are_never_challenged() {
 fn methods_outside_the_list_are_not_challenged_at_home() {
     let server = start(&["MD5"]);
     let bob = Peer::udp(server.sip()).registered_as(&aor("bob"), "bobpw");
-    let peer = Peer::udp(server.sip());
-    peer.send(&peer.request("MESSAGE", &aor("bob"), &aor("alice"), &aor("bob")));
+    let alice = Peer::udp(server.sip()).registered_as(&aor("alice"), "alicepw");
+    alice.send(&alice.request("MESSAGE", &aor("bob"), &aor("alice"), &aor("bob")));
     bob.expect_request("MESSAGE");
+    // Whoever only says to be alice is asked, or could find out who exists.
+    let stranger = Peer::udp(server.sip());
+    let message = stranger.request("MESSAGE", &aor("bob"), &aor("alice"), &aor("bob"));
+    assert_eq!(stranger.exchange(&message).status(), Some(407));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub mod registering;
 pub mod scratch;
 pub mod server;
 pub mod sipp;
+pub mod sipvicious;
 pub mod tone;
 pub mod trace;
 pub mod wait;

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::ports;
 use crate::process::{Ended, Process, run_with};
+use crate::server::DOMAIN;
 use crate::{Scratch, wait};
 
 /// How SIPp sends.
@@ -44,6 +47,77 @@ pub struct Run<'a> {
     pub keys: &'a [(&'a str, &'a str)],
     /// What `[authentication]` in the scenario uses.
     pub credentials: Option<(&'a str, &'a str)>,
+}
+
+/// One run at a time, or they would take the processor from each other and retransmit.
+static ONE_RUN: Mutex<()> = Mutex::new(());
+
+/// Calls from one SIPp to another one that is registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls<'a> {
+    /// The server.
+    pub server: SocketAddr,
+    /// How both send.
+    pub transport: Transport,
+    /// How many, 200 in a second.
+    pub calls: u32,
+    /// The callers' user and password when they are challenged.
+    pub caller: Option<(&'a str, &'a str)>,
+}
+
+impl Calls<'_> {
+    /// Registers the callee, runs all calls and returns the counts of caller and callee.
+    pub fn run(&self) -> (Counts, Counts) {
+        let _one = ONE_RUN.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = self.server.ip();
+        let local = |port| SocketAddr::new(address, port);
+        let callee = local(ports::free_at(address));
+        let contact = match self.transport {
+            Transport::Udp => format!("sip:callee@{callee}"),
+            Transport::Tcp => format!("sip:callee@{callee};transport=tcp"),
+        };
+        let run = |scenario, port, calls, keys| {
+            let (transport, remote) = (self.transport, self.server);
+            Run {
+                scenario,
+                transport,
+                local: local(port),
+                remote,
+                calls,
+                rate: 200,
+                keys,
+                credentials: self.caller,
+            }
+        };
+        let (caller, _) = self.caller.unwrap_or(("caller", ""));
+        let called = if self.caller.is_some() { caller } else { "callee" };
+        let keys = [
+            ("user", called),
+            ("caller", caller),
+            ("domain", DOMAIN),
+            ("contact", &contact),
+        ];
+        let (register, invite) = match self.caller {
+            Some(_) => ("register_digest.xml", "caller_digest.xml"),
+            None => ("register.xml", "caller.xml"),
+        };
+        let registered = run(register, ports::free_at(address), 1, &keys).finish();
+        assert_eq!(registered.successful, 1, "{registered:?}");
+        let callees = run("callee.xml", callee.port(), self.calls, &keys).start();
+        let callers = run(invite, ports::free_at(address), self.calls, &keys).finish();
+        (callers, callees.finish())
+    }
+
+    /// That every call succeeds and nothing has to be sent twice.
+    pub fn assert_clean(&self) {
+        let (caller, callee) = self.run();
+        let all = Counts {
+            successful: u64::from(self.calls),
+            failed: 0,
+            retransmissions: 0,
+        };
+        assert_eq!((caller, callee), (all, all), "caller and callee");
+    }
 }
 
 /// What SIPp counted.

@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("sipp", "sip-tester"),
     ("strace", "strace"),
+    ("svcrack", "sipvicious"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

@@ -13,7 +13,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
-use strowger_server::admin::{Admin, Filter, NewUser, PageRequest, Secret, State as NodeState, UserId};
+use strowger_server::admin::{
+    Admin, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+};
 
 use crate::access::{Access, guard};
 use crate::error::ApiError;
@@ -39,6 +41,7 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/users", get(users::<A>).post(add_user::<A>))
         .route("/api/v1/users/{address}", delete(remove_user::<A>))
         .route("/api/v1/users/{address}/password", put(set_password::<A>))
+        .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
         .route("/api/v1/drain", post(drain::<A>))
         .layer(from_fn(in_time));
     let streaming = Router::new().route("/api/v1/users/import", post(import::import::<A>));
@@ -172,6 +175,22 @@ async fn calls<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Resul
 async fn users<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
     let (filter, page) = query?.0.split();
     Ok(Json(admin.users(filter, page).await?).into_response())
+}
+
+async fn bans<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.bans(filter, page).await?).into_response())
+}
+
+async fn unban<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: Result<Query<Unban>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let lifted = admin.unban(query?.0).await?;
+    for ban in &lifted {
+        tracing::info!(ban = ban.id, "ban lifted");
+    }
+    Ok(Json(lifted).into_response())
 }
 
 async fn add_user<A: Admin>(

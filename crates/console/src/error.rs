@@ -48,7 +48,7 @@ impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         let status = match &error {
             AdminError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            AdminError::NoSuchUser(_) => StatusCode::NOT_FOUND,
+            AdminError::NoSuchUser(_) | AdminError::NoSuchBan(_) => StatusCode::NOT_FOUND,
             AdminError::Exists(_) => StatusCode::CONFLICT,
             AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             AdminError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -72,7 +72,7 @@ impl From<QueryRejection> for ApiError {
         Self::new(
             rejection.status(),
             rejection.body_text(),
-            "the parameters are q, after and limit",
+            "see /api/v1/openapi.json for the parameters",
         )
     }
 }

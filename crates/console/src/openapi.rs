@@ -100,10 +100,31 @@ fn paths() -> Value {
                 "properties": { "password": { "type": "string", "minLength": 1, "maxLength": 256 } } })),
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
+        "/api/v1/bans": bans(),
         "/api/v1/drain": { "post": {
             "summary": "Finish what was begun, then end",
             "responses": { "202": { "description": "It has begun to." } }
         } }
+    })
+}
+
+fn bans() -> Value {
+    json!({
+        "get": list("Bans in force", "Ban"),
+        "delete": {
+            "summary": "Lift the bans of a source, or of one account there",
+            "parameters": [
+                { "name": "source", "in": "query", "required": true, "schema": { "type": "string" },
+                  "description": "An address, or an IPv6 /64." },
+                { "name": "account", "in": "query", "required": false, "schema": { "type": "string" },
+                  "description": "user@domain; without it, all bans of the source." }
+            ],
+            "responses": {
+                "200": { "description": "What was lifted.", "content": { "application/json": { "schema": {
+                    "type": "array", "items": { "$ref": "#/components/schemas/Ban" } } } } },
+                "404": failure("There is no such ban."), "422": failure("The source is no address.")
+            }
+        }
     })
 }
 
@@ -137,6 +158,11 @@ fn schemas() -> Value {
             "state": { "enum": ["trying", "ringing", "established", "cancelling"] },
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "branches": number, "source": perhaps_text
+        })),
+        "Ban": object(json!({
+            "id": text, "source": text, "account": perhaps_text,
+            "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+            "expires_in": { "type": "integer", "description": "Seconds." }
         })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,

@@ -61,6 +61,16 @@ fn a_call() -> Call {
     }
 }
 
+fn a_ban() -> Ban {
+    Ban {
+        id: "192.0.2.7 alice@example.test".to_owned(),
+        source: "192.0.2.7".to_owned(),
+        account: Some("alice@example.test".to_owned()),
+        since: 1,
+        expires_in: 60,
+    }
+}
+
 impl Admin for Fake {
     async fn status(&self) -> Result<Status, AdminError> {
         let draining = *self.draining.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,6 +163,23 @@ impl Admin for Fake {
             }
         }
         Ok(import)
+    }
+
+    async fn bans(&self, filter: Filter, page: PageRequest) -> Result<Page<Ban>, AdminError> {
+        let bans = [a_ban()]
+            .into_iter()
+            .filter(|ban| filter.matches(&[&ban.id]))
+            .collect();
+        Ok(Page::cut(bans, &page, |ban| &ban.id))
+    }
+
+    async fn unban(&self, which: Unban) -> Result<Vec<Ban>, AdminError> {
+        which.source()?;
+        if which.id() == a_ban().id {
+            Ok(vec![a_ban()])
+        } else {
+            Err(AdminError::NoSuchBan(which.id()))
+        }
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
@@ -378,6 +405,33 @@ async fn a_web_page_can_change_nothing() {
         "{}",
         answer.head
     );
+}
+
+#[tokio::test]
+async fn bans_are_listed_and_lifted_by_source_and_account() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/bans?q=ALICE", "").await.json();
+    assert_eq!(page["items"][0]["id"], "192.0.2.7 alice@example.test");
+    let lifted = node
+        .own(
+            "DELETE",
+            "/api/v1/bans?source=192.0.2.7&account=alice@example.test",
+            "",
+        )
+        .await;
+    assert_eq!(
+        (lifted.status, &lifted.json()[0]["source"]),
+        (200, &json!("192.0.2.7"))
+    );
+    for (query, status) in [
+        ("source=192.0.2.7", 404),
+        ("source=alice", 422),
+        ("account=alice@example.test", 400),
+        ("source=192.0.2.7&other=1", 400),
+    ] {
+        let answer = node.own("DELETE", &format!("/api/v1/bans?{query}"), "").await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
 }
 
 #[tokio::test]
@@ -625,6 +679,7 @@ fn what_the_description_says_of_values_is_what_is_sent() {
     for (name, value) in [
         ("Registration", serde_json::to_value(a_registration())),
         ("Call", serde_json::to_value(a_call())),
+        ("Ban", serde_json::to_value(a_ban())),
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),

@@ -24,6 +24,7 @@ mod ring;
 mod shard;
 mod shards;
 mod socket_option;
+mod sources;
 mod tcp;
 mod udp;
 
@@ -37,3 +38,4 @@ pub use listener::{BindError, BindFault, Listen, Listener};
 pub use machine::{host_name, interface_addresses};
 pub use options::{ConnectionOptions, Options, Pinning};
 pub use shards::{Handle, Shards, start};
+pub use sources::{Cidr, source_of};

@@ -1,8 +1,11 @@
 //! What can be set about sockets, connections and shards.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use strowger_syntax::Limits;
+
+use crate::sources::Cidr;
 
 /// Settings of sockets and shards. Everything a peer can make large has its bound here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,20 +52,34 @@ impl Default for Options {
 pub struct ConnectionOptions {
     /// Connections that one shard holds, accepted and opened ones together.
     pub per_shard: usize,
-    /// Accepted connections of one shard from one source: an IPv4 address or an IPv6 /64.
+    /// Accepted connections of all shards from one source: an IPv4 address or an IPv6 /64.
     pub per_source: usize,
+    /// Sources that may have any number of them.
+    pub exempt: Vec<Cidr>,
     /// How long a connection may take to be established.
     pub connect: Duration,
     /// How long a connection without any traffic is kept.
     pub idle: Duration,
+    /// How long a peer that connected may take until its first message is here.
+    pub silent: Duration,
     /// How long a peer may take to complete a message that it began.
     pub partial: Duration,
     /// How long a peer may take no byte of what waits for it.
     pub stall: Duration,
     /// How long a connection that is being closed may still take and give what is under way.
     pub linger: Duration,
-    /// Bytes that may wait for one connection.
+    /// Bytes that may wait for one connection. Nothing is read of a peer for whom a quarter of them waits.
     pub backlog: usize,
+    /// Bytes that may wait for all connections of a shard; beyond, a sixteenth of [`backlog`](Self::backlog) for each.
+    pub backlog_of_all: usize,
+}
+
+impl ConnectionOptions {
+    /// How many connections a peer's source may have; `None` when any number.
+    pub(crate) fn most_of(&self, peer: IpAddr) -> Option<usize> {
+        let exempt = self.exempt.iter().any(|block| block.contains(peer));
+        (!exempt).then_some(self.per_source)
+    }
 }
 
 impl Default for ConnectionOptions {
@@ -70,12 +87,15 @@ impl Default for ConnectionOptions {
         Self {
             per_shard: 16_384,
             per_source: 4096,
+            exempt: Vec::new(),
             connect: Duration::from_secs(2),
             idle: Duration::from_secs(3600),
+            silent: Duration::from_secs(30),
             partial: Duration::from_secs(10),
             stall: Duration::from_secs(10),
             linger: Duration::from_secs(1),
             backlog: 256 << 10,
+            backlog_of_all: 32 << 20,
         }
     }
 }

@@ -234,6 +234,20 @@ impl Links {
         self.waits
     }
 
+    /// How many items the ring to a shard has room for.
+    pub(crate) fn room(&self, shard: u16) -> usize {
+        let outward = self.outward.get(usize::from(shard)).and_then(Option::as_ref);
+        outward.map_or(self.capacity, |outward| outward.items.slots())
+    }
+
+    /// Whether the ring to one of the shards is nearly full.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let shards = 0..self.outward.len() as u16;
+        shards
+            .into_iter()
+            .any(|shard| self.room(shard) < self.capacity / 4)
+    }
+
     /// How many shards there may be items from, itself among them; none when it is alone.
     pub(crate) fn shards(&self) -> u16 {
         self.inward.len() as u16
@@ -327,6 +341,20 @@ mod tests {
         assert!(!first.retry());
         assert_eq!(token(second.pop(0)), Some(3));
         assert!(second.is_empty());
+    }
+
+    #[test]
+    fn a_ring_that_is_nearly_full_is_crowded() {
+        let (_bells, mut first, mut second) = pair(8);
+        for token in 1..=6 {
+            assert!(!first.is_crowded());
+            assert!(first.push(1, failed(token)).is_ok());
+        }
+        assert_eq!(first.room(1), 2);
+        assert!(first.push(1, failed(7)).is_ok());
+        assert!(first.is_crowded() && !second.is_crowded());
+        second.pop(0);
+        assert!(!first.is_crowded());
     }
 
     #[test]

@@ -59,8 +59,15 @@ impl Seed {
 /// Readiness events taken from the kernel in one turn.
 const EVENTS: usize = 256;
 
-/// Items taken from one ring in one turn.
-const ITEMS_PER_TURN: usize = 256;
+/// Items taken from one ring in one turn: more than any shard puts into one, or rings would fill up.
+const ITEMS_PER_TURN: usize = 1024;
+
+/// And at least, whatever room there is for answers, so that no two shards wait for each other.
+const ITEMS_PER_TURN_AT_LEAST: usize = 32;
+
+/// Messages of connections after which no more connections are read in one turn, so that those who flood theirs cost
+/// datagrams and other shards no more than a millisecond or two.
+const STREAM_MESSAGES_PER_TURN: u64 = 128;
 
 /// Messages of the control side taken in one turn.
 const CONTROLS_PER_TURN: usize = 256;
@@ -175,9 +182,7 @@ impl<A: Application> Shard<A> {
 
     fn turn(&mut self, events: &Events) {
         self.more = false;
-        for position in 0..events.len() {
-            self.take_event(events.get(position));
-        }
+        self.take_events(events);
         self.take_items();
         self.take_controls();
         if self.connections.deadline() <= self.now.mono_ns {
@@ -189,6 +194,34 @@ impl<A: Application> Shard<A> {
         }
         self.flush();
         self.app.turn_ended(self.now);
+    }
+
+    /// Takes what epoll tells. What is left out is told again, for it is level-triggered; another one begins each time, or
+    /// the last ones might never have their turn.
+    fn take_events(&mut self, events: &Events) {
+        let first = self.counters.turns.read() as usize;
+        let before = self.counters.stream_messages_received.read();
+        let (mut left_out, mut is_held) = (false, None);
+        for position in 0..events.len() {
+            let readiness = events.get((first + position) % events.len());
+            let is_connection = matches!(readiness.token, Token::Connection { .. });
+            let taken = self.counters.stream_messages_received.read() - before;
+            // While another shard does not keep up, nothing is read that might have to wait for it.
+            let is_late = is_connection
+                && (taken >= STREAM_MESSAGES_PER_TURN
+                    || *is_held.get_or_insert_with(|| self.waits || self.crossing.links.is_crowded()));
+            if is_late {
+                left_out = true;
+            } else {
+                self.take_event(readiness);
+            }
+        }
+        if left_out {
+            // Among so many connections that are ready epoll tells of a datagram rarely.
+            for listener in 0..self.udp.len() {
+                self.receive_datagrams(listener as u16);
+            }
+        }
     }
 
     fn take_event(&mut self, readiness: Readiness) {

@@ -20,6 +20,7 @@ use crate::listener::{Listen, Listener};
 use crate::options::{Options, Pinning};
 use crate::ring::{Doorbell, Links};
 use crate::shard::{Seed, Shard};
+use crate::sources::Connected;
 use crate::tcp::Surroundings;
 
 /// Where the shards are in their life.
@@ -253,11 +254,13 @@ fn seeds(listeners: Arc<[Listen]>, options: &Options) -> io::Result<Vec<Seed>> {
         doorbells,
     });
     let directory = Arc::new(Directory::default());
+    let connected = Arc::new(Connected::default());
     let seed = |(shard, links)| {
         let around = Surroundings {
             shard,
             epoll: Arc::new(Epoll::new()?),
             directory: Arc::clone(&directory),
+            connected: Arc::clone(&connected),
             counters: Arc::new(Counters::default()),
             listeners: Arc::clone(&listeners),
         };

@@ -9,7 +9,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -20,11 +20,12 @@ use strowger_syntax::{Limits, Transport};
 
 use crate::counters::Counters;
 use crate::directory::{Directory, normalised};
-use crate::epoll::{Epoll, GENERATION_BITS};
+use crate::epoll::{Epoll, GENERATION_BITS, Interest};
 use crate::listener::Listen;
 use crate::options::{ConnectionOptions, Options};
+use crate::sources::Connected;
 use accept::Acceptor;
-use connection::{Connection, State};
+use connection::{Connection, Party, State};
 pub(crate) use read::Input;
 use write::Staged;
 
@@ -71,6 +72,7 @@ pub(crate) struct Surroundings {
     pub(crate) shard: u16,
     pub(crate) epoll: Arc<Epoll>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) connected: Arc<Connected>,
     pub(crate) counters: Arc<Counters>,
     /// All listeners, in their order.
     pub(crate) listeners: Arc<[Listen]>,
@@ -92,8 +94,8 @@ pub(crate) struct Connections {
     open: usize,
     /// This shard's part of the directory.
     own: HashMap<(Transport, SocketAddr), u32>,
-    /// Accepted connections per source.
-    sources: HashMap<IpAddr, usize>,
+    /// Bytes that wait for all connections.
+    waiting: usize,
     acceptors: Vec<Acceptor>,
     /// Where bytes land that a connection has no buffer for.
     landing: Vec<u8>,
@@ -109,7 +111,7 @@ pub(crate) struct Connections {
 }
 
 /// Bytes that one read takes at most.
-const LANDING: usize = 64 << 10;
+const LANDING: usize = 16 << 10;
 
 /// Spare buffers that are kept, and how large each may be.
 const SPARE_BUFFERS: usize = 64;
@@ -125,7 +127,7 @@ impl Connections {
             free: Vec::new(),
             open: 0,
             own: HashMap::new(),
-            sources: HashMap::new(),
+            waiting: 0,
             acceptors: Vec::new(),
             landing: vec![0; LANDING],
             buffers: Vec::new(),
@@ -184,7 +186,13 @@ impl Connections {
             remote,
             flow: None,
         };
-        let flow = self.insert(socket, source, State::Connecting { since: now }, None, now);
+        let flow = self.insert(
+            socket,
+            source,
+            State::Connecting { since: now },
+            Party::Opened,
+            now,
+        );
         flow.map_err(|error| failure_of(&error))
     }
 
@@ -215,7 +223,7 @@ impl Connections {
         socket: Socket,
         source: Source,
         state: State,
-        counted: Option<IpAddr>,
+        party: Party,
         now: u64,
     ) -> io::Result<Flow> {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -232,8 +240,8 @@ impl Connections {
             flow: Some(flow),
             ..source
         };
-        let mut connection = Connection::new(socket, source, flow, state, Framer::new(self.limits), now);
-        connection.counted = counted;
+        let framer = Framer::new(self.limits);
+        let connection = Connection::new(socket, source, flow, state, party, framer, now);
         let registered =
             self.around
                 .epoll
@@ -245,9 +253,6 @@ impl Connections {
         slot.connection = Some(connection);
         self.open += 1;
         self.around.counters.connections_open.set(self.open as u64);
-        if let Some(key) = counted {
-            *self.sources.entry(key).or_insert(0) += 1;
-        }
         self.own.insert((source.transport, source.remote), index);
         self.around.directory.enter(source.transport, source.remote, flow);
         self.look_after(index);
@@ -267,6 +272,7 @@ impl Connections {
         self.free.push(index);
         self.open -= 1;
         self.around.counters.connections_open.set(self.open as u64);
+        self.waiting -= connection.output.len();
         for waiting in connection.output.unwritten() {
             self.reports.unsent(waiting.origin, waiting.token, failure);
         }
@@ -275,19 +281,10 @@ impl Connections {
         } else {
             self.reports.closed.push(connection.flow);
         }
-        if let Some(key) = connection.counted {
-            self.discount(key);
+        if let Party::Accepted { counted: Some(key) } = connection.party {
+            self.around.connected.leave(key);
         }
         self.forget_address(&connection.source, connection.flow);
-    }
-
-    fn discount(&mut self, key: IpAddr) {
-        if let Some(count) = self.sources.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.sources.remove(&key);
-            }
-        }
     }
 
     /// No further message shall find this connection by its peer's address.
@@ -321,11 +318,20 @@ impl Connections {
     /// Tells epoll what the connection's state makes it want to hear.
     fn update_interest(&mut self, flow: Flow) {
         let epoll = Arc::clone(&self.around.epoll);
-        let Some(connection) = self.get_mut(flow) else {
+        let backlog = self.backlog();
+        let Some(slot) = self.slots.get_mut(flow.index as usize) else {
             return;
         };
-        let wanted = connection.wanted_interest();
+        let generation = slot.generation;
+        let Some(connection) = slot.connection.as_mut().filter(|_| generation == flow.generation) else {
+            return;
+        };
+        let wanted = connection.wanted_interest(backlog);
         if wanted != connection.interest {
+            if connection.interest == Interest::Write {
+                // What a message lacks can only come from now on.
+                connection.input_since = connection.traffic_at;
+            }
             connection.interest = wanted;
             // The descriptor is open and registered, so this cannot fail.
             let _: io::Result<()> = epoll.modify(connection.socket.as_fd(), wanted, connection.token());

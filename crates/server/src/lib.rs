@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod data_dir;
 mod database;
+pub mod defence;
 pub mod location;
 pub mod node;
 pub mod running;

@@ -13,8 +13,38 @@ use crate::transport::branch::{hex, hex_digits};
 use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
 use crate::{Destination, Outbox, Source};
 
+/// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
+/// cannot use the node to flood it with much more than they send themselves.
+pub const AMPLIFICATION: usize = 3;
+
 /// A To tag that is made without state: a MAC, in hexadecimal.
 pub type Tag = [u8; 16];
+
+/// The bytes that the answer to a request of so many bytes may have. A connection proves its address.
+fn most(request: usize, ingress: &Ingress) -> usize {
+    match ingress.to {
+        Destination::Datagram { .. } => AMPLIFICATION * request,
+        Destination::Flow(_) | Destination::Connect { .. } => usize::MAX,
+    }
+}
+
+/// As many whole lines as are in the first `len` bytes.
+fn whole_lines(lines: &[u8], len: usize) -> &[u8] {
+    let kept = &lines[..len.min(lines.len())];
+    &kept[..kept
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1)]
+}
+
+/// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.
+pub fn send_bounded(request: usize, ingress: &Ingress, start: usize, out: &mut Outbox) {
+    if out.bytes.len() - start <= most(request, ingress) {
+        out.send_from(start, ingress.to, 0);
+    } else {
+        out.bytes.truncate(start);
+    }
+}
 
 /// What came with a request from outside, worked out once.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +250,9 @@ impl Identity {
         Some(hop.to)
     }
 
-    /// Answers a request without state. `lines` are whole header field lines.
+    /// Answers a request without state. `lines` are whole header field lines, the most important ones first: what makes
+    /// the answer to a datagram larger than [`AMPLIFICATION`] allows is left out, and a challenge that cannot challenge
+    /// is not sent.
     pub fn reply(
         &self,
         request: Message<'_>,
@@ -229,11 +261,30 @@ impl Identity {
         lines: &[u8],
         out: &mut Outbox,
     ) {
-        self.reply_with(request, ingress, status, out, |out| out.extend_from_slice(lines));
+        let start = out.bytes.len();
+        let put = |lines: &[u8], out: &mut Vec<u8>| {
+            self.write_reply(request, ingress, status, out, |out| out.extend_from_slice(lines));
+        };
+        put(lines, &mut out.bytes);
+        let over = (out.bytes.len() - start).saturating_sub(most(request.bytes().len(), ingress));
+        if over > 0 {
+            out.bytes.truncate(start);
+            let kept = whole_lines(lines, lines.len().saturating_sub(over));
+            let is_challenge = matches!(
+                status,
+                Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+            );
+            if over > lines.len() || (is_challenge && kept.is_empty()) {
+                return;
+            }
+            put(kept, &mut out.bytes);
+        }
+        out.send_from(start, ingress.to, 0);
     }
 
-    /// [`reply`](Self::reply) with header field lines that `write` appends.
-    pub fn reply_with(
+    /// [`reply`](Self::reply) with header field lines that `write` appends, however large it is: for whoever has shown to
+    /// be at the address that asks.
+    pub fn reply_in_full(
         &self,
         request: Message<'_>,
         ingress: &Ingress,
@@ -242,26 +293,30 @@ impl Identity {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let start = out.bytes.len();
-        let tag = self.to_tag(request.bytes(), request.index());
-        ResponseWriter::begin(
-            &mut out.bytes,
-            request.bytes(),
-            request.index(),
-            status,
-            status.reason(),
-            ingress.stamp,
-            &tag,
-        )
-        .lines_with(write)
-        .finish();
+        self.write_reply(request, ingress, status, &mut out.bytes, write);
         out.send_from(start, ingress.to, 0);
+    }
+
+    fn write_reply(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        status: Status,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (bytes, index, reason) = (request.bytes(), request.index(), status.reason());
+        let tag = self.to_tag(bytes, index);
+        ResponseWriter::begin(out, bytes, index, status, reason, ingress.stamp, &tag)
+            .lines_with(write)
+            .finish();
     }
 
     /// Refuses a request without state.
     pub fn reject(&self, request: Message<'_>, ingress: &Ingress, reject: &Reject, out: &mut Outbox) {
         let start = out.bytes.len();
         self.write_reject(request, ingress.stamp, reject, &mut out.bytes);
-        out.send_from(start, ingress.to, 0);
+        send_bounded(request.bytes().len(), ingress, start, out);
     }
 
     /// Appends the answer that refuses a request.

@@ -225,6 +225,7 @@ impl std::fmt::Debug for Password {
 Examples:
   strowger ctl status
   strowger ctl registrations alice --json
+  strowger ctl unban 192.0.2.7 alice@example.test
   strowger ctl drain --data-dir /var/lib/strowger
   STROWGER_TOKEN=... strowger ctl calls --admin 127.0.0.1:8080")]
 pub(crate) struct Ctl {
@@ -255,6 +256,21 @@ pub(crate) enum CtlCommand {
         /// Only those that contain this.
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
+    },
+    /// Who is banned for wrong passwords.
+    Bans {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Lift the bans of a source, or of one account there.
+    Unban {
+        /// The source, as `bans` shows it.
+        #[arg(value_name = "ADDRESS")]
+        source: String,
+        /// Only this account.
+        #[arg(value_name = "USER@DOMAIN")]
+        account: Option<String>,
     },
     /// Finish what was begun, then end.
     Drain,
@@ -288,6 +304,8 @@ mod tests {
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",
             "strowger ctl drain",
+            "strowger ctl bans --json",
+            "strowger ctl unban 192.0.2.7 alice@example.test --data-dir d",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use strowger_server::admin::{Call, PAGE_LIMIT, Page, Registration, Secret, State, Status};
+use strowger_server::admin::{Ban, Call, PAGE_LIMIT, Page, Registration, Secret, State, Status};
 use strowger_server::data_dir::read_admin_token;
 
 use crate::args::{self, CtlCommand};
@@ -20,6 +20,8 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
         CtlCommand::Status => status(&client, args.json),
         CtlCommand::Registrations { filter } => registrations(&client, filter.as_deref(), args.json),
         CtlCommand::Calls { filter } => calls(&client, filter.as_deref(), args.json),
+        CtlCommand::Bans { filter } => bans(&client, filter.as_deref(), args.json),
+        CtlCommand::Unban { source, account } => unban(&client, source, account.as_deref(), args.json),
         CtlCommand::Drain => {
             client.request("POST", "/api/v1/drain", &Content::None)?;
             let text = if args.json {
@@ -166,6 +168,40 @@ fn calls(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed
             ]
         },
     )
+}
+
+fn bans(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["source", "account", "ends in"];
+    list(
+        client,
+        "bans",
+        filter,
+        json,
+        heads,
+        "nobody is banned",
+        |ban: Ban| {
+            let account = ban.account.unwrap_or_else(|| "any".to_owned());
+            [ban.source, account, span(ban.expires_in)]
+        },
+    )
+}
+
+fn unban(client: &Client, source: &str, account: Option<&str>, json: bool) -> Result<(), Failed> {
+    let mut path = format!("/api/v1/bans?source={}", escaped(source));
+    if let Some(account) = account {
+        path += &format!("&account={}", escaped(account));
+    }
+    let lifted: Vec<Ban> = client.ask("DELETE", &path, &Content::None)?;
+    let mut out = stdout().lock();
+    if json {
+        let lifted = serde_json::to_string(&lifted).map_err(std::io::Error::from)?;
+        writeln!(out, "{lifted}")?;
+    } else {
+        for ban in lifted {
+            writeln!(out, "no longer banned: {}", ban.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a list page by page, so that a long one needs no memory.

@@ -7,6 +7,7 @@ use strowger_server::admin::{NewUser, Secret};
 use strowger_server::config::effective::{self, Machine};
 use strowger_server::config::{self, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
+use strowger_server::defence::Defence;
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
 use strowger_server::subscriber::Subscribers;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub max_transactions: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
+    /// What is held against sources.
+    pub defence: config::Defence,
     /// Questions to the resolver that may wait.
     pub questions: usize,
     /// Around every call of a node.
@@ -73,6 +76,7 @@ impl Default for Plan {
             mode: Mode::Stateful,
             max_transactions: 1000,
             slow_store: false,
+            defence: config::Defence::default(),
             questions: 8,
             meter: |call| {
                 call();
@@ -142,6 +146,8 @@ impl Plan {
             location,
             subscribers: subscribers(&scratch, self.users),
             nonces: NonceTable::new(BOOT, 4096, 300),
+            // Nobody lists the bans.
+            defence: Defence::new(&self.defence, [6; 16]).0,
             resolver,
         });
         let endpoint = endpoint(self.shards);

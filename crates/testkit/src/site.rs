@@ -389,6 +389,12 @@ impl Site {
         std::mem::take(&mut self.sent)
     }
 
+    /// The bytes of all messages that a peer was sent.
+    pub fn bytes_to(&self, who: char) -> usize {
+        let sent = self.sent.iter().filter(|sent| sent.is_to(who));
+        sent.map(|sent| sent.text.len()).sum()
+    }
+
     /// Where the last message of all went.
     #[track_caller]
     pub fn last_to(&self) -> Destination {

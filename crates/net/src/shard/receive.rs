@@ -3,7 +3,7 @@
 use strowger_sip::{Destination, Source};
 
 use super::crossing::WhenFull;
-use super::{CONTROLS_PER_TURN, ITEMS_PER_TURN, Shard};
+use super::{CONTROLS_PER_TURN, ITEMS_PER_TURN, ITEMS_PER_TURN_AT_LEAST, Shard};
 use crate::application::{Application, Handled};
 use crate::clock;
 use crate::epoll::Readiness;
@@ -105,8 +105,10 @@ impl<A: Application> Shard<A> {
 
     pub(super) fn take_items(&mut self) {
         for shard in 0..self.crossing.links.shards() {
+            // Most items have an answer that goes back the same way, where there must be room for it.
+            let most = (self.crossing.links.room(shard) / 2).clamp(ITEMS_PER_TURN_AT_LEAST, ITEMS_PER_TURN);
             for taken in 0.. {
-                if taken == ITEMS_PER_TURN {
+                if taken == most {
                     self.more = true;
                     break;
                 }

@@ -1,7 +1,7 @@
 //! Accepting connections, within limits.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use strowger_sip::Source;
 use strowger_syntax::Transport;
 
 use super::Connections;
-use super::connection::{State, later};
+use super::connection::{Party, State, later};
 use crate::clock::NEVER;
 use crate::directory::normalised;
 use crate::epoll::{Interest, Token};
+use crate::sources::source_of;
 
 /// One listener's listening socket of one shard.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub(super) struct Acceptor {
 
 /// Connections accepted by one socket in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
+
+/// Bytes that the kernel keeps for a peer (it takes twice as many for itself).
+const SEND_BUFFER: usize = 64 << 10;
 
 /// How long nothing is accepted when there are no descriptors left.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -73,15 +77,14 @@ impl Connections {
     }
 
     fn admit(&mut self, socket: Socket, remote: SocketAddr, listener: u16, transport: Transport, now: u64) {
-        let key = source_key(remote.ip());
-        let from_source = self.sources.get(&key).copied().unwrap_or(0);
-        if self.open >= self.options.per_shard || from_source >= self.options.per_source {
-            self.around.counters.connections_refused.add(1);
-            return;
+        if self.open >= self.options.per_shard {
+            return self.around.counters.connections_refused.add(1);
         }
+        // Or the kernel would let megabytes wait for a peer that does not read.
         let ready = socket
             .set_nonblocking(true)
-            .and_then(|()| socket.set_tcp_nodelay(true));
+            .and_then(|()| socket.set_tcp_nodelay(true))
+            .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER));
         let local = socket.local_addr().ok().and_then(|address| address.as_socket());
         let (Ok(()), Some(local)) = (ready, local) else {
             return;
@@ -93,8 +96,23 @@ impl Connections {
             remote,
             flow: None,
         };
-        if self.insert(socket, source, State::Open, Some(key), now).is_ok() {
-            self.around.counters.connections_accepted.add(1);
+        let Some(most) = self.options.most_of(remote.ip()) else {
+            return self.insert_accepted(socket, source, None, now);
+        };
+        let key = source_of(remote.ip());
+        if self.around.connected.enter(key, most) {
+            self.insert_accepted(socket, source, Some(key), now);
+        } else {
+            self.around.counters.connections_refused.add(1);
+        }
+    }
+
+    fn insert_accepted(&mut self, socket: Socket, source: Source, counted: Option<IpAddr>, now: u64) {
+        match self.insert(socket, source, State::Open, Party::Accepted { counted }, now) {
+            Ok(_) => self.around.counters.connections_accepted.add(1),
+            Err(_) => counted
+                .into_iter()
+                .for_each(|key| self.around.connected.leave(key)),
         }
     }
 
@@ -115,26 +133,5 @@ impl Connections {
             let token = Token::Acceptor(acceptor.listener);
             let _: io::Result<()> = self.around.epoll.modify(acceptor.socket.as_fd(), interest, token);
         }
-    }
-}
-
-/// Whom a connection is counted under: an IPv6 user has at least a /64, so addresses within one count together.
-fn source_key(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_v6_network_is_one_source_and_each_v4_address_is_its_own() {
-        let key = |text: &str| source_key(text.parse().expect("an address"));
-        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
-        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
     }
 }

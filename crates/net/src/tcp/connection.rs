@@ -39,6 +39,15 @@ pub(super) enum Ending {
     Shut,
 }
 
+/// Whose idea a connection was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    /// Ours.
+    Opened,
+    /// The peer's, and the source it is counted under, if it is.
+    Accepted { counted: Option<IpAddr> },
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -47,8 +56,8 @@ pub(super) struct Connection {
     /// What its messages come from.
     pub(super) source: Source,
     pub(super) state: State,
-    /// The source it is counted under, if it was accepted.
-    pub(super) counted: Option<IpAddr>,
+    pub(super) party: Party,
+    pub(super) since: u64,
     pub(super) framer: Framer,
     /// The beginning of a message that is not complete. It owns no memory while there is none.
     pub(super) input: Vec<u8>,
@@ -70,6 +79,7 @@ impl Connection {
         source: Source,
         flow: Flow,
         state: State,
+        party: Party,
         framer: Framer,
         now: u64,
     ) -> Self {
@@ -82,7 +92,8 @@ impl Connection {
             flow,
             source,
             state,
-            counted: None,
+            party,
+            since: now,
             framer,
             input: Vec::new(),
             input_since: now,
@@ -121,7 +132,9 @@ impl Connection {
     }
 
     /// What to hear about its socket.
-    pub(super) fn wanted_interest(&self) -> Interest {
+    ///
+    /// A peer that does not read what it asked for is not asked for more.
+    pub(super) fn wanted_interest(&self, backlog: usize) -> Interest {
         let waits = !self.output.is_empty();
         match (self.state, waits) {
             (State::Connecting { .. }, _) => Interest::Write,
@@ -132,6 +145,7 @@ impl Connection {
                 },
                 _,
             ) => Interest::Read,
+            (State::Open, true) if self.output.len() > backlog / 4 => Interest::Write,
             (State::Open, true) => Interest::ReadWrite,
             (State::Closing { .. }, true) => Interest::Write,
             (State::Closing { .. }, false) => Interest::Nothing,
@@ -145,8 +159,12 @@ impl Connection {
             State::Connecting { since } => Some(later(since, options.connect)),
             State::Closing { until, .. } => Some(stalled.unwrap_or(until)),
             State::Open => {
-                let partial = (!self.input.is_empty()).then(|| later(self.input_since, options.partial));
-                [stalled, partial].into_iter().flatten().min()
+                let is_read = self.interest != Interest::Write;
+                let begun = is_read && !self.input.is_empty();
+                let partial = begun.then(|| later(self.input_since, options.partial));
+                let is_silent = self.message_at == 0 && self.party != Party::Opened;
+                let silent = is_silent.then(|| later(self.since, options.silent));
+                [stalled, partial, silent].into_iter().flatten().min()
             }
         }
     }

@@ -7,6 +7,7 @@ use strowger_sip::{Failure, Flow};
 
 use super::connection::{Connection, Ending, State, later};
 use super::{Connections, failure_of};
+use crate::options::ConnectionOptions;
 
 /// A message for a connection of this shard, among the bytes of this turn.
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ impl Connections {
                 self.around.counters.stream_messages_sent.add(1);
                 continue;
             }
-            let backlog = self.options.backlog;
+            let backlog = self.backlog();
             let Some(connection) = self.get_mut(flow) else {
                 break;
             };
@@ -131,6 +132,7 @@ impl Connections {
                 connection
                     .output
                     .append(&message[gone..], token, origin, now, &mut buffers);
+                self.waiting += message.len() - gone;
                 self.around.counters.stream_messages_sent.add(1);
             } else {
                 self.around.counters.stream_messages_refused.add(1);
@@ -141,6 +143,20 @@ impl Connections {
         self.buffers = buffers;
         self.look_after(flow.index);
         self.update_interest(flow);
+    }
+
+    /// Bytes that may wait for one connection now.
+    pub(super) fn backlog(&self) -> usize {
+        let ConnectionOptions {
+            backlog,
+            backlog_of_all,
+            ..
+        } = self.options;
+        if self.waiting < backlog_of_all {
+            backlog
+        } else {
+            backlog / 16
+        }
     }
 
     fn fail(&mut self, group: &[Staged], failure: Failure) {
@@ -154,10 +170,12 @@ impl Connections {
         let Some(connection) = self.get_mut(flow) else {
             return;
         };
+        let before = connection.output.len();
         let result = {
             let Connection { output, socket, .. } = connection;
             output.write(socket, now)
         };
+        let gone = before - connection.output.len();
         match result {
             Ok(count) => {
                 connection.traffic_at = now;
@@ -170,9 +188,13 @@ impl Connections {
                         self.ending.push(flow);
                     }
                 }
+                self.waiting -= gone;
                 self.update_interest(flow);
             }
-            Err(error) => self.close(flow.index, failure_of(&error)),
+            Err(error) => {
+                self.waiting -= gone;
+                self.close(flow.index, failure_of(&error));
+            }
         }
     }
 

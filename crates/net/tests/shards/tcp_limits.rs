@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use strowger_net::{ConnectionOptions, Options};
+use strowger_net::{Cidr, ConnectionOptions, Options};
 use strowger_sip::{Destination, Failure, Flow};
 
 use crate::echo::{Control, Event, PATIENCE, Rig, message, options};
@@ -189,6 +189,101 @@ fn connections_beyond_a_limit_are_closed_and_places_become_free_again() {
         drop(first);
         rig.wait_for(|event| matches!(event, Event::Closed { .. }).then_some(()));
         flow_of(&rig, &mut client(rig.address(0)));
+    }
+}
+
+/// A rig of two shards with these settings of connections.
+fn two_shards(connections: ConnectionOptions) -> Rig {
+    let options = Options {
+        connections,
+        ..options(2)
+    };
+    Rig::new(&["tcp:127.0.0.1:0"], &options)
+}
+
+#[test]
+fn the_limit_of_a_source_holds_for_all_shards_together() {
+    let rig = two_shards(ConnectionOptions {
+        per_source: 5,
+        ..options(2).connections
+    });
+    // Which shard accepts is the kernel's choice.
+    let clients: Vec<_> = (0..20).map(|_| client(rig.address(0))).collect();
+    let mut open = clients
+        .into_iter()
+        .filter_map(|mut stream| {
+            let one = message("am I in");
+            let said =
+                stream.write_all(&one).is_ok() && stream.read(&mut [0; 1]).is_ok_and(|count| count == 1);
+            said.then_some(stream)
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(open.len(), 5);
+    open.pop();
+    rig.wait_for(|event| matches!(event, Event::Closed { .. }).then_some(()));
+    flow_of(&rig, &mut client(rig.address(0)));
+}
+
+#[test]
+fn an_exempt_source_has_no_limit() {
+    let rig = two_shards(ConnectionOptions {
+        per_source: 1,
+        exempt: vec![Cidr::new([127, 0, 0, 0].into(), 8)],
+        ..options(2).connections
+    });
+    let mut clients: Vec<_> = (0..5).map(|_| client(rig.address(0))).collect();
+    for stream in &mut clients {
+        flow_of(&rig, stream);
+    }
+}
+
+#[test]
+fn a_peer_that_says_nothing_at_all_is_closed_and_one_that_has_said_something_is_not() {
+    let rig = two_shards(ConnectionOptions {
+        silent: Duration::from_millis(400),
+        ..options(2).connections
+    });
+    let (mut silent, mut other) = (client(rig.address(0)), client(rig.address(0)));
+    flow_of(&rig, &mut other);
+    // Pings alone are no message (RFC 5626 §3.5.1).
+    silent.write_all(b"\r\n\r\n").expect("write");
+    assert_eq!(read(&mut silent, 2), b"\r\n");
+    assert!(is_ended(&mut silent));
+    std::thread::sleep(Duration::from_millis(500));
+    flow_of(&rig, &mut other);
+    assert_eq!(rig.count("strowger_connections_timed_out_total"), 1);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read() {
+    let rig = two_shards(ConnectionOptions {
+        stall: PATIENCE,
+        ..options(2).connections
+    });
+    let mut greedy = client(rig.address(0));
+    greedy.set_nonblocking(true).expect("an option");
+    // Every byte is sent back; what is not taken there stays here at last.
+    let large = message(&"x".repeat(4000));
+    let until = Instant::now() + PATIENCE;
+    let mut blocked_since = Instant::now();
+    let mut at = 0;
+    while blocked_since.elapsed() < Duration::from_millis(500) {
+        assert!(Instant::now() < until, "it takes and takes");
+        match greedy.write(&large[at..]) {
+            Ok(count) => (at, blocked_since) = ((at + count) % large.len(), Instant::now()),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    assert_eq!(rig.count("strowger_stream_messages_refused_total"), 0);
+    let received = rig.count("strowger_stream_bytes_received_total");
+    let mut back = 0;
+    let mut buffer = vec![0; 64 << 10];
+    while rig.count("strowger_stream_bytes_received_total") == received {
+        assert!(Instant::now() < until + PATIENCE, "{back} bytes came back");
+        match greedy.read(&mut buffer) {
+            Ok(count) => back += count,
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
     }
 }
 

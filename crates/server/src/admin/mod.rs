@@ -1,6 +1,7 @@
 //! What an administrator asks of a node and tells it, as typed values: no HTTP here. The node implements
 //! [`Admin`]; the console and the command line speak it.
 
+mod bans;
 mod metrics;
 mod secret;
 mod users;
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use bans::{Ban, Unban};
 pub use metrics::{Family, Kind, Sample};
 pub use secret::Secret;
 pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
@@ -62,6 +64,16 @@ pub trait Admin: Send + Sync + 'static {
     /// name users by their place in the batch, counted from 1, instead of by line.
     fn import_users(&self, users: Vec<NewUser>) -> impl Future<Output = Result<Import, AdminError>> + Send;
 
+    /// The bans in force.
+    fn bans(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Ban>, AdminError>> + Send;
+
+    /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
+    fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
+
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
 
@@ -83,6 +95,8 @@ pub enum AdminError {
     NoSuchUser(UserId),
     /// The address or alias belongs to a user already.
     Exists(String),
+    /// There is no such ban.
+    NoSuchBan(String),
     /// The node is stopping, or a shard did not answer in time.
     Unavailable(&'static str),
     /// The store failed; the text is its reason.
@@ -98,6 +112,7 @@ impl AdminError {
             Self::Exists(_) => {
                 "choose another one, or change the password with `strowger user passwd`".to_owned()
             }
+            Self::NoSuchBan(_) => "see `strowger ctl bans`".to_owned(),
             Self::Unavailable(_) => "try again".to_owned(),
             Self::Store(_) => {
                 "look at the server's log, at the free space and at the permissions of the data directory"
@@ -113,6 +128,7 @@ impl fmt::Display for AdminError {
             Self::Invalid { what, .. } => f.write_str(what),
             Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
             Self::Exists(name) => write!(f, "{name} exists already"),
+            Self::NoSuchBan(id) => write!(f, "there is no ban of {id}"),
             Self::Unavailable(why) => write!(f, "the node cannot answer: {why}"),
             Self::Store(why) => write!(f, "the store failed: {why}"),
         }

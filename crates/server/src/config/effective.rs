@@ -142,6 +142,16 @@ pub fn is_trusted(trusted: &[Cidr], source: IpAddr) -> bool {
     trusted.iter().any(|block| block.contains(source))
 }
 
+/// Sources that the limits of one source do not hold for: those that are trusted, and this machine while digest is off.
+pub fn exempt_sources(config: &Config) -> Vec<Cidr> {
+    let mut exempt = config.trusted.clone();
+    if !digest(config).is_on() {
+        exempt.push(Cidr::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8));
+        exempt.push(Cidr::new(Ipv6Addr::LOCALHOST.into(), 128));
+    }
+    exempt
+}
+
 /// Which hosts are ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ours {

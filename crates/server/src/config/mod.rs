@@ -2,6 +2,7 @@
 //! applied. Every key is defined once, in `schema`, and that definition reads it, checks it and documents it.
 //! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
 
+mod defence;
 mod diagnostic;
 pub mod effective;
 mod flags;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
+pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
 pub use flags::{Flags, Switch};
 pub use reference::reference;
@@ -49,6 +51,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
+    /// What is held against sources.
+    pub defence: Defence,
     /// Logging.
     pub log: Log,
 }
@@ -67,6 +71,7 @@ impl Default for Config {
             location: Location::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
+            defence: Defence::default(),
             log: Log::default(),
         }
     }
@@ -236,6 +241,8 @@ pub struct Limits {
     pub body_size: u32,
     /// Open TCP connections, all shards together.
     pub tcp_connections: u32,
+    /// TCP connections that one source may have open to the node.
+    pub tcp_connections_per_source: u32,
     /// A TCP connection without traffic is closed after this.
     pub tcp_idle: Duration,
     /// Transactions of one shard; beyond, requests get 503.
@@ -247,6 +254,7 @@ impl Default for Limits {
         Self {
             body_size: 262_144,
             tcp_connections: 65_536,
+            tcp_connections_per_source: 4096,
             tcp_idle: Duration::from_secs(3900),
             transactions: 1_048_576,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
+use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::syntax::add_syntax_errors;
@@ -71,7 +72,7 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
 }
 
 /// Seconds, for bounds.
-const fn s(seconds: u64) -> Duration {
+pub(super) const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -186,6 +187,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Bounds on what peers can make the node hold.",
         read: |config, item, report| item.table(LIMITS, &mut config.limits, report),
+    },
+    Key {
+        name: "defence",
+        example: "",
+        given: Given::Table,
+        doc: "What is held against whoever tries passwords or is refused too often.",
+        read: |config, item, report| item.table(DEFENCE, &mut config.defence, report),
     },
     Key {
         name: "log",
@@ -362,7 +370,8 @@ pub(super) const AUTH: &[Key<Auth>] = &[
         example: r#"["REGISTER", "INVITE"]"#,
         given: Given::Example,
         doc: "Requests that are challenged when they are out of dialog; [] is off. Without it: these two as soon as one \
-              listener is not loopback, else none.",
+              listener is not loopback, else none. While INVITE is among them, whatever else is for a user is challenged too \
+              unless it comes from where its sender is registered, or the answers would tell who exists.",
         read: |auth, item, report| {
             if let Some(methods) = item.list(report, challenged_method) {
                 auth.methods = AuthMethods::Explicit(distinct(methods, &item, report));
@@ -631,6 +640,19 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         read: |limits, item, report| set(&mut limits.tcp_connections, item.integer(1..=10_000_000, report)),
     },
     Key {
+        name: "tcp_connections_per_source",
+        example: "4096",
+        given: Given::Default,
+        doc: "TCP connections that one source (an IPv4 address or an IPv6 /64) may have open to the node. No limit for `trusted` \
+              sources, nor for this machine while digest is off.",
+        read: |limits, item, report| {
+            set(
+                &mut limits.tcp_connections_per_source,
+                item.integer(1..=10_000_000, report),
+            );
+        },
+    },
+    Key {
         name: "tcp_idle",
         example: r#""65m""#,
         given: Given::Default,
@@ -662,7 +684,7 @@ pub(super) const LOG: &[Key<Log>] = &[Key {
     read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
 }];
 
-fn set<T>(field: &mut T, value: Option<T>) {
+pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }

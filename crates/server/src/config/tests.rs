@@ -209,6 +209,14 @@ fn each_error_is_told_with_its_place_and_mend() {
             "3:7: `key` has no meaning for udp; remove it",
         ),
         (
+            "[defence]\nban = \"8d\"",
+            "2:7: `defence.ban` = 8d is out of range; write a duration from 0ms to 7d",
+        ),
+        (
+            "[defence]\nfailure = 3",
+            "2:1: `defence.failure` is not a key; did you mean `failures`?",
+        ),
+        (
             "[location]\nmin_expires = \"1h\"\nmax_expires = \"30m\"",
             "2:15: `min_expires` is longer than `max_expires`; make it the shorter one",
         ),
@@ -341,6 +349,14 @@ fn a_full_configuration_is_read() {
         fork = "parallel"
         recurse = false
         next_hop_timeout = "500ms"
+        [limits]
+        tcp_connections_per_source = 7
+        [defence]
+        refusals = 5
+        failures = 3
+        accounts = 4
+        window = "1m"
+        ban = "0s"
         [log]
         level = "debug"
         "#,
@@ -372,6 +388,15 @@ fn a_full_configuration_is_read() {
         (Fork::Parallel, false, false)
     );
     assert_eq!(config.proxy.next_hop_timeout, Duration::from_millis(500));
+    assert_eq!(config.limits.tcp_connections_per_source, 7);
+    let defence = Defence {
+        refusals: 5,
+        failures: 3,
+        accounts: 4,
+        window: Duration::from_secs(60),
+        ban: Duration::ZERO,
+    };
+    assert_eq!(config.defence, defence);
     assert_eq!(config.log.level, Level::Debug);
 }
 

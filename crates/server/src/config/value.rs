@@ -4,39 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use strowger_net::Cidr;
 use strowger_syntax::Transport;
 
 use super::diagnostic::{Complaint, nearest, one_of};
-
-/// An address block such as `192.0.2.0/24`; a bare address is a block of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cidr {
-    network: IpAddr,
-    prefix: u8,
-}
-
-impl Cidr {
-    /// True when the address lies in the block. An IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`) is that IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.network, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                network.to_bits() == address.to_bits() & mask
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                network.to_bits() == address.to_bits() & mask
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.prefix)
-    }
-}
 
 /// Reads an address block. Host bits that are set are an error, because one of the two numbers is then a mistake.
 pub(super) fn cidr(text: &str) -> Result<Cidr, Complaint> {
@@ -72,12 +43,9 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, Complaint> {
     }
     let canonical = network.to_canonical();
     if canonical != network && prefix >= 96 {
-        return Ok(Cidr {
-            network: canonical,
-            prefix: prefix - 96,
-        });
+        return Ok(Cidr::new(canonical, prefix - 96));
     }
-    Ok(Cidr { network, prefix })
+    Ok(Cidr::new(network, prefix))
 }
 
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {

@@ -74,7 +74,7 @@ impl Node {
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
-            self.reject(request, ingress, &reject, out);
+            self.reject(request, ingress, &reject, now, out);
         }
         true
     }
@@ -119,7 +119,7 @@ impl Node {
         match self.decide(&case, now, out) {
             Ok(()) => {}
             Err(_) if request.method() == Method::Ack => {}
-            Err(reject) => self.reject(request, ingress, &reject, out),
+            Err(reject) => self.reject(request, ingress, &reject, now, out),
         }
     }
 
@@ -145,13 +145,18 @@ impl Node {
         }
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
-        let Some(sender) = self.admit(request, ingress, routing, now, out)? else {
+        let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
         if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
-        let found = self.find_targets(&bound, request, ingress, routing, now)?;
+        let stranger = sender == Sender::Stranger && self.shared.auth_on();
+        if stranger && matches!(bound, Bound::User(_)) && method == Method::Cancel && self.knows_its_invites()
+        {
+            return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
+        }
+        let found = self.find_targets(&bound, request, ingress, routing, stranger, now)?;
         match self.shared.policy.mode {
             Mode::Redirect if routing.token != RouteToken::Valid => {
                 self.redirect(&bound, request, ingress, now, out)
@@ -279,6 +284,7 @@ impl Node {
     /// through us; a To tag alone counts for nothing.
     fn admit(
         &mut self,
+        bound: &Bound<'_>,
         request: Message<'_>,
         ingress: &Ingress,
         routing: &Routing<'_>,
@@ -291,20 +297,31 @@ impl Node {
         if exempt || matches!(method, Method::Ack | Method::Cancel) || !self.shared.auth_on() {
             return Ok(Some(sender));
         }
-        let asked = self.shared.is_challenged(method, request.method_text());
+        let asked = self.shared.is_challenged(method, request.method_text())
+            || (matches!(bound, Bound::User(_))
+                && self.shared.is_closed()
+                && !self.is_from_home(request, ingress, now));
         if !asked && !request.has(Name::ProxyAuthorization) {
             return Ok(Some(sender));
         }
-        match self.check_credentials(request, now) {
-            Checked::Right(proof) if self.claim(&proof) => return Ok(Some(Sender::Authenticated)),
+        match self.check_credentials(request, ingress, now) {
+            Checked::Right(proof) if self.claim(&proof, ingress, now) => {
+                return Ok(Some(Sender::Authenticated));
+            }
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
-            Checked::NotOwner => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             // Credentials for somebody further on are not ours to judge.
             Checked::Absent if !asked => return Ok(Some(sender)),
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
             Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
         }
         Ok(None)
+    }
+
+    /// Whether whatever a stranger could cancel is known here: strangers cannot call, and calls have transactions. A CANCEL
+    /// without one is then for nothing, whoever is there to get it.
+    fn knows_its_invites(&self) -> bool {
+        self.shared.is_closed() && self.shared.policy.mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
@@ -330,6 +347,7 @@ impl Node {
         request: Message<'_>,
         ingress: &Ingress,
         routing: &Routing<'a>,
+        stranger: bool,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
         match bound {
@@ -337,7 +355,8 @@ impl Node {
             Bound::User(sip) => {
                 self.work.aor.clear();
                 canonical_aor(sip, &mut self.work.aor);
-                let known = self.follow_alias() != Resolved::Unknown;
+                // To a stranger a user who is not there is like one who is away.
+                let known = self.follow_alias() != Resolved::Unknown || stranger;
                 self.targets_of_aor(&ingress.source, now);
                 match (self.work.targets.is_empty(), known) {
                     (false, _) => Ok(Found::Targets),
@@ -385,11 +404,12 @@ impl Node {
         match (bound, request.method()) {
             (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             (Bound::User(_), method) if method != Method::Ack => {
-                let record = Bindings::new(&self.work.record);
-                let (identity, status) = (&self.endpoint.identity, Status::MOVED_TEMPORARILY);
-                identity.reply_with(request, ingress, status, out, |out| {
-                    write_contacts(record, now.wall_secs(), out)
-                });
+                let lines = &mut self.work.lines;
+                lines.clear();
+                write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),
@@ -561,9 +581,17 @@ impl Node {
     }
 
     /// Refuses a request without state.
-    pub(super) fn reject(&self, request: Message<'_>, ingress: &Ingress, reject: &Reject, out: &mut Outbox) {
+    pub(super) fn reject(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        reject: &Reject,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         self.tally.rejected(reject.status);
-        if request.method() != Method::Ack {
+        let is_ours = reject.status.class() != 4;
+        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, now)) {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }

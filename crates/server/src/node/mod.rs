@@ -6,6 +6,7 @@
 
 mod calls;
 mod dispatch;
+mod guard;
 mod journal;
 mod locate;
 mod own_names;
@@ -18,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
-use strowger_sip::endpoint::Ingress;
+use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
@@ -184,18 +185,29 @@ impl Node {
     }
 
     /// A message that cannot be used: a request is told why, if it can be answered without keeping state of it.
-    fn on_bad(&mut self, bytes: &[u8], index: &Index, bad: BadMessage, source: &Source, out: &mut Outbox) {
+    fn on_bad(
+        &mut self,
+        bytes: &[u8],
+        index: &Index,
+        bad: BadMessage,
+        source: &Source,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         self.tally.malformed();
         if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
             return;
         }
         let request = Message::view(bytes, index);
         let ingress = Ingress::of(request, source);
+        if !self.may_refuse(&ingress, now) {
+            return;
+        }
         let tag = self.endpoint.identity.to_tag(bytes, index);
         let start = out.bytes.len();
         let (status, reason) = (bad.fault.status(), bad.fault.reason());
         ResponseWriter::begin(&mut out.bytes, bytes, index, status, reason, ingress.stamp, &tag).finish();
-        out.send_from(start, ingress.to, 0);
+        send_bounded(bytes.len(), &ingress, start, out);
     }
 
     /// Brings the calls up to date with what the proxy has passed on.
@@ -236,7 +248,7 @@ impl Application for Node {
             index.parse(bytes, &limits).err()
         };
         match parsed {
-            Some(bad) => self.on_bad(bytes, index, bad, source, out),
+            Some(bad) => self.on_bad(bytes, index, bad, source, now, out),
             None => match self.endpoint.identity.owner(bytes, index) {
                 Owner::Shard(shard) => return Handled::Hop(shard),
                 Owner::Here => self.on_message(Message::view(bytes, index), source, now, out),

@@ -55,6 +55,8 @@ pub(super) enum Checked {
     Rejected(Rejection),
     /// They are right, but not the owner's of the address that the request speaks for.
     NotOwner,
+    /// They were not looked at: whoever sent them is banned.
+    ShutOut,
 }
 
 impl Node {
@@ -71,29 +73,39 @@ impl Node {
     }
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
-    pub(super) fn check_credentials(&mut self, request: Message<'_>, now: Now) -> Checked {
+    pub(super) fn check_credentials(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Checked {
         let spoken_for = spoken_for(request);
         let spoken_for = spoken_for.as_ref();
         write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
-        let realm = &self.work.realm;
-        let space = space(&self.shared, &self.endpoint.identity, realm);
-        let given = match select(request, challenger(request.method()), &space) {
+        let selected = {
+            let space = space(&self.shared, &self.endpoint.identity, &self.work.realm);
+            select(request, challenger(request.method()), &space)
+        };
+        let given = match selected {
             None => return Checked::Absent,
             Some(Err(rejection)) => return Checked::Rejected(rejection),
             Some(Ok(given)) => given,
         };
+        let name = given.username.map(|name| name.text());
+        let user = local_part(name.as_deref().unwrap_or(&[]));
+        if self.is_shut_out(ingress, user, now) {
+            return Checked::ShutOut;
+        }
         let facts = Facts {
             method: request.method_text(),
             body: request.body(),
             now_secs: now.wall_secs(),
         };
-        let name = given.username.map(|name| name.text());
-        let user = local_part(name.as_deref().unwrap_or(&[]));
+        let realm = &self.work.realm;
+        let space = space(&self.shared, &self.endpoint.identity, realm);
         let subscribers = &self.shared.subscribers;
         match check_response(&given, &facts, &space, |_, algorithm| {
             subscribers.ha1(user, realm, algorithm)
         }) {
-            Err(rejection) => Checked::Rejected(rejection),
+            Err(rejection) => {
+                self.note_rejection(ingress, user, rejection, now);
+                Checked::Rejected(rejection)
+            }
             Ok(proof) => match owned(&self.shared, spoken_for, user, realm, &mut self.work.name) {
                 Resolved::Unknown => Checked::NotOwner,
                 address => Checked::Right(Right { proof, address }),
@@ -102,8 +114,12 @@ impl Node {
     }
 
     /// Uses up the nonce count of right credentials; false when it was used before or is too old.
-    pub(super) fn claim(&self, right: &Right) -> bool {
-        right.proof.claim(&self.shared.nonces) == Claim::Ok
+    pub(super) fn claim(&self, right: &Right, ingress: &Ingress, now: Now) -> bool {
+        let claimed = right.proof.claim(&self.shared.nonces) == Claim::Ok;
+        if claimed && right.proof.is_first_use() {
+            self.shared.defence.challenge_met(ingress.source.remote.ip(), now);
+        }
+        claimed
     }
 
     /// Asks for credentials, without state (RFC 3261 §22.2, §22.3).
@@ -134,6 +150,9 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        if !self.may_challenge(request, ingress, now) {
+            return;
+        }
         let challenger = challenger(request.method());
         let lines = &mut self.work.lines;
         lines.clear();
@@ -159,7 +178,13 @@ impl Node {
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {
-                self.reject(request, ingress, &Reject::because(Status::BAD_REQUEST, what), out);
+                self.reject(
+                    request,
+                    ingress,
+                    &Reject::because(Status::BAD_REQUEST, what),
+                    now,
+                    out,
+                );
             }
             (_, None) => self.challenge_again(request, ingress, Staleness::Fresh, now, out),
         }

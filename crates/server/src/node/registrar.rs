@@ -55,30 +55,36 @@ impl Node {
             .any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes())))
         {
             let extra = Extra::Unsupported(Name::Require, SUPPORTED);
-            return self.reject(request, ingress, &Reject::with(Status::BAD_EXTENSION, extra), out);
+            return self.reject(
+                request,
+                ingress,
+                &Reject::with(Status::BAD_EXTENSION, extra),
+                now,
+                out,
+            );
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
         let exempt = self.sender_by_source(ingress) == Sender::Trusted;
         if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
-            match self.check_credentials(request, now) {
+            match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
                 Checked::Rejected(rejection) => {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
-                Checked::NotOwner => {
-                    return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), out);
+                Checked::NotOwner | Checked::ShutOut => {
+                    return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), now, out);
                 }
             }
         }
         // Step 5: the address-of-record.
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
-            return self.reject(request, ingress, &reject, out);
+            return self.reject(request, ingress, &reject, now, out);
         }
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
-            && !self.claim(&right)
+            && !self.claim(&right, ingress, now)
             && !self.is_known_retransmission(request, ingress, now)
         {
             if self.is_being_committed(request) {
@@ -160,7 +166,7 @@ impl Node {
             }
         }
         let reject = Reject::because(Status::SERVER_INTERNAL_ERROR, "Registration Kept Changing");
-        self.reject(request, ingress, &reject, out);
+        self.reject(request, ingress, &reject, now, out);
     }
 
     fn try_register(
@@ -188,7 +194,7 @@ impl Node {
             &mut self.work.next_record,
         );
         match decided {
-            Err(reject) => self.reject(request, ingress, &reject, out),
+            Err(reject) => self.reject(request, ingress, &reject, now, out),
             Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => {
                 self.answer_register(request, ingress, now, out)
             }
@@ -235,7 +241,7 @@ impl Node {
                 self.registered(request, ingress, changes, now, out);
             }
             Commit::Conflict => return Run::Again,
-            Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, out),
+            Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, now, out),
         }
         Run::Answered
     }
@@ -261,7 +267,7 @@ impl Node {
                     self.registered(request, ingress, waiting.changes, now, out);
                 }
                 Err(CommitError::Conflict) => self.run_register(request, ingress, waiting.attempts, now, out),
-                Err(CommitError::Failed(_)) => self.store_failed(request, ingress, out),
+                Err(CommitError::Failed(_)) => self.store_failed(request, ingress, now, out),
             }
         }
         self.work.kept_index = Some(index);
@@ -295,13 +301,13 @@ impl Node {
         self.tally.registered();
         let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
         let identity = &self.endpoint.identity;
-        identity.reply_with(request, ingress, Status::OK, out, |out| {
+        identity.reply_in_full(request, ingress, Status::OK, out, |out| {
             write_answer(request, record, now.wall_secs(), date, out)
         });
     }
 
-    fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) {
+    fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
         let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
-        self.reject(request, ingress, &reject, out);
+        self.reject(request, ingress, &reject, now, out);
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::locate::Question;
 use crate::config::effective::{self, Ours};
 use crate::config::{Cidr, Mode};
+use crate::defence::Defence;
 use crate::location::Location;
 use crate::subscriber::Subscribers;
 
@@ -51,6 +52,8 @@ pub struct Shared {
     pub subscribers: Subscribers,
     /// The nonces under way.
     pub nonces: NonceTable,
+    /// What is held against sources.
+    pub defence: Defence,
     /// Where host names are looked up.
     pub resolver: mpsc::Sender<Question>,
 }
@@ -83,6 +86,12 @@ impl Shared {
             method.as_str().as_bytes()
         };
         self.policy.challenged.iter().any(|m| m.as_bytes() == name)
+    }
+
+    /// Whether strangers cannot call. Then nothing else of theirs reaches a user either, or the answers would tell who
+    /// exists.
+    pub fn is_closed(&self) -> bool {
+        self.is_challenged(Method::Invite, b"INVITE")
     }
 
     /// Whether a source need not authenticate.

@@ -20,6 +20,7 @@ pub struct Tally {
     rejected: [AtomicU64; 7],
     registered: AtomicU64,
     challenges: AtomicU64,
+    unanswered: AtomicU64,
     calls_started: AtomicU64,
     calls_answered: AtomicU64,
     server_transactions: AtomicU64,
@@ -47,6 +48,7 @@ impl Tally {
         stray stray;
         registered registered;
         challenged challenges;
+        unanswered unanswered;
         call_started calls_started;
         call_answered calls_answered;
     }
@@ -169,6 +171,12 @@ const FIGURES: &[Figure] = &[
         "Digest challenges sent.",
         Kind::Counter,
         |t| t.challenges.load(Relaxed),
+    ),
+    (
+        "strowger_refusals_withheld_total",
+        "Requests that would have been refused, and were not answered because their source had been refused too often.",
+        Kind::Counter,
+        |t| t.unanswered.load(Relaxed),
     ),
     (
         "strowger_registers_total",

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::Running;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Call, Counts, Family, Filter, Import, Kind, NewUser, Page, PageRequest,
-    Registration, Secret, State, Status, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, Counts, Family, Filter, Import, Kind, NewUser, Page,
+    PageRequest, Registration, Sample, Secret, State, Status, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::location::{Caller, Commit, Ticket};
@@ -247,6 +247,26 @@ impl Admin for Running {
             .await
     }
 
+    async fn bans(&self, filter: Filter, page: PageRequest) -> Result<Page<Ban>, AdminError> {
+        let now = strowger_net::now().wall_secs();
+        let mut bans: Vec<_> = self.bans.list(now).iter().map(|ban| Ban::of(ban, now)).collect();
+        bans.retain(|ban| filter.matches(&[&ban.id]));
+        Ok(Page::cut(bans, &page, |ban| &ban.id))
+    }
+
+    async fn unban(&self, which: Unban) -> Result<Vec<Ban>, AdminError> {
+        let source = which.source()?;
+        let now = strowger_net::now().wall_secs();
+        let lifted = self
+            .bans
+            .take(|ban| ban.source == source && (which.account.is_none() || which.account == ban.account));
+        if lifted.is_empty() {
+            return Err(AdminError::NoSuchBan(which.id()));
+        }
+        lifted.iter().for_each(|ban| self.shared.defence.lift(ban));
+        Ok(lifted.iter().map(|ban| Ban::of(ban, now)).collect())
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         let mut families = Tally::families(&self.tallies);
         for counters in self.handle.counters() {
@@ -272,6 +292,22 @@ impl Admin for Running {
             "strowger_location_bytes",
             "Bytes of bindings and their index.",
             self.shared.location.bytes(),
+        ));
+        let (accounts, sources) = self.shared.defence.counts();
+        let banned = |kind: &str, value: u64| Sample {
+            labels: vec![("kind", kind.to_owned())],
+            value: value as f64,
+        };
+        families.push(Family {
+            name: "strowger_bans_total",
+            help: "Bans that were made: of an account at a source, or of a source.",
+            kind: Kind::Counter,
+            samples: vec![banned("account", accounts), banned("source", sources)],
+        });
+        families.push(gauge(
+            "strowger_bans",
+            "Bans in force that are listed.",
+            self.bans.list(strowger_net::now().wall_secs()).len(),
         ));
         let failing = usize::from(self.shared.location.failing().is_some());
         families.push(gauge(

@@ -24,6 +24,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Level, Store};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::defence::{Ban, Bans, Defence};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
 use crate::subscriber::Subscribers;
@@ -85,6 +86,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     listeners: Vec<String>,
     shared: Arc<Shared>,
+    bans: Bans,
     handle: Handle<Control>,
     shards: Mutex<Option<Shards<Control>>>,
     tallies: Vec<Arc<Tally>>,
@@ -125,7 +127,8 @@ impl Running {
         let answers = Arc::new(OnceLock::new());
         let (resolver, questions) = mpsc::channel(QUESTIONS);
         let ours = effective::ours(config, &listens, &machine);
-        let shared = Arc::new(open(config, data_dir, ours, &answers, resolver)?);
+        let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
+        let shared = Arc::new(shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
         let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
@@ -153,6 +156,7 @@ impl Running {
             admin,
             listeners: names,
             shared,
+            bans: Bans::default(),
             handle,
             shards: Mutex::new(Some(shards)),
             tallies,
@@ -162,6 +166,7 @@ impl Running {
             drain_asked: Notify::new(),
         });
         tokio::spawn(sweep(Arc::downgrade(&running)));
+        tokio::spawn(note_bans(new_bans, Arc::downgrade(&running)));
         Ok(running)
     }
 
@@ -213,6 +218,8 @@ fn options(config: &Config) -> Options {
     };
     options.limits.body = config.limits.body_size as usize;
     options.connections.per_shard = (config.limits.tcp_connections as usize).div_ceil(usize::from(shards));
+    options.connections.per_source = config.limits.tcp_connections_per_source as usize;
+    options.connections.exempt = effective::exempt_sources(config);
     options.connections.idle = config.limits.tcp_idle;
     options
 }
@@ -224,7 +231,7 @@ fn open(
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
     resolver: mpsc::Sender<Question>,
-) -> Result<Shared, StartError> {
+) -> Result<(Shared, mpsc::Receiver<Ban>), StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
@@ -232,14 +239,17 @@ fn open(
     let location = open_location(config, data_dir, table_key, answers)?;
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
-    Ok(Shared {
+    let (defence, new_bans) = Defence::new(&config.defence, table_key);
+    let shared = Shared {
         policy: node_policy(config, boot),
         ours,
         location,
         subscribers,
         nonces,
+        defence,
         resolver,
-    })
+    };
+    Ok((shared, new_bans))
 }
 
 fn endpoint_config(
@@ -347,5 +357,13 @@ async fn sweep(node: std::sync::Weak<Running>) {
             });
         });
         let _ = swept.await;
+    }
+}
+
+/// Notes bans as they are made, as long as the node lives.
+async fn note_bans(mut new: mpsc::Receiver<Ban>, node: std::sync::Weak<Running>) {
+    while let Some(ban) = new.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        node.bans.note(ban);
     }
 }

@@ -1,11 +1,13 @@
 //! Whole nodes without sockets: messages in, messages out, in virtual time.
 
 mod calls;
+mod defence;
 mod names;
 mod refusals;
 mod registration;
 mod routing;
 mod scripts;
+mod secrecy;
 mod shards;
 mod torture;
 mod torture_cases;

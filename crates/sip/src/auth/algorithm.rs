@@ -91,14 +91,6 @@ impl Hex {
         }
     }
 
-    /// So many zeroes.
-    pub(super) fn zeroes(len: usize) -> Self {
-        Self {
-            digits: [b'0'; 64],
-            len: len.min(64) as u8,
-        }
-    }
-
     /// The digits.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.digits[..usize::from(self.len)]

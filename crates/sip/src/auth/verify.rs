@@ -5,7 +5,7 @@
 use strowger_syntax::header::{Credentials, DigestResponse};
 use strowger_syntax::{Message, header};
 
-use super::algorithm::{Algorithm, Ha1, Hex};
+use super::algorithm::{Algorithm, Ha1};
 use super::challenge::{Challenger, ProtectionSpace, Qop, Staleness};
 use super::digest::{Inputs, Protection, Response};
 use super::nonce::{Claim, NonceTable, Stamp, Use};
@@ -56,6 +56,11 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// Whether the nonce is used for the first time, so that its challenge is met by this.
+    pub fn is_first_use(&self) -> bool {
+        matches!(self.which, Use::Only | Use::Count(..=1))
+    }
+
     /// Uses up the nonce count. [`Claim::Stale`] is answered with a new challenge, `stale=true`.
     pub fn claim(&self, nonces: &NonceTable) -> Claim {
         nonces.claim(self.serial, self.which)
@@ -156,7 +161,7 @@ pub fn check_response(
 }
 
 fn nobody(algorithm: Algorithm) -> Ha1 {
-    Ha1(Hex::zeroes(algorithm.hex_len()))
+    Ha1::from_digest(&[0; 32], algorithm)
 }
 
 /// `qop` and what must come with it (RFC 7616 §3.4).

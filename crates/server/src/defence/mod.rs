@@ -1,0 +1,299 @@
+//! What is held against whom: how much a source is refused, and who tries passwords.
+//!
+//! A **source** is an IPv4 address or an IPv6 /64. Whatever is refused to one (challenged, or answered 4xx) goes into its
+//! bucket; a challenge that is met is taken out again. Once the bucket is full, what would be refused is not answered. A
+//! wrong password goes into the bucket of its source and account together, and fills it: that **pair** is banned, and
+//! with it nobody else behind the same address. A source with wrong passwords for many accounts is banned as a whole.
+//!
+//! A request that is not refused costs at most one load: [`Defence::is_quiet`]. The tables are of a fixed size and shared
+//! by all shards without locks; the list of bans that people see is kept by the control side.
+
+mod bans;
+mod meters;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use strowger_net::source_of;
+use strowger_sip::Now;
+use strowger_sip::keys::MacKey;
+use tokio::sync::mpsc;
+
+pub use bans::{Ban, Banned, Bans};
+
+use crate::config;
+use meters::{Bucket, Charged, Key, Meters, Ticks};
+
+/// Bans that may wait for the control side to note them.
+const UNNOTED: usize = 1024;
+
+/// How long what is refused is held against a source, in seconds of what it may be refused.
+const PATIENCE_SECS: u64 = 20;
+
+/// Bytes of an account's name that count, and that a ban shows.
+const SHOWN: usize = 128;
+
+/// The defence of a node.
+pub struct Defence {
+    meters: Meters,
+    key: MacKey,
+    refusals: Bucket,
+    failures: Bucket,
+    accounts: Bucket,
+    ban: Ticks,
+    /// When the last ban ends that was made.
+    bans_until: AtomicU64,
+    pairs_banned: AtomicU64,
+    sources_banned: AtomicU64,
+    new: mpsc::Sender<Ban>,
+}
+
+impl std::fmt::Debug for Defence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Defence")
+            .field("pairs_banned", &self.pairs_banned)
+            .field("sources_banned", &self.sources_banned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Defence {
+    /// A defence that holds nothing against anybody, and where its bans are told. `key` is secret: nobody can choose names
+    /// that share an entry.
+    pub fn new(settings: &config::Defence, key: [u8; 16]) -> (Self, mpsc::Receiver<Ban>) {
+        let (new, noted) = mpsc::channel(UNNOTED);
+        let second = std::time::Duration::from_secs(1);
+        let window = Ticks::of(settings.window);
+        let share = |charges: u32| Bucket {
+            size: window,
+            cost: Ticks(window.0 / u64::from(charges.max(1))),
+        };
+        let cost = Ticks((Ticks::of(second).0 / u64::from(settings.refusals.max(1))).max(1));
+        let defence = Self {
+            meters: Meters::new(),
+            key: MacKey::new(key),
+            refusals: Bucket {
+                size: Ticks(cost.0 * u64::from(settings.refusals) * PATIENCE_SECS),
+                cost,
+            },
+            failures: share(settings.failures),
+            accounts: share(settings.accounts),
+            ban: Ticks::of(settings.ban),
+            bans_until: AtomicU64::new(0),
+            pairs_banned: AtomicU64::new(0),
+            sources_banned: AtomicU64::new(0),
+            new,
+        };
+        (defence, noted)
+    }
+
+    /// Whether a request of this source that is refused is still told so. Charges it.
+    pub fn may_refuse(&self, source: IpAddr, now: Now) -> bool {
+        let key = self.source_key(b"refused", source);
+        self.meters.charge(key, self.refusals, Ticks::at(now.mono_ns)) != Charged::Full
+    }
+
+    /// A challenge was met: neither it nor the request that it answered is held against the source.
+    pub fn challenge_met(&self, source: IpAddr, now: Now) {
+        let key = self.source_key(b"refused", source);
+        self.meters
+            .refund(key, self.refusals.cost, Ticks::at(now.mono_ns));
+    }
+
+    /// Whether nobody at all is banned, which is told without looking for anybody.
+    pub fn is_quiet(&self, now: Now) -> bool {
+        self.bans_until.load(Ordering::Relaxed) <= Ticks::at(now.mono_ns).0
+    }
+
+    /// Whether a source is banned, or this account of it.
+    pub fn is_banned(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) -> Option<Banned> {
+        let now = Ticks::at(now.mono_ns);
+        if self.meters.is_banned(self.pair_key(source, user, domain), now) {
+            Some(Banned::Account)
+        } else if self.meters.is_banned(self.source_key(b"banned", source), now) {
+            Some(Banned::Source)
+        } else {
+            None
+        }
+    }
+
+    /// A wrong password. Bans the pair once there were enough, and the source once there were accounts enough. Whether
+    /// the account exists makes no difference.
+    pub fn wrong_password(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) {
+        let ticks = Ticks::at(now.mono_ns);
+        let pair = self.pair_key(source, user, domain);
+        let charged = self.meters.charge(pair, self.failures, ticks);
+        if matches!(charged, Charged::Filled | Charged::Full) && self.ban(pair, ticks) {
+            self.pairs_banned.fetch_add(1, Ordering::Relaxed);
+            let account = format!("{}@{}", shown(user).escape_ascii(), domain.escape_ascii());
+            self.tell(pair, source, Some(account), now);
+        }
+        if charged != Charged::First {
+            return;
+        }
+        let source_key = self.source_key(b"banned", source);
+        let charged = self.meters.charge(source_key, self.accounts, ticks);
+        if matches!(charged, Charged::Filled | Charged::Full) && self.ban(source_key, ticks) {
+            self.sources_banned.fetch_add(1, Ordering::Relaxed);
+            self.tell(source_key, source, None, now);
+        }
+    }
+
+    /// Ends a ban, and forgets what led to it.
+    pub fn lift(&self, ban: &Ban) {
+        self.meters.forget(ban.key);
+    }
+
+    /// Pairs and sources that were banned since the start.
+    pub fn counts(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.pairs_banned), read(&self.sources_banned))
+    }
+
+    fn ban(&self, key: Key, now: Ticks) -> bool {
+        if self.ban == Ticks(0) {
+            return false;
+        }
+        let until = now.plus(self.ban);
+        let is_new = self.meters.ban(key, until, now);
+        self.bans_until.fetch_max(until.0, Ordering::Relaxed);
+        is_new
+    }
+
+    fn tell(&self, key: Key, source: IpAddr, account: Option<String>, now: Now) {
+        let until = now.wall_ms + (self.ban.0 << 14) / 1_000_000;
+        // A list that cannot be kept up with is short of entries; the ban holds all the same.
+        let _ = self.new.try_send(Ban {
+            key,
+            source: source_of(source),
+            account,
+            since: now.wall_ms / 1000,
+            until: until / 1000,
+        });
+    }
+
+    fn source_key(&self, what: &[u8], source: IpAddr) -> Key {
+        Key(self.key.hash(&[what, &octets(source)]))
+    }
+
+    fn pair_key(&self, source: IpAddr, user: &[u8], domain: &[u8]) -> Key {
+        Key(self.key.hash(&[b"pair", &octets(source), shown(user), domain]))
+    }
+}
+
+/// As much of an account's name as counts.
+fn shown(user: &[u8]) -> &[u8] {
+    &user[..user.len().min(SHOWN)]
+}
+
+fn octets(source: IpAddr) -> [u8; 16] {
+    match source_of(source) {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 8));
+    const NOW: Now = Now {
+        mono_ns: 7_000_000_000_000,
+        wall_ms: 1_764_000_000_000,
+    };
+
+    fn later(secs: u64) -> Now {
+        Now {
+            mono_ns: NOW.mono_ns + secs * 1_000_000_000,
+            wall_ms: NOW.wall_ms + secs * 1000,
+        }
+    }
+
+    fn defence() -> (Defence, mpsc::Receiver<Ban>) {
+        Defence::new(&config::Defence::default(), [5; 16])
+    }
+
+    fn fail(defence: &Defence, source: IpAddr, user: &str, times: u32) {
+        for _ in 0..times {
+            defence.wrong_password(source, user.as_bytes(), b"example.test", NOW);
+        }
+    }
+
+    #[test]
+    fn enough_wrong_passwords_ban_the_account_at_that_source_and_nobody_else() {
+        let (defence, mut new) = defence();
+        let is_banned =
+            |source, user: &str, now| defence.is_banned(source, user.as_bytes(), b"example.test", now);
+        fail(&defence, SOURCE, "alice", 9);
+        assert!(defence.is_quiet(NOW));
+        fail(&defence, SOURCE, "alice", 2);
+        assert!(!defence.is_quiet(NOW));
+        assert_eq!(is_banned(SOURCE, "alice", NOW), Some(Banned::Account));
+        assert_eq!(is_banned(SOURCE, "bob", NOW), None);
+        assert_eq!(is_banned(OTHER, "alice", NOW), None);
+        assert_eq!(is_banned(SOURCE, "alice", later(1801)), None);
+        assert!(defence.is_quiet(later(1801)));
+        let ban = new.try_recv().expect("is told");
+        assert_eq!(
+            (ban.source, ban.account.as_deref()),
+            (SOURCE, Some("alice@example.test"))
+        );
+        assert!((1795..=1800).contains(&(ban.until - ban.since)), "{ban:?}");
+        assert!(new.try_recv().is_err(), "and once");
+        defence.lift(&ban);
+        assert_eq!(is_banned(SOURCE, "alice", NOW), None);
+        assert_eq!(defence.counts(), (1, 0));
+    }
+
+    #[test]
+    fn wrong_passwords_of_many_accounts_ban_the_source() {
+        let (defence, mut new) = defence();
+        for n in 0..20 {
+            fail(&defence, SOURCE, &format!("user{n}"), 2);
+        }
+        assert_eq!(
+            defence.is_banned(SOURCE, b"anybody", b"example.test", NOW),
+            Some(Banned::Source)
+        );
+        assert_eq!(defence.is_banned(OTHER, b"anybody", b"example.test", NOW), None);
+        assert_eq!(new.try_recv().expect("is told").account, None);
+        assert_eq!(defence.counts(), (0, 1));
+    }
+
+    #[test]
+    fn a_few_phones_that_try_again_and_again_do_not_shut_their_office_out() {
+        let (defence, _new) = defence();
+        for minute in 0..600 {
+            for user in [&b"one"[..], b"two", b"three", b"four", b"five"] {
+                defence.wrong_password(SOURCE, user, b"example.test", later(61 * minute));
+            }
+        }
+        assert_eq!(defence.counts(), (0, 0));
+    }
+
+    #[test]
+    fn refusals_end_when_there_were_too_many_and_begin_again() {
+        let (defence, _new) = defence();
+        let told = (0..5000).filter(|_| defence.may_refuse(SOURCE, NOW)).count();
+        assert!((1990..=2010).contains(&told), "{told}");
+        assert!(defence.may_refuse(OTHER, NOW));
+        defence.challenge_met(SOURCE, NOW);
+        assert!(defence.may_refuse(SOURCE, NOW) && !defence.may_refuse(SOURCE, NOW));
+        let told = (0..5000).filter(|_| defence.may_refuse(SOURCE, later(1))).count();
+        assert!((90..=110).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn one_v6_network_is_one_source() {
+        let (defence, _new) = defence();
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        for host in 1..=11 {
+            fail(&defence, ip(&format!("2001:db8::{host}")), "alice", 1);
+        }
+        let banned = |text| defence.is_banned(ip(text), b"alice", b"example.test", NOW);
+        assert_eq!(banned("2001:db8::ffff"), Some(Banned::Account));
+        assert_eq!(banned("2001:db8:0:1::1"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! Where the node asks its [`defence`](crate::defence): before it looks at credentials, and before it refuses anything.
+
+use strowger_net::source_of;
+use strowger_sip::Now;
+use strowger_sip::auth::Rejection;
+use strowger_sip::endpoint::Ingress;
+use strowger_sip::registrar::{Bindings, Origin, canonical_aor};
+use strowger_syntax::Message;
+
+use super::Node;
+use super::policy::{Sender, spoken_for};
+use crate::defence::Banned;
+
+impl Node {
+    /// Whether credentials of this user are not even looked at. The realm is in the work buffers. Who is registered from a
+    /// source is not shut out when that is banned for what others tried there.
+    pub(super) fn is_shut_out(&mut self, ingress: &Ingress, user: &[u8], now: Now) -> bool {
+        let defence = &self.shared.defence;
+        if defence.is_quiet(now) {
+            return false;
+        }
+        match defence.is_banned(ingress.source.remote.ip(), user, &self.work.realm, now) {
+            None => false,
+            Some(Banned::Account) => true,
+            Some(Banned::Source) => {
+                self.work.aor.clear();
+                self.work.aor.extend_from_slice(user);
+                self.work.aor.push(b'@');
+                self.work.aor.extend_from_slice(&self.work.realm);
+                !self.is_registered_from(ingress, now)
+            }
+        }
+    }
+
+    /// Whether the address-of-record in the work buffers has a binding that was made from the source of a request.
+    fn is_registered_from(&mut self, ingress: &Ingress, now: Now) -> bool {
+        let source = source_of(ingress.source.remote.ip());
+        self.has_binding(now, |origin| source_of(origin.remote.ip()) == source)
+    }
+
+    fn has_binding(&mut self, now: Now, made_from: impl Fn(&Origin) -> bool) -> bool {
+        self.shared.location.read(&self.work.aor, &mut self.work.record);
+        Bindings::new(&self.work.record)
+            .live(now.wall_secs())
+            .any(|binding| made_from(&binding.origin))
+    }
+
+    /// Whether a request comes from the very phone that the user it speaks for has registered: by the same transport, from
+    /// the same address and port.
+    pub(super) fn is_from_home(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
+        let Some(sip) = spoken_for(request).filter(|sip| self.shared.is_ours(sip)) else {
+            return false;
+        };
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        self.follow_alias();
+        let source = ingress.source;
+        self.has_binding(now, |origin| {
+            (origin.transport, origin.remote) == (source.transport, source.remote)
+        })
+    }
+
+    /// Holds credentials that did not do against whoever sent them. The realm is in the work buffers.
+    pub(super) fn note_rejection(&self, ingress: &Ingress, user: &[u8], rejection: Rejection, now: Now) {
+        if matches!(rejection, Rejection::Wrong | Rejection::UnknownUser) {
+            let source = ingress.source.remote.ip();
+            self.shared
+                .defence
+                .wrong_password(source, user, &self.work.realm, now);
+        }
+    }
+
+    /// Whether a request that is refused is still told so; that it is refused is held against a stranger.
+    pub(super) fn may_refuse(&self, ingress: &Ingress, now: Now) -> bool {
+        let may = self.sender_by_source(ingress) != Sender::Stranger
+            || self.shared.defence.may_refuse(ingress.source.remote.ip(), now);
+        if !may {
+            self.tally.unanswered();
+        }
+        may
+    }
+
+    /// [`may_refuse`](Self::may_refuse) for a challenge: a user who is registered from there is always challenged, or
+    /// others behind the same address could keep them from registering again.
+    pub(super) fn may_challenge(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
+        if self.may_refuse(ingress, now) {
+            return true;
+        }
+        let Some(sip) = spoken_for(request) else {
+            return false;
+        };
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        self.is_registered_from(ingress, now)
+    }
+}
