@@ -111,7 +111,11 @@ impl Leg {
         self.account.see(View::Over(how), now);
         self.unacknowledged = None;
         self.due = None;
-        // Of a call that is over, nobody may answer an INVITE any more.
+        self.give_up_invites(now);
+    }
+
+    /// Nobody may answer what is under way any more: because the call is over, or because answers go to where the phone was.
+    fn give_up_invites(&mut self, now: u64) {
         for client in &mut self.clients {
             client.give_up_at(now + 64 * T1);
         }
@@ -146,7 +150,10 @@ impl Leg {
     /// through the Vias leads to the old one.
     pub(super) fn moved(&mut self, now: u64, pen: &mut Pen, out: &mut Out) {
         match (self.account.view(), self.account.side) {
-            (View::Talking, _) => self.refresh(now, pen, out),
+            (View::Talking, _) => {
+                self.refresh(now, pen, out);
+                self.give_up_invites(now);
+            }
             (View::Calling | View::Ringing, Side::Caller) => self.act(Act::GiveUp, now, pen, out),
             (View::Calling | View::Ringing, Side::Callee) => self.act(Act::Refuse(480), now, pen, out),
             (View::Answered | View::Over(_), _) => {}
