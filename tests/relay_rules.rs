@@ -318,8 +318,9 @@ fn a_closed_port_is_noticed_at_once() {
             "{}",
             response.text()
         );
+        // Who says nothing is given up after 3 s.
         assert!(
-            begun.elapsed() < Duration::from_secs(1),
+            begun.elapsed() < Duration::from_millis(2500),
             "took {:?}",
             begun.elapsed()
         );
