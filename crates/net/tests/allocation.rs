@@ -252,7 +252,10 @@ fn nothing_is_allocated_per_message_on_any_shard() {
         // Every other datagram and every other error.
         let expected = if options.shards > 1 { 1000 } else { 0 };
         assert_eq!(hops() - before_errors, expected);
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+        // On a busy machine more may come at once than ever before, and a buffer grows to a new peak. What is allocated for
+        // each message, or for each turn, is counted in thousands.
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert!(allocations < 20, "{allocations} allocations");
         shards.stop();
         shards.join().expect("no shard panicked");
     }
