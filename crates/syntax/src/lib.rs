@@ -4,6 +4,7 @@
 //! values are decoded when they are asked for. A change is a [`Draft`]: it is written out by copying ranges of the
 //! original and inserts, so what nobody touched leaves byte for byte as it came.
 
+mod edits;
 pub mod header;
 pub mod limits;
 pub mod message;
