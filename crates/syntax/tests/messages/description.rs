@@ -76,16 +76,16 @@ fn edited(description: SessionDescription<'_>) {
     let (mut edits, mut out) = (Edits::default(), Vec::new());
     let mut draft = Draft::of(description, &mut edits);
     // What is removed or replaced once more is so no less.
-    for times in 0..2 {
+    for (first, text) in (0_u16..).zip(ADDED) {
         for section in sections(description) {
             section
                 .connections()
                 .for_each(|it| draft.set_address(&it, address));
             draft.remove_attributes(section, goes);
-            let added = Attribute::parse(ADDED[times]).expect("an attribute");
+            let added = Attribute::parse(text).expect("an attribute");
             draft.add_attribute(section, added);
         }
-        for (media, port) in description.media().zip(times as u16..) {
+        for (media, port) in description.media().zip(first..) {
             draft.set_port(&media.field, port);
         }
     }
