@@ -4,6 +4,8 @@
 use std::path::Path;
 
 pub mod config;
+#[path = "../../crates/syntax/tests/messages/description.rs"]
+mod description;
 pub mod digest;
 #[path = "../../crates/syntax/tests/messages/every.rs"]
 mod every;
@@ -14,6 +16,7 @@ pub mod node;
 #[path = "../../crates/syntax/tests/messages/samples.rs"]
 mod samples;
 pub mod scan;
+pub mod sdp;
 pub mod stream;
 pub mod uri;
 
@@ -31,16 +34,14 @@ macro_rules! target {
     };
 }
 
-/// Writes the seeds that a target makes of every message that there is into the directory that `STROWGER_FUZZ_SEEDS`
+/// Writes the seeds that a target makes of every message and session description that there is into the directory that `STROWGER_FUZZ_SEEDS`
 /// names.
 pub fn write_seeds(of: fn(&[u8]) -> Vec<Vec<u8>>) {
     let Some(directory) = std::env::var_os("STROWGER_FUZZ_SEEDS") else {
         return;
     };
-    let seeds: std::collections::BTreeSet<_> = samples::all()
-        .iter()
-        .flat_map(|(_, message)| of(message))
-        .collect();
+    let samples = [samples::all(), samples::descriptions()].concat();
+    let seeds: std::collections::BTreeSet<_> = samples.iter().flat_map(|(_, message)| of(message)).collect();
     for (number, seed) in seeds.iter().enumerate() {
         let path = Path::new(&directory).join(format!("{number:05}"));
         std::fs::write(&path, seed).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -12,7 +12,7 @@ use crate::report::cargo;
 
 /// The targets, each a program of `fuzz/`.
 pub(crate) const TARGETS: &[&str] = &[
-    "message", "header", "uri", "scan", "stream", "config", "digest", "node",
+    "message", "header", "uri", "sdp", "scan", "stream", "config", "digest", "node",
 ];
 
 /// How many run at a time.

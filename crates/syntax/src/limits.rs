@@ -31,3 +31,35 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// Limits that hold for one session description (RFC 8866). Exceeding one is a typed error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SdpLimits {
+    /// Bytes of the whole text. At most 65,535: spans are 16 bits wide.
+    pub text: usize,
+    /// Bytes of a line without its end.
+    pub line: usize,
+    /// Lines.
+    pub lines: usize,
+    /// Media descriptions.
+    pub media: usize,
+    /// Formats of one media description.
+    pub formats: usize,
+}
+
+impl SdpLimits {
+    /// What a server accepts when nothing is configured.
+    pub const DEFAULT: Self = Self {
+        text: 65_535,
+        line: 8192,
+        lines: 4096,
+        media: 128,
+        formats: 256,
+    };
+}
+
+impl Default for SdpLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,28 +1,12 @@
 //! A message that is to leave changed: the original and a list of edits, written out in one pass.
 
-use super::index::Span;
 use super::view::{ListItems, Message};
 use super::write::ViaStamp;
 use crate::Name;
+use crate::edits::{Edits, Span};
 use crate::scan::skip_ws;
 
-#[derive(Clone, Copy, Debug)]
-struct Edit {
-    /// What is taken out of the original; empty for an insert.
-    cut: Span,
-    /// What comes in its place, in [`Edits::text`].
-    from: u32,
-    to: u32,
-}
-
-/// Storage for a draft's edits; reused from message to message.
-#[derive(Debug, Default)]
-pub struct Edits {
-    edits: Vec<Edit>,
-    text: Vec<u8>,
-}
-
-/// A message with edits. Edits at the same place keep the order in which they were made.
+/// A message with edits. What is replaced twice is as it was last; inserts at the same place keep their order.
 #[derive(Debug)]
 pub struct Draft<'m, 'e> {
     message: Message<'m>,
@@ -32,27 +16,13 @@ pub struct Draft<'m, 'e> {
 impl<'m, 'e> Draft<'m, 'e> {
     /// A draft without edits.
     pub fn of(message: Message<'m>, edits: &'e mut Edits) -> Self {
-        edits.edits.clear();
-        edits.text.clear();
+        edits.clear();
         Self { message, edits }
     }
 
     /// Puts text in the place of a span.
     pub fn replace(&mut self, cut: Span, write: impl FnOnce(&mut Vec<u8>)) {
-        let from = self.edits.text.len() as u32;
-        write(&mut self.edits.text);
-        let edit = Edit {
-            cut,
-            from,
-            to: self.edits.text.len() as u32,
-        };
-        let at = self
-            .edits
-            .edits
-            .iter()
-            .rposition(|e| e.cut.start <= cut.start)
-            .map_or(0, |i| i + 1);
-        self.edits.edits.insert(at, edit);
+        self.edits.replace(cut, write);
     }
 
     /// Replaces the Request-URI.
@@ -141,17 +111,6 @@ impl<'m, 'e> Draft<'m, 'e> {
 
     /// Writes the message out: ranges of the original and the edits' texts between them.
     pub fn finish(self, out: &mut Vec<u8>) {
-        let bytes = self.message.bytes();
-        out.reserve(bytes.len() + self.edits.text.len());
-        let mut at = 0;
-        for edit in &self.edits.edits {
-            let start = usize::from(edit.cut.start);
-            if start > at {
-                out.extend_from_slice(&bytes[at..start]);
-            }
-            out.extend_from_slice(&self.edits.text[edit.from as usize..edit.to as usize]);
-            at = at.max(usize::from(edit.cut.end));
-        }
-        out.extend_from_slice(&bytes[at..]);
+        self.edits.finish(self.message.bytes(), out);
     }
 }

@@ -1,31 +1,7 @@
 //! Where everything is in a message: the product of one pass over its head.
 
+use crate::edits::Span;
 use crate::{Limits, Message, Method, Name, Status, Transport};
-
-/// A range of a message's head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub start: u16,
-    /// One behind the last byte.
-    pub end: u16,
-}
-
-impl Span {
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u16,
-            end: end as u16,
-        }
-    }
-
-    /// The bytes it covers; empty when it reaches past the end.
-    pub fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(usize::from(self.start)..usize::from(self.end))
-            .unwrap_or(&[])
-    }
-}
 
 /// The first line (RFC 3261 §7.1, §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

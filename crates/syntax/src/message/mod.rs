@@ -8,8 +8,9 @@ pub mod stream;
 mod view;
 mod write;
 
-pub use draft::{Draft, Edits};
-pub use index::{BadMessage, Fault, Field, Index, Party, Rport, Span, StartLine, ViaIndex};
+pub use crate::edits::{Edits, Span};
+pub use draft::Draft;
+pub use index::{BadMessage, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
 pub use view::{FieldView, ListItems, Message};
 pub use write::{ResponseWriter, ViaStamp};
 

@@ -1,7 +1,8 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
-use super::index::{ABSENT, Fault, Field, Index, Party, Rport, Span, StartLine, ViaIndex};
+use super::index::{ABSENT, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
 use super::plain::Plain;
+use crate::edits::Span;
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
     self, find_near, find_odd, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end,

@@ -3,8 +3,9 @@
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{ABSENT, Index, Party, Rport, Span, StartLine, ViaIndex};
+use super::index::{ABSENT, Index, Party, Rport, StartLine, ViaIndex};
 use super::parse::Line;
+use crate::edits::Span;
 use crate::scan::{
     call_id_end, digits_end, far_host_end, far_token_end, find_near, find_odd, is_ws, number_at, param_end,
     port, quoted_near, uri_end,

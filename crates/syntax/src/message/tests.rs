@@ -127,6 +127,20 @@ fn edits_touch_nothing_else() {
 }
 
 #[test]
+fn what_is_set_twice_is_as_it_was_set_last() {
+    let mut index = Index::default();
+    let m = index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");
+    let (mut edits, mut out) = (Edits::default(), Vec::new());
+    let mut draft = Draft::of(m, &mut edits);
+    draft.set(Name::MaxForwards, |o| o.extend_from_slice(b"1"));
+    draft.set(Name::MaxForwards, |o| o.extend_from_slice(b"23"));
+    draft.finish(&mut out);
+    let text =
+        String::from_utf8_lossy(&INVITE[..INVITE.len() - 4]).replace("Max-Forwards: 70", "Max-Forwards: 23");
+    assert_eq!(String::from_utf8_lossy(&out), text);
+}
+
+#[test]
 fn a_response_copies_what_it_must() {
     let mut index = Index::default();
     index.parse(INVITE, &Limits::DEFAULT).expect("well-formed");

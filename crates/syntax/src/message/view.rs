@@ -1,6 +1,7 @@
 //! A message as it is read: an index over bytes, both borrowed.
 
-use super::index::{Field, Index, Span, StartLine, ViaIndex};
+use super::index::{Field, Index, StartLine, ViaIndex};
+use crate::edits::Span;
 use crate::scan::{quoted_end, trim};
 use crate::{Header, HeaderError, Method, Name, Status};
 

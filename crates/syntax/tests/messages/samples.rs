@@ -58,6 +58,32 @@ pub(crate) const OWN: [&str; 6] = [
      RSeq: 988789\r\nRecord-Route: <sip:p2.example.com;lr>, <sip:p1;lr>\r\nContent-Length: 0\r\n\r\n",
 ];
 
+/// Session descriptions: those of RFC 8866 §5 and RFC 3264 §10.1, and one with what else the grammar has.
+pub(crate) const DESCRIPTIONS: [&str; 3] = [
+    "v=0\r\no=jdoe 3724394400 3724394405 IN IP4 198.51.100.1\r\ns=Call to John Smith\r\ni=SDP Offer #1\r\n\
+     u=http://www.jdoe.example.com/home.html\r\ne=Jane Doe <jane@jdoe.example.com>\r\np=+1 617 555-6011\r\n\
+     c=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\nm=audio 49180 RTP/AVP 0\r\n\
+     m=video 51372 RTP/AVP 99\r\nc=IN IP6 2001:db8::2\r\na=rtpmap:99 h263-1998/90000\r\n",
+    "v=0\no=alice 2890844526 2890844526 IN IP4 host.anywhere.com\ns=\nc=IN IP4 host.anywhere.com\nt=0 0\n\
+     m=audio 49170 RTP/AVP 0\na=rtpmap:0 PCMU/8000\nm=video 51372 RTP/AVP 31\na=rtpmap:31 H261/90000\n\
+     m=video 53000 RTP/AVP 32\na=rtpmap:32 MPV/90000",
+    "v=0\r\no=- 20518 0 IN IP6 2001:db8::1\r\ns= \r\nc=IN IP4 233.252.0.1/127/3\r\nb=X-YZ:128\r\nb=AS:1\r\n\
+     t=3724394400 3724398000\r\nr=604800 3600 0 90000\r\nz=3730928400 -1h 3749680800 0\r\nt=0 0\r\nk=prompt\r\n\
+     a=sendonly\r\na=group:BUNDLE 0\r\nX=own\r\n\
+     m=audio 49170/2 RTP/SAVPF 0 96 101\r\ni=one\r\nc=IN IP4 233.252.0.1/127\r\nc=IN IP4 233.252.0.2/127\r\nb=TIAS:64000\r\n\
+     k=clear:x\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1; x=y\r\na=fmtp:101 0-16\r\na=ptime:20\r\n\
+     a=maxptime:2.5\r\na=mid:0\r\na=inactive\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:a+b/c==|2^20|1:4\r\n\
+     a=candidate:1 1 UDP 2130706431 192.0.2.1 8998 typ host\r\n\
+     m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=setup:actpass\r\na=fingerprint:sha-256 AB:CD\r\n\r\n",
+];
+
+/// Every session description with its name: our own, then the corpus.
+pub(crate) fn descriptions() -> Vec<(String, Vec<u8>)> {
+    let own = DESCRIPTIONS.iter().enumerate();
+    let own = own.map(|(i, text)| (format!("own description {i}"), text.as_bytes().to_vec()));
+    own.chain(folder("sdp")).collect()
+}
+
 /// Where the corpus is, if it is there: beside the repository, whose crates lie at different depths.
 fn corpus() -> PathBuf {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();

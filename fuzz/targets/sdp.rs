@@ -1,0 +1,3 @@
+#![no_main]
+
+strowger_fuzz::target!(sdp);
