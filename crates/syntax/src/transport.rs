@@ -58,6 +58,11 @@ impl Transport {
         !matches!(self, Self::Udp)
     }
 
+    /// Whether it keeps what it carries from others (RFC 3261 §26.2.1).
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
     /// The port that is meant when none is given (RFC 3261 §19.1.2).
     pub const fn default_port(self) -> u16 {
         match self {

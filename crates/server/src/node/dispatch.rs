@@ -152,8 +152,8 @@ impl Node {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
-        if stranger && matches!(bound, Bound::User(_)) && method == Method::Cancel && self.knows_its_invites()
-        {
+        let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
+        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
         let found = self.find_targets(&bound, request, ingress, routing, stranger, now)?;
@@ -318,8 +318,8 @@ impl Node {
         Ok(None)
     }
 
-    /// Whether whatever a stranger could cancel is known here: strangers cannot call, and calls have transactions. A CANCEL
-    /// without one is then for nothing, whoever is there to get it.
+    /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
+    /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
     fn knows_its_invites(&self) -> bool {
         self.shared.is_closed() && self.shared.policy.mode != Mode::Stateless
     }

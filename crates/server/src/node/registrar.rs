@@ -85,8 +85,11 @@ impl Node {
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
             && !self.claim(&right, ingress, now)
-            && !self.is_known_retransmission(request, ingress, now)
         {
+            // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
+            if self.is_known_retransmission(request, ingress, now) {
+                return self.answer_register(request, ingress, now, out);
+            }
             if self.is_being_committed(request) {
                 return;
             }

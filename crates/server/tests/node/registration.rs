@@ -225,6 +225,30 @@ fn credentials_that_were_used_tell_no_bindings() {
     );
 }
 
+// RFC 7616 §5.5: nor do they bind anything, when what they had bound is over.
+#[test]
+fn credentials_that_were_used_bind_nothing_once_their_binding_has_ended() {
+    let mut site = digest();
+    let challenge = site.ask('b', &bob(1));
+    let brief = |cseq| bob(cseq).replace("Expires: 600", "Expires: 60");
+    let bound = authorize(&brief(2), &challenge, "bob", 1);
+    assert!(site.ask('b', &bound).contains("Contact:"));
+    site.pass(61_000);
+    let elsewhere = bound.replace("192.0.2.11:5060>", "192.0.2.15>");
+    for replayed in [&bound, &elsewhere] {
+        let refused = site.ask('f', replayed);
+        assert_eq!(start_line(&refused), "SIP/2.0 401 Unauthorized");
+        assert!(refused.contains("stale=true"));
+    }
+    let next = authorize(&brief(3), &challenge, "bob", 2);
+    assert!(site.ask('b', &next).contains("Contact:"));
+    let gone = registration('b', "sip:bob@example.test", "*", 4).replace("Expires: 600", "Expires: 0");
+    let gone = authorize(&gone, &challenge, "bob", 3);
+    assert_eq!(start_line(&site.ask('b', &gone)), "SIP/2.0 200 OK");
+    site.pass(33_000);
+    assert_eq!(start_line(&site.ask('f', &next)), "SIP/2.0 401 Unauthorized");
+}
+
 /// The message without its lines of a header field.
 fn without(text: &str, name: &str) -> String {
     let is_kept = |line: &&str| !line.starts_with(&format!("{name}:"));

@@ -79,6 +79,16 @@ fn without_credentials_every_method_is_answered_alike_whoever_it_is_for() {
 }
 
 #[test]
+fn nothing_of_a_stranger_reaches_a_phone() {
+    for method in METHODS {
+        let mut site = site(&["REGISTER", "INVITE"]);
+        let before = site.bytes_to('b');
+        site.send('d', &stranger(method, "bob"));
+        assert_eq!(site.bytes_to('b'), before, "{method}");
+    }
+}
+
+#[test]
 fn a_phone_is_not_asked_for_what_is_not_on_the_list_and_whoever_claims_to_be_it_is() {
     let mut site = site(&["REGISTER", "INVITE"]);
     let text = request('b', "MESSAGE", "sip:bob@example.test", 1);

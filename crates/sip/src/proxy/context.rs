@@ -239,8 +239,9 @@ impl Proxy {
                 );
             },
         );
-        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over.
-        if request.to_tag().is_some() {
+        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
+        // address of the same next hop is tried all the same (RFC 3263 §4.3).
+        if request.to_tag().is_some() && target.fallback.is_none() {
             endpoint.layer.wait_out(client, now_ms);
         }
         context.alive += 1;

@@ -177,7 +177,10 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
     let order = order(request);
     let mut live = record.live(now_secs).peekable();
     if live.peek().is_none() {
-        return record.entries().any(|(entry, _)| entry.order() == order);
+        let mut left = record
+            .entries()
+            .filter(|(entry, _)| u64::from(entry.ends_at()) > now_secs);
+        return left.any(|(entry, _)| entry.order() == order);
     }
     live.any(|binding| binding.order == order && binding.origin.remote == remote)
 }

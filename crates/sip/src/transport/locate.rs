@@ -72,9 +72,12 @@ impl Size {
 /// Finds the way of a request of this size to a SIP URI's host (RFC 3263 §4.1, §4.2).
 pub fn locate<'a>(from: Departure<'_>, uri: &SipUri<'a>, size: Size) -> Located<'a> {
     let (transport, fallback) = match uri.transport() {
-        Some(TransportParam::Known(transport)) => (transport, None),
         Some(TransportParam::Unknown(_)) => return Located::Unreachable,
-        None if uri.secure => (Transport::Tls, None),
+        // RFC 3261 §26.2.2: over TLS, whatever carries that.
+        Some(TransportParam::Known(Transport::Udp)) if uri.secure => return Located::Unreachable,
+        Some(TransportParam::Known(Transport::Ws | Transport::Wss)) if uri.secure => (Transport::Wss, None),
+        _ if uri.secure => (Transport::Tls, None),
+        Some(TransportParam::Known(transport)) => (transport, None),
         None if size == Size::Large => (Transport::Tcp, Some(Transport::Udp)),
         None => (Transport::Udp, None),
     };
@@ -125,6 +128,9 @@ pub fn way_to(
         to: origin.destination(boot),
     };
     let is_reachable = |ip| !is_behind(ip, origin.remote.ip());
+    if contact.secure {
+        return secure_way(from, &contact, back);
+    }
     let reachable = contact.maddr().is_none() && contact.host.ip().is_some_and(is_reachable);
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
     if !reachable || unsaid {
@@ -144,6 +150,17 @@ pub fn way_to(
             }
         }
         Located::Name(..) | Located::Unreachable => Some((back, None)),
+    }
+}
+
+/// The way to a `sips:` contact (RFC 3261 §26.2.2): the way back if that is secure, else whatever the contact says.
+fn secure_way(from: Departure<'_>, contact: &SipUri<'_>, back: Hop) -> Option<(Hop, Option<Hop>)> {
+    if back.transport.is_secure() {
+        return Some((back, None));
+    }
+    match locate(from, contact, Size::Small) {
+        Located::Address(hop, _) => Some((hop, None)),
+        Located::Name(..) | Located::Unreachable => None,
     }
 }
 

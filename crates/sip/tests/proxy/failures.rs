@@ -89,6 +89,19 @@ fn a_silent_next_hop_within_a_dialog_is_not_given_up_early() {
     }
 }
 
+// RFC 3263 §4.3: another address of the same next hop is tried within a dialog too.
+#[test]
+fn within_a_dialog_the_other_way_is_tried_and_then_waited_for() {
+    let mut stage = Stage::with(Timers::DEFAULT);
+    let within = request("BYE").replace("\r\nCall-ID", ";tag=b\r\nCall-ID");
+    stage.start(&within, &two_ways());
+    stage.pass(36_000);
+    let log = stage.log();
+    assert!(log.contains("4000 a BYE, 4500 a BYE"), "{log}");
+    assert!(log.contains("31500 a BYE"), "{log}");
+    stage.assert_ends();
+}
+
 // RFC 4320 §4.2: an element that cannot answer before the transaction expires sends no final response at all.
 #[test]
 fn what_timer_f_ends_is_not_answered_any_more() {

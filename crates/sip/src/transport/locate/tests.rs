@@ -72,6 +72,11 @@ fn transport_and_port_are_the_uris_or_the_usual_ones() {
         ("sip:far.test:5070", "far.test by Udp at 5070"),
         ("sips:far.test", "far.test by Tls at 5061"),
         ("sips:192.0.2.10", "unreachable"),
+        ("sips:192.0.2.10;transport=tcp", "unreachable"),
+        ("sips:far.test;transport=tcp", "far.test by Tls at 5061"),
+        ("sips:far.test;transport=tls", "far.test by Tls at 5061"),
+        ("sips:far.test;transport=ws", "far.test by Wss at 5061"),
+        ("sips:far.test;transport=udp", "unreachable"),
         ("sip:192.0.2.10;transport=sctp", "unreachable"),
         ("sip:[2001:db8::1]", "unreachable"),
     ] {
@@ -147,6 +152,9 @@ fn a_contact_is_believed_unless_it_means_nothing_from_here() {
         ("sip:b@203.0.113.9;maddr=203.0.113.10", Some(back)),
         ("sip:b@192.0.2.1", None),
         ("mailto:b@example.test", None),
+        // RFC 3261 §26.2.2: not in clear text, neither there nor back.
+        ("sips:b@203.0.113.9", None),
+        ("sips:b@203.0.113.9;transport=tcp", None),
     ] {
         assert_eq!(way(contact, "", None).as_deref(), expected, "{contact}");
     }
