@@ -30,6 +30,9 @@ pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
     if account.is_none() && privileges::is_root() {
         tracing::warn!("running as root; give --user NAME to go on as that user once every port is bound");
     }
+    if let Some(exposure) = effective::exposure(&config) {
+        tracing::warn!("{exposure}");
+    }
     let data_dir = DataDir::open(&config.data_dir).map_err(told)?;
     data_dir
         .warnings()

@@ -551,6 +551,18 @@ pub fn put_hex(out: &mut Vec<u8>, byte: u8) {
     ]);
 }
 
+/// Appends text as one word for people to read, whoever has written it: what is not visible ASCII is escaped as in a URI, so
+/// that nothing looks like the end of the word or of the line, and no terminal is told anything.
+pub fn put_visible(out: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| !byte.is_ascii_graphic()) {
+        out.extend_from_slice(&rest[..at]);
+        put_hex(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
 /// Appends text as the inside of a quoted string: quotes and backslashes escaped, control characters made spaces.
 pub fn escape_quoted_into(text: &[u8], out: &mut Vec<u8>) {
     for &byte in text {
@@ -643,6 +655,13 @@ mod tests {
             put_number(&mut out, value);
             assert_eq!(out, value.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn a_text_from_outside_is_written_as_one_visible_word() {
+        let mut out = Vec::new();
+        put_visible(&mut out, "a@b\r\n x=1\u{202e}\u{85}\u{7f}".as_bytes());
+        assert_eq!(out, b"a@b%0D%0A%20x=1%E2%80%AE%C2%85%7F");
     }
 
     #[test]

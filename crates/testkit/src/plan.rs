@@ -54,6 +54,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
+    /// Bytes that a shard keeps for its transactions.
+    pub max_kept_bytes: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
     /// What is held against sources.
@@ -75,6 +77,7 @@ impl Default for Plan {
             trusted: &[],
             mode: Mode::Stateful,
             max_transactions: 1000,
+            max_kept_bytes: 1 << 30,
             slow_store: false,
             defence: config::Defence::default(),
             questions: 8,
@@ -141,6 +144,7 @@ impl Plan {
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
                 max_transactions: self.max_transactions,
+                max_kept_bytes: self.max_kept_bytes,
                 boot: BOOT,
             },
             location,

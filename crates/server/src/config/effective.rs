@@ -132,6 +132,28 @@ pub fn digest(config: &Config) -> Digest {
     }
 }
 
+/// What an operator who leaves the node open to others ought to hear; `None` where nobody else reaches it, or passwords are
+/// asked for where they count.
+pub fn exposure(config: &Config) -> Option<String> {
+    let mut listeners = config.listen.iter().map(|listen| listen.uri);
+    let open = listeners.find(|uri| !is_loopback(uri.address.ip()))?;
+    let asked = digest(config).methods;
+    let free = DEFAULT_METHODS
+        .into_iter()
+        .filter(|method| !asked.iter().any(|asked| asked == method))
+        .collect::<Vec<_>>();
+    let what = match free[..] {
+        [] => return None,
+        ["REGISTER"] => "register any address as theirs",
+        ["INVITE"] => "call every user",
+        _ => "register any address as theirs and call wherever that leads",
+    };
+    Some(format!(
+        "whoever reaches {open} may {what}: {} needs no password; add it to [auth] methods, or leave `--auth off` out",
+        free.join(" and ")
+    ))
+}
+
 /// True for loopback addresses, also for IPv4 ones inside IPv6.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()

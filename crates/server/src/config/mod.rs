@@ -245,6 +245,8 @@ pub struct Limits {
     pub tcp_connections_per_source: u32,
     /// A TCP connection without traffic is closed after this.
     pub tcp_idle: Duration,
+    /// Megabytes of messages that one shard keeps for its transactions; beyond, requests get 503.
+    pub transaction_megabytes: u32,
     /// Transactions of one shard; beyond, requests get 503.
     pub transactions: u32,
 }
@@ -256,6 +258,7 @@ impl Default for Limits {
             tcp_connections: 65_536,
             tcp_connections_per_source: 4096,
             tcp_idle: Duration::from_secs(3900),
+            transaction_megabytes: 1024,
             transactions: 1_048_576,
         }
     }

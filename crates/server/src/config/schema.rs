@@ -660,6 +660,18 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         read: |limits, item, report| set(&mut limits.tcp_idle, item.duration(s(10)..=s(604_800), report)),
     },
     Key {
+        name: "transaction_megabytes",
+        example: "1024",
+        given: Given::Default,
+        doc: "Megabytes of messages that one shard keeps for its transactions; what comes beyond is answered 503.",
+        read: |limits, item, report| {
+            set(
+                &mut limits.transaction_megabytes,
+                item.integer(1..=1_048_576, report),
+            );
+        },
+    },
+    Key {
         name: "transactions",
         example: "1048576",
         given: Given::Default,

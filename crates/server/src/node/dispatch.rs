@@ -416,18 +416,17 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limit of transactions; what was begun goes on, up to a quarter more.
+    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// goes on, up to a quarter more.
     fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
-        let held = servers + clients;
-        let most = self.shared.policy.max_transactions;
+        let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
-        let refused = if begun {
-            held >= most + most / 4
-        } else {
-            held >= most || self.draining
-        };
-        if refused {
+        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
+        if is_full(servers + clients, policy.max_transactions)
+            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
+            || (self.draining && !begun)
+        {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::thread::{self, Thread};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use strowger_sip::Now;
 use strowger_sip::transport::listeners::write_socket_address;
-use strowger_syntax::scan::put_number;
+use strowger_syntax::scan::{put_number, put_visible};
 
 /// Bytes of lines that a shard collects before it drops more of them.
 const LIMIT: usize = 256 * 1024;
@@ -45,20 +45,10 @@ impl Drop for Line<'_> {
 }
 
 impl Line<'_> {
-    /// Adds ` name=` and a text from the wire, made fit for one line of a log.
+    /// Adds ` name=` and a text from the wire, made one word.
     pub(super) fn text(self, name: &str, text: &[u8]) -> Self {
         let line = self.name(name);
-        let start = line.0.len();
-        line.0.extend_from_slice(text);
-        if text
-            .iter()
-            .fold(false, |found, byte| found | byte.is_ascii_control())
-        {
-            line.0[start..]
-                .iter_mut()
-                .filter(|byte| byte.is_ascii_control())
-                .for_each(|byte| *byte = b'?');
-        }
+        put_visible(line.0, text);
         line
     }
 
@@ -225,7 +215,7 @@ mod tests {
             let text = String::from_utf8_lossy(lines);
             assert_eq!(
                 text,
-                "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a??ERROR b duration=7\n"
+                "2010-11-13T23:29:00.007Z  INFO call ended from=sip:a%0D%0AERROR%20b duration=7\n"
             );
         });
     }

@@ -36,6 +36,8 @@ pub struct NodePolicy {
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
+    /// Bytes that one shard keeps for its transactions; beyond, requests get 503.
+    pub max_kept_bytes: usize,
     /// This start of the node.
     pub boot: u32,
 }

@@ -19,6 +19,7 @@ use strowger_sip::registrar::{PathPolicy, Policy};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
+use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::effective::{self, Machine, Ours};
@@ -295,6 +296,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             path: PathPolicy::default(),
         },
         max_transactions: config.limits.transactions as usize,
+        max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
         boot,
     }
 }
@@ -353,7 +355,9 @@ async fn sweep(node: std::sync::Weak<Running>) {
         let swept = tokio::task::spawn_blocking(move || {
             let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
             node.shared.location.sweep(now_secs, &mut |aor| {
-                tracing::info!("registration expired aor={}", String::from_utf8_lossy(aor));
+                let mut word = Vec::new();
+                put_visible(&mut word, aor);
+                tracing::info!("registration expired aor={}", String::from_utf8_lossy(&word));
             });
         });
         let _ = swept.await;

@@ -310,6 +310,29 @@ fn a_full_node_refuses_new_work() {
     assert!(site.log().ends_with("b INVITE"));
 }
 
+#[test]
+fn a_node_whose_memory_for_messages_is_full_refuses_new_work() {
+    let mut site = Site::of(Plan {
+        max_kept_bytes: 60_000,
+        ..Plan::default()
+    });
+    site.register('b');
+    let large = |n| {
+        let text = request('a', "INVITE", BOB, n).replace("Content-Length: 0", "Content-Length: 20000");
+        text + &"x".repeat(20_000)
+    };
+    let began = |site: &mut Site, n| {
+        site.send('a', &large(n));
+        site.log().contains("b INVITE")
+    };
+    let many = (1..20).take_while(|n| began(&mut site, *n)).count();
+    assert!((1..4).contains(&many), "{many} calls were taken");
+    let refused = site.ask('a', &large(30));
+    assert_eq!(start_line(&refused), "SIP/2.0 503 Service Unavailable");
+    site.assert_ends();
+    assert!(began(&mut site, 31));
+}
+
 // §8.2, §18.3: noise is dropped, and so are responses to nothing (§18.1.2, RFC 6026 §8.9).
 #[test]
 fn noise_is_not_answered() {

@@ -103,23 +103,31 @@ pub fn way_to(
     boot: u32,
     is_ours: impl Fn(&SipUri<'_>) -> bool,
 ) -> Option<(Hop, Option<Hop>)> {
-    if !binding.path.is_empty() {
-        let first = ListItems::new(binding.path).next()?.0;
-        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
-            return None;
-        };
-        return match locate(from, &edge, Size::Small) {
-            Located::Address(hop, fallback) => Some((hop, fallback)),
-            Located::Name(..) | Located::Unreachable => None,
-        };
-    }
+    let origin = &binding.origin;
     let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
         return None;
     };
     if is_ours(&contact) {
         return None;
     }
-    let origin = &binding.origin;
+    if !binding.path.is_empty() {
+        let first = ListItems::new(binding.path).next()?.0;
+        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
+            return None;
+        };
+        // From outside nobody leads requests to what listens on this machine only.
+        let is_inside = edge
+            .host
+            .ip()
+            .is_some_and(|ip| is_elsewhere(ip, origin.remote.ip()));
+        if is_ours(&edge) || is_inside {
+            return None;
+        }
+        return match locate(from, &edge, Size::Small) {
+            Located::Address(hop, fallback) => Some((hop, fallback)),
+            Located::Name(..) | Located::Unreachable => None,
+        };
+    }
     let listener = || from.listeners.get(origin.listener);
     let back = Hop {
         transport: origin.transport,
@@ -168,9 +176,13 @@ fn secure_way(from: Departure<'_>, contact: &SipUri<'_>, back: Hop) -> Option<(H
 /// private one behind a NAT.
 fn is_behind(given: IpAddr, source: IpAddr) -> bool {
     let (given, source) = (given.to_canonical(), source.to_canonical());
-    given.is_unspecified()
-        || given.is_loopback() != source.is_loopback()
-        || (is_private(given) && !is_private(source) && !source.is_loopback())
+    is_elsewhere(given, source) || (is_private(given) && !is_private(source) && !source.is_loopback())
+}
+
+/// Whether an address is a loopback one and the source's is not, or the other way round, or is none at all.
+fn is_elsewhere(given: IpAddr, source: IpAddr) -> bool {
+    let (given, source) = (given.to_canonical(), source.to_canonical());
+    given.is_unspecified() || given.is_loopback() != source.is_loopback()
 }
 
 /// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.

@@ -177,3 +177,22 @@ fn shards_follow_the_cores_unless_told() {
     assert_eq!(shards(&Config::default(), 0), 1);
     assert_eq!(shards(&config("shards = 3"), 8), 3);
 }
+
+#[test]
+fn who_leaves_the_node_open_is_told() {
+    let open = "udp:192.0.2.1:5060";
+    for (uri, more, told) in [
+        ("udp:127.0.0.1:5060", "auth.methods = []", None),
+        (open, "", None),
+        (open, "auth.methods = []", Some("call wherever that leads")),
+        (open, "auth.methods = [\"INVITE\"]", Some("register any address")),
+        (open, "auth.methods = [\"REGISTER\"]", Some("call every user")),
+    ] {
+        let exposure = exposure(&config_with_listen(uri, more));
+        assert_eq!(exposure.is_some(), told.is_some(), "{more}");
+        assert!(
+            exposure.is_none_or(|text| told.is_some_and(|told| text.contains(told))),
+            "{more}"
+        );
+    }
+}

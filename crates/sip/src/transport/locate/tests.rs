@@ -193,4 +193,13 @@ fn a_path_leads_to_its_first_element() {
         Some("udp 203.0.113.3:5070")
     );
     assert_eq!(way("sip:b@203.0.113.9", "<sip:edge.test;lr>", None), None);
+    // It would come back here and fork again; and it leads no stranger to what listens on this machine only.
+    for (contact, path) in [
+        ("sip:b@203.0.113.9", "<sip:192.0.2.1;lr>"),
+        ("sip:b@192.0.2.1", "<sip:203.0.113.3:5070;lr>"),
+        ("sip:b@203.0.113.9", "<sip:127.0.0.1:6379;transport=tcp;lr>"),
+        ("sip:b@203.0.113.9", "<sip:0.0.0.0;lr>"),
+    ] {
+        assert_eq!(way(contact, path, None), None, "{contact} {path}");
+    }
 }
