@@ -111,22 +111,7 @@ pub fn way_to(
         return None;
     }
     if !binding.path.is_empty() {
-        let first = ListItems::new(binding.path).next()?.0;
-        let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
-            return None;
-        };
-        // From outside nobody leads requests to what listens on this machine only.
-        let is_inside = edge
-            .host
-            .ip()
-            .is_some_and(|ip| is_elsewhere(ip, origin.remote.ip()));
-        if is_ours(&edge) || is_inside {
-            return None;
-        }
-        return match locate(from, &edge, Size::Small) {
-            Located::Address(hop, fallback) => Some((hop, fallback)),
-            Located::Name(..) | Located::Unreachable => None,
-        };
+        return way_by_path(from, binding, is_ours);
     }
     let listener = || from.listeners.get(origin.listener);
     let back = Hop {
@@ -158,6 +143,27 @@ pub fn way_to(
             }
         }
         Located::Name(..) | Located::Unreachable => Some((back, None)),
+    }
+}
+
+/// The way to the first element of a path (RFC 3327 §5.3), if that neither comes back here nor, for somebody outside, leads
+/// to what listens on this machine only.
+fn way_by_path(
+    from: Departure<'_>,
+    binding: &Binding<'_>,
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Option<(Hop, Option<Hop>)> {
+    let first = ListItems::new(binding.path).next()?.0;
+    let Uri::Sip(edge) = NameAddr::parse(first).ok()?.uri else {
+        return None;
+    };
+    let source = binding.origin.remote.ip();
+    if is_ours(&edge) || edge.host.ip().is_some_and(|ip| is_elsewhere(ip, source)) {
+        return None;
+    }
+    match locate(from, &edge, Size::Small) {
+        Located::Address(hop, fallback) => Some((hop, fallback)),
+        Located::Name(..) | Located::Unreachable => None,
     }
 }
 
