@@ -64,7 +64,7 @@ pub(super) struct Bucket {
 /// What became of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charged {
-    /// It is the first one in a bucket that had been empty for as long as a full one takes to drain.
+    /// It is the first one ever, or in a bucket that had been empty for as long as a full one takes to drain.
     First,
     /// There was room for it.
     Fits,
@@ -131,7 +131,8 @@ impl Meters {
             if level > bucket.size {
                 return Charged::Full;
             }
-            let long_empty = entry.drained_at.plus(bucket.size) <= now;
+            // At 0 nothing was ever charged; the clock may be shorter of that than a bucket takes to drain.
+            let long_empty = entry.drained_at == Ticks(0) || entry.drained_at.plus(bucket.size) <= now;
             entry.drained_at = now.plus(level);
             if level.plus(bucket.cost) > bucket.size {
                 Charged::Filled
@@ -263,6 +264,13 @@ mod tests {
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 10)), Charged::Filled);
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 110)), Charged::Fits);
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 300)), Charged::First);
+    }
+
+    #[test]
+    fn the_first_charge_is_the_first_however_short_the_clock_has_run() {
+        let meters = Meters::new();
+        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::First);
+        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::Fits);
     }
 
     #[test]

@@ -204,6 +204,12 @@ mod tests {
         wall_ms: 1_764_000_000_000,
     };
 
+    /// Of a machine that was started just now.
+    const EARLY: Now = Now {
+        mono_ns: 9_000_000_000,
+        ..NOW
+    };
+
     fn later(secs: u64) -> Now {
         Now {
             mono_ns: NOW.mono_ns + secs * 1_000_000_000,
@@ -260,6 +266,18 @@ mod tests {
         assert_eq!(defence.is_banned(OTHER, b"anybody", b"example.test", NOW), None);
         assert_eq!(new.try_recv().expect("is told").account, None);
         assert_eq!(defence.counts(), (0, 1));
+    }
+
+    #[test]
+    fn a_source_is_banned_on_a_machine_that_was_started_just_now() {
+        let (defence, _new) = defence();
+        for n in 0..20 {
+            defence.wrong_password(SOURCE, format!("user{n}").as_bytes(), b"example.test", EARLY);
+        }
+        assert_eq!(
+            defence.is_banned(SOURCE, b"anybody", b"example.test", EARLY),
+            Some(Banned::Source)
+        );
     }
 
     #[test]
