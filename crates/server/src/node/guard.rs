@@ -1,10 +1,10 @@
 //! Where the node asks its [`defence`](crate::defence): before it looks at credentials, and before it refuses anything.
 
 use strowger_net::source_of;
-use strowger_sip::Now;
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::registrar::{Bindings, Origin, canonical_aor};
+use strowger_sip::{Now, Source};
 use strowger_syntax::Message;
 
 use super::Node;
@@ -12,30 +12,38 @@ use super::policy::{Sender, spoken_for};
 use crate::defence::Banned;
 
 impl Node {
-    /// Whether credentials of this user are not even looked at. The realm is in the work buffers. Who is registered from a
-    /// source is not shut out when that is banned for what others tried there.
+    /// Whether credentials of this user are not even looked at. The realm is in the work buffers. Who is registered is not
+    /// shut out for what others try: from the same source when that is banned, from the very same place when the account
+    /// is banned there.
     pub(super) fn is_shut_out(&mut self, ingress: &Ingress, user: &[u8], now: Now) -> bool {
         let defence = &self.shared.defence;
         if defence.is_quiet(now) {
             return false;
         }
-        match defence.is_banned(ingress.source.remote.ip(), user, &self.work.realm, now) {
-            None => false,
-            Some(Banned::Account) => true,
-            Some(Banned::Source) => {
-                self.work.aor.clear();
-                self.work.aor.extend_from_slice(user);
-                self.work.aor.push(b'@');
-                self.work.aor.extend_from_slice(&self.work.realm);
-                !self.is_registered_from(ingress, now)
-            }
+        let Some(banned) = defence.is_banned(ingress.source.remote.ip(), user, &self.work.realm, now) else {
+            return false;
+        };
+        self.work.aor.clear();
+        self.work.aor.extend_from_slice(user);
+        self.work.aor.push(b'@');
+        self.work.aor.extend_from_slice(&self.work.realm);
+        match banned {
+            Banned::Account => !self.is_registered_at(&ingress.source, now),
+            Banned::Source => !self.is_registered_from(&ingress.source, now),
         }
     }
 
     /// Whether the address-of-record in the work buffers has a binding that was made from the source of a request.
-    fn is_registered_from(&mut self, ingress: &Ingress, now: Now) -> bool {
-        let source = source_of(ingress.source.remote.ip());
+    fn is_registered_from(&mut self, source: &Source, now: Now) -> bool {
+        let source = source_of(source.remote.ip());
         self.has_binding(now, |origin| source_of(origin.remote.ip()) == source)
+    }
+
+    /// Whether it has one that was made by the same transport, from the same address and port.
+    fn is_registered_at(&mut self, source: &Source, now: Now) -> bool {
+        self.has_binding(now, |origin| {
+            (origin.transport, origin.remote) == (source.transport, source.remote)
+        })
     }
 
     fn has_binding(&mut self, now: Now, made_from: impl Fn(&Origin) -> bool) -> bool {
@@ -54,10 +62,7 @@ impl Node {
         self.work.aor.clear();
         canonical_aor(&sip, &mut self.work.aor);
         self.follow_alias();
-        let source = ingress.source;
-        self.has_binding(now, |origin| {
-            (origin.transport, origin.remote) == (source.transport, source.remote)
-        })
+        self.is_registered_at(&ingress.source, now)
     }
 
     /// Holds credentials that did not do against whoever sent them. The realm is in the work buffers.
@@ -91,6 +96,6 @@ impl Node {
         };
         self.work.aor.clear();
         canonical_aor(&sip, &mut self.work.aor);
-        self.is_registered_from(ingress, now)
+        self.is_registered_from(&ingress.source, now)
     }
 }

@@ -298,3 +298,44 @@ fn refusals_are_not_held_against_this_machine_while_digest_is_off() {
     assert_eq!(answers('l'), 4000);
     assert!((1990..=2010).contains(&answers('d')));
 }
+
+/// A challenge that the node did not make.
+fn invented(challenge: &str) -> String {
+    let (begin, nonce) = challenge.split_once("nonce=\"").expect("a challenge");
+    format!("{begin}nonce=\"{}{}", "x".repeat(32), &nonce[32..])
+}
+
+// Who sends from an address that is not theirs is told no nonce.
+#[test]
+fn credentials_for_a_nonce_that_is_not_ours_are_no_guess_and_tell_nothing() {
+    let mut site = digest();
+    let challenge = invented(&site.ask('b', &bob(1)));
+    for n in 2..20 {
+        for text in [
+            wrong(&bob(n), &challenge, "bob"),
+            authorize(&bob(n), &challenge, "bob", 1),
+        ] {
+            let told = site.ask('b', &text);
+            assert!(
+                start_line(&told) == AGAIN && told.contains("stale=true"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(register(&mut site, 'b', "bob", 30), OK);
+}
+
+#[test]
+fn a_phone_that_is_registered_goes_on_while_its_account_is_banned_at_its_address() {
+    let mut site = digest();
+    assert_eq!(register(&mut site, 'b', "bob", 1), OK);
+    // From the same address, but by another way.
+    let challenge = site.ask('b', &bob(2));
+    for n in 3..15 {
+        site.send_tcp('b', &wrong(&bob(n), &challenge, "bob"));
+    }
+    site.send_tcp('b', &authorize(&bob(15), &challenge, "bob", 1));
+    assert_eq!(start_line(site.last('b', "SIP/2.0 403")), BANNED);
+    site.log();
+    assert_eq!(register(&mut site, 'b', "bob", 20), OK);
+}
