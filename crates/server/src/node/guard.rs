@@ -56,13 +56,19 @@ impl Node {
     /// Whether a request comes from the very phone that the user it speaks for has registered: by the same transport, from
     /// the same address and port.
     pub(super) fn is_from_home(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
+        self.find_speaker(request) && self.is_registered_at(&ingress.source, now)
+    }
+
+    /// Puts the address-of-record that a request speaks for into the work buffers; an alias stands for its user. False
+    /// when it is none of ours.
+    fn find_speaker(&mut self, request: Message<'_>) -> bool {
         let Some(sip) = spoken_for(request).filter(|sip| self.shared.is_ours(sip)) else {
             return false;
         };
         self.work.aor.clear();
         canonical_aor(&sip, &mut self.work.aor);
         self.follow_alias();
-        self.is_registered_at(&ingress.source, now)
+        true
     }
 
     /// Holds credentials that did not do against whoever sent them. The realm is in the work buffers.
@@ -88,14 +94,7 @@ impl Node {
     /// [`may_refuse`](Self::may_refuse) for a challenge: a user who is registered from there is always challenged, or
     /// others behind the same address could keep them from registering again.
     pub(super) fn may_challenge(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
-        if self.may_refuse(ingress, now) {
-            return true;
-        }
-        let Some(sip) = spoken_for(request) else {
-            return false;
-        };
-        self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
-        self.is_registered_from(&ingress.source, now)
+        self.may_refuse(ingress, now)
+            || (self.find_speaker(request) && self.is_registered_from(&ingress.source, now))
     }
 }

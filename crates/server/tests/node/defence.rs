@@ -339,3 +339,26 @@ fn a_phone_that_is_registered_goes_on_while_its_account_is_banned_at_its_address
     site.log();
     assert_eq!(register(&mut site, 'b', "bob", 20), OK);
 }
+
+#[test]
+fn a_phone_registered_by_its_alias_is_challenged_whoever_is_refused_behind_its_address() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        defence: Defence {
+            refusals: 1,
+            ..Defence::default()
+        },
+        ..Plan::default()
+    });
+    let by_alias = |n| of("1002", n);
+    let register = |site: &mut Site, n| {
+        let challenge = site.ask('b', &by_alias(n));
+        let answer = site.ask('b', &authorize(&by_alias(n + 1), &challenge, "bob", 1));
+        assert_eq!(start_line(&answer), OK);
+    };
+    register(&mut site, 1);
+    for n in 0..50 {
+        site.send('b', &of("nobody", n));
+    }
+    register(&mut site, 3);
+}
