@@ -82,9 +82,9 @@ impl Node {
     }
 
     /// Whether a request that is refused is still told so; that it is refused is held against a stranger.
-    pub(super) fn may_refuse(&self, ingress: &Ingress, now: Now) -> bool {
-        let may = self.sender_by_source(ingress) != Sender::Stranger
-            || self.shared.defence.may_refuse(ingress.source.remote.ip(), now);
+    pub(super) fn may_refuse(&self, ingress: &Ingress, sender: Sender, now: Now) -> bool {
+        let may =
+            sender != Sender::Stranger || self.shared.defence.may_refuse(ingress.source.remote.ip(), now);
         if !may {
             self.tally.unanswered();
         }
@@ -94,7 +94,7 @@ impl Node {
     /// [`may_refuse`](Self::may_refuse) for a challenge: a user who is registered from there is always challenged, or
     /// others behind the same address could keep them from registering again.
     pub(super) fn may_challenge(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> bool {
-        self.may_refuse(ingress, now)
+        self.may_refuse(ingress, self.sender_by_source(ingress), now)
             || (self.find_speaker(request) && self.is_registered_from(&ingress.source, now))
     }
 }

@@ -178,13 +178,11 @@ impl Node {
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {
-                self.reject(
-                    request,
-                    ingress,
-                    &Reject::because(Status::BAD_REQUEST, what),
-                    now,
-                    out,
+                let (sender, reject) = (
+                    self.sender_by_source(ingress),
+                    Reject::because(Status::BAD_REQUEST, what),
                 );
+                self.reject(request, ingress, sender, &reject, now, out);
             }
             (_, None) => self.challenge_again(request, ingress, Staleness::Fresh, now, out),
         }

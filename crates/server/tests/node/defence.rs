@@ -362,3 +362,30 @@ fn a_phone_registered_by_its_alias_is_challenged_whoever_is_refused_behind_its_a
     }
     register(&mut site, 3);
 }
+
+#[test]
+fn who_is_authenticated_is_always_answered() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        defence: Defence {
+            refusals: 2,
+            ..Defence::default()
+        },
+        ..Plan::default()
+    });
+    let message = |n| request('a', "MESSAGE", "sip:carol@example.test", n);
+    let early = |n| of("bob", n).replace("Expires: 600", "Expires: 1");
+    let challenges = [site.ask('a', &message(1)), site.ask('b', &early(1))];
+    for n in 1..100 {
+        let away = site.ask('a', &authorize(&message(n + 1), &challenges[0], "alice", n));
+        assert_eq!(start_line(&away), "SIP/2.0 480 Temporarily Unavailable");
+        let early = site.ask('b', &authorize(&early(n + 1), &challenges[1], "bob", n));
+        assert_eq!(start_line(&early), "SIP/2.0 423 Interval Too Brief");
+    }
+    let mut told = |n: &u32| {
+        site.send('b', &of("bob", *n).replace("Expires: 600", "Require: x"));
+        !site.log().is_empty()
+    };
+    let strangers = (200..300).filter(&mut told).count();
+    assert!(strangers < 50, "{strangers}");
+}
