@@ -3,13 +3,20 @@
 use strowger_net::source_of;
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::registrar::{Bindings, Origin, canonical_aor};
+use strowger_sip::registrar::{Bindings, canonical_aor};
 use strowger_sip::{Now, Source};
 use strowger_syntax::Message;
 
 use super::Node;
 use super::policy::{Sender, spoken_for};
 use crate::defence::Banned;
+
+/// Whether a record has a binding that was made by the same transport, from the same address and port as a request.
+pub(super) fn is_home(record: Bindings<'_>, source: &Source, now: Now) -> bool {
+    record
+        .live(now.wall_secs())
+        .any(|binding| (binding.origin.transport, binding.origin.remote) == (source.transport, source.remote))
+}
 
 impl Node {
     /// Whether credentials of this user are not even looked at. The realm is in the work buffers. Who is registered is not
@@ -35,22 +42,17 @@ impl Node {
 
     /// Whether the address-of-record in the work buffers has a binding that was made from the source of a request.
     fn is_registered_from(&mut self, source: &Source, now: Now) -> bool {
+        self.shared.location.read(&self.work.aor, &mut self.work.record);
         let source = source_of(source.remote.ip());
-        self.has_binding(now, |origin| source_of(origin.remote.ip()) == source)
+        Bindings::new(&self.work.record)
+            .live(now.wall_secs())
+            .any(|binding| source_of(binding.origin.remote.ip()) == source)
     }
 
     /// Whether it has one that was made by the same transport, from the same address and port.
     fn is_registered_at(&mut self, source: &Source, now: Now) -> bool {
-        self.has_binding(now, |origin| {
-            (origin.transport, origin.remote) == (source.transport, source.remote)
-        })
-    }
-
-    fn has_binding(&mut self, now: Now, made_from: impl Fn(&Origin) -> bool) -> bool {
         self.shared.location.read(&self.work.aor, &mut self.work.record);
-        Bindings::new(&self.work.record)
-            .live(now.wall_secs())
-            .any(|binding| made_from(&binding.origin))
+        is_home(Bindings::new(&self.work.record), source, now)
     }
 
     /// Whether a request comes from the very phone that the user it speaks for has registered: by the same transport, from

@@ -34,6 +34,11 @@ impl Sender {
     pub(super) fn may_relay(self) -> bool {
         self != Self::Stranger
     }
+
+    /// Whether where it sends from is all that has to be known of it.
+    pub(super) fn is_exempt(self) -> bool {
+        matches!(self, Self::Trusted | Self::Local)
+    }
 }
 
 /// Right credentials of somebody who owns the address that the request speaks for.

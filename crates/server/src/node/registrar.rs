@@ -14,6 +14,7 @@ use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
+use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -290,13 +291,19 @@ impl Node {
         self.answer_register(admitted, now, out);
     }
 
-    /// Step 8: the 200 with all current bindings, from the record in the work buffers.
+    /// Step 8: the 200 with all current bindings, from the record in the work buffers. Who cannot be told to be at the
+    /// address that asks gets no more than fits.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
         let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
         let identity = &self.endpoint.identity;
-        let Admitted { request, ingress, .. } = *admitted;
-        identity.reply_in_full(request, ingress, Status::OK, out, |out| {
+        let Admitted {
+            request,
+            ingress,
+            sender,
+        } = *admitted;
+        let is_there = || sender.is_exempt() || is_home(record, &ingress.source, now);
+        identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
             write_answer(request, record, now.wall_secs(), date, out)
         });
     }

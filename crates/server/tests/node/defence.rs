@@ -1,6 +1,6 @@
 //! What a stranger can make the node send, and what becomes of those who try passwords.
 
-use strowger_server::config::Defence;
+use strowger_server::config::{Defence, Mode};
 use strowger_sip::auth::Algorithm;
 use strowger_testkit::message::{authorize, lines, registration, request, start_line};
 use strowger_testkit::{Plan, Site};
@@ -388,4 +388,50 @@ fn who_is_authenticated_is_always_answered() {
     };
     let strangers = (200..300).filter(&mut told).count();
     assert!(strangers < 50, "{strangers}");
+}
+
+/// A contact of 300 bytes.
+fn long_contact(n: u32) -> String {
+    format!("<sip:bob@192.0.2.11:5060;n={n};long={}>", "x".repeat(260))
+}
+
+/// A site where bob has registered ten long contacts from `b`.
+fn many_contacts(mode: Mode) -> Site {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        mode,
+        ..Plan::default()
+    });
+    for n in 1..=10 {
+        let text = registration('b', "sip:bob@example.test", &long_contact(n), n);
+        let challenge = site.ask('b', &text);
+        let answer = site.ask('b', &authorize(&text, &challenge, "bob", 1));
+        assert_eq!(lines(&answer, "Contact").len(), n as usize, "{answer}");
+    }
+    site.log();
+    site
+}
+
+// A nonce is good wherever it is used, and a datagram may come from somebody else's address.
+#[test]
+fn many_contacts_are_told_in_full_only_to_where_one_is_registered_from() {
+    let mut site = many_contacts(Mode::Stateful);
+    let fetch = |n| {
+        let text = registration('b', "sip:bob@example.test", "*", n);
+        text.replace("Contact: *\r\nExpires: 600\r\n", "")
+    };
+    let challenge = site.ask('b', &fetch(20));
+    let told = site.ask('b', &authorize(&fetch(21), &challenge, "bob", 1));
+    assert_eq!(lines(&told, "Contact").len(), 10, "{told}");
+    let text = authorize(&fetch(22), &challenge, "bob", 2);
+    let told = site.ask(
+        'd',
+        &text.replace("SIP/2.0/UDP 192.0.2.11", "SIP/2.0/UDP 192.0.2.13"),
+    );
+    assert!(told.len() <= 3 * text.len(), "{} for {}", told.len(), text.len());
+    assert!((1..10).contains(&lines(&told, "Contact").len()), "{told}");
+    assert!(told.ends_with("Content-Length: 0\r\n\r\n"), "{told}");
+    site.send_tcp('d', &authorize(&fetch(23), &challenge, "bob", 3));
+    let told = site.last('d', "SIP/2.0 200");
+    assert_eq!(lines(told, "Contact").len(), 10, "a connection cannot be forged");
 }
