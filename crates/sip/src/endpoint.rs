@@ -46,11 +46,11 @@ fn shorten(out: &mut Vec<u8>, lines: Range<usize>, over: usize, status: Status) 
     };
     let kept = whole_lines(&out[lines.clone()], len);
     out.drain(lines.start + kept..lines.end);
-    let is_challenge = matches!(
+    let needs_lines = matches!(
         status,
-        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED | Status::MOVED_TEMPORARILY
     );
-    kept > 0 || !is_challenge
+    kept > 0 || !needs_lines
 }
 
 /// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.
@@ -268,7 +268,7 @@ impl Identity {
 
     /// Answers a request without state. `lines` are whole header field lines, the most important ones first: what makes
     /// the answer to a datagram larger than [`AMPLIFICATION`] allows is left out, and a challenge that cannot challenge
-    /// is not sent.
+    /// is not sent, nor a redirection that leads nowhere.
     pub fn reply(
         &self,
         request: Message<'_>,

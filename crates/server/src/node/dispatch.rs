@@ -188,7 +188,7 @@ impl Node {
         let found = self.find_targets(bound, request, ingress, routing, stranger, now)?;
         match self.shared.policy.mode {
             Mode::Redirect if routing.token != RouteToken::Valid => {
-                self.redirect(bound, request, ingress, now, out)
+                self.redirect(bound, request, ingress, sender, now, out)
             }
             mode if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) => {
                 self.send_stateless(case, loop_part, found, now, out);
@@ -421,12 +421,14 @@ impl Node {
         }
     }
 
-    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows.
+    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows. The user's record is
+    /// in the work buffers.
     fn redirect(
         &mut self,
         bound: &Bound<'_>,
         request: Message<'_>,
         ingress: &Ingress,
+        sender: Sender,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
@@ -436,9 +438,17 @@ impl Node {
                 let lines = &mut self.work.lines;
                 lines.clear();
                 write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
-                self.endpoint
-                    .identity
-                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
+                let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
+                let status = Status::MOVED_TEMPORARILY;
+                identity.reply_with(
+                    request,
+                    ingress,
+                    status,
+                    || is_there,
+                    out,
+                    |out| out.extend_from_slice(lines),
+                );
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),

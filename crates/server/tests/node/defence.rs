@@ -435,3 +435,36 @@ fn many_contacts_are_told_in_full_only_to_where_one_is_registered_from() {
     let told = site.last('d', "SIP/2.0 200");
     assert_eq!(lines(told, "Contact").len(), 10, "a connection cannot be forged");
 }
+
+#[test]
+fn a_caller_who_is_registered_is_redirected_to_all_contacts_and_nobody_to_none() {
+    let mut site = many_contacts(Mode::Redirect);
+    assert_eq!(register(&mut site, 'b', "alice", 1), OK);
+    let call = |site: &mut Site, who, user: &str, n| {
+        let text = request(who, "INVITE", "sip:bob@example.test", n)
+            .replace("somebody@", &format!("{user}@"))
+            .replace("From: <sip:bob@", &format!("From: <sip:{user}@"));
+        let challenge = site.ask(who, &text);
+        let text = authorize(&text, &challenge, user, 1);
+        let begun = site.bytes_to(who);
+        site.send(who, &text);
+        let sent = site.bytes_to(who) - begun;
+        let contacts = if sent == 0 {
+            0
+        } else {
+            lines(site.last(who, "SIP/2.0 302"), "Contact").len()
+        };
+        (contacts, sent > 3 * text.len())
+    };
+    assert_eq!(call(&mut site, 'b', "alice", 40), (10, true));
+    let (some, is_more) = call(&mut site, 'd', "carol", 41);
+    assert!((1..10).contains(&some) && !is_more, "{some}");
+    let longest = format!("<sip:carol@192.0.2.12:5060;long={}>", "x".repeat(2000));
+    let text = registration('c', "sip:carol@example.test", &longest, 1);
+    let challenge = site.ask('c', &text);
+    site.ask('c', &authorize(&text, &challenge, "carol", 1));
+    let text = request('d', "INVITE", "sip:carol@example.test", 42).replace("somebody@", "bob@");
+    let challenge = site.ask('d', &text);
+    site.send('d', &authorize(&text, &challenge, "bob", 1));
+    assert_eq!(site.log(), "", "an answer without contacts leads nowhere");
+}
