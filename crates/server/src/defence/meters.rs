@@ -45,6 +45,10 @@ impl Ticks {
         Self(u64::try_from(duration.as_nanos() >> 14).unwrap_or(TIME_MASK))
     }
 
+    pub(super) fn as_ms(self) -> u64 {
+        (self.0 << 14) / 1_000_000
+    }
+
     pub(super) fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0).min(TIME_MASK))
     }
@@ -178,16 +182,20 @@ impl Meters {
         })
     }
 
-    /// Forgets all of a key.
-    pub(super) fn forget(&self, key: Key) {
+    /// Forgets all of a key. Until when it was banned, if it was.
+    pub(super) fn forget(&self, key: Key, now: Ticks) -> Option<Ticks> {
         let (set, tag) = self.set(key);
+        let mut until = Ticks(0);
         for slot in set {
             let word = slot.load(Ordering::Relaxed);
-            if Entry::unpack(word).tag == tag {
+            let entry = Entry::unpack(word);
+            if entry.tag == tag {
+                until = until.max(entry.banned_until);
                 // Whoever came in between has charged it anew.
                 let _ = slot.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
+        (until > now).then_some(until)
     }
 
     /// Changes the entry of a key, or a new one of it. `None` when there is no room for what it would say, or the set is
@@ -300,7 +308,9 @@ mod tests {
         assert!(meters.ban(key, until, NOW) && !meters.ban(key, until, NOW));
         assert!(meters.is_banned(key, NOW) && !meters.is_banned(Key(4 << 50), NOW));
         assert!(!meters.is_banned(key, until));
-        meters.forget(key);
+        assert_eq!(meters.forget(key, until), None, "it had ended");
+        meters.ban(key, until, NOW);
+        assert_eq!(meters.forget(key, NOW), Some(until));
         assert!(!meters.is_banned(key, NOW));
     }
 
