@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
 use system_tests::sipvicious::scan;
-use system_tests::wait::Ends;
+use system_tests::wait::{Ends, until_true};
 use system_tests::{Message, Peer, Scratch};
 
 /// Users have the numbers from 1000 to 1999.
@@ -220,33 +220,47 @@ fn keep_scanning(server: &Server, enough: &AtomicBool, scanner: impl Fn(&Server,
     }
 }
 
+/// [`p99`] while scanners are at work.
+fn p99_scanned(server: &Server, phone: &Peer, user: u32, rounds: usize) -> Duration {
+    let enough = AtomicBool::new(false);
+    let before = received(server, "REGISTER");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            keep_scanning(server, &enough, |server, _| {
+                drop(svwar(server, "REGISTER", "1000-1999"))
+            })
+        });
+        scope.spawn(|| {
+            keep_scanning(server, &enough, |server, round| {
+                drop(svcrack(server, 1000 + round, 200))
+            })
+        });
+        let _enough = Ends(&enough);
+        let begun = || received(server, "REGISTER") > before + 10;
+        assert!(until_true(Duration::from_secs(60), begun), "no scanner has begun");
+        p99(phone, user, rounds)
+    })
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+// A machine with other work to do has percentiles of its own: windows with and without scanners take turns, and their
+// medians are compared, of more of them while the machine is in the way.
 #[test]
 fn phones_at_other_addresses_are_served_as_quickly_while_scanners_are_at_work() {
     let server = start(Setup::with_digest().toml("[location]\nstore = \"memory\""));
     let phone = phone(&server, 1700);
     let rounds = if system_tests::full() { 2000 } else { 300 };
-    let mut seen = Vec::new();
-    let served = (0..5).any(|_| {
-        let quiet = p99(&phone, 1700, rounds);
-        let enough = AtomicBool::new(false);
-        let busy = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                keep_scanning(&server, &enough, |server, _| {
-                    drop(svwar(server, "REGISTER", "1000-1999"))
-                })
-            });
-            scope.spawn(|| {
-                keep_scanning(&server, &enough, |server, round| {
-                    drop(svcrack(server, 1000 + round, 200))
-                })
-            });
-            let _enough = Ends(&enough);
-            p99(&phone, 1700, rounds)
-        });
-        seen.push((quiet, busy));
-        // A machine with other work to do has percentiles of its own.
-        busy <= (2 * quiet).max(Duration::from_millis(5))
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+    let served = (1..=15).any(|windows| {
+        quiet.push(p99(&phone, 1700, rounds));
+        busy.push(p99_scanned(&server, &phone, 1700, rounds));
+        let most = (2 * median(&mut quiet)).max(Duration::from_millis(2));
+        windows >= 3 && median(&mut busy) <= most
     });
-    assert!(served, "p99 without and with scanners: {seen:?}");
-    println!("p99 without and with scanners: {seen:?}");
+    println!("p99 without scanners {quiet:?}, with scanners {busy:?}");
+    assert!(served, "p99 without scanners {quiet:?}, with scanners {busy:?}");
 }
