@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
 use system_tests::sipvicious::scan;
-use system_tests::wait::Ends;
-use system_tests::{Peer, Scratch};
+use system_tests::wait::{Ends, until_true};
+use system_tests::{Message, Peer, Scratch};
 
 /// Users have the numbers from 1000 to 1999.
 const USERS: std::ops::Range<u32> = 1000..2000;
@@ -78,21 +78,73 @@ fn svcrack(server: &Server, user: u32, right: usize) -> Vec<String> {
     )
 }
 
+/// Requests of a method that the server has received.
+fn received(server: &Server, method: &str) -> u64 {
+    server.metric(&format!(
+        "strowger_sip_requests_received_total{{method=\"{method}\"}}"
+    ))
+}
+
+// svwar asks about a name of its own, then about those of the range, and gives up at an answer that tells them not apart.
 #[test]
 fn svwar_finds_no_user_whether_registered_away_or_not_there() {
     let server = start(Setup::with_digest());
     let _phones: Vec<_> = (1500..1510).map(|user| phone(&server, user)).collect();
     for method in ["REGISTER", "OPTIONS", "INVITE"] {
-        let (existing, absent) = (
-            svwar(&server, method, "1000-1999"),
-            svwar(&server, method, "3000-3999"),
-        );
-        assert_eq!((existing, absent), (vec![], vec![]), "{method}");
+        for range in ["1500-1509", "1100-1109", "3000-3009"] {
+            let before = received(&server, method);
+            assert_eq!(svwar(&server, method, range), [] as [&str; 0], "{method} {range}");
+            let asked = received(&server, method) - before;
+            assert!(asked >= 2, "{method} {range}: {asked}");
+        }
     }
     // That it finds users where there is something to find.
     let open = start(Setup::new());
     let found = svwar(&open, "OPTIONS", "1995-2004");
     assert_eq!(found.len(), 5, "{found:?}");
+}
+
+/// What is answered to a question about a user, without the name and the nonce. All questions are alike but for the name.
+fn told(peer: &Peer, method: &str, user: u32) -> String {
+    let aor = aor(user);
+    let uri = match method {
+        "REGISTER" => format!("sip:{DOMAIN}"),
+        _ => aor.clone(),
+    };
+    let via = format!("SIP/2.0/UDP {};branch=z9hG4bKquestion;rport", peer.address());
+    peer.send(
+        &Message::request(method, &uri)
+            .with("Via", via)
+            .with("Max-Forwards", "70")
+            .with("From", format!("<{aor}>;tag=question"))
+            .with("To", format!("<{aor}>"))
+            .with("Call-ID", "question")
+            .with("CSeq", format!("1 {method}"))
+            .with("Contact", format!("<sip:somebody@{}>", peer.address())),
+    );
+    let answer = peer.response().text().replace(&aor, "NAME");
+    let (begin, nonce) = answer.split_once("nonce=\"").expect("a challenge");
+    let (_, end) = nonce.split_once('"').expect("a quoted string");
+    format!("{begin}nonce=\"{end}")
+}
+
+#[test]
+fn every_user_is_answered_like_a_name_that_nobody_has() {
+    let server = start(Setup::with_digest());
+    let _phones: Vec<_> = (1500..1510).map(|user| phone(&server, user)).collect();
+    for (method, address) in [
+        ("REGISTER", "127.0.0.2:0"),
+        ("OPTIONS", "127.0.0.3:0"),
+        ("INVITE", "127.0.0.4:0"),
+    ] {
+        // What one source is refused is bounded.
+        let peer = Peer::udp_at(address, server.sip());
+        let nobody = told(&peer, method, 3000);
+        assert!(nobody.starts_with("SIP/2.0 40"), "{nobody}");
+        for user in USERS {
+            assert_eq!(told(&peer, method, user), nobody, "{method} {user}");
+        }
+    }
 }
 
 #[test]
@@ -168,33 +220,47 @@ fn keep_scanning(server: &Server, enough: &AtomicBool, scanner: impl Fn(&Server,
     }
 }
 
+/// [`p99`] while scanners are at work.
+fn p99_scanned(server: &Server, phone: &Peer, user: u32, rounds: usize) -> Duration {
+    let enough = AtomicBool::new(false);
+    let before = received(server, "REGISTER");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            keep_scanning(server, &enough, |server, _| {
+                drop(svwar(server, "REGISTER", "1000-1999"))
+            })
+        });
+        scope.spawn(|| {
+            keep_scanning(server, &enough, |server, round| {
+                drop(svcrack(server, 1000 + round, 200))
+            })
+        });
+        let _enough = Ends(&enough);
+        let begun = || received(server, "REGISTER") > before + 10;
+        assert!(until_true(Duration::from_secs(60), begun), "no scanner has begun");
+        p99(phone, user, rounds)
+    })
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+// A machine with other work to do has percentiles of its own: windows with and without scanners take turns, and their
+// medians are compared, of more of them while the machine is in the way.
 #[test]
 fn phones_at_other_addresses_are_served_as_quickly_while_scanners_are_at_work() {
     let server = start(Setup::with_digest().toml("[location]\nstore = \"memory\""));
     let phone = phone(&server, 1700);
     let rounds = if system_tests::full() { 2000 } else { 300 };
-    let mut seen = Vec::new();
-    let served = (0..5).any(|_| {
-        let quiet = p99(&phone, 1700, rounds);
-        let enough = AtomicBool::new(false);
-        let busy = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                keep_scanning(&server, &enough, |server, _| {
-                    drop(svwar(server, "REGISTER", "1000-1999"))
-                })
-            });
-            scope.spawn(|| {
-                keep_scanning(&server, &enough, |server, round| {
-                    drop(svcrack(server, 1000 + round, 200))
-                })
-            });
-            let _enough = Ends(&enough);
-            p99(&phone, 1700, rounds)
-        });
-        seen.push((quiet, busy));
-        // A machine with other work to do has percentiles of its own.
-        busy <= (2 * quiet).max(Duration::from_millis(5))
+    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+    let served = (1..=15).any(|windows| {
+        quiet.push(p99(&phone, 1700, rounds));
+        busy.push(p99_scanned(&server, &phone, 1700, rounds));
+        let most = (2 * median(&mut quiet)).max(Duration::from_millis(2));
+        windows >= 3 && median(&mut busy) <= most
     });
-    assert!(served, "p99 without and with scanners: {seen:?}");
-    println!("p99 without and with scanners: {seen:?}");
+    println!("p99 without scanners {quiet:?}, with scanners {busy:?}");
+    assert!(served, "p99 without scanners {quiet:?}, with scanners {busy:?}");
 }

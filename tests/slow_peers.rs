@@ -29,16 +29,6 @@ fn connect(number: usize, server: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-fn figure(server: &Server, name: &str) -> u64 {
-    let metrics = server.metrics();
-    let value = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value
-        .and_then(|value| value.parse::<f64>().ok())
-        .unwrap_or_default() as u64
-}
-
 /// Resident memory of the server, in bytes.
 fn resident(server: &Server) -> u64 {
     let status =
@@ -85,7 +75,7 @@ fn calls_beside(
 ) -> u64 {
     let before = resident(server);
     let enough = AtomicBool::new(false);
-    let closed = || figure(server, "strowger_connections_timed_out_total") >= PEERS as u64;
+    let closed = || server.metric("strowger_connections_timed_out_total") >= PEERS as u64;
     let all_closed = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !enough.load(Ordering::Relaxed) {

@@ -324,6 +324,17 @@ impl Server {
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
     }
+
+    /// One of its metrics, by its name and labels as they are written; 0 when there is none.
+    pub fn metric(&self, name: &str) -> u64 {
+        let metrics = self.metrics();
+        let value = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .and_then(|value| value.parse::<f64>().ok())
+            .unwrap_or_default() as u64
+    }
 }
 
 /// Starts `strowger serve` in a folder.

@@ -1,6 +1,7 @@
 //! A shard's front door: what every part of it needs to receive, answer and send.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
@@ -28,13 +29,28 @@ fn most(request: usize, ingress: &Ingress) -> usize {
     }
 }
 
-/// As many whole lines as are in the first `len` bytes.
-fn whole_lines(lines: &[u8], len: usize) -> &[u8] {
-    let kept = &lines[..len.min(lines.len())];
-    &kept[..kept
+/// How many of the first `len` bytes are whole lines.
+fn whole_lines(lines: &[u8], len: usize) -> usize {
+    let first = &lines[..len.min(lines.len())];
+    first
         .iter()
         .rposition(|&byte| byte == b'\n')
-        .map_or(0, |at| at + 1)]
+        .map_or(0, |at| at + 1)
+}
+
+/// Takes as many of an answer's lines out, from the last one on, as have `over` bytes. False when it then says too little
+/// to be sent.
+fn shorten(out: &mut Vec<u8>, lines: Range<usize>, over: usize, status: Status) -> bool {
+    let Some(len) = lines.len().checked_sub(over) else {
+        return false;
+    };
+    let kept = whole_lines(&out[lines.clone()], len);
+    out.drain(lines.start + kept..lines.end);
+    let needs_lines = matches!(
+        status,
+        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED | Status::MOVED_TEMPORARILY
+    );
+    kept > 0 || !needs_lines
 }
 
 /// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.
@@ -252,7 +268,7 @@ impl Identity {
 
     /// Answers a request without state. `lines` are whole header field lines, the most important ones first: what makes
     /// the answer to a datagram larger than [`AMPLIFICATION`] allows is left out, and a challenge that cannot challenge
-    /// is not sent.
+    /// is not sent, nor a redirection that leads nowhere.
     pub fn reply(
         &self,
         request: Message<'_>,
@@ -261,42 +277,38 @@ impl Identity {
         lines: &[u8],
         out: &mut Outbox,
     ) {
-        let start = out.bytes.len();
-        let put = |lines: &[u8], out: &mut Vec<u8>| {
-            self.write_reply(request, ingress, status, out, |out| out.extend_from_slice(lines));
-        };
-        put(lines, &mut out.bytes);
-        let over = (out.bytes.len() - start).saturating_sub(most(request.bytes().len(), ingress));
-        if over > 0 {
-            out.bytes.truncate(start);
-            let kept = whole_lines(lines, lines.len().saturating_sub(over));
-            let is_challenge = matches!(
-                status,
-                Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
-            );
-            if over > lines.len() || (is_challenge && kept.is_empty()) {
-                return;
-            }
-            put(kept, &mut out.bytes);
-        }
-        out.send_from(start, ingress.to, 0);
+        self.reply_with(
+            request,
+            ingress,
+            status,
+            || false,
+            out,
+            |out| out.extend_from_slice(lines),
+        );
     }
 
-    /// [`reply`](Self::reply) with header field lines that `write` appends, however large it is: for whoever has shown to
-    /// be at the address that asks.
-    pub fn reply_in_full(
+    /// [`reply`](Self::reply) with header field lines that `write` appends, however large it is where `is_there` says that
+    /// whoever asks is at the address that the request came from. It is asked only about what is too large.
+    pub fn reply_with(
         &self,
         request: Message<'_>,
         ingress: &Ingress,
         status: Status,
+        is_there: impl FnOnce() -> bool,
         out: &mut Outbox,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let start = out.bytes.len();
-        self.write_reply(request, ingress, status, &mut out.bytes, write);
+        let lines = self.write_reply(request, ingress, status, &mut out.bytes, write);
+        let over = (out.bytes.len() - start).saturating_sub(most(request.bytes().len(), ingress));
+        if over > 0 && !is_there() && !shorten(&mut out.bytes, lines, over, status) {
+            out.bytes.truncate(start);
+            return;
+        }
         out.send_from(start, ingress.to, 0);
     }
 
+    /// Appends an answer. Where in it the lines are that `write` appended.
     fn write_reply(
         &self,
         request: Message<'_>,
@@ -304,12 +316,18 @@ impl Identity {
         status: Status,
         out: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    ) -> Range<usize> {
         let (bytes, index, reason) = (request.bytes(), request.index(), status.reason());
         let tag = self.to_tag(bytes, index);
+        let mut lines = 0..0;
         ResponseWriter::begin(out, bytes, index, status, reason, ingress.stamp, &tag)
-            .lines_with(write)
+            .lines_with(|out| {
+                lines.start = out.len();
+                write(out);
+                lines.end = out.len();
+            })
             .finish();
+        lines
     }
 
     /// Refuses a request without state.

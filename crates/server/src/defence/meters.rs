@@ -45,6 +45,10 @@ impl Ticks {
         Self(u64::try_from(duration.as_nanos() >> 14).unwrap_or(TIME_MASK))
     }
 
+    pub(super) fn as_ms(self) -> u64 {
+        (self.0 << 14) / 1_000_000
+    }
+
     pub(super) fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0).min(TIME_MASK))
     }
@@ -64,7 +68,7 @@ pub(super) struct Bucket {
 /// What became of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charged {
-    /// It is the first one in a bucket that had been empty for as long as a full one takes to drain.
+    /// It is the first one ever, or in a bucket that had been empty for as long as a full one takes to drain.
     First,
     /// There was room for it.
     Fits,
@@ -131,7 +135,8 @@ impl Meters {
             if level > bucket.size {
                 return Charged::Full;
             }
-            let long_empty = entry.drained_at.plus(bucket.size) <= now;
+            // At 0 nothing was ever charged; the clock may be shorter of that than a bucket takes to drain.
+            let long_empty = entry.drained_at == Ticks(0) || entry.drained_at.plus(bucket.size) <= now;
             entry.drained_at = now.plus(level);
             if level.plus(bucket.cost) > bucket.size {
                 Charged::Filled
@@ -177,16 +182,20 @@ impl Meters {
         })
     }
 
-    /// Forgets all of a key.
-    pub(super) fn forget(&self, key: Key) {
+    /// Forgets all of a key. Until when it was banned, if it was.
+    pub(super) fn forget(&self, key: Key, now: Ticks) -> Option<Ticks> {
         let (set, tag) = self.set(key);
+        let mut until = Ticks(0);
         for slot in set {
             let word = slot.load(Ordering::Relaxed);
-            if Entry::unpack(word).tag == tag {
+            let entry = Entry::unpack(word);
+            if entry.tag == tag {
+                until = until.max(entry.banned_until);
                 // Whoever came in between has charged it anew.
                 let _ = slot.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
+        (until > now).then_some(until)
     }
 
     /// Changes the entry of a key, or a new one of it. `None` when there is no room for what it would say, or the set is
@@ -266,6 +275,13 @@ mod tests {
     }
 
     #[test]
+    fn the_first_charge_is_the_first_however_short_the_clock_has_run() {
+        let meters = Meters::new();
+        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::First);
+        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::Fits);
+    }
+
+    #[test]
     fn a_refund_makes_room_and_no_more_than_there_was() {
         let meters = Meters::new();
         let key = Key(7);
@@ -292,7 +308,9 @@ mod tests {
         assert!(meters.ban(key, until, NOW) && !meters.ban(key, until, NOW));
         assert!(meters.is_banned(key, NOW) && !meters.is_banned(Key(4 << 50), NOW));
         assert!(!meters.is_banned(key, until));
-        meters.forget(key);
+        assert_eq!(meters.forget(key, until), None, "it had ended");
+        meters.ban(key, until, NOW);
+        assert_eq!(meters.forget(key, NOW), Some(until));
         assert!(!meters.is_banned(key, NOW));
     }
 

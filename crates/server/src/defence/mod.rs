@@ -139,9 +139,31 @@ impl Defence {
         }
     }
 
-    /// Ends a ban, and forgets what led to it.
-    pub fn lift(&self, ban: &Ban) {
-        self.meters.forget(ban.key);
+    /// Ends the bans of a source, or the one of an account (`user@domain`) there, and forgets what led to them. Those that
+    /// have ended. A ban that is not in the list is found by its name; only those of accounts that are not named are not.
+    pub fn unban(&self, listed: &Bans, source: IpAddr, account: Option<&str>, now: Now) -> Vec<Ban> {
+        let source = source_of(source);
+        let ticks = Ticks::at(now.mono_ns);
+        let mut ended = listed
+            .take(|ban| ban.source == source && (account.is_none() || ban.account.as_deref() == account));
+        for ban in &ended {
+            self.meters.forget(ban.key, ticks);
+        }
+        let key = match account.map(|account| account.rsplit_once('@').unwrap_or((account, ""))) {
+            Some((user, domain)) => self.pair_key(source, user.as_bytes(), domain.as_bytes()),
+            None => self.source_key(b"banned", source),
+        };
+        if let Some(until) = self.meters.forget(key, ticks) {
+            let left = until.minus(ticks).as_ms();
+            ended.push(Ban {
+                key,
+                source,
+                account: account.map(ToOwned::to_owned),
+                since: (now.wall_ms + left).saturating_sub(self.ban.as_ms()) / 1000,
+                until: (now.wall_ms + left) / 1000,
+            });
+        }
+        ended
     }
 
     /// Pairs and sources that were banned since the start.
@@ -161,7 +183,7 @@ impl Defence {
     }
 
     fn tell(&self, key: Key, source: IpAddr, account: Option<String>, now: Now) {
-        let until = now.wall_ms + (self.ban.0 << 14) / 1_000_000;
+        let until = now.wall_ms + self.ban.as_ms();
         // A list that cannot be kept up with is short of entries; the ban holds all the same.
         let _ = self.new.try_send(Ban {
             key,
@@ -204,6 +226,12 @@ mod tests {
         wall_ms: 1_764_000_000_000,
     };
 
+    /// Of a machine that was started just now.
+    const EARLY: Now = Now {
+        mono_ns: 9_000_000_000,
+        ..NOW
+    };
+
     fn later(secs: u64) -> Now {
         Now {
             mono_ns: NOW.mono_ns + secs * 1_000_000_000,
@@ -242,7 +270,10 @@ mod tests {
         );
         assert!((1795..=1800).contains(&(ban.until - ban.since)), "{ban:?}");
         assert!(new.try_recv().is_err(), "and once");
-        defence.lift(&ban);
+        let listed = Bans::default();
+        listed.note(ban.clone());
+        let unban = || defence.unban(&listed, SOURCE, Some("alice@example.test"), NOW);
+        assert_eq!((unban(), unban()), (vec![ban], vec![]));
         assert_eq!(is_banned(SOURCE, "alice", NOW), None);
         assert_eq!(defence.counts(), (1, 0));
     }
@@ -260,6 +291,43 @@ mod tests {
         assert_eq!(defence.is_banned(OTHER, b"anybody", b"example.test", NOW), None);
         assert_eq!(new.try_recv().expect("is told").account, None);
         assert_eq!(defence.counts(), (0, 1));
+    }
+
+    #[test]
+    fn a_ban_that_is_not_listed_can_be_lifted() {
+        let (defence, new) = defence();
+        drop(new);
+        for n in 0..20 {
+            fail(&defence, SOURCE, &format!("user{n}"), 10);
+        }
+        let listed = Bans::default();
+        let unban = |source, account| defence.unban(&listed, source, account, later(100));
+        let is_banned = |user: &[u8]| defence.is_banned(SOURCE, user, b"example.test", later(100));
+        assert_eq!(unban(OTHER, None), []);
+        assert_eq!(unban(SOURCE, Some("user20@example.test")), []);
+        let account = Some("user7@example.test");
+        let [ref ended] = unban(SOURCE, account)[..] else {
+            panic!("one ban");
+        };
+        assert_eq!((ended.source, ended.account.as_deref()), (SOURCE, account));
+        assert!(ended.since.abs_diff(NOW.wall_secs()) <= 1, "{ended:?}");
+        assert_eq!(is_banned(b"user7"), Some(Banned::Source));
+        assert_eq!(unban(SOURCE, None).len(), 1);
+        assert_eq!(is_banned(b"user7"), None);
+        assert_eq!(is_banned(b"user8"), Some(Banned::Account));
+        assert_eq!(unban(SOURCE, None), []);
+    }
+
+    #[test]
+    fn a_source_is_banned_on_a_machine_that_was_started_just_now() {
+        let (defence, _new) = defence();
+        for n in 0..20 {
+            defence.wrong_password(SOURCE, format!("user{n}").as_bytes(), b"example.test", EARLY);
+        }
+        assert_eq!(
+            defence.is_banned(SOURCE, b"anybody", b"example.test", EARLY),
+            Some(Banned::Source)
+        );
     }
 
     #[test]

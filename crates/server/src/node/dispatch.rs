@@ -74,7 +74,8 @@ impl Node {
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
-            self.reject(request, ingress, &reject, now, out);
+            let sender = self.sender_by_source(ingress);
+            self.reject(request, ingress, sender, &reject, now, out);
         }
         true
     }
@@ -116,13 +117,18 @@ impl Node {
             routing,
             key,
         };
-        match self.decide(&case, now, out) {
-            Ok(()) => {}
-            Err(_) if request.method() == Method::Ack => {}
-            Err(reject) => self.reject(request, ingress, &reject, now, out),
+        if let Err(reject) = self.decide(&case, now, out) {
+            self.reject_case(&case, self.sender_by_source(ingress), &reject, now, out);
         }
     }
 
+    fn reject_case(&self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
+        if case.request.method() != Method::Ack {
+            self.reject(case.request, case.ingress, sender, reject, now, out);
+        }
+    }
+
+    /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
     fn decide(&mut self, case: &Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
         let Case {
             request,
@@ -148,6 +154,29 @@ impl Node {
         let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
+        if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
+            self.reject_case(case, sender, &reject, now, out);
+        }
+        Ok(())
+    }
+
+    /// Forwards or redirects what its sender may send.
+    fn serve(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let method = request.method();
         if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
@@ -156,10 +185,10 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let found = self.find_targets(&bound, request, ingress, routing, stranger, now)?;
+        let found = self.find_targets(bound, request, ingress, routing, stranger, now)?;
         match self.shared.policy.mode {
             Mode::Redirect if routing.token != RouteToken::Valid => {
-                self.redirect(&bound, request, ingress, now, out)
+                self.redirect(bound, request, ingress, sender, now, out)
             }
             mode if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) => {
                 self.send_stateless(case, loop_part, found, now, out);
@@ -392,12 +421,14 @@ impl Node {
         }
     }
 
-    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows.
+    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows. The user's record is
+    /// in the work buffers.
     fn redirect(
         &mut self,
         bound: &Bound<'_>,
         request: Message<'_>,
         ingress: &Ingress,
+        sender: Sender,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
@@ -407,9 +438,17 @@ impl Node {
                 let lines = &mut self.work.lines;
                 lines.clear();
                 write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
-                self.endpoint
-                    .identity
-                    .reply(request, ingress, Status::MOVED_TEMPORARILY, lines, out);
+                let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
+                let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
+                let status = Status::MOVED_TEMPORARILY;
+                identity.reply_with(
+                    request,
+                    ingress,
+                    status,
+                    || is_there,
+                    out,
+                    |out| out.extend_from_slice(lines),
+                );
                 Ok(())
             }
             _ => Err(Reject::new(Status::NOT_FOUND)),
@@ -584,13 +623,14 @@ impl Node {
         &self,
         request: Message<'_>,
         ingress: &Ingress,
+        sender: Sender,
         reject: &Reject,
         now: Now,
         out: &mut Outbox,
     ) {
         self.tally.rejected(reject.status);
         let is_ours = reject.status.class() != 4;
-        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, now)) {
+        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now)) {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }

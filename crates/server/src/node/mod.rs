@@ -200,7 +200,7 @@ impl Node {
         }
         let request = Message::view(bytes, index);
         let ingress = Ingress::of(request, source);
-        if !self.may_refuse(&ingress, now) {
+        if !self.may_refuse(&ingress, self.sender_by_source(&ingress), now) {
             return;
         }
         let tag = self.endpoint.identity.to_tag(bytes, index);

@@ -34,6 +34,11 @@ impl Sender {
     pub(super) fn may_relay(self) -> bool {
         self != Self::Stranger
     }
+
+    /// Whether where it sends from is all that has to be known of it.
+    pub(super) fn is_exempt(self) -> bool {
+        matches!(self, Self::Trusted | Self::Local)
+    }
 }
 
 /// Right credentials of somebody who owns the address that the request speaks for.
@@ -178,13 +183,11 @@ impl Node {
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {
-                self.reject(
-                    request,
-                    ingress,
-                    &Reject::because(Status::BAD_REQUEST, what),
-                    now,
-                    out,
+                let (sender, reject) = (
+                    self.sender_by_source(ingress),
+                    Reject::because(Status::BAD_REQUEST, what),
                 );
+                self.reject(request, ingress, sender, &reject, now, out);
             }
             (_, None) => self.challenge_again(request, ingress, Staleness::Fresh, now, out),
         }

@@ -14,6 +14,7 @@ use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
+use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -24,11 +25,19 @@ const ATTEMPTS: u8 = 3;
 /// Extensions that a REGISTER may require of us.
 const SUPPORTED: &[&str] = &["path"];
 
+/// A REGISTER that may be carried out.
+struct Admitted<'a> {
+    request: Message<'a>,
+    ingress: &'a Ingress,
+    sender: Sender,
+}
+
 /// A REGISTER whose commit is under way.
 #[derive(Debug)]
 pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
+    sender: Sender,
     attempts: u8,
     changes: Changes,
 }
@@ -49,23 +58,19 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        let sender = self.sender_by_source(ingress);
         // Step 2: extensions.
         if request
             .elements(Name::Require)
             .any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes())))
         {
             let extra = Extra::Unsupported(Name::Require, SUPPORTED);
-            return self.reject(
-                request,
-                ingress,
-                &Reject::with(Status::BAD_EXTENSION, extra),
-                now,
-                out,
-            );
+            let reject = Reject::with(Status::BAD_EXTENSION, extra);
+            return self.reject(request, ingress, sender, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
-        let exempt = self.sender_by_source(ingress) == Sender::Trusted;
+        let exempt = sender == Sender::Trusted;
         if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
@@ -74,13 +79,14 @@ impl Node {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
                 Checked::NotOwner | Checked::ShutOut => {
-                    return self.reject(request, ingress, &Reject::new(Status::FORBIDDEN), now, out);
+                    let reject = Reject::new(Status::FORBIDDEN);
+                    return self.reject(request, ingress, sender, &reject, now, out);
                 }
             }
         }
         // Step 5: the address-of-record.
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
-            return self.reject(request, ingress, &reject, now, out);
+            return self.reject(request, ingress, sender, &reject, now, out);
         }
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
@@ -95,7 +101,12 @@ impl Node {
             }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
-        self.run_register(request, ingress, 0, now, out);
+        let admitted = Admitted {
+            request,
+            ingress,
+            sender: right.map_or(sender, |_| Sender::Authenticated),
+        };
+        self.run_register(&admitted, 0, now, out);
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
@@ -154,34 +165,21 @@ impl Node {
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
-    fn run_register(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        attempts: u8,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn run_register(&mut self, admitted: &Admitted<'_>, attempts: u8, now: Now, out: &mut Outbox) {
         for attempt in attempts..ATTEMPTS {
-            match self.try_register(request, ingress, attempt, now, out) {
+            match self.try_register(admitted, attempt, now, out) {
                 Run::Answered | Run::Pending => return,
                 Run::Again => {}
             }
         }
         let reject = Reject::because(Status::SERVER_INTERNAL_ERROR, "Registration Kept Changing");
-        self.reject(request, ingress, &reject, now, out);
+        self.refuse_register(admitted, &reject, now, out);
     }
 
-    fn try_register(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        attempt: u8,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Run {
+    fn try_register(&mut self, admitted: &Admitted<'_>, attempt: u8, now: Now, out: &mut Outbox) -> Run {
         let seen = self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
+        let Admitted { request, ingress, .. } = *admitted;
         let mut origin = Origin::of(&ingress.source, self.shared.policy.boot);
         let listener = self.endpoint.identity.listeners.get(ingress.source.listener);
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
@@ -197,13 +195,13 @@ impl Node {
             &mut self.work.next_record,
         );
         match decided {
-            Err(reject) => self.reject(request, ingress, &reject, now, out),
+            Err(reject) => self.refuse_register(admitted, &reject, now, out),
             Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => {
-                self.answer_register(request, ingress, now, out)
+                self.answer_register(admitted, now, out)
             }
             Ok(Outcome::Changed(changes)) => {
                 let waiting = (attempt + 1, changes);
-                return self.commit_register(request, ingress, seen, waiting, now, out);
+                return self.commit_register(admitted, seen, waiting, now, out);
             }
         }
         Run::Answered
@@ -212,8 +210,7 @@ impl Node {
     /// Commits the next record in the work buffers, and answers when that is done at once.
     fn commit_register(
         &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
+        admitted: &Admitted<'_>,
         seen: Version,
         (attempts, changes): (u8, Changes),
         now: Now,
@@ -229,10 +226,11 @@ impl Node {
         let commit = location.commit(&self.work.aor, seen, record, caller);
         if commit == Commit::Pending {
             // Another thread may be answering already, but the answer reaches this shard as a later event.
-            let request = self.endpoint.layer.pool.store(request.bytes());
+            let request = self.endpoint.layer.pool.store(admitted.request.bytes());
             self.registers.insert_with(|_| PendingRegister {
                 request,
-                ingress: *ingress,
+                ingress: *admitted.ingress,
+                sender: admitted.sender,
                 attempts,
                 changes,
             });
@@ -241,10 +239,10 @@ impl Node {
         match commit {
             Commit::Done(_) => {
                 std::mem::swap(&mut self.work.record, &mut self.work.next_record);
-                self.registered(request, ingress, changes, now, out);
+                self.registered(admitted, changes, now, out);
             }
             Commit::Conflict => return Run::Again,
-            Commit::Pending | Commit::Unavailable => self.store_failed(request, ingress, now, out),
+            Commit::Pending | Commit::Unavailable => self.store_failed(admitted, now, out),
         }
         Run::Answered
     }
@@ -263,31 +261,28 @@ impl Node {
         if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
             && self.find_aor(request, None).is_ok()
         {
-            let ingress = &waiting.ingress;
+            let admitted = &Admitted {
+                request,
+                ingress: &waiting.ingress,
+                sender: waiting.sender,
+            };
             match committed.result {
                 Ok(_) => {
                     self.shared.location.read(&self.work.aor, &mut self.work.record);
-                    self.registered(request, ingress, waiting.changes, now, out);
+                    self.registered(admitted, waiting.changes, now, out);
                 }
-                Err(CommitError::Conflict) => self.run_register(request, ingress, waiting.attempts, now, out),
-                Err(CommitError::Failed(_)) => self.store_failed(request, ingress, now, out),
+                Err(CommitError::Conflict) => self.run_register(admitted, waiting.attempts, now, out),
+                Err(CommitError::Failed(_)) => self.store_failed(admitted, now, out),
             }
         }
         self.work.kept_index = Some(index);
         self.endpoint.layer.pool.give(waiting.request);
     }
 
-    fn registered(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        changes: Changes,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {
         if changes.added > 0 || changes.removed > 0 {
             let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
-            let source = &ingress.source;
+            let source = &admitted.ingress.source;
             self.journal.line(now, "registration").map(|line| {
                 line.text("aor", &self.work.aor)
                     .number("added", u64::from(changes.added))
@@ -296,21 +291,37 @@ impl Node {
                     .address("source", source.transport.uri_param(), source.remote)
             });
         }
-        self.answer_register(request, ingress, now, out);
+        self.answer_register(admitted, now, out);
     }
 
-    /// Step 8: the 200 with all current bindings, from the record in the work buffers.
-    fn answer_register(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+    /// Step 8: the 200 with all current bindings, from the record in the work buffers. Who cannot be told to be at the
+    /// address that asks gets no more than fits.
+    fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
         let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
         let identity = &self.endpoint.identity;
-        identity.reply_in_full(request, ingress, Status::OK, out, |out| {
+        let Admitted {
+            request,
+            ingress,
+            sender,
+        } = *admitted;
+        let is_there = || sender.is_exempt() || is_home(record, &ingress.source, now);
+        identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
             write_answer(request, record, now.wall_secs(), date, out)
         });
     }
 
-    fn store_failed(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+    fn store_failed(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
-        self.reject(request, ingress, &reject, now, out);
+        self.refuse_register(admitted, &reject, now, out);
+    }
+
+    fn refuse_register(&self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
+        let Admitted {
+            request,
+            ingress,
+            sender,
+        } = *admitted;
+        self.reject(request, ingress, sender, reject, now, out);
     }
 }

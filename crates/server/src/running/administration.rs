@@ -256,15 +256,13 @@ impl Admin for Running {
 
     async fn unban(&self, which: Unban) -> Result<Vec<Ban>, AdminError> {
         let source = which.source()?;
-        let now = strowger_net::now().wall_secs();
-        let lifted = self
-            .bans
-            .take(|ban| ban.source == source && (which.account.is_none() || which.account == ban.account));
-        if lifted.is_empty() {
+        let now = strowger_net::now();
+        let account = which.account.as_deref();
+        let ended = self.shared.defence.unban(&self.bans, source, account, now);
+        if ended.is_empty() {
             return Err(AdminError::NoSuchBan(which.id()));
         }
-        lifted.iter().for_each(|ban| self.shared.defence.lift(ban));
-        Ok(lifted.iter().map(|ban| Ban::of(ban, now)).collect())
+        Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {

@@ -1,6 +1,6 @@
 //! What a stranger can make the node send, and what becomes of those who try passwords.
 
-use strowger_server::config::Defence;
+use strowger_server::config::{Defence, Mode};
 use strowger_sip::auth::Algorithm;
 use strowger_testkit::message::{authorize, lines, registration, request, start_line};
 use strowger_testkit::{Plan, Site};
@@ -297,4 +297,174 @@ fn refusals_are_not_held_against_this_machine_while_digest_is_off() {
     };
     assert_eq!(answers('l'), 4000);
     assert!((1990..=2010).contains(&answers('d')));
+}
+
+/// A challenge that the node did not make.
+fn invented(challenge: &str) -> String {
+    let (begin, nonce) = challenge.split_once("nonce=\"").expect("a challenge");
+    format!("{begin}nonce=\"{}{}", "x".repeat(32), &nonce[32..])
+}
+
+// Who sends from an address that is not theirs is told no nonce.
+#[test]
+fn credentials_for_a_nonce_that_is_not_ours_are_no_guess_and_tell_nothing() {
+    let mut site = digest();
+    let challenge = invented(&site.ask('b', &bob(1)));
+    for n in 2..20 {
+        for text in [
+            wrong(&bob(n), &challenge, "bob"),
+            authorize(&bob(n), &challenge, "bob", 1),
+        ] {
+            let told = site.ask('b', &text);
+            assert!(
+                start_line(&told) == AGAIN && told.contains("stale=true"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(register(&mut site, 'b', "bob", 30), OK);
+}
+
+#[test]
+fn a_phone_that_is_registered_goes_on_while_its_account_is_banned_at_its_address() {
+    let mut site = digest();
+    assert_eq!(register(&mut site, 'b', "bob", 1), OK);
+    // From the same address, but by another way.
+    let challenge = site.ask('b', &bob(2));
+    for n in 3..15 {
+        site.send_tcp('b', &wrong(&bob(n), &challenge, "bob"));
+    }
+    site.send_tcp('b', &authorize(&bob(15), &challenge, "bob", 1));
+    assert_eq!(start_line(site.last('b', "SIP/2.0 403")), BANNED);
+    site.log();
+    assert_eq!(register(&mut site, 'b', "bob", 20), OK);
+}
+
+#[test]
+fn a_phone_registered_by_its_alias_is_challenged_whoever_is_refused_behind_its_address() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        defence: Defence {
+            refusals: 1,
+            ..Defence::default()
+        },
+        ..Plan::default()
+    });
+    let by_alias = |n| of("1002", n);
+    let register = |site: &mut Site, n| {
+        let challenge = site.ask('b', &by_alias(n));
+        let answer = site.ask('b', &authorize(&by_alias(n + 1), &challenge, "bob", 1));
+        assert_eq!(start_line(&answer), OK);
+    };
+    register(&mut site, 1);
+    for n in 0..50 {
+        site.send('b', &of("nobody", n));
+    }
+    register(&mut site, 3);
+}
+
+#[test]
+fn who_is_authenticated_is_always_answered() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        defence: Defence {
+            refusals: 2,
+            ..Defence::default()
+        },
+        ..Plan::default()
+    });
+    let message = |n| request('a', "MESSAGE", "sip:carol@example.test", n);
+    let early = |n| of("bob", n).replace("Expires: 600", "Expires: 1");
+    let challenges = [site.ask('a', &message(1)), site.ask('b', &early(1))];
+    for n in 1..100 {
+        let away = site.ask('a', &authorize(&message(n + 1), &challenges[0], "alice", n));
+        assert_eq!(start_line(&away), "SIP/2.0 480 Temporarily Unavailable");
+        let early = site.ask('b', &authorize(&early(n + 1), &challenges[1], "bob", n));
+        assert_eq!(start_line(&early), "SIP/2.0 423 Interval Too Brief");
+    }
+    let mut told = |n: &u32| {
+        site.send('b', &of("bob", *n).replace("Expires: 600", "Require: x"));
+        !site.log().is_empty()
+    };
+    let strangers = (200..300).filter(&mut told).count();
+    assert!(strangers < 50, "{strangers}");
+}
+
+/// A contact of 300 bytes.
+fn long_contact(n: u32) -> String {
+    format!("<sip:bob@192.0.2.11:5060;n={n};long={}>", "x".repeat(260))
+}
+
+/// A site where bob has registered ten long contacts from `b`.
+fn many_contacts(mode: Mode) -> Site {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        mode,
+        ..Plan::default()
+    });
+    for n in 1..=10 {
+        let text = registration('b', "sip:bob@example.test", &long_contact(n), n);
+        let challenge = site.ask('b', &text);
+        let answer = site.ask('b', &authorize(&text, &challenge, "bob", 1));
+        assert_eq!(lines(&answer, "Contact").len(), n as usize, "{answer}");
+    }
+    site.log();
+    site
+}
+
+// A nonce is good wherever it is used, and a datagram may come from somebody else's address.
+#[test]
+fn many_contacts_are_told_in_full_only_to_where_one_is_registered_from() {
+    let mut site = many_contacts(Mode::Stateful);
+    let fetch = |n| {
+        let text = registration('b', "sip:bob@example.test", "*", n);
+        text.replace("Contact: *\r\nExpires: 600\r\n", "")
+    };
+    let challenge = site.ask('b', &fetch(20));
+    let told = site.ask('b', &authorize(&fetch(21), &challenge, "bob", 1));
+    assert_eq!(lines(&told, "Contact").len(), 10, "{told}");
+    let text = authorize(&fetch(22), &challenge, "bob", 2);
+    let told = site.ask(
+        'd',
+        &text.replace("SIP/2.0/UDP 192.0.2.11", "SIP/2.0/UDP 192.0.2.13"),
+    );
+    assert!(told.len() <= 3 * text.len(), "{} for {}", told.len(), text.len());
+    assert!((1..10).contains(&lines(&told, "Contact").len()), "{told}");
+    assert!(told.ends_with("Content-Length: 0\r\n\r\n"), "{told}");
+    site.send_tcp('d', &authorize(&fetch(23), &challenge, "bob", 3));
+    let told = site.last('d', "SIP/2.0 200");
+    assert_eq!(lines(told, "Contact").len(), 10, "a connection cannot be forged");
+}
+
+#[test]
+fn a_caller_who_is_registered_is_redirected_to_all_contacts_and_nobody_to_none() {
+    let mut site = many_contacts(Mode::Redirect);
+    assert_eq!(register(&mut site, 'b', "alice", 1), OK);
+    let call = |site: &mut Site, who, user: &str, n| {
+        let text = request(who, "INVITE", "sip:bob@example.test", n)
+            .replace("somebody@", &format!("{user}@"))
+            .replace("From: <sip:bob@", &format!("From: <sip:{user}@"));
+        let challenge = site.ask(who, &text);
+        let text = authorize(&text, &challenge, user, 1);
+        let begun = site.bytes_to(who);
+        site.send(who, &text);
+        let sent = site.bytes_to(who) - begun;
+        let contacts = if sent == 0 {
+            0
+        } else {
+            lines(site.last(who, "SIP/2.0 302"), "Contact").len()
+        };
+        (contacts, sent > 3 * text.len())
+    };
+    assert_eq!(call(&mut site, 'b', "alice", 40), (10, true));
+    let (some, is_more) = call(&mut site, 'd', "carol", 41);
+    assert!((1..10).contains(&some) && !is_more, "{some}");
+    let longest = format!("<sip:carol@192.0.2.12:5060;long={}>", "x".repeat(2000));
+    let text = registration('c', "sip:carol@example.test", &longest, 1);
+    let challenge = site.ask('c', &text);
+    site.ask('c', &authorize(&text, &challenge, "carol", 1));
+    let text = request('d', "INVITE", "sip:carol@example.test", 42).replace("somebody@", "bob@");
+    let challenge = site.ask('d', &text);
+    site.send('d', &authorize(&text, &challenge, "bob", 1));
+    assert_eq!(site.log(), "", "an answer without contacts leads nowhere");
 }

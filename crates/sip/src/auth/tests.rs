@@ -208,6 +208,7 @@ fn what_does_not_pass_and_why() {
         b"",
         b"secret",
     );
+    let wrong_and_foreign = foreign.replace("response=\"", "response=\"0");
     let wrong_and_old = credentials(
         Algorithm::Md5,
         &node.nonce(NOW - 301),
@@ -221,6 +222,7 @@ fn what_does_not_pass_and_why() {
         (wrong_and_old, Rejection::Wrong),
         (old, Rejection::Stale),
         (foreign, Rejection::Stale),
+        (wrong_and_foreign, Rejection::Stale),
         (other("al\\\"ice", "mallory"), Rejection::UnknownUser),
         (
             other("uri=\"sip:example.test\"", "uri=\"sip:other.test\""),

@@ -33,7 +33,7 @@ pub enum Rejection {
     Wrong,
     /// Nobody has that name. What the client is told, and when, is the same as for [`Wrong`](Self::Wrong).
     UnknownUser,
-    /// The response is right, but its nonce is not one of ours or too old.
+    /// The nonce is not one of ours, or the response is right but its nonce too old.
     Stale,
 }
 
@@ -104,7 +104,8 @@ fn offered(given: &DigestResponse<'_>, space: &ProtectionSpace<'_>) -> Option<Al
 /// Step one: whether the response is right and its nonce is ours and fresh. `ha1` looks a user up.
 ///
 /// The `uri` has to be there but need not be the Request-URI: proxies on the way may have changed that (RFC 8760 §2.6 (6)).
-/// The nonce is judged last, for `stale=true` says that the password was right.
+/// A nonce that is not ours is stale, whatever the password: who made it up has tried nothing and learns nothing. Whether
+/// one of ours is too old is judged last.
 pub fn check_response(
     given: &DigestResponse<'_>,
     facts: &Facts<'_>,
@@ -135,6 +136,7 @@ pub fn check_response(
         return Err(Rejection::Malformed("digest uri empty"));
     }
     let (protection, which) = protection(given, facts, space.qop)?;
+    let stamp = Stamp::open(nonce, space.key).ok_or(Rejection::Stale)?;
     let known = ha1(&user.text(), algorithm);
     // A user who is not there costs the same work as one who is.
     let secret = known.unwrap_or_else(|| nobody(algorithm));
@@ -151,13 +153,13 @@ pub fn check_response(
     if !right {
         return Err(Rejection::Wrong);
     }
-    match Stamp::open(nonce, space.key) {
-        Some(stamp) if space.nonces.is_fresh(&stamp, facts.now_secs) => Ok(Proof {
-            serial: stamp.serial,
-            which,
-        }),
-        _ => Err(Rejection::Stale),
+    if !space.nonces.is_fresh(&stamp, facts.now_secs) {
+        return Err(Rejection::Stale);
     }
+    Ok(Proof {
+        serial: stamp.serial,
+        which,
+    })
 }
 
 fn nobody(algorithm: Algorithm) -> Ha1 {
