@@ -327,7 +327,10 @@ fn after_a_failure_the_aliases_that_are_stored_are_counted() {
             .execute_batch("ALTER TABLE hidden RENAME TO alias")
             .expect("changed");
         let removed = users.remove(&id("nobody@example.test"));
-        assert!(matches!(removed, Err(SubscriberError::NoSuchUser(_))), "{removed:?}");
+        assert!(
+            matches!(removed, Err(SubscriberError::NoSuchUser(_))),
+            "{removed:?}"
+        );
     };
     users.add(&new_user("alice@example.test", &[])).expect("added");
     fail("INSERT INTO alias (domain, alias, user) VALUES ('example.test', '1001', 'alice')");
