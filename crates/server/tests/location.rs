@@ -520,6 +520,28 @@ fn a_file_that_is_damaged_while_it_is_open_is_written_anew() {
 }
 
 #[test]
+fn each_damaged_log_is_kept_up_to_a_number() {
+    let scratch = Scratch::new();
+    sqlite(scratch.path())
+        .expect("opens")
+        .put("a@x", &record(60, "one"));
+    let kept = |number: u8| {
+        let name = format!("location.db-wal.damaged.{number}");
+        let bytes = fs::read(scratch.path().join(name)).ok()?;
+        Some((bytes[0], bytes.len()))
+    };
+    for number in 1..=7 {
+        fs::write(scratch.path().join("location.db-wal"), [number; 9000]).expect("written");
+        let bench = sqlite(scratch.path()).expect("opens");
+        assert_eq!(bench.read("a@x").1, record(60, "one"));
+    }
+    for number in 1..=5 {
+        assert_eq!(kept(number), Some((number, 9000)));
+    }
+    assert_eq!(kept(6), None);
+}
+
+#[test]
 fn a_damaged_page_is_refused_and_not_taken_for_the_end() {
     let scratch = Scratch::new();
     {
