@@ -204,7 +204,7 @@ fn a_damaged_log_is_told_and_kept_and_what_is_before_is_there() {
     let before = bytes(&log);
     server.start_again();
     let said = server.process().stderr();
-    let kept = data.join("location.db-wal.damaged");
+    let kept = data.join("location.db-wal.damaged.1");
     for part in [
         &*log.to_string_lossy(),
         &format!("damaged at byte {at}"),

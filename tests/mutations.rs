@@ -103,13 +103,14 @@ fn mutated_datagrams_neither_silence_the_server_nor_make_it_grow() {
         peers,
         random: Random(0x5EED_0451_2026_1127),
     };
-    // What was done once has taken the memory that doing it takes; doing it again must need no more.
+    // What was done once has taken the memory that so many at a time take, of which the allocator keeps the peak of each thread;
+    // doing it again must need no more.
     site.batches(count);
     let before = site.resident_at_rest();
     site.batches(count);
     let after = site.resident_at_rest();
     assert!(
-        after * 10 <= before * 12,
+        after * 10 <= before * 11,
         "{before} KiB before, {after} KiB after"
     );
     println!("{count} mutated datagrams: {before} KiB before, {after} KiB after");

@@ -10,7 +10,7 @@ use system_tests::fault::{Immutable, fill, inject, lock};
 use system_tests::message::uri_of;
 use system_tests::process::{Ended, Signal};
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
-use system_tests::{Peer, Scratch, namespace, wait};
+use system_tests::{Peer, Scratch, http, namespace, wait};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -43,6 +43,11 @@ impl Site {
         self.assert_alice_is_reached();
         assert_eq!(self.registered(), [aor("alice")], "what was refused is not there");
         assert_eq!(self.failing(), "1");
+        let health = http::send(&self.server.admin(), "GET", "/healthz", &[], "");
+        assert_eq!(health.status, 200, "calls go on");
+        assert!(health.body.contains(why), "{}", health.body);
+        let status = self.server.ctl(&["status"]);
+        assert!(status.stdout.contains(why), "{}", status.stdout);
         let log = self.server.process().stderr();
         let told: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
         assert_eq!(told.len(), 1, "told once, not for each REGISTER:\n{log}");

@@ -105,7 +105,11 @@ async fn front() -> &'static str {
 
 async fn healthz<A: Admin>(State(admin): State<Arc<A>>) -> Response {
     match admin.status().await {
-        Ok(status) if status.state == NodeState::Running => "ok\n".into_response(),
+        Ok(status) if status.state == NodeState::Running => match status.failing {
+            None => "ok\n".into_response(),
+            // Whoever asks would send the calls elsewhere on anything but a success.
+            Some(why) => format!("calls are ok, but registrations can't be stored: {why}\n").into_response(),
+        },
         Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not answering\n").into_response(),
     }

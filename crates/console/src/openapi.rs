@@ -67,7 +67,7 @@ fn paths() -> Value {
     let text = |description: &str| json!({ "description": description, "content": { "text/plain": { "schema": { "type": "string" } } } });
     json!({
         "/healthz": { "get": { "summary": "Is it well?", "security": [],
-            "responses": { "200": text("It is."), "503": text("It drains, or does not answer.") } } },
+            "responses": { "200": text("Calls are: `ok`, or why registrations can't be stored at the moment."), "503": text("It drains, or does not answer.") } } },
         "/metrics": { "get": { "summary": "Figures for Prometheus",
             "responses": { "200": text("Prometheus text format."), "401": failure("The token is missing or wrong.") } } },
         "/api/v1/openapi.json": { "get": { "summary": "This description", "security": [],
@@ -147,7 +147,8 @@ fn schemas() -> Value {
             "counts": object(json!({
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
-            }))
+            })),
+            "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
         "Registration": object(json!({
             "aor": text, "contact": text, "expires_in": number, "q": { "type": ["integer", "null"], "description": "Thousandths." },

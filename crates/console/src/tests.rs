@@ -18,6 +18,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct Fake {
     users: Mutex<Vec<NewUser>>,
     draining: Mutex<bool>,
+    failing: Mutex<Option<String>>,
 }
 
 impl Fake {
@@ -90,6 +91,11 @@ impl Admin for Fake {
                 because: "x".to_owned(),
             },
             counts: Counts::default(),
+            failing: self
+                .failing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         })
     }
 
@@ -288,6 +294,21 @@ async fn health_is_open_and_follows_the_node() {
     assert_eq!((node.with("GET", "/healthz", &[], "").await).status, 200);
     assert_eq!(node.own("POST", "/api/v1/drain", "").await.status, 202);
     assert_eq!(node.with("GET", "/healthz", &[], "").await.status, 503);
+}
+
+#[tokio::test]
+async fn health_tells_that_registrations_cannot_be_stored_while_calls_go_on() {
+    let node = start().await;
+    assert_eq!(node.with("GET", "/healthz", &[], "").await.body, "ok\n");
+    *node.fake.failing.lock().expect("sound") = Some("the disk is full".to_owned());
+    let health = node.with("GET", "/healthz", &[], "").await;
+    assert_eq!(health.status, 200);
+    assert_eq!(
+        health.body,
+        "calls are ok, but registrations can't be stored: the disk is full\n"
+    );
+    let status = node.own("GET", "/api/v1/status", "").await.json();
+    assert_eq!(status["failing"], "the disk is full");
 }
 
 #[tokio::test]

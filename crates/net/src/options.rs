@@ -54,7 +54,7 @@ pub struct ConnectionOptions {
     pub per_shard: usize,
     /// Accepted connections of all shards from one source: an IPv4 address or an IPv6 /64.
     pub per_source: usize,
-    /// Sources that may have any number of them.
+    /// Sources that may have any number of them, and are read on while they don't read.
     pub exempt: Vec<Cidr>,
     /// How long a connection may take to be established.
     pub connect: Duration,
@@ -68,7 +68,8 @@ pub struct ConnectionOptions {
     pub stall: Duration,
     /// How long a connection that is being closed may still take and give what is under way.
     pub linger: Duration,
-    /// Bytes that may wait for one connection. Nothing is read of a peer for whom a quarter of them waits.
+    /// Bytes that may wait for one connection. Nothing is read of a peer for whom a quarter of them waits, unless we have
+    /// connected to it or it is [`exempt`](Self::exempt).
     pub backlog: usize,
     /// Bytes that may wait for all connections of a shard; beyond, a sixteenth of [`backlog`](Self::backlog) for each.
     pub backlog_of_all: usize,

@@ -238,16 +238,45 @@ fn check_length(path: &Path, log: wal::Found) -> Result<(), OpenError> {
     })
 }
 
+/// How many damaged logs are kept beside a database.
+const DAMAGED_LOGS: u32 = 5;
+
 /// SQLite reads a write-ahead log up to its first damaged frame and then writes over the rest.
 fn keep_damaged_log(path: &Path, at: u64) -> Result<(), OpenError> {
-    let (log, copy) = (beside(path, "-wal"), beside(path, "-wal.damaged"));
-    fs::copy(&log, &copy).map_err(|source| OpenError::io(&copy, source))?;
-    let (log, copy) = (log.display(), copy.display());
+    let log = beside(path, "-wal");
+    let kept = copy_damaged_log(path, &log)?;
+    let log = log.display();
+    let kept = match kept {
+        Some(copy) => format!("a copy for a closer look is {}", copy.display()),
+        None => format!(
+            "no copy is kept beside the {DAMAGED_LOGS} that are there, {log}.damaged.1 and so on: move them away"
+        ),
+    };
     tracing::error!(
         "{log} is damaged at byte {at}: changes that were written behind that, the latest before the server ended, are \
-         lost; look at the disk (see the kernel's log); a copy for a closer look is {copy}"
+         lost; look at the disk (see the kernel's log); {kept}"
     );
     Ok(())
+}
+
+/// Copies a damaged log to the first name that is free, if one is.
+fn copy_damaged_log(path: &Path, log: &Path) -> Result<Option<PathBuf>, OpenError> {
+    for number in 1..=DAMAGED_LOGS {
+        let copy = beside(path, &format!("-wal.damaged.{number}"));
+        let mut options = OpenOptions::new();
+        let mut into = match options.write(true).create_new(true).mode(0o600).open(&copy) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            opened => opened.map_err(|source| OpenError::io(&copy, source))?,
+        };
+        let copied = File::open(log).and_then(|mut log| io::copy(&mut log, &mut into));
+        if let Err(source) = copied.and_then(|_| into.sync_all()) {
+            // A part of it would take a name from a whole one.
+            let _ = fs::remove_file(&copy);
+            return Err(OpenError::io(&copy, source));
+        }
+        return Ok(Some(copy));
+    }
+    Ok(None)
 }
 
 /// What keeps a file beside this one from being written and synced. The file itself is not touched: closing it would drop

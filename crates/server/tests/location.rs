@@ -1,6 +1,7 @@
 //! What every location store has to do, run on each of them; then what the one that survives does beyond that.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::{env, fs};
 
 use strowger_server::data_dir::DataDir;
 use strowger_server::location::{
-    Caller, Commit, CommitError, Committed, Durability, Location, MAX_AOR, MAX_RECORD, Memory, OpenError,
-    Settings, Sqlite, StoreFailure, Ticket, Version,
+    Advice, Caller, Commit, CommitError, Committed, Durability, Location, MAX_AOR, MAX_RECORD, Memory,
+    OpenError, Settings, Sqlite, StoreFailure, Ticket, Version,
 };
 use strowger_testkit::Scratch;
 
@@ -485,6 +486,59 @@ fn a_damaged_file_is_refused_with_its_mend() {
     };
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("backup"));
+}
+
+#[test]
+fn a_file_that_is_damaged_while_it_is_open_is_written_anew() {
+    let scratch = Scratch::new();
+    let bench = sqlite(scratch.path()).expect("opens");
+    let seen = bench.put("a@x", &record(60, "one"));
+    let path = scratch.path().join("location.db");
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other
+        .execute_batch("DELETE FROM log; PRAGMA wal_checkpoint(TRUNCATE)")
+        .expect("changed");
+    let file = fs::OpenOptions::new().write(true).open(&path).expect("there");
+    file.write_all_at(&[0xa5; 4096], 0).expect("written");
+    let refused = bench.commit("a@x", seen, &record(60, "two"));
+    assert_eq!(refused, Err(CommitError::Failed(StoreFailure::Damaged)));
+    let failing = bench.store.failing().expect("it fails");
+    // An older copy would lack what was acknowledged since.
+    let advice = Advice(failing).to_string();
+    assert!(
+        !advice.contains("copy") && advice.contains("by itself"),
+        "{advice}"
+    );
+    let seen = bench
+        .commit("a@x", seen, &record(60, "three"))
+        .expect("written anew");
+    assert_eq!(bench.store.failing(), None);
+    assert_eq!(bench.read("a@x"), (seen, record(60, "three")));
+    drop((bench, other));
+    let after = sqlite(scratch.path()).expect("opens");
+    assert_eq!(after.read("a@x").1, record(60, "three"));
+}
+
+#[test]
+fn each_damaged_log_is_kept_up_to_a_number() {
+    let scratch = Scratch::new();
+    sqlite(scratch.path())
+        .expect("opens")
+        .put("a@x", &record(60, "one"));
+    let kept = |number: u8| {
+        let name = format!("location.db-wal.damaged.{number}");
+        let bytes = fs::read(scratch.path().join(name)).ok()?;
+        Some((bytes[0], bytes.len()))
+    };
+    for number in 1..=7 {
+        fs::write(scratch.path().join("location.db-wal"), [number; 9000]).expect("written");
+        let bench = sqlite(scratch.path()).expect("opens");
+        assert_eq!(bench.read("a@x").1, record(60, "one"));
+    }
+    for number in 1..=5 {
+        assert_eq!(kept(number), Some((number, 9000)));
+    }
+    assert_eq!(kept(6), None);
 }
 
 #[test]

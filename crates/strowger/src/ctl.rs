@@ -119,6 +119,9 @@ fn status(client: &Client, json: bool) -> Result<(), Failed> {
     ] {
         writeln!(out, "{name:13}{value}")?;
     }
+    if let Some(why) = status.failing {
+        writeln!(out, "{:13}registrations can't be stored: {why}", "failing")?;
+    }
     Ok(())
 }
 

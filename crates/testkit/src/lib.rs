@@ -16,6 +16,7 @@
 pub mod message;
 pub mod peer;
 mod plan;
+mod random;
 mod scratch;
 pub mod script;
 mod sent;
@@ -24,6 +25,7 @@ mod site;
 mod slow_store;
 
 pub use plan::{Meter, Plan};
+pub use random::Random;
 pub use scratch::Scratch;
 pub use site::Site;
 pub use slow_store::SlowStore;

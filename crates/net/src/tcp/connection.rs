@@ -44,7 +44,7 @@ pub(super) enum Ending {
 pub(super) enum Party {
     /// Ours.
     Opened,
-    /// The peer's, and the source it is counted under, if it is.
+    /// The peer's, and the source it is counted under; `None` when that is exempt.
     Accepted { counted: Option<IpAddr> },
 }
 
@@ -131,9 +131,10 @@ impl Connection {
         !matches!(self.state, State::Connecting { .. }) && self.output.is_empty()
     }
 
-    /// What to hear about its socket.
+    /// What to hear about its socket, if so many bytes may wait for it.
     ///
-    /// A peer that does not read what it asked for is not asked for more.
+    /// A peer that does not read what it asked for is not asked for more. One that we connected to, or trust, is read
+    /// nevertheless, and what finds no room is refused: if it waits in the same way for us to read, nothing would ever go on.
     pub(super) fn wanted_interest(&self, backlog: usize) -> Interest {
         let waits = !self.output.is_empty();
         match (self.state, waits) {
@@ -145,10 +146,18 @@ impl Connection {
                 },
                 _,
             ) => Interest::Read,
-            (State::Open, true) if self.output.len() > backlog / 4 => Interest::Write,
+            (State::Open, true) if self.output.len() > self.read_up_to(backlog) => Interest::Write,
             (State::Open, true) => Interest::ReadWrite,
             (State::Closing { .. }, true) => Interest::Write,
             (State::Closing { .. }, false) => Interest::Nothing,
+        }
+    }
+
+    /// How many bytes may wait for it while it is read.
+    fn read_up_to(&self, backlog: usize) -> usize {
+        match self.party {
+            Party::Opened | Party::Accepted { counted: None } => backlog,
+            Party::Accepted { counted: Some(_) } => backlog / 4,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use strowger_net::{Cidr, ConnectionOptions, Options};
 use strowger_sip::{Destination, Failure, Flow};
+use strowger_syntax::Transport;
 
 use crate::echo::{Control, Event, PATIENCE, Rig, message, options};
 use crate::tcp::{client, read, read_to_end};
@@ -285,6 +286,60 @@ fn a_peer_that_does_not_read_is_not_read() {
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
     }
+}
+
+/// Sends far more than waits anywhere, every byte of which is sent back, and reads nothing meanwhile.
+fn send_without_reading(rig: &Rig, stream: &mut TcpStream) {
+    let large = message(&"x".repeat(4000));
+    for _ in 0..4000 {
+        stream.write_all(&large).expect("it is read");
+    }
+    // What waits has its bound nevertheless.
+    rig.wait_for_count("strowger_stream_messages_refused_total", 1);
+}
+
+/// A socket with little room, so that the kernel does not take what the server does not read.
+fn small_socket() -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("an option");
+    socket.set_send_buffer_size(64 << 10).expect("an option");
+    socket.set_write_timeout(Some(PATIENCE)).expect("an option");
+    socket
+}
+
+// Two proxies that each waited for the other to read would both wait for ever.
+#[test]
+fn a_peer_that_is_exempt_is_read_while_it_does_not_read() {
+    let rig = two_shards(ConnectionOptions {
+        stall: Duration::from_secs(60),
+        exempt: vec![Cidr::new([127, 0, 0, 0].into(), 8)],
+        ..options(2).connections
+    });
+    let socket = small_socket();
+    socket.connect(&rig.address(0).into()).expect("connect");
+    send_without_reading(&rig, &mut socket.into());
+}
+
+#[test]
+fn a_peer_that_the_server_connected_to_is_read_while_it_does_not_read() {
+    let rig = two_shards(ConnectionOptions {
+        stall: Duration::from_secs(60),
+        ..options(2).connections
+    });
+    let listener = small_socket();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .expect("a port");
+    listener.listen(1).expect("a listener");
+    let to = listener.local_addr().ok().and_then(|address| address.as_socket());
+    let to = Destination::Connect {
+        transport: Transport::Tcp,
+        to: to.expect("an address"),
+    };
+    rig.send(0, to, &message("first"), 1);
+    let (socket, _) = listener.accept().expect("a connection");
+    socket.set_write_timeout(Some(PATIENCE)).expect("an option");
+    send_without_reading(&rig, &mut socket.into());
 }
 
 #[test]

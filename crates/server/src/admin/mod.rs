@@ -256,6 +256,8 @@ pub struct Status {
     pub auth: AuthStatus,
     /// Counts of what is held at this moment.
     pub counts: Counts,
+    /// Why registrations can't be stored, and what mends it; `None` while all is well.
+    pub failing: Option<String>,
 }
 
 /// What the node is doing.

@@ -164,14 +164,23 @@ pub fn is_trusted(trusted: &[Cidr], source: IpAddr) -> bool {
     trusted.iter().any(|block| block.contains(source))
 }
 
+/// True for this machine while digest is off: nobody asks it who it is.
+pub fn is_local(digest_on: bool, source: IpAddr) -> bool {
+    !digest_on && is_loopback(source)
+}
+
 /// Sources that the limits of one source do not hold for: those that are trusted, and this machine while digest is off.
 pub fn exempt_sources(config: &Config) -> Vec<Cidr> {
-    let mut exempt = config.trusted.clone();
-    if !digest(config).is_on() {
-        exempt.push(Cidr::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8));
-        exempt.push(Cidr::new(Ipv6Addr::LOCALHOST.into(), 128));
-    }
-    exempt
+    let digest_on = digest(config).is_on();
+    let this_machine = [
+        (IpAddr::from([127, 0, 0, 0]), 8),
+        (Ipv6Addr::LOCALHOST.into(), 128),
+    ];
+    let local = this_machine
+        .into_iter()
+        .filter(|&(address, _)| is_local(digest_on, address))
+        .map(|(address, prefix)| Cidr::new(address, prefix));
+    config.trusted.iter().copied().chain(local).collect()
 }
 
 /// Which hosts are ours.

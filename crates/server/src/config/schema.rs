@@ -607,7 +607,9 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
         name: "next_hop_timeout",
         example: r#""3s""#,
         given: Given::Default,
-        doc: "A next hop that says nothing at all is given up after this.",
+        doc: "A next hop that says nothing at all to an INVITE is given up after this; one that says nothing to another request \
+              after four seconds if this is less, because it may be silent so long (RFC 4320 §4.1). Within a dialog it has 32 \
+              seconds.",
         read: |proxy, item, report| {
             set(
                 &mut proxy.next_hop_timeout,

@@ -12,6 +12,8 @@ mod memory;
 mod sqlite;
 pub mod table;
 
+use std::fmt;
+
 pub use memory::Memory;
 pub use sqlite::{Answer, Settings, Sqlite};
 
@@ -83,6 +85,23 @@ pub enum CommitError {
     Conflict,
     /// The store could not write. The server answers 503.
     Failed(StoreFailure),
+}
+
+/// Why registrations can't be stored, in words that say what to do about it: a damaged file is written anew from memory, so
+/// that nobody need put an older copy over what was acknowledged since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice(pub StoreFailure);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            StoreFailure::Damaged => f.write_str(
+                "the database is damaged; look at the disk (see the kernel's log), leave the file where it is and let the \
+                 server run: all registrations are in its memory, from which it writes the file anew by itself",
+            ),
+            other => other.fmt(f),
+        }
+    }
 }
 
 /// The port: what the server asks of a location service.

@@ -14,6 +14,7 @@ use strowger_syntax::{Message, Method, Status};
 
 use super::Node;
 use super::shared::Shared;
+use crate::config::effective;
 use crate::subscriber::Resolved;
 
 /// What is known of whoever sent a request.
@@ -70,7 +71,7 @@ impl Node {
         let remote = ingress.source.remote.ip();
         if self.shared.is_trusted(remote) {
             Sender::Trusted
-        } else if !self.shared.auth_on() && remote.to_canonical().is_loopback() {
+        } else if effective::is_local(self.shared.auth_on(), remote) {
             Sender::Local
         } else {
             Sender::Stranger

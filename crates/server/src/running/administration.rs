@@ -15,7 +15,7 @@ use crate::admin::{
     PageRequest, Registration, Sample, Secret, State, Status, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
-use crate::location::{Caller, Commit, Ticket};
+use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
 use crate::subscriber::SubscriberError;
 
@@ -168,6 +168,11 @@ impl Admin for Running {
                 because,
             },
             counts: self.counts(contacts),
+            failing: self
+                .shared
+                .location
+                .failing()
+                .map(|failure| Advice(failure).to_string()),
         })
     }
 

@@ -152,7 +152,9 @@ impl Directory {
             entries.insert(*key, entry.clone());
         }
         entries.retain(|key, _| fresh.contains_key(key));
-        self.users.store(other.users(), Ordering::Relaxed);
+        for (count, fresh) in [(&self.users, &other.users), (&self.aliases, &other.aliases)] {
+            count.store(fresh.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     fn put(&self, name: &str, domain: &str, entry: Entry) {

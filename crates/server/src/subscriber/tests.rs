@@ -311,3 +311,31 @@ fn after_a_failure_what_is_stored_is_what_is_known() {
     assert_eq!(resolve(&users, "1001", "example.test").0, Resolved::Alias);
     assert_eq!(resolve(&users, "1002", "example.test").0, Resolved::Alias);
 }
+
+#[test]
+fn after_a_failure_the_aliases_that_are_stored_are_counted() {
+    let scratch = Scratch::new();
+    let users = open(&scratch);
+    let path = scratch.path().join(FILE);
+    let fail = |change: &str| {
+        let other = Connection::open(&path).expect("opens");
+        let change = format!("{change}; ALTER TABLE alias RENAME TO hidden");
+        other.execute_batch(&change).expect("changed");
+        let failed = users.remove(&id("nobody@example.test"));
+        assert!(matches!(failed, Err(SubscriberError::Store(_))), "{failed:?}");
+        other
+            .execute_batch("ALTER TABLE hidden RENAME TO alias")
+            .expect("changed");
+        let removed = users.remove(&id("nobody@example.test"));
+        assert!(
+            matches!(removed, Err(SubscriberError::NoSuchUser(_))),
+            "{removed:?}"
+        );
+    };
+    users.add(&new_user("alice@example.test", &[])).expect("added");
+    fail("INSERT INTO alias (domain, alias, user) VALUES ('example.test', '1001', 'alice')");
+    assert_eq!(resolve(&users, "1001", "example.test").0, Resolved::Alias);
+    assert!(users.has_aliases());
+    fail("DELETE FROM alias");
+    assert!(!users.has_aliases());
+}

@@ -66,6 +66,20 @@ impl Pool {
         {
             self.free_bytes += size;
             class.push(stored.buffer);
+        } else {
+            self.trim();
+        }
+    }
+
+    /// Frees what is more than may be free, now that less is in use than at a peak.
+    fn trim(&mut self) {
+        let most = self.used_bytes + SPARE;
+        for class in self.free.iter_mut().rev() {
+            while self.free_bytes > most
+                && let Some(buffer) = class.pop()
+            {
+                self.free_bytes -= buffer.len();
+            }
         }
     }
 
@@ -98,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn free_buffers_are_bounded() {
+    fn free_buffers_go_when_those_in_use_do() {
         let mut pool = Pool::default();
-        let stored: Vec<_> = (0..5000).map(|_| pool.store(&[1; 1000])).collect();
+        let stored: Vec<_> = (0..5000).map(|n| pool.store(&[1; 4000][..n % 4000])).collect();
         stored.into_iter().for_each(|s| pool.give(s));
         assert_eq!(pool.used_bytes(), 0);
-        assert!(pool.free_bytes() <= 3 << 20, "{}", pool.free_bytes());
+        assert!(pool.free_bytes() <= SPARE, "{}", pool.free_bytes());
     }
 }

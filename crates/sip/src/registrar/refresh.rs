@@ -84,21 +84,14 @@ fn same_params(params: Params<'_>, stored: &[u8]) -> Option<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use strowger_syntax::{Index, Limits};
+    use strowger_testkit::Random;
 
     use super::*;
     use crate::registrar::register::register_any;
     use crate::registrar::{Outcome, register};
     use crate::transport::Transport;
 
-    /// Draws one of a list.
-    fn draw<'a>(seed: &mut u64, list: &[&'a str]) -> &'a str {
-        *seed = seed
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        list[(*seed >> 33) as usize % list.len()]
-    }
-
-    fn request(seed: &mut u64) -> String {
+    fn request(random: &mut Random) -> String {
         let contact = [
             "Contact: <sip:a@192.0.2.1>",
             "Contact: <sip:a@192.0.2.1>",
@@ -130,7 +123,7 @@ mod tests {
             "Expires: 99999\r\n",
         ];
         let path = ["", "", "", "", "", "Path: <sip:p.example.test;lr>\r\n"];
-        let draw = &mut |list: &[&'static str]| draw(seed, list);
+        let mut draw = |list: &[&'static str]| random.of(list);
         format!(
             "REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{}\r\n\
              From: <sip:a@example.test>;tag=1\r\nTo: <sip:a@example.test>\r\nCall-ID: {}\r\n\
@@ -148,13 +141,13 @@ mod tests {
 
     #[test]
     fn a_refresh_comes_to_what_the_whole_procedure_does() {
-        let mut seed = 1;
+        let mut random = Random::seeded(1);
         let (mut record, mut now, mut refreshed) = (Vec::new(), 1_764_000_000, 0);
         for _ in 0..50_000 {
-            let text = request(&mut seed);
+            let text = request(&mut random);
             let mut index = Index::default();
             let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
-            let port = draw(&mut seed, &["5060", "5060", "5060", "5062"]);
+            let port = random.of(&["5060", "5060", "5060", "5062"]);
             let origin = Origin {
                 transport: Transport::Udp,
                 listener: 0,
@@ -173,10 +166,10 @@ mod tests {
             if matches!(outcome, Ok(Outcome::Changed(_))) {
                 record = whole;
             }
-            if draw(&mut seed, &["", "", "", "", "", "", "", "later"]) == "later" {
+            if random.of(&["", "", "", "", "", "", "", "later"]) == "later" {
                 now += 70;
             }
-            if draw(&mut seed, &["", "", "", "", "end"]) == "end" {
+            if random.of(&["", "", "", "", "end"]) == "end" {
                 record.clear();
             }
         }

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use reference::Reference;
 use sequence::{Event, Sequence};
+use strowger_testkit::sim::full;
 use subject::Subject;
 
 /// What came out of one event, in an order that does not depend on who was first among those due at the same time.
@@ -152,8 +153,7 @@ fn the_layer_does_what_the_diagrams_say() {
         println!("{:#?}", Sequence::random(seed));
         return check(seed);
     }
-    let full = std::env::var_os("STROWGER_FULL").is_some();
-    let count = if full { 1_000_000 } else { 40_000 };
+    let count = if full() { 1_000_000 } else { 40_000 };
     (0..count).for_each(check);
     println!(
         "{count} sequences, {} events",

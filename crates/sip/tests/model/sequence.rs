@@ -1,6 +1,7 @@
 //! Random sequences of events, each a function of its seed.
 
 use strowger_sip::transaction::Timers;
+use strowger_testkit::Random;
 
 /// How much time passes.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,7 @@ const REACH: u64 = 3;
 
 impl Sequence {
     pub(crate) fn random(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::seeded(seed);
         let timers = Timers {
             t1_ms: random.of(&[500, 500, 500, 100, 1000]),
             next_hop_timeout_ms: u64::MAX,
@@ -148,26 +149,5 @@ fn span(random: &mut Random) -> u64 {
     match random.below(3) {
         0 => random.below(40_000),
         _ => random.of(&SPANS),
-    }
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
     }
 }

@@ -196,3 +196,21 @@ fn who_leaves_the_node_open_is_told() {
         );
     }
 }
+
+#[test]
+fn this_machine_is_exempt_while_digest_is_off() {
+    for (methods, exempt) in [("[]", true), (r#"["INVITE"]"#, false)] {
+        let config = config(&format!(
+            "trusted = [\"192.0.2.0/24\"]\n[auth]\nmethods = {methods}"
+        ));
+        let sources = exempt_sources(&config);
+        let is_exempt = |address: &str| is_trusted(&sources, address.parse().expect("an address"));
+        assert!(is_exempt("192.0.2.7"));
+        assert!(!is_exempt("192.0.3.7"));
+        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(is_exempt(address), exempt, "{address}");
+            let source = address.parse().expect("an address");
+            assert_eq!(is_local(digest(&config).is_on(), source), exempt, "{address}");
+        }
+    }
+}

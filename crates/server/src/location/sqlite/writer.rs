@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::log::{Compaction, Log, Progress};
 use super::{Answer, Shared};
 use crate::location::table::{Refused, Table};
-use crate::location::{Caller, CommitError, Committed, StoreFailure, Version};
+use crate::location::{Advice, Caller, CommitError, Committed, StoreFailure, Version};
 
 /// The most commits of one transaction.
 const BATCH: usize = 4096;
@@ -221,7 +221,10 @@ impl Writer {
     fn tell(&self, failure: StoreFailure, error: &dyn Display) {
         if self.shared.set_failure(Some(failure)) != Some(failure) {
             let path = self.log.path().display();
-            tracing::error!("registrations can't be stored in {path} ({error}): {failure}");
+            tracing::error!(
+                "registrations can't be stored in {path} ({error}): {}",
+                Advice(failure)
+            );
         }
     }
 }
