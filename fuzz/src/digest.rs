@@ -1,6 +1,8 @@
 //! The check of digest credentials against one user's secret (RFC 7616 §3.4, RFC 8760). The first byte selects the algorithm
 //! and how much of the credentials is right.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use md5::{Digest, Md5};
 use sha2::{Sha256, Sha512_256};
 use strowger_sip::auth::{
@@ -49,6 +51,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 struct Node {
     nonces: NonceTable,
     key: MacKey,
@@ -58,6 +62,7 @@ impl Node {
     fn judge(&self, given: &DigestResponse<'_>, body: &[u8]) -> Result<Claim, Rejection> {
         let space = ProtectionSpace {
             realm: REALM,
+            source: SOURCE,
             algorithms: &Algorithm::ALL,
             qop: Qop::AuthAndAuthInt,
             nonces: &self.nonces,
@@ -86,7 +91,7 @@ impl Node {
     fn made(&self, algorithm: Algorithm, tamper: u8, texts: &[u8]) {
         let mut texts = texts.splitn(5, |&b| b == b'\n');
         let [qop, cnonce, uri, nc, body] = [(); 5].map(|()| texts.next().unwrap_or_default());
-        let nonce = self.nonces.issue(&self.key, NOW);
+        let nonce = self.nonces.issue(&self.key, SOURCE, NOW);
         let response = respond(algorithm, nonce.as_bytes(), [qop, cnonce, uri, nc, body]);
         let mut value = b"username=".to_vec();
         quote(&mut value, USER);

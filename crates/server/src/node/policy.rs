@@ -84,7 +84,7 @@ impl Node {
         let spoken_for = spoken_for.as_ref();
         write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
         let selected = {
-            let space = space(&self.shared, &self.endpoint.identity, &self.work.realm);
+            let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
             select(request, challenger(request.method()), &space)
         };
         let given = match selected {
@@ -103,7 +103,7 @@ impl Node {
             now_secs: now.wall_secs(),
         };
         let realm = &self.work.realm;
-        let space = space(&self.shared, &self.endpoint.identity, realm);
+        let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
         let subscribers = &self.shared.subscribers;
         match check_response(&given, &facts, &space, |_, algorithm| {
             subscribers.ha1(user, realm, algorithm)
@@ -162,7 +162,7 @@ impl Node {
         let challenger = challenger(request.method());
         let lines = &mut self.work.lines;
         lines.clear();
-        let space = space(&self.shared, &self.endpoint.identity, &self.work.realm);
+        let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
         write_challenges(lines, &space, challenger, staleness, now.wall_secs());
         let status = match challenger {
             Challenger::Server => Status::UNAUTHORIZED,
@@ -195,9 +195,15 @@ impl Node {
     }
 }
 
-fn space<'s>(shared: &'s Shared, identity: &'s Identity, realm: &'s [u8]) -> ProtectionSpace<'s> {
+fn space<'s>(
+    shared: &'s Shared,
+    identity: &'s Identity,
+    realm: &'s [u8],
+    ingress: &Ingress,
+) -> ProtectionSpace<'s> {
     ProtectionSpace {
         realm,
+        source: ingress.source.remote.ip(),
         algorithms: &shared.policy.algorithms,
         qop: Qop::Auth,
         nonces: &shared.nonces,

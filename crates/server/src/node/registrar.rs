@@ -88,24 +88,24 @@ impl Node {
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
             return self.reject(request, ingress, sender, &reject, now, out);
         }
+        let admitted = Admitted {
+            request,
+            ingress,
+            sender: right.map_or(sender, |_| Sender::Authenticated),
+        };
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
             && !self.claim(&right, ingress, now)
         {
             // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
             if self.is_known_retransmission(request, ingress, now) {
-                return self.answer_register(request, ingress, now, out);
+                return self.answer_register(&admitted, now, out);
             }
             if self.is_being_committed(request) {
                 return;
             }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
-        let admitted = Admitted {
-            request,
-            ingress,
-            sender: right.map_or(sender, |_| Sender::Authenticated),
-        };
         self.run_register(&admitted, 0, now, out);
     }
 

@@ -412,7 +412,7 @@ fn many_contacts(mode: Mode) -> Site {
     site
 }
 
-// A nonce is good wherever it is used, and a datagram may come from somebody else's address.
+// A nonce is good from the address that was given it, and no other.
 #[test]
 fn many_contacts_are_told_in_full_only_to_where_one_is_registered_from() {
     let mut site = many_contacts(Mode::Stateful);
@@ -423,15 +423,16 @@ fn many_contacts_are_told_in_full_only_to_where_one_is_registered_from() {
     let challenge = site.ask('b', &fetch(20));
     let told = site.ask('b', &authorize(&fetch(21), &challenge, "bob", 1));
     assert_eq!(lines(&told, "Contact").len(), 10, "{told}");
-    let text = authorize(&fetch(22), &challenge, "bob", 2);
-    let told = site.ask(
-        'd',
-        &text.replace("SIP/2.0/UDP 192.0.2.11", "SIP/2.0/UDP 192.0.2.13"),
-    );
+    let there = |text: &str| text.replace("SIP/2.0/UDP 192.0.2.11", "SIP/2.0/UDP 192.0.2.13");
+    let text = there(&authorize(&fetch(22), &challenge, "bob", 2));
+    let challenge = site.ask('d', &text);
+    assert!(challenge.starts_with("SIP/2.0 401") && challenge.contains("stale=true"));
+    let text = there(&authorize(&fetch(23), &challenge, "bob", 1));
+    let told = site.ask('d', &text);
     assert!(told.len() <= 3 * text.len(), "{} for {}", told.len(), text.len());
     assert!((1..10).contains(&lines(&told, "Contact").len()), "{told}");
     assert!(told.ends_with("Content-Length: 0\r\n\r\n"), "{told}");
-    site.send_tcp('d', &authorize(&fetch(23), &challenge, "bob", 3));
+    site.send_tcp('d', &authorize(&fetch(24), &challenge, "bob", 2));
     let told = site.last('d', "SIP/2.0 200");
     assert_eq!(lines(told, "Contact").len(), 10, "a connection cannot be forged");
 }

@@ -1,5 +1,7 @@
 //! Challenges (RFC 3261 §20.27, §20.44; RFC 7616 §3.3; RFC 8760 §2.3).
 
+use std::net::IpAddr;
+
 use strowger_syntax::Name;
 
 use super::algorithm::Algorithm;
@@ -59,6 +61,8 @@ pub struct ProtectionSpace<'a> {
     pub realm: &'a [u8],
     /// The algorithms offered and taken, the preferred one first (RFC 8760 §2.3).
     pub algorithms: &'a [Algorithm],
+    /// Where the request came from: nonces are made for it.
+    pub source: IpAddr,
     /// The qop values offered and taken.
     pub qop: Qop,
     /// The nonces of this node.
@@ -76,7 +80,7 @@ pub fn write_challenges(
     staleness: Staleness,
     now_secs: u64,
 ) {
-    let nonce = space.nonces.issue(space.key, now_secs);
+    let nonce = space.nonces.issue(space.key, space.source, now_secs);
     for algorithm in space.algorithms {
         out.extend_from_slice(challenger.challenge_name().as_str().as_bytes());
         out.extend_from_slice(b": Digest realm=\"");
@@ -110,6 +114,7 @@ mod tests {
         let key = MacKey::new([5; 16]);
         let space = ProtectionSpace {
             realm: realm.as_bytes(),
+            source: std::net::Ipv4Addr::LOCALHOST.into(),
             algorithms,
             qop,
             nonces: &nonces,

@@ -4,6 +4,8 @@
 //! Making one therefore stores nothing, so a flood of requests without credentials costs no memory. The table has one
 //! slot for many serial numbers; a nonce takes its slot with the first valid credentials that use it.
 
+use std::net::IpAddr;
+
 use portable_atomic::{AtomicU64, AtomicU128, Ordering};
 
 use crate::keys::MacKey;
@@ -38,29 +40,44 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    fn seal(&self, key: &MacKey) -> Nonce {
+    fn seal(&self, key: &MacKey, source: IpAddr) -> Nonce {
         let mut bytes = [0u8; 24];
         bytes[..4].copy_from_slice(&self.issued_secs.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.boot.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.serial.to_be_bytes());
-        let mac = key.mac(&[&bytes[..16]]);
+        let mac = mac(key, &bytes[..16], source);
         bytes[16..].copy_from_slice(&mac.to_be_bytes());
         Nonce(encode(&bytes))
     }
 
-    /// Reads a nonce; `None` when it was not made with this key.
-    pub(super) fn open(nonce: &[u8], key: &MacKey) -> Option<Self> {
+    /// Reads a nonce; `None` when it was not made with this key for this source.
+    pub(super) fn open(nonce: &[u8], key: &MacKey, source: IpAddr) -> Option<Self> {
         let bytes = decode(nonce)?;
         let ([made, serial, mac], _) = bytes.as_chunks::<8>() else {
             return None;
         };
         let made = u64::from_be_bytes(*made);
-        key.verify(&[&bytes[..16]], u64::from_be_bytes(*mac))
-            .then_some(Self {
-                issued_secs: (made >> 32) as u32,
-                boot: made as u32,
-                serial: u64::from_be_bytes(*serial),
-            })
+        is_mac(key, &bytes[..16], source, u64::from_be_bytes(*mac)).then_some(Self {
+            issued_secs: (made >> 32) as u32,
+            boot: made as u32,
+            serial: u64::from_be_bytes(*serial),
+        })
+    }
+}
+
+/// The source counts, so that who sends from an address that is not theirs has no nonce for it, overheard ones included.
+fn mac(key: &MacKey, stamp: &[u8], source: IpAddr) -> u64 {
+    key.mac(&[stamp, &octets(source)])
+}
+
+fn is_mac(key: &MacKey, stamp: &[u8], source: IpAddr, mac: u64) -> bool {
+    key.verify(&[stamp, &octets(source)], mac)
+}
+
+fn octets(source: IpAddr) -> [u8; 16] {
+    match source {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
     }
 }
 
@@ -171,8 +188,8 @@ impl NonceTable {
         }
     }
 
-    /// Makes a nonce.
-    pub fn issue(&self, key: &MacKey, now_secs: u64) -> Nonce {
+    /// Makes a nonce for a source: from there it can be used.
+    pub fn issue(&self, key: &MacKey, source: IpAddr, now_secs: u64) -> Nonce {
         // Relaxed: the number has to be a different one each time, nothing else hangs on it.
         let serial = self.next.0.fetch_add(1, Ordering::Relaxed);
         Stamp {
@@ -180,7 +197,7 @@ impl NonceTable {
             boot: self.boot,
             serial,
         }
-        .seal(key)
+        .seal(key, source)
     }
 
     /// Whether a nonce is of this boot and not too old. A clock that was set back makes none too old.

@@ -1,5 +1,7 @@
 //! Credentials against a protection space: what passes, what does not, and what the client is told.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use strowger_syntax::header::{Credentials, DigestResponse};
 use strowger_syntax::{Index, Limits};
 
@@ -7,6 +9,7 @@ use super::*;
 use crate::keys::MacKey;
 
 const NOW: u64 = 1_764_000_000;
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const URI: &str = "sip:example.test";
 
 struct Node {
@@ -36,6 +39,7 @@ impl Node {
         } = self;
         ProtectionSpace {
             realm: b"example.test",
+            source: SOURCE,
             algorithms,
             qop: *qop,
             nonces,
@@ -44,7 +48,7 @@ impl Node {
     }
 
     fn nonce(&self, at: u64) -> String {
-        String::from_utf8(self.nonces.issue(&self.key, at).as_bytes().to_vec()).expect("ASCII")
+        String::from_utf8(self.nonces.issue(&self.key, SOURCE, at).as_bytes().to_vec()).expect("ASCII")
     }
 
     fn check(&self, value: &str, body: &[u8], now_secs: u64) -> Result<Proof, Rejection> {

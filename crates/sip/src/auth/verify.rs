@@ -136,7 +136,7 @@ pub fn check_response(
         return Err(Rejection::Malformed("digest uri empty"));
     }
     let (protection, which) = protection(given, facts, space.qop)?;
-    let stamp = Stamp::open(nonce, space.key).ok_or(Rejection::Stale)?;
+    let stamp = Stamp::open(nonce, space.key, space.source).ok_or(Rejection::Stale)?;
     let known = ha1(&user.text(), algorithm);
     // A user who is not there costs the same work as one who is.
     let secret = known.unwrap_or_else(|| nobody(algorithm));

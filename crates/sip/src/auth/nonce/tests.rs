@@ -2,6 +2,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 
+const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 const KEY: MacKey = MacKey::new([3; 16]);
 
 fn table(slots: usize) -> NonceTable {
@@ -11,19 +12,23 @@ fn table(slots: usize) -> NonceTable {
 #[test]
 fn a_nonce_is_read_back_and_none_other_is() {
     let table = table(4);
-    table.issue(&KEY, 1_000);
-    let nonce = table.issue(&KEY, 1_764_000_000);
+    table.issue(&KEY, SOURCE, 1_000);
+    let nonce = table.issue(&KEY, SOURCE, 1_764_000_000);
     let stamp = Stamp {
         issued_secs: 1_764_000_000,
         boot: 9,
         serial: 1,
     };
-    assert_eq!(Stamp::open(nonce.as_bytes(), &KEY), Some(stamp));
-    assert_eq!(Stamp::open(nonce.as_bytes(), &MacKey::new([4; 16])), None);
+    assert_eq!(Stamp::open(nonce.as_bytes(), &KEY, SOURCE), Some(stamp));
+    assert_eq!(Stamp::open(nonce.as_bytes(), &MacKey::new([4; 16]), SOURCE), None);
+    let elsewhere = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 8));
+    assert_eq!(Stamp::open(nonce.as_bytes(), &KEY, elsewhere), None);
+    let mapped = "::ffff:192.0.2.7".parse().expect("an address");
+    assert_eq!(Stamp::open(nonce.as_bytes(), &KEY, mapped), Some(stamp));
     for at in 0..NONCE_LEN {
         let mut forged = nonce.0;
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-        assert_eq!(Stamp::open(&forged, &KEY), None);
+        assert_eq!(Stamp::open(&forged, &KEY, SOURCE), None);
     }
     for garbage in [
         &b""[..],
@@ -33,7 +38,7 @@ fn a_nonce_is_read_back_and_none_other_is() {
         &[0xff; 32],
         b"dcd98b7102dd2f0e8b11d0f600bfb0c0",
     ] {
-        assert_eq!(Stamp::open(garbage, &KEY), None);
+        assert_eq!(Stamp::open(garbage, &KEY, SOURCE), None);
     }
 }
 
@@ -109,9 +114,9 @@ fn a_newer_nonce_takes_the_slot_for_good() {
 #[test]
 fn challenges_alone_take_no_slot() {
     let table = table(1);
-    let first = Stamp::open(table.issue(&KEY, 0).as_bytes(), &KEY).expect("our own nonce");
+    let first = Stamp::open(table.issue(&KEY, SOURCE, 0).as_bytes(), &KEY, SOURCE).expect("our own nonce");
     for _ in 0..1_000 {
-        table.issue(&KEY, 0);
+        table.issue(&KEY, SOURCE, 0);
     }
     assert_eq!(table.claim(first.serial, Use::Count(1)), Claim::Ok);
 }
