@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("linphonec", "linphone-cli"),
     ("ip", "iproute2"),
     ("python3", "python3"),
+    ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
     ("strace", "strace"),
     ("svcrack", "sipvicious"),
