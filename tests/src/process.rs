@@ -138,6 +138,7 @@ impl Process {
     }
 
     /// Types a line.
+    #[track_caller]
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
         writeln!(stdin, "{line}")
@@ -198,11 +199,13 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
 }
 
 /// Runs a program to its end.
+#[track_caller]
 pub fn run(limit: Duration, program: &str, arguments: &[&str]) -> Ended {
     run_with(limit, program, arguments, |_| {})
 }
 
 /// Runs a program to its end, prepared by the caller.
+#[track_caller]
 pub fn run_with(
     limit: Duration,
     program: &str,
