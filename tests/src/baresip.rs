@@ -22,6 +22,7 @@ pub struct Baresip {
 
 impl Baresip {
     /// Starts one that answers calls by itself, and waits until it is registered.
+    #[track_caller]
     pub fn registered(account: &Account<'_>) -> Self {
         let scratch = Scratch::new();
         let port = ports::free();
@@ -39,7 +40,9 @@ impl Baresip {
         );
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let control = wait::until(Duration::from_secs(10), || TcpStream::connect(address).ok());
-        let control = control.unwrap_or_else(|| panic!("baresip does not start:\n{}", process.output()));
+        let Some(control) = control else {
+            panic!("baresip does not start:\n{}", process.output());
+        };
         let baresip = Self {
             process,
             control,
@@ -58,16 +61,19 @@ impl Baresip {
     }
 
     /// Calls someone.
+    #[track_caller]
     pub fn dial(&mut self, uri: &str) {
         self.command("dial", uri);
     }
 
     /// Ends the call.
+    #[track_caller]
     pub fn hang_up(&mut self) {
         self.command("hangup", "");
     }
 
     /// Gives a command, as baresip's help lists them.
+    #[track_caller]
     pub fn command(&mut self, command: &str, parameters: &str) {
         let text = json!({ "command": command, "params": parameters, "token": "t" }).to_string();
         let frame = format!("{}:{text},", text.len());
@@ -77,6 +83,7 @@ impl Baresip {
     }
 
     /// Waits for an event of this type and forgets all before it.
+    #[track_caller]
     pub fn expect_event(&mut self, kind: &str) -> Value {
         let end = Instant::now() + Duration::from_secs(12);
         loop {

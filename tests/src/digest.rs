@@ -25,11 +25,12 @@ impl Challenge {
     }
 
     /// The first challenge of a 401 or 407.
+    #[track_caller]
     pub fn first(response: &Message) -> Self {
-        Self::all(response)
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| panic!("no challenge in\n{}", response.text()))
+        match Self::all(response).into_iter().next() {
+            Some(challenge) => challenge,
+            None => panic!("no challenge in\n{}", response.text()),
+        }
     }
 
     fn parse(value: &str) -> Self {
@@ -132,11 +133,13 @@ impl<'a> Answer<'a> {
     }
 
     /// The request once more with an answer to the first challenge of `response`: new branch, next CSeq.
+    #[track_caller]
     pub fn to(&self, request: &Message, response: &Message) -> Message {
         self.to_challenge(request, response, &Challenge::first(response))
     }
 
     /// The same for a challenge of choice.
+    #[track_caller]
     pub fn to_challenge(&self, request: &Message, response: &Message, challenge: &Challenge) -> Message {
         let method = request.method().expect("a request");
         let name = if response.status() == Some(401) {

@@ -12,6 +12,7 @@ use crate::wait;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes all room that the disk of a folder has; returns the file that does.
+#[track_caller]
 pub fn fill(folder: &Path) -> PathBuf {
     let path = folder.join("fill");
     let mut file = File::create(&path).expect("a file");
@@ -25,6 +26,7 @@ pub fn fill(folder: &Path) -> PathBuf {
 }
 
 /// Runs python3 with a lock on a database, taken by this statement; it is gone when the process is.
+#[track_caller]
 pub fn lock(database: &Path, begin: &str) -> Process {
     let code = format!(
         "import sqlite3, time\nc = sqlite3.connect({:?}, isolation_level=None)\nc.execute({begin:?})\nprint('locked', flush=True)\ntime.sleep(100)\n",
@@ -42,6 +44,7 @@ pub struct Immutable(Vec<PathBuf>);
 
 impl Immutable {
     /// Makes them so.
+    #[track_caller]
     pub fn make(paths: Vec<PathBuf>) -> Self {
         let ended = Command::new("chattr").arg("+i").args(&paths).output();
         let ended = ended.expect("chattr of e2fsprogs is there");
@@ -61,6 +64,7 @@ impl Drop for Immutable {
 }
 
 /// Has the kernel answer system calls of a process with an error as long as this lives.
+#[track_caller]
 pub fn inject(process: &Process, calls: &str, error: &str) -> Process {
     let id = process.id().to_string();
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:error={error}"));

@@ -17,8 +17,12 @@ pub struct Answer {
 
 /// Sends one request to `address` (`host:port`) and reads the whole answer. `headers` are sent as they are, and a Host
 /// that names the address when none is among them.
+#[track_caller]
 pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    let mut stream = match TcpStream::connect(address) {
+        Ok(stream) => stream,
+        Err(error) => panic!("{address}: {error}"),
+    };
     let limit = Some(Duration::from_secs(10));
     stream
         .set_read_timeout(limit)
@@ -42,9 +46,9 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], b
     // A server that closes hard after its answer has still answered.
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer to {method} {path}: {answer}"));
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        panic!("no answer to {method} {path}: {answer}");
+    };
     let status = head
         .split(' ')
         .nth(1)

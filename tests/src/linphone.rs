@@ -15,6 +15,7 @@ pub struct Linphone {
 
 impl Linphone {
     /// Starts one that answers calls by itself, and waits until it is registered.
+    #[track_caller]
     pub fn registered(account: &Account<'_>) -> Self {
         let scratch = Scratch::new();
         tone::write(&scratch.join("tone.wav"), account.tone, 30);
@@ -36,31 +37,37 @@ impl Linphone {
     }
 
     /// Calls someone.
+    #[track_caller]
     pub fn dial(&mut self, uri: &str) {
         self.type_line(&format!("call {uri}"));
     }
 
     /// Ends the call.
+    #[track_caller]
     pub fn hang_up(&mut self) {
         self.type_line("terminate");
     }
 
     /// Types a command.
+    #[track_caller]
     pub fn type_line(&mut self, line: &str) {
         self.process.type_line(line);
     }
 
     /// Waits until the call is answered.
+    #[track_caller]
     pub fn expect_call(&self) {
         self.expect("to LinphoneCallStreamsRunning");
     }
 
     /// Waits until the call has ended.
+    #[track_caller]
     pub fn expect_end(&self) {
         self.expect("to LinphoneCallEnd");
     }
 
     /// Waits until its log has this; its standard output comes too late, in blocks.
+    #[track_caller]
     fn expect(&self, state: &str) {
         let log = || std::fs::read_to_string(self.scratch.join("log")).unwrap_or_default();
         let said = || log().contains(state);

@@ -119,9 +119,12 @@ impl Message {
     }
 
     /// The first value of a header field that has to be there.
+    #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        self.get(name)
-            .unwrap_or_else(|| panic!("no {name} in\n{}", self.text()))
+        match self.get(name) {
+            Some(value) => value,
+            None => panic!("no {name} in\n{}", self.text()),
+        }
     }
 
     /// All values of a header field, in order, one for each line.
@@ -159,6 +162,7 @@ impl Message {
     }
 
     /// The number of the CSeq.
+    #[track_caller]
     pub fn cseq(&self) -> u32 {
         self.header("CSeq")
             .split(' ')

@@ -11,11 +11,13 @@ pub const OUTSIDE: &str = "192.0.2.77";
 
 /// Runs the rest of the test in network and mount namespaces of its own, with `lo` up and [`OUTSIDE`] on it. True inside; outside
 /// it runs this one test again inside, passes on how it ended, and returns false.
+#[track_caller]
 pub fn enter(test: &str) -> bool {
     enter_for(test, Duration::from_secs(60))
 }
 
 /// [`enter`] for a test that may take this long.
+#[track_caller]
 pub fn enter_for(test: &str, limit: Duration) -> bool {
     if std::env::var_os(MARK).is_some() {
         return true;
@@ -50,6 +52,7 @@ pub fn enter_for(test: &str, limit: Duration) -> bool {
 }
 
 /// Mounts a disk of so many KiB, in memory, at a folder that is there. Only in a namespace.
+#[track_caller]
 pub fn mount_disk(at: &Path, kib: u32) {
     mount(
         &["-t", "tmpfs", "-o", &format!("size={kib}k,mode=700"), "none"],
@@ -58,10 +61,12 @@ pub fn mount_disk(at: &Path, kib: u32) {
 }
 
 /// Makes that disk read-only.
+#[track_caller]
 pub fn make_read_only(at: &Path) {
     mount(&["-o", "remount,ro"], at);
 }
 
+#[track_caller]
 fn mount(options: &[&str], at: &Path) {
     assert!(std::env::var_os(MARK).is_some(), "not on the machine itself");
     let ended = Command::new("mount").args(options).arg(at).output();

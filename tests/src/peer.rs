@@ -30,15 +30,19 @@ pub struct Peer {
     waiting: RefCell<VecDeque<Message>>,
     /// What has arrived before: repeats by UDP are left out.
     seen: RefCell<HashSet<String>>,
+    /// What it has sent last, for messages of failing tests.
+    sent: RefCell<Vec<u8>>,
 }
 
 impl Peer {
     /// A peer with a UDP socket on 127.0.0.1, for this server.
+    #[track_caller]
     pub fn udp(server: SocketAddr) -> Self {
         Self::udp_at("127.0.0.1:0", server)
     }
 
     /// A peer with a UDP socket at this address.
+    #[track_caller]
     pub fn udp_at(address: &str, server: SocketAddr) -> Self {
         let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let local = socket.local_addr().expect("a bound socket has an address");
@@ -46,6 +50,7 @@ impl Peer {
     }
 
     /// A peer with a TCP connection to this server.
+    #[track_caller]
     pub fn tcp(server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).unwrap_or_else(|error| panic!("tcp {server}: {error}"));
         stream.set_nodelay(true).expect("an option of TCP");
@@ -61,6 +66,7 @@ impl Peer {
             partial: RefCell::default(),
             waiting: RefCell::default(),
             seen: RefCell::default(),
+            sent: RefCell::default(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Peer {
     }
 
     /// The next request of the dialog that `request` and its answer made; the request's sender sends it.
+    #[track_caller]
     pub fn within(&self, method: &str, request: &Message, response: &Message) -> Message {
         let target = response
             .get("Contact")
@@ -140,6 +147,7 @@ impl Peer {
     }
 
     /// A request of the called side in the dialog that `request` (as it arrived) and its own `response` made.
+    #[track_caller]
     pub fn within_as_callee(&self, method: &str, request: &Message, response: &Message) -> Message {
         let mut message = Message::request(method, crate::message::uri_of(request.header("Contact")))
             .with("Via", self.via())
@@ -156,21 +164,24 @@ impl Peer {
     }
 
     /// Sends to the server.
+    #[track_caller]
     pub fn send(&self, message: &Message) {
         self.send_bytes(message.text().as_bytes());
     }
 
     /// Sends to somebody else; by UDP only.
+    #[track_caller]
     pub fn send_to(&self, message: &Message, address: SocketAddr) {
         let Socket::Udp(socket) = &self.socket else {
             panic!("a connection leads to one place only");
         };
-        socket
-            .send_to(message.text().as_bytes(), address)
-            .expect("a datagram");
+        let text = message.text();
+        socket.send_to(text.as_bytes(), address).expect("a datagram");
+        self.sent.replace(text.into_bytes());
     }
 
     /// Sends any bytes to the server.
+    #[track_caller]
     pub fn send_bytes(&self, bytes: &[u8]) {
         match &self.socket {
             Socket::Udp(socket) => {
@@ -183,6 +194,7 @@ impl Peer {
                 .write_all(bytes)
                 .expect("the connection is open"),
         }
+        self.sent.replace(bytes.to_owned());
     }
 
     /// The next message, repeats left out; `None` after the limit.
@@ -267,55 +279,91 @@ impl Peer {
     }
 
     /// The next message, which has to come.
+    #[track_caller]
     pub fn next(&self) -> Message {
-        self.receive(PATIENCE)
-            .unwrap_or_else(|| panic!("nothing came to {}", self.local))
+        self.await_message("a message")
     }
 
     /// The next response but 100, which has to have this status.
+    #[track_caller]
     pub fn expect_status(&self, status: u16) -> Message {
-        let response = self.response();
-        assert_eq!(response.status(), Some(status), "{}", response.text());
+        let awaited = status.to_string();
+        let response = self.await_response(&awaited);
+        if response.status() != Some(status) {
+            self.fail(&awaited, Some(&response));
+        }
         response
     }
 
     /// The next response but 100.
+    #[track_caller]
     pub fn response(&self) -> Message {
-        loop {
-            let message = self.next();
-            if message.status() != Some(100) {
-                assert!(message.status().is_some(), "not a response:\n{}", message.text());
-                return message;
-            }
-        }
+        self.await_response("a response")
     }
 
     /// The next message, which has to be this request.
+    #[track_caller]
     pub fn expect_request(&self, method: &str) -> Message {
-        let message = self.next();
-        assert_eq!(message.method(), Some(method), "{}", message.text());
+        let message = self.await_message(method);
+        if message.method() != Some(method) {
+            self.fail(method, Some(&message));
+        }
         message
     }
 
     /// Nothing may come for so long; 100 Trying and repeats are let pass.
+    #[track_caller]
     pub fn expect_silence(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while let Some(message) = self.receive(end.saturating_duration_since(Instant::now())) {
-            assert_eq!(
-                message.status(),
-                Some(100),
-                "nothing should come, but:\n{}",
-                message.text()
-            );
+            if message.status() != Some(100) {
+                self.fail("nothing", Some(&message));
+            }
         }
+    }
+
+    #[track_caller]
+    fn await_message(&self, awaited: &str) -> Message {
+        match self.receive(PATIENCE) {
+            Some(message) => message,
+            None => self.fail(awaited, None),
+        }
+    }
+
+    #[track_caller]
+    fn await_response(&self, awaited: &str) -> Message {
+        loop {
+            let message = self.await_message(awaited);
+            match message.status() {
+                Some(100) => {}
+                Some(_) => return message,
+                None => self.fail(awaited, Some(&message)),
+            }
+        }
+    }
+
+    /// Fails the test: what was awaited here, and what came instead.
+    #[track_caller]
+    fn fail(&self, awaited: &str, came: Option<&Message>) -> ! {
+        let came = came.map_or_else(
+            || "nothing came\n".to_owned(),
+            |came| format!("came\n{}", came.text()),
+        );
+        let sent = self.sent.borrow();
+        panic!(
+            "{} awaited {awaited}, but {came}--- it had sent last\n{}",
+            self.local,
+            String::from_utf8_lossy(&sent)
+        );
     }
 
     /// Sends a request and returns its final response; one to INVITE that is not 2xx is acknowledged
     /// (RFC 3261 §17.1.1.3).
+    #[track_caller]
     pub fn exchange(&self, request: &Message) -> Message {
         self.send(request);
         let response = loop {
-            let response = self.response();
+            let response = self.await_response("a final response");
             if response.status().is_some_and(|status| status >= 200) {
                 break response;
             }
@@ -326,7 +374,18 @@ impl Peer {
         response
     }
 
+    /// [`Self::exchange`], of which this status has to come.
+    #[track_caller]
+    fn exchange_for(&self, request: &Message, statuses: &[u16]) -> Message {
+        let response = self.exchange(request);
+        if !response.status().is_some_and(|status| statuses.contains(&status)) {
+            self.fail(&format!("one of {statuses:?}"), Some(&response));
+        }
+        response
+    }
+
     /// Sends the ACK to a final response other than 2xx.
+    #[track_caller]
     pub fn acknowledge(&self, request: &Message, response: &Message) {
         let mut ack = Message::request("ACK", request.uri())
             .with("Via", request.header("Via"))
@@ -343,24 +402,21 @@ impl Peer {
     }
 
     /// Sends a request, answers the challenge that has to come, and returns the final response to that.
+    #[track_caller]
     pub fn exchange_as(&self, request: &Message, user: &str, password: &str) -> Message {
-        let challenge = self.exchange(request);
-        assert!(
-            matches!(challenge.status(), Some(401 | 407)),
-            "a challenge was expected:\n{}",
-            challenge.text()
-        );
+        let challenge = self.exchange_for(request, &[401, 407]);
         self.exchange(&Answer::new(user, password).to(request, &challenge))
     }
 
     /// Registers without a password.
+    #[track_caller]
     pub fn registered(self, aor: &str) -> Self {
-        let response = self.exchange(&self.register(aor, 300));
-        assert_eq!(response.status(), Some(200), "{}", response.text());
+        self.exchange_for(&self.register(aor, 300), &[200]);
         self
     }
 
     /// Registers with a password.
+    #[track_caller]
     pub fn registered_as(self, aor: &str, password: &str) -> Self {
         let user = aor
             .trim_start_matches("sip:")
@@ -369,11 +425,14 @@ impl Peer {
             .unwrap_or_default()
             .to_owned();
         let response = self.exchange_as(&self.register(aor, 300), &user, password);
-        assert_eq!(response.status(), Some(200), "{}", response.text());
+        if response.status() != Some(200) {
+            self.fail("200", Some(&response));
+        }
         self
     }
 
     /// Answers a request that arrived here.
+    #[track_caller]
     pub fn answer(&self, request: &Message, status: u16, reason: &str) -> Message {
         let user = crate::message::uri_of(request.header("To"))
             .split(['@', ':'])
@@ -397,4 +456,65 @@ pub fn sdp(port: u16) -> String {
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
          a=rtpmap:0 PCMU/8000\r\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::panic::{self, AssertUnwindSafe};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    /// Where a test that does this fails, and what it says.
+    fn failure(test: impl FnOnce()) -> (String, String) {
+        let place = Arc::new(Mutex::new(String::new()));
+        let (kept, us, before) = (Arc::clone(&place), thread::current().id(), panic::take_hook());
+        panic::set_hook(Box::new(move |info| {
+            if thread::current().id() != us {
+                return before(info);
+            }
+            let location = info.location().map(ToString::to_string);
+            *kept.lock().expect("not poisoned") = location.unwrap_or_default();
+        }));
+        let failed = panic::catch_unwind(AssertUnwindSafe(test)).expect_err("it fails");
+        let said = failed.downcast_ref::<String>().expect("a text").clone();
+        let place = place.lock().expect("not poisoned").clone();
+        (place, said)
+    }
+
+    fn place(line: u32) -> String {
+        format!("{}:{line}:", file!())
+    }
+
+    #[test]
+    fn a_test_that_fails_names_its_own_line_and_what_it_awaited_and_sent() {
+        let server = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let peer = Peer::udp(server.local_addr().expect("bound"));
+        let request = peer.request("OPTIONS", "sip:a.test", "sip:b@a.test", "sip:a.test");
+        let busy = Message::response(&request, 486, "Busy", "t");
+        peer.send(&request);
+        server
+            .send_to(busy.text().as_bytes(), peer.address())
+            .expect("a datagram");
+        let line = line!() + 1;
+        let (at, said) = failure(|| drop(peer.expect_status(200)));
+        assert!(at.starts_with(&place(line)), "{at}");
+        for part in ["awaited 200", "SIP/2.0 486 Busy", "OPTIONS sip:a.test SIP/2.0"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let line = line!() + 1;
+        let (at, _) = failure(|| drop(busy.header("Subject").to_owned()));
+        assert!(at.starts_with(&place(line)), "{at}");
+    }
+
+    #[test]
+    fn a_connection_that_ends_is_nothing_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let peer = Peer::tcp(listener.local_addr().expect("bound"));
+        drop(listener.accept());
+        let (_, said) = failure(|| drop(peer.expect_request("INVITE")));
+        assert!(said.contains("awaited INVITE, but nothing came"), "{said}");
+    }
 }

@@ -48,11 +48,13 @@ impl Pjsua {
     }
 
     /// Ends the call.
+    #[track_caller]
     pub fn hang_up(&mut self) {
         self.process.type_line("hangup");
     }
 
     /// Waits until it prints a line that begins so.
+    #[track_caller]
     pub fn expect(&self, line: &str) {
         let said = || {
             self.process

@@ -7,7 +7,13 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{self, Pid};
+
 use crate::wait;
+
+/// How long a program that was killed may take to be gone.
+const END: Duration = Duration::from_secs(10);
 
 /// A signal that tests send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +31,13 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn name(self) -> &'static str {
+    fn of_the_system(self) -> process::Signal {
         match self {
-            Self::Term => "TERM",
-            Self::Hup => "HUP",
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Continue => "CONT",
+            Self::Term => process::Signal::TERM,
+            Self::Hup => process::Signal::HUP,
+            Self::Kill => process::Signal::KILL,
+            Self::Stop => process::Signal::STOP,
+            Self::Continue => process::Signal::CONT,
         }
     }
 }
@@ -48,6 +54,7 @@ pub struct Process {
 
 impl Process {
     /// Starts a program that is ended after `limit` at the latest, however it behaves.
+    #[track_caller]
     pub fn client(
         limit: Duration,
         program: &str,
@@ -69,12 +76,14 @@ impl Process {
     }
 
     /// Starts a program that ends with its test.
+    #[track_caller]
     pub fn server(program: &str, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let mut words = vec![program];
         words.extend(arguments);
         Self::start(program, &words, prepare)
     }
 
+    #[track_caller]
     fn start(name: &str, words: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         // The kernel ends it even if the test process is killed.
         let mut command = Command::new("setpriv");
@@ -84,7 +93,9 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         prepare(&mut command);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("setpriv of util-linux, which starts {name}: {error}"));
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
         let stdin = child.stdin.take();
@@ -127,6 +138,7 @@ impl Process {
     }
 
     /// Types a line.
+    #[track_caller]
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
         writeln!(stdin, "{line}")
@@ -145,12 +157,12 @@ impl Process {
 
     /// Sends a signal to it and to what it started.
     pub fn signal(&self, signal: Signal) {
-        let group = format!("-{}", self.child.id());
-        // It may have ended in the meantime.
-        let _ = Command::new("kill")
-            .args(["-s", signal.name(), "--", &group])
-            .stderr(Stdio::null())
-            .status();
+        match process::kill_process_group(Pid::from_child(&self.child), signal.of_the_system()) {
+            // It may have ended in the meantime.
+            Ok(()) | Err(Errno::SRCH) => {}
+            // Not a panic: this is also how a test that fails is cleaned up.
+            Err(error) => eprintln!("{signal:?} to {}: {error}", self.name),
+        }
     }
 }
 
@@ -160,8 +172,9 @@ impl Drop for Process {
             eprintln!("{}", self.output());
         }
         self.signal(Signal::Kill);
-        // Nothing is left to do if it cannot be reaped.
-        let _ = self.child.wait();
+        if wait::until(END, || self.child.try_wait().ok().flatten()).is_none() {
+            eprintln!("{} does not end, whatever is done to it", self.name);
+        }
     }
 }
 
@@ -186,11 +199,13 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
 }
 
 /// Runs a program to its end.
+#[track_caller]
 pub fn run(limit: Duration, program: &str, arguments: &[&str]) -> Ended {
     run_with(limit, program, arguments, |_| {})
 }
 
 /// Runs a program to its end, prepared by the caller.
+#[track_caller]
 pub fn run_with(
     limit: Duration,
     program: &str,
@@ -223,5 +238,37 @@ impl Ended {
     /// True when it said that all went well.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a process runs; one that nobody has reaped yet does not.
+    fn runs(id: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        status.contains("State:") && !status.contains("State:\tZ")
+    }
+
+    #[test]
+    fn a_program_that_is_dropped_is_gone_with_what_it_started() {
+        let program = Process::server("sh", &["-c", "sleep 1000 & echo $!; wait"], |_| {});
+        let started = wait::until(Duration::from_secs(10), || {
+            Some(program.stdout().trim().to_owned()).filter(|id| !id.is_empty())
+        });
+        let ids = [program.id().to_string(), started.expect("it started another")];
+        assert!(ids.iter().all(|id| runs(id)));
+        drop(program);
+        let gone = || !ids.iter().any(|id| runs(id));
+        assert!(wait::until_true(Duration::from_secs(10), gone), "{ids:?}");
+    }
+
+    #[test]
+    #[should_panic(expected = "setpriv of util-linux")]
+    fn what_is_missing_to_start_a_program_is_named() {
+        Process::server("true", &[], |command| {
+            command.env("PATH", "/nowhere");
+        });
     }
 }

@@ -255,6 +255,7 @@ impl Phones {
     }
 
     /// Sends REGISTERs as fast as the server answers, until so many more were answered with 200 and none waits.
+    #[track_caller]
     pub fn register_times(&mut self, times: u64) {
         let last = self.answered + times;
         let begun = Instant::now();
@@ -335,6 +336,7 @@ impl Phones {
     ///
     /// # Errors
     /// What differs.
+    #[track_caller]
     pub fn compare(&mut self) -> Result<(usize, usize), String> {
         let (mut unanswered, mut done) = (0, 0);
         let mut wrong = Vec::new();

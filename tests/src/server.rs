@@ -15,6 +15,7 @@ pub const DOMAIN: &str = "strowger.test";
 const START: Duration = Duration::from_secs(15);
 
 /// The program: `STROWGER_BIN`, or the release build.
+#[track_caller]
 pub fn program() -> PathBuf {
     let built = || {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -32,6 +33,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Runs the program to its end.
+#[track_caller]
 pub fn strowger(arguments: &[&str]) -> Ended {
     let program = program();
     process::run(Duration::from_secs(30), &program.to_string_lossy(), arguments)
@@ -168,6 +170,7 @@ impl Setup {
     }
 
     /// Adds the users, starts the server and waits until it is ready.
+    #[track_caller]
     pub fn start(self) -> Server {
         let scratch = Scratch::new();
         let data = self.data.clone().unwrap_or_else(|| scratch.join("data"));
@@ -212,6 +215,7 @@ pub struct Server {
 }
 
 impl Server {
+    #[track_caller]
     fn start(scratch: Scratch, config: PathBuf, data: PathBuf, sip: SocketAddr) -> Self {
         let process = serve(&["--config", &config.to_string_lossy()], scratch.path());
         let server = Self {
@@ -225,6 +229,7 @@ impl Server {
         server
     }
 
+    #[track_caller]
     fn await_ready(&self) {
         let line = wait::until(START, || ready_line(&self.process));
         assert!(line.is_some(), "no ready line:\n{}", self.process.output());
@@ -241,9 +246,13 @@ impl Server {
     }
 
     /// `host:port` of its administration.
+    #[track_caller]
     pub fn admin(&self) -> String {
         let line = ready_line(&self.process).unwrap_or_default();
-        admin_of(&line).unwrap_or_else(|| panic!("no admin address in: {line}"))
+        match admin_of(&line) {
+            Some(address) => address,
+            None => panic!("no admin address in: {line}"),
+        }
     }
 
     /// Its data folder.
@@ -267,12 +276,14 @@ impl Server {
     }
 
     /// Ends it with this signal and starts it again with the same configuration and data.
+    #[track_caller]
     pub fn restart(&mut self, signal: Signal) {
         self.end(signal);
         self.start_again();
     }
 
     /// Ends it with this signal.
+    #[track_caller]
     pub fn end(&mut self, signal: Signal) {
         self.process.signal(signal);
         let ended = self.process.wait(Duration::from_secs(10));
@@ -280,6 +291,7 @@ impl Server {
     }
 
     /// Starts it with the same configuration and data after it has ended.
+    #[track_caller]
     pub fn start_again(&mut self) {
         self.process = serve(&["--config", &self.config.to_string_lossy()], self.scratch.path());
         self.await_ready();
@@ -294,6 +306,7 @@ impl Server {
     }
 
     /// `strowger ctl` for this server.
+    #[track_caller]
     pub fn ctl(&self, arguments: &[&str]) -> Ended {
         let data = self.data.to_string_lossy();
         let mut words = vec!["ctl"];
@@ -303,14 +316,18 @@ impl Server {
     }
 
     /// What `strowger ctl ... --json` prints.
+    #[track_caller]
     pub fn ctl_json(&self, what: &str) -> Value {
         let ended = self.ctl(&[what, "--json"]);
         assert!(ended.succeeded(), "ctl {what}: {ended:?}");
-        serde_json::from_str(&ended.stdout)
-            .unwrap_or_else(|error| panic!("ctl {what}: {error}: {}", ended.stdout))
+        match serde_json::from_str(&ended.stdout) {
+            Ok(value) => value,
+            Err(error) => panic!("ctl {what}: {error}: {}", ended.stdout),
+        }
     }
 
     /// The token of its administration.
+    #[track_caller]
     pub fn token(&self) -> String {
         let text =
             std::fs::read_to_string(self.data.join("admin.token")).expect("admin.token in the data folder");
@@ -318,6 +335,7 @@ impl Server {
     }
 
     /// Its metrics, as Prometheus reads them.
+    #[track_caller]
     pub fn metrics(&self) -> String {
         let token = format!("Bearer {}", self.token());
         let answer = http::send(&self.admin(), "GET", "/metrics", &[("Authorization", &token)], "");
@@ -338,6 +356,7 @@ impl Server {
 }
 
 /// Starts `strowger serve` in a folder.
+#[track_caller]
 pub fn serve(arguments: &[&str], folder: &Path) -> Process {
     let program = program();
     let mut words = vec!["serve"];
@@ -357,9 +376,12 @@ pub fn ready_line(process: &Process) -> Option<String> {
 }
 
 /// Waits for that line.
+#[track_caller]
 pub fn await_ready(process: &Process) -> String {
-    wait::until(START, || ready_line(process))
-        .unwrap_or_else(|| panic!("no ready line:\n{}", process.output()))
+    match wait::until(START, || ready_line(process)) {
+        Some(line) => line,
+        None => panic!("no ready line:\n{}", process.output()),
+    }
 }
 
 /// `host:port` of the administration in a ready line.

@@ -67,6 +67,7 @@ pub struct Calls<'a> {
 
 impl Calls<'_> {
     /// Registers the callee, runs all calls and returns the counts of caller and callee.
+    #[track_caller]
     pub fn run(&self) -> (Counts, Counts) {
         let _one = ONE_RUN.lock().unwrap_or_else(PoisonError::into_inner);
         let address = self.server.ip();
@@ -109,6 +110,7 @@ impl Calls<'_> {
     }
 
     /// That every call succeeds and nothing has to be sent twice.
+    #[track_caller]
     pub fn assert_clean(&self) {
         let (caller, callee) = self.run();
         let all = Counts {
@@ -178,6 +180,7 @@ impl Run<'_> {
     }
 
     /// Runs it to its end; fails with SIPp's own words when it does not end well.
+    #[track_caller]
     pub fn finish(&self) -> Counts {
         let scratch = Scratch::new();
         let arguments = self.arguments();
@@ -197,6 +200,7 @@ impl Run<'_> {
     }
 
     /// Starts it in the background: the side that is called.
+    #[track_caller]
     pub fn start(&self) -> Callee {
         let scratch = Scratch::new();
         let arguments = self.arguments();
@@ -228,6 +232,7 @@ pub struct Callee {
 
 impl Callee {
     /// Waits for its end.
+    #[track_caller]
     pub fn finish(mut self) -> Counts {
         let status = self.process.wait(self.limit);
         let counts = counts(&self.scratch);

@@ -98,8 +98,12 @@ pub fn record(
 }
 
 /// Reads what was recorded.
+#[track_caller]
 pub fn read(path: &Path) -> Vec<Event> {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
     let mut events = Vec::new();
     // Calls that have begun: of which thread, how the line began, and how many events there were.
     let mut begun: Vec<(String, String, usize)> = Vec::new();

@@ -26,7 +26,8 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-cov
 /// Fuzzes these targets for so many seconds each; true when nothing is found.
 pub(crate) fn run(root: &Path, target: &Path, targets: &[&str], seconds: u64) -> bool {
     let place = target.join("fuzz");
-    let Some(programs) = build(root, &place) else {
+    println!("building the fuzzer, which takes minutes the first time");
+    let Some(programs) = build(root, &place, targets) else {
         return false;
     };
     let passed = AtomicBool::new(true);
@@ -52,20 +53,26 @@ pub(crate) fn run(root: &Path, target: &Path, targets: &[&str], seconds: u64) ->
     passed.into_inner()
 }
 
-/// Builds all targets; the folder that they are in.
-fn build(root: &Path, place: &Path) -> Option<PathBuf> {
+/// Builds these targets; the folder that they are in.
+fn build(root: &Path, place: &Path, targets: &[&str]) -> Option<PathBuf> {
     let version = Command::new("rustc").arg("-vV").output().ok()?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
     // With a target, cargo keeps the flags off build scripts and macros, which run without the fuzzer.
-    let mut command = cargo(root, &["build", "--locked", "--release", "--bins", "--quiet"]);
+    let mut command = cargo(root, &["build", "--locked", "--release", "--quiet"]);
     command
+        .args(programs(targets))
         .args(["--manifest-path", "fuzz/Cargo.toml", "--target", host])
         .arg("--target-dir")
         .arg(place)
         .env("RUSTFLAGS", INSTRUMENTATION);
     let built = command.status().is_ok_and(|status| status.success());
     built.then(|| place.join(host).join("release"))
+}
+
+/// What asks cargo for the programs of these targets and no others.
+fn programs<'a>(targets: &[&'a str]) -> Vec<&'a str> {
+    targets.iter().flat_map(|name| ["--bin", name]).collect()
 }
 
 /// One target's run.
@@ -142,6 +149,12 @@ mod tests {
         let log = "Done 12 runs\nstat::number_of_executed_units: 12345\nstat::average_exec_per_sec:     7\n";
         assert_eq!(executions(log), Some("12345"));
         assert_eq!(executions("nothing"), None);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_built() {
+        assert_eq!(programs(&["uri"]), ["--bin", "uri"]);
+        assert_eq!(programs(&["uri", "sdp"]), ["--bin", "uri", "--bin", "sdp"]);
     }
 
     #[test]

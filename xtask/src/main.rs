@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
                  --full runs the large counts
   rfc-index      writes docs/rfc-index.md: clause, code, test
   rfc-clauses FOLDER
-                 writes xtask/rfc-clauses.txt from the texts of the cited RFCs, FOLDER/rfc3261.txt and so on";
+                 brings xtask/rfc-clauses.txt up to date with the cited RFCs' texts in FOLDER, rfc3261.txt and so on";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

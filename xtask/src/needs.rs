@@ -1,4 +1,4 @@
-//! The other programs that the system tests need: independent SIP peers from Debian and one from the Python index.
+//! The other programs that the gate needs: a C++ compiler, independent SIP peers from Debian and one from the Python index.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,10 +6,13 @@ use std::process::{Command, Stdio};
 /// A program, and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("baresip", "baresip-core"),
+    // libFuzzer is built with it.
+    ("c++", "g++"),
     ("chattr", "e2fsprogs"),
     ("linphonec", "linphone-cli"),
     ("ip", "iproute2"),
     ("python3", "python3"),
+    ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
     ("strace", "strace"),
     ("svcrack", "sipvicious"),

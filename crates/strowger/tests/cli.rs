@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A directory of a test; gone with it.
@@ -117,13 +118,8 @@ impl Server {
         }
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let done = Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .expect("kill runs");
-        assert!(done.success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Waits for the end; exit code and standard error.
@@ -343,7 +339,7 @@ fn an_address_left_by_a_killed_server_misleads_nobody() {
     let scratch = Scratch::new();
     let dir = &scratch.0;
     let mut server = Server::start(dir, &QUIET);
-    server.signal("KILL");
+    server.signal(Signal::KILL);
     server.end();
     assert!(dir.join("data/admin.addr").exists());
     assert_eq!(run(dir, &["ctl", "status", "--data-dir", "data"]).0, 3);
@@ -354,9 +350,9 @@ fn an_address_left_by_a_killed_server_misleads_nobody() {
 fn sigterm_drains_and_sighup_says_that_it_cannot_reload() {
     let scratch = Scratch::new();
     let mut server = Server::start(&scratch.0, &QUIET);
-    server.signal("HUP");
+    server.signal(Signal::HUP);
     std::thread::sleep(Duration::from_millis(200));
-    server.signal("TERM");
+    server.signal(Signal::TERM);
     let (code, errors) = server.end();
     assert_eq!(code, 0, "{errors}");
     assert!(
@@ -403,7 +399,7 @@ fn the_token_and_passwords_are_in_no_log() {
     let mut server = Server::start(&scratch.0, &QUIET);
     add_alice(&scratch.0, "hunter2");
     let token = fs::read_to_string(scratch.0.join("data/admin.token")).expect("a token");
-    server.signal("TERM");
+    server.signal(Signal::TERM);
     let (_, errors) = server.end();
     assert!(errors.contains("user added"), "{errors}");
     assert!(

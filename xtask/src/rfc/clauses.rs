@@ -49,9 +49,11 @@ impl Clauses {
         Ok(clauses)
     }
 
-    /// Takes the clauses from an RFC's text: headings begin their line, and everything else is indented.
-    pub(super) fn add(&mut self, rfc: u16, text: &str) {
+    /// Takes the clauses from an RFC's text, in place of what was known: headings begin their line, and everything else is
+    /// indented.
+    pub(super) fn read(&mut self, rfc: u16, text: &str) {
         let clauses = self.rfcs.entry(rfc).or_default();
+        clauses.clear();
         for line in text.lines() {
             match heading(line) {
                 Some((number, title)) if clauses.iter().all(|clause| clause.number != number) => {
@@ -168,7 +170,7 @@ Appendix B: Another
     #[test]
     fn headings_are_read_and_their_steps_counted() {
         let mut clauses = Clauses::default();
-        clauses.add(9, TEXT);
+        clauses.read(9, TEXT);
         assert_eq!(
             clauses.to_string(),
             "# 9\n1 (3 steps) Introduction\nA.1 A Letter\nB Another\n"

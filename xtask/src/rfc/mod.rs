@@ -7,6 +7,7 @@ mod citation;
 mod clauses;
 mod index;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::tidy::{Problem, Tree};
@@ -22,29 +23,63 @@ const INDEX: &str = "docs/rfc-index.md";
 pub(crate) fn write_index(root: &Path) -> bool {
     said(Tree::read(root).and_then(|tree| {
         let (clauses, citations) = read(&tree)?;
-        write(root, INDEX, &index::render(&clauses, &citations))
+        write(root, INDEX, &index::render(&clauses, &citations))?;
+        match faults(&clauses, &citations).as_slice() {
+            [] => Ok(()),
+            left_out => {
+                let lines: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+                Err(format!("left out of it:\n{}", lines.join("\n")))
+            }
+        }
     }))
 }
 
-/// Writes the table of the clauses of all cited RFCs, from their texts in a folder as `rfc3261.txt`.
+/// Brings the table of the clauses of all cited RFCs up to date with the texts in a folder, as `rfc3261.txt`. What the folder
+/// does not have stays as it is. True when the clauses of all cited RFCs are known then.
 pub(crate) fn write_clauses(root: &Path, texts: &Path) -> bool {
     said(Tree::read(root).and_then(|tree| {
-        let citations = citation::all(&tree, &Clauses::default());
-        let mut rfcs: Vec<u16> = citations
-            .iter()
-            .filter(|citation| citation.clause.is_some())
-            .map(|citation| citation.rfc)
-            .collect();
-        rfcs.sort_unstable();
-        rfcs.dedup();
-        let mut clauses = Clauses::default();
-        for rfc in rfcs {
-            let path = texts.join(format!("rfc{rfc}.txt"));
-            let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            clauses.add(rfc, &String::from_utf8_lossy(&text));
+        if !texts.is_dir() {
+            return Err(format!("{} is no folder", texts.display()));
         }
-        write(root, CLAUSES, &clauses.to_string())
+        let mut clauses = Clauses::parse(tree.text(CLAUSES).unwrap_or_default())?;
+        let citations = citation::all(&tree, &clauses);
+        let unknown = bring_up_to_date(&mut clauses, &citations, |rfc| {
+            let text = std::fs::read(texts.join(format!("rfc{rfc}.txt"))).ok()?;
+            Some(String::from_utf8_lossy(&text).into_owned())
+        });
+        write(root, CLAUSES, &clauses.to_string())?;
+        match unknown.as_slice() {
+            [] => Ok(()),
+            _ => Err(format!("cited, but not in {}: {unknown:?}", texts.display())),
+        }
     }))
+}
+
+/// Reads the clauses of the cited RFCs that there is a text of; the RFCs whose clauses are still not known.
+fn bring_up_to_date(
+    clauses: &mut Clauses,
+    citations: &[Citation],
+    text: impl Fn(u16) -> Option<String>,
+) -> Vec<u16> {
+    let cited = citations.iter().filter(|citation| citation.clause.is_some());
+    let rfcs: BTreeSet<u16> = cited.map(|citation| citation.rfc).collect();
+    for &rfc in &rfcs {
+        if let Some(text) = text(rfc) {
+            clauses.read(rfc, &text);
+        }
+    }
+    rfcs.into_iter()
+        .filter(|&rfc| clauses.of(rfc).is_empty())
+        .collect()
+}
+
+/// Citations of what does not exist, or is not known.
+fn faults(clauses: &Clauses, citations: &[Citation]) -> Vec<Problem> {
+    let fault = |citation: &Citation| {
+        let what = clauses.fault(citation)?;
+        Some(Problem::new(&citation.path, citation.line, what))
+    };
+    citations.iter().filter_map(fault).collect()
 }
 
 fn write(root: &Path, path: &str, text: &str) -> Result<(), String> {
@@ -63,11 +98,7 @@ pub(crate) fn check(tree: &Tree, problems: &mut Vec<Problem>) {
         Ok(read) => read,
         Err(error) => return problems.push(Problem::new(CLAUSES, 1, error)),
     };
-    for citation in &citations {
-        if let Some(what) = clauses.fault(citation) {
-            problems.push(Problem::new(&citation.path, citation.line, what));
-        }
-    }
+    problems.extend(faults(&clauses, &citations));
     if tree.text(INDEX) != Some(&index::render(&clauses, &citations)) {
         problems.push(Problem::new(
             INDEX,
@@ -112,5 +143,28 @@ mod tests {
         let moved = problems(&[("crates/x/src/b.rs", "// §9.1\n"), TABLE, (INDEX, &index)]);
         assert!(moved[0].starts_with(INDEX), "{moved:?}");
         assert_eq!(problems(&[good]).len(), 1, "no table");
+    }
+
+    #[test]
+    fn clauses_are_read_from_the_texts_that_are_there_and_the_others_stay() {
+        let mut clauses = Clauses::parse("# 3261\n9.1 Client\n# 3263\n4 Old\n").expect("good");
+        let cited = tree(&[("crates/x/src/a.rs", "// §9.1\n// RFC 3263 §4\n// RFC 3262 §3\n")]);
+        let citations = citation::all(&cited, &clauses);
+        let text = |rfc| (rfc == 3263).then(|| "5 New\n".to_owned());
+        let unknown = bring_up_to_date(&mut clauses, &citations, text);
+        assert_eq!(clauses.to_string(), "# 3261\n9.1 Client\n# 3263\n5 New\n");
+        assert_eq!(unknown, [3262]);
+        let left_out: Vec<_> = faults(&clauses, &citations)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            left_out[0].starts_with("crates/x/src/a.rs:2: RFC 3263 has no §4"),
+            "{left_out:?}"
+        );
+        assert!(
+            left_out[1].starts_with("crates/x/src/a.rs:3: RFC 3262: its clauses are not known"),
+            "{left_out:?}"
+        );
     }
 }

@@ -6,16 +6,29 @@ use std::time::Duration;
 use super::*;
 
 /// The diagnostics as `line:column: what; mend`.
+#[track_caller]
 fn complaints(text: &str) -> Vec<String> {
-    let wrong = check(text, "f").expect_err("must be refused");
+    let Err(wrong) = check(text, "f") else {
+        panic!("must be refused:\n{text}");
+    };
     wrong
         .iter()
         .map(|diagnostic| diagnostic.to_string().trim_start_matches("f:").to_owned())
         .collect()
 }
 
+#[track_caller]
 fn accepted(text: &str) -> Config {
-    check(text, "f").unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"))
+    match check(text, "f") {
+        Ok(config) => config,
+        Err(wrong) => panic!("must be accepted:\n{text}\n{wrong:?}"),
+    }
+}
+
+#[test]
+#[should_panic(expected = "must be refused:\nshards = 2")]
+fn a_case_that_is_not_refused_is_told() {
+    complaints("shards = 2");
 }
 
 #[test]

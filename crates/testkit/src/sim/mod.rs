@@ -20,7 +20,7 @@ use strowger_sip::Destination;
 pub use agent::{Account, Answer, How, Script, Side, Standing, T1, View};
 pub use dice::{Dice, Roll};
 pub use network::{Faults, LONGEST_WAY};
-pub use outcome::{Held, Outcome};
+pub use outcome::{Held, Outcome, talked};
 pub use replay::{full, with_seeds};
 
 use crate::message::start_line;

@@ -1,6 +1,6 @@
 //! What everybody believes at the end, and what the nodes still hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent::{Account, How, Side, Standing, T1, View};
 use super::{LONGEST_WAY, MS, S, Sim};
@@ -153,14 +153,22 @@ impl Outcome {
         }
     }
 
-    /// The first thing in which two outcomes differ.
+    /// In what two outcomes differ: the first three calls, and the accounts of the first; else what is left.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let call = self
-            .calls
-            .iter()
-            .find(|(call_id, accounts)| other.calls.get(*call_id) != Some(accounts));
-        if let Some((call_id, accounts)) = call {
-            return Some(format!("{accounts:#?}\n{:#?}", other.calls.get(call_id)));
+        let of = |outcome: &Self, call_id: &str| outcome.calls.get(call_id).cloned();
+        let call_ids = self.calls.keys().chain(other.calls.keys());
+        let differing: BTreeSet<&str> = call_ids
+            .map(String::as_str)
+            .filter(|call_id| of(self, call_id) != of(other, call_id))
+            .collect();
+        if let Some(first) = differing.first() {
+            return Some(format!(
+                "{} calls took another course: {}\n{:#?}\nand {:#?}",
+                differing.len(),
+                first_three(&differing),
+                of(self, first),
+                of(other, first)
+            ));
         }
         (self != other).then(|| {
             format!(
@@ -170,26 +178,73 @@ impl Outcome {
         })
     }
 
-    /// How many calls both sides took for established, how many neither, and how many one alone.
-    pub fn established(&self) -> [usize; 3] {
-        let mut counts = [0; 3];
-        for accounts in self.calls.values() {
-            let callee = accounts
-                .iter()
-                .any(|account| account.side == Side::Callee && account.talked());
-            let at = match (accounts[0].talked(), callee) {
-                (true, true) => 0,
-                (false, false) => 1,
-                _ => 2,
-            };
-            counts[at] += 1;
+    /// That two outcomes are the same.
+    #[track_caller]
+    pub fn assert_same(&self, other: &Self) {
+        if let Some(difference) = self.difference(other) {
+            panic!("{difference}");
         }
-        counts
     }
 
-    /// The calls of all accounts that ended this way.
-    pub fn ended(&self, end: impl Fn(&Account, View) -> bool) -> usize {
-        let accounts = self.calls.values().flatten();
-        accounts.filter(|account| end(account, account.view())).count()
+    /// Of all calls at most so many are what `what` says, as `is` decides from their accounts. If it is more, their number
+    /// and the first three of them are told.
+    #[track_caller]
+    pub fn assert_at_most(&self, most: usize, what: &str, is: impl Fn(&[Account]) -> bool) {
+        let calls = self.calls.iter().filter(|(_, accounts)| is(accounts));
+        let found: BTreeSet<&str> = calls.map(|(call_id, _)| call_id.as_str()).collect();
+        assert!(
+            found.len() <= most,
+            "at most {most} of {} calls may be {what}, but {} are: {}",
+            self.calls.len(),
+            found.len(),
+            first_three(&found)
+        );
+    }
+}
+
+/// Three calls, and how to look at the first.
+fn first_three(call_ids: &BTreeSet<&str>) -> String {
+    let three: Vec<_> = call_ids.iter().take(3).copied().collect();
+    let first = three.first().copied().unwrap_or_default();
+    format!("{} (STROWGER_TRACE={first} shows one)", three.join(", "))
+}
+
+/// Whether the caller, and whether one who was called, took the call for established.
+pub fn talked(accounts: &[Account]) -> [bool; 2] {
+    [Side::Caller, Side::Callee].map(|side| {
+        let mut accounts = accounts.iter().filter(|account| account.side == side);
+        accounts.any(Account::talked)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(
+        expected = "at most 1 of 5 calls may be odd, but 4 are: call1, call2, call3 (STROWGER_TRACE=call1 shows one)"
+    )]
+    fn what_is_wrong_with_too_many_calls_is_told_with_three_of_them() {
+        let call = |number: usize| {
+            let call_id = format!("call{number}");
+            (
+                call_id.clone(),
+                vec![Account::new(&call_id, number, Side::Caller, 0)],
+            )
+        };
+        let outcome = Outcome {
+            calls: (0..5).map(call).collect(),
+            standings: Vec::new(),
+            held: Held {
+                transactions: 0,
+                calls: 0,
+                kept: 0,
+                hops: 0,
+                bindings: BTreeMap::new(),
+            },
+        };
+        outcome.assert_at_most(4, "odd", |accounts| accounts[0].phone > 0);
+        outcome.assert_at_most(1, "odd", |accounts| accounts[0].phone > 0);
     }
 }

@@ -52,7 +52,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub(super) fn new(call_id: &str, phone: usize, side: Side, now: u64) -> Self {
+    pub(in crate::sim) fn new(call_id: &str, phone: usize, side: Side, now: u64) -> Self {
         Self {
             call_id: call_id.to_owned(),
             phone,
