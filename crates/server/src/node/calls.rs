@@ -217,7 +217,7 @@ impl Calls {
 }
 
 /// The URI of a From or To whose grammar was checked.
-fn uri_of(value: &[u8]) -> &[u8] {
+pub(super) fn uri_of(value: &[u8]) -> &[u8] {
     let open = value.iter().rposition(|&b| b == b'<').map_or(0, |at| at + 1);
     let uri = &value[open..];
     let end = if open > 0 { b'>' } else { b';' };

@@ -18,6 +18,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::locate::{NamedTarget, Waiting};
 use super::policy::{Checked, Sender};
+use super::refused::Why;
 use crate::config::Mode;
 use crate::subscriber::Resolved;
 
@@ -337,6 +338,7 @@ impl Node {
             self.challenge(request, ingress, Staleness::Fresh, now, out);
             return Ok(());
         }
+        self.tell_refused(request, ingress, Why::RelayingDenied, now);
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
@@ -581,7 +583,7 @@ impl Node {
 
     /// Refuses a request without state.
     pub(super) fn reject(
-        &self,
+        &mut self,
         request: Message<'_>,
         ingress: &Ingress,
         reject: &Reject,
@@ -589,6 +591,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.tally.rejected(reject.status);
+        self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
         if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, now)) {
             self.endpoint.identity.reject(request, ingress, reject, out);
