@@ -411,3 +411,21 @@ fn the_token_and_passwords_are_in_no_log() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_start_with_users_of_other_domains_says_so() {
+    let scratch = Scratch::new();
+    add_alice(&scratch.0, "pw");
+    let start = |more: &[&str]| {
+        let mut server = Server::start(&scratch.0, &[&QUIET[..], more].concat());
+        server.signal("TERM");
+        server.end().1
+    };
+    let errors = start(&[]);
+    assert!(
+        errors.contains("a.test (1)") && errors.contains("--domain a.test"),
+        "{errors}"
+    );
+    let errors = start(&["--domain", "a.test"]);
+    assert!(!errors.contains("not responsible"), "{errors}");
+}

@@ -130,6 +130,12 @@ impl Running {
         let ours = effective::ours(config, &listens, &machine);
         let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
         let shared = Arc::new(shared);
+        // A failure has told of itself.
+        if let Ok(users) = shared.subscribers.domains()
+            && let Some(unserved) = effective::unserved(&users, &shared.ours)
+        {
+            tracing::warn!("{unserved}");
+        }
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
         let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);

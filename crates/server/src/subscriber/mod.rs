@@ -132,6 +132,14 @@ impl Subscribers {
         self.directory.users()
     }
 
+    /// How many users each domain has, by its name, whether it is served or not.
+    ///
+    /// # Errors
+    /// [`SubscriberError::Store`].
+    pub fn domains(&self) -> Result<Vec<(String, u64)>, SubscriberError> {
+        self.with(&mut self.lock(), |connection| tables::domains(connection))
+    }
+
     /// Adds a user with its aliases.
     ///
     /// # Errors
