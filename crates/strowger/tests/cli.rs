@@ -429,3 +429,31 @@ fn a_start_with_users_of_other_domains_says_so() {
     let errors = start(&["--domain", "a.test"]);
     assert!(!errors.contains("not responsible"), "{errors}");
 }
+
+#[test]
+fn a_filter_that_matches_nothing_says_of_how_many() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    for user in ["alice@a.test", "bob@a.test"] {
+        assert_eq!(
+            run(
+                dir,
+                &["user", "add", user, "--password", "pw", "--data-dir", "data"]
+            )
+            .0,
+            0
+        );
+    }
+    let list = |words: &[&str]| run(dir, &[words, &["--data-dir", "data"]].concat());
+    let none = (
+        0,
+        String::new(),
+        "none of the 2 users contains `zzz`\n".to_owned(),
+    );
+    assert_eq!(list(&["user", "list", "zzz"]), none);
+    assert_eq!(list(&["user", "list", "zzz", "--json"]).1, "[]\n");
+    let _server = Server::start(dir, &QUIET);
+    assert_eq!(list(&["user", "list", "zzz"]), none);
+    let (_, _, errors) = list(&["ctl", "registrations", "zzz"]);
+    assert_eq!(errors, "nobody is registered\n");
+}

@@ -12,7 +12,7 @@ use strowger_server::admin::{Import, Malformed, NewUser, Page, PageRequest, Secr
 use self::local::Local;
 use crate::args::{self, UserCommand};
 use crate::client::{Client, Content, escaped};
-use crate::ctl::Listing;
+use crate::ctl::{Listing, no_match};
 use crate::failed::Failed;
 use crate::place::{Found, find};
 
@@ -88,12 +88,15 @@ fn list(users: &Users, filter: &str, json: bool) -> Result<(), Failed> {
         })?;
         match page.next {
             Some(next) => request.after = next,
-            None => {
-                return listing
-                    .finish("there are no users; add one with `strowger user add alice@example.test`");
-            }
+            None => break,
         }
     }
+    let nothing = "there are no users; add one with `strowger user add alice@example.test`";
+    listing.finish(|| {
+        no_match("users", filter, nothing, || {
+            Ok(users.page("", &PageRequest::first())?.total)
+        })
+    })
 }
 
 /// Where users are.
