@@ -188,6 +188,13 @@ pub fn holder(dir: &Path) -> Result<Option<Option<u32>>, DataDirError> {
     }
 }
 
+/// Whether there is a data directory at this path; another directory is none.
+pub fn is_there(dir: &Path) -> bool {
+    [LOCK, SECRET, crate::subscriber::FILE]
+        .iter()
+        .any(|file| dir.join(file).exists())
+}
+
 /// Makes a directory with those above it, so that all of them survive a loss of power.
 fn make(dir: &Path) -> io::Result<()> {
     let missing: Vec<_> = dir
@@ -487,6 +494,14 @@ mod tests {
         assert_eq!(holder(scratch.path()).expect("readable"), Some(Some(pid)));
         drop(dir);
         assert_eq!(holder(scratch.path()).expect("readable"), None);
+    }
+
+    #[test]
+    fn a_directory_is_known_by_what_is_in_it() {
+        let scratch = Scratch::new();
+        assert!(!is_there(scratch.path()), "a directory of somebody else's");
+        drop(DataDir::open(scratch.path()).expect("free"));
+        assert!(is_there(scratch.path()));
     }
 
     #[test]

@@ -457,3 +457,25 @@ fn a_filter_that_matches_nothing_says_of_how_many() {
     let (_, _, errors) = list(&["ctl", "registrations", "zzz"]);
     assert_eq!(errors, "nobody is registered\n");
 }
+
+#[test]
+fn a_mistyped_data_directory_is_told_and_not_made() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    for words in [
+        &["user", "list"][..],
+        &["user", "remove", "alice@a.test"],
+        &["user", "passwd", "alice@a.test", "--password", "pw"],
+    ] {
+        let (code, _, errors) = run(dir, &[words, &["--data-dir", "dtaa"]].concat());
+        assert_eq!(code, 1, "{errors}");
+        assert!(
+            errors.contains("no data directory at dtaa") && errors.contains("mend:"),
+            "{errors}"
+        );
+        assert!(!dir.join("dtaa").exists());
+    }
+    let import = ["user", "import", "-", "--data-dir", "new"];
+    assert_eq!(run_with_input(dir, &import, "bob@a.test,pw\n").0, 0);
+    assert!(run(dir, &["user", "list", "--data-dir", "new"]).1.contains("bob"));
+}

@@ -29,7 +29,7 @@ mod tests;
 pub use import::{ImportError, Progress};
 
 /// The name of the file in the data directory.
-const FILE: &str = "subscribers.db";
+pub(crate) const FILE: &str = "subscribers.db";
 
 /// The users of the node. Look-ups come from any thread; changes are made one after the other and wait for the disk, so they
 /// are not made on a shard.
