@@ -58,7 +58,8 @@ impl<'v, 't> Item<'v, 't> {
             .map_or_else(|| self.span(), Spanned::span)
     }
 
-    fn wrong_type(&self, wanted: &str, example: &str, report: &mut Report<'_>) {
+    /// Reports that the value is none of this kind, and how one is written.
+    pub(super) fn wrong_type(&self, wanted: &str, example: &str, report: &mut Report<'_>) {
         let found = match self.value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",

@@ -45,6 +45,14 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         // Types.
         (
+            "listen = [\"udp:0.0.0.0:5060\"]",
+            "1:11: `listen` must be a table, not a string; write it as [[listen]], and below it uri = \"udp:0.0.0.0:5060\"",
+        ),
+        (
+            "listen = \"udp:0.0.0.0:5060\"",
+            "1:10: `listen` must be a table, not a string; write it as [[listen]], and below it uri = \"udp:0.0.0.0:5060\"",
+        ),
+        (
             "shards = \"2\"",
             "1:10: `shards` must be a whole number, not a string; write it as digits without quotes",
         ),
