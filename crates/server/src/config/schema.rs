@@ -264,7 +264,7 @@ fn wrong_listener(item: Item<'_, '_>, report: &mut Report<'_>) {
     let uri = item.value.get_ref().as_str().unwrap_or_default();
     item.wrong_type(
         "a table",
-        &format!("[[listen]], and below it uri = \"{uri}\""),
+        &format!("[[listen]], and below it uri = {uri:?}"),
         report,
     );
 }
