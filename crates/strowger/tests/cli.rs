@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,7 +95,10 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path, args: &[&str]) -> Self {
-        let mut command = program();
+        Self::start_by(program(), dir, args)
+    }
+
+    fn start_by(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         command
             .current_dir(dir)
             .arg("serve")
@@ -478,4 +482,46 @@ fn a_mistyped_data_directory_is_told_and_not_made() {
     let import = ["user", "import", "-", "--data-dir", "new"];
     assert_eq!(run_with_input(dir, &import, "bob@a.test,pw\n").0, 0);
     assert!(run(dir, &["user", "list", "--data-dir", "new"]).1.contains("bob"));
+}
+
+/// Registers somebody with a server that asks for no password.
+fn register(server: &Server) {
+    let uri = server.ready.split(' ').find_map(|word| word.strip_prefix("udp:"));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.connect(uri.expect("a listener")).expect("loopback");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("set");
+    let me = socket.local_addr().expect("bound");
+    let text = format!(
+        "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK1\r\nFrom: <sip:bob@127.0.0.1>;tag=1\r\n\
+         To: <sip:bob@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContact: <sip:bob@{me}>\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    socket.send(text.as_bytes()).expect("sent");
+    let mut answer = [0; 2000];
+    let length = socket.recv(&mut answer).expect("an answer");
+    assert!(answer[..length].starts_with(b"SIP/2.0 200"));
+}
+
+#[test]
+fn the_environment_decides_which_lines_the_shards_log_too() {
+    for (level, is_told) in [
+        ("warn", false),
+        ("info", true),
+        ("warn,strowger_server=info", true),
+    ] {
+        let scratch = Scratch::new();
+        let mut command = program();
+        command.env("STROWGER_LOG", level);
+        let mut server = Server::start_by(command, &scratch.0, &QUIET);
+        register(&server);
+        server.signal("TERM");
+        let (_, errors) = server.end();
+        assert_eq!(
+            errors.contains("registration aor=bob@127.0.0.1"),
+            is_told,
+            "{level}: {errors}"
+        );
+    }
 }

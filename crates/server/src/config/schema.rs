@@ -709,7 +709,8 @@ pub(super) const LOG: &[Key<Log>] = &[Key {
     name: "level",
     example: r#""info""#,
     given: Given::Default,
-    doc: "The least severe lines that are written: error, warn, info, debug or trace.",
+    doc: "The least severe lines that are written: error, warn, info, debug or trace. STROWGER_LOG in the \
+          environment goes before it.",
     read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
 }];
 

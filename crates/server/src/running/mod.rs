@@ -23,7 +23,7 @@ use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::effective::{self, Machine, Ours};
-use crate::config::{Config, Level, Store};
+use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
@@ -143,7 +143,7 @@ impl Running {
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
         let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, config.log.level, &mut journals);
+            let journal = start_journal(shard, &mut journals);
             Node::new(
                 shard,
                 Arc::clone(&shared),
@@ -332,9 +332,10 @@ fn open_location(
     ))
 }
 
-/// The journal of one shard, with the thread that writes it.
-fn start_journal(shard: u16, level: Level, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
-    let (mut journal, end) = Journal::new(level >= Level::Info);
+/// The journal of one shard, with the thread that writes it. It is wanted where lines of the node of this level are.
+fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
+    let wanted = tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO);
+    let (mut journal, end) = Journal::new(wanted);
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
     match thread::Builder::new()
