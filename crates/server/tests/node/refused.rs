@@ -106,7 +106,7 @@ fn a_ban_is_told_and_nothing_of_the_credentials() {
 #[test]
 fn twenty_refusals_a_minute_are_told_and_the_others_counted() {
     let mut site = Site::new();
-    let mut refuse = |site: &mut Site, count: u32| {
+    let refuse = |site: &mut Site, count: u32| {
         (0..count).for_each(|n| {
             site.ask('b', &request('b', "INVITE", "sip:nobody@example.test", n));
         });
