@@ -184,6 +184,14 @@ fn check_tells_every_error_with_its_place_and_exits_1() {
     assert_eq!((code, &told["ok"]), (1, &json!(false)));
     assert_eq!(told["errors"][1]["line"], 3);
     assert_eq!(run(&scratch.0, &["check", "--config", "absent.toml"]).0, 1);
+    let (code, out, errors) = run(&scratch.0, &["check", "--config", "absent.toml", "--json"]);
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &told["ok"], errors.as_str()), (1, &json!(false), ""));
+    assert!(
+        told["errors"][0]["what"]
+            .as_str()
+            .is_some_and(|what| what.contains("absent.toml"))
+    );
     assert_eq!(run(&scratch.0, &["serve", "--config", "bad.toml"]).0, 1);
 }
 
