@@ -130,12 +130,7 @@ impl Running {
         let ours = effective::ours(config, &listens, &machine);
         let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
         let shared = Arc::new(shared);
-        // A failure has told of itself.
-        if let Ok(users) = shared.subscribers.domains()
-            && let Some(unserved) = effective::unserved(&users, &shared.ours)
-        {
-            tracing::warn!("{unserved}");
-        }
+        warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
         let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
@@ -257,6 +252,14 @@ fn open(
         resolver,
     };
     Ok((shared, new_bans))
+}
+
+/// Tells of users whose domains are not ours. A failure of the store has told of itself.
+fn warn_of_unserved(shared: &Shared) {
+    let users = shared.subscribers.domains().unwrap_or_default();
+    if let Some(unserved) = effective::unserved(&users, &shared.ours) {
+        tracing::warn!("{unserved}");
+    }
 }
 
 fn endpoint_config(
