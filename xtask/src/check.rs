@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what every commit has to pass, without network and without other programs.
+//! `cargo xtask check`: what every commit has to pass, without network (once the crates are fetched) and without other programs.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(crate) fn steps(root: &Path, report: &mut Report) {
     report.cargo("fmt", root, &["fmt", "--all", "--check"]);
     let fuzzer = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
     report.cargo("fmt of the fuzzer", root, &fuzzer);
-    report.cargo(
+    let built = report.cargo(
         "clippy",
         root,
         &[
@@ -31,6 +31,9 @@ pub(crate) fn steps(root: &Path, report: &mut Report) {
             "warnings",
         ],
     );
+    if !built {
+        println!("(where a crate is missing: `cargo fetch --locked`, once, with network)");
+    }
     report.run("tidy", || tidy::run(root));
     report.cargo_test(
         "unit tests",

@@ -28,6 +28,24 @@ struct Step {
     took: Duration,
 }
 
+impl Step {
+    /// What it adds to the closing count. A step without tests of its own counts as one, and so does one that failed without
+    /// a failed test, because its tests could not even be built.
+    fn counted(&self) -> Counts {
+        match (self.outcome, self.counts) {
+            (Outcome::Passed, counts) => counts.unwrap_or(Counts { passed: 1, failed: 0 }),
+            (Outcome::NotRun, _) => Counts { passed: 0, failed: 1 },
+            (Outcome::Failed, counts) => {
+                let Counts { passed, failed } = counts.unwrap_or_default();
+                Counts {
+                    passed,
+                    failed: failed.max(1),
+                }
+            }
+        }
+    }
+}
+
 /// The steps so far.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -120,11 +138,7 @@ impl Report {
                 failed,
                 step.took.as_secs_f64()
             );
-            // A step without tests of its own counts as one.
-            let counts = step.counts.unwrap_or(match step.outcome {
-                Outcome::Passed => Counts { passed: 1, failed: 0 },
-                Outcome::Failed | Outcome::NotRun => Counts { passed: 0, failed: 1 },
-            });
+            let counts = step.counted();
             total.passed += counts.passed;
             total.failed += counts.failed;
             took += step.took;
@@ -216,5 +230,16 @@ mod tests {
             report.table()
         );
         assert!(!report.close());
+    }
+
+    #[test]
+    fn tests_that_could_not_be_built_are_not_left_out_of_the_count() {
+        let mut report = Report::default();
+        report.push("tests", false, Some(Counts::default()), Instant::now());
+        assert!(
+            report.table().ends_with("0 passed, 1 failed\n"),
+            "{}",
+            report.table()
+        );
     }
 }

@@ -60,7 +60,7 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let at = |path: &Path| {
             let path = path.to_owned();
-            move |source| DataDirError::Io { path, source }
+            move |source| DataDirError::of(path, source)
         };
         make(path).map_err(at(path))?;
         let path = path.canonicalize().map_err(at(path))?;
@@ -179,13 +179,20 @@ pub fn holder(dir: &Path) -> Result<Option<Option<u32>>, DataDirError> {
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(DataDirError::Io { path, source }),
+        Err(source) => return Err(DataDirError::of(path, source)),
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(None),
         Err(TryLockError::WouldBlock) => Ok(Some(read_pid(&mut file))),
         Err(TryLockError::Error(source)) => Err(DataDirError::Io { path, source }),
     }
+}
+
+/// Whether there is a data directory at this path; another directory is none.
+pub fn is_there(dir: &Path) -> bool {
+    [LOCK, SECRET, crate::subscriber::FILE]
+        .iter()
+        .any(|file| dir.join(file).exists())
 }
 
 /// Makes a directory with those above it, so that all of them survive a loss of power.
@@ -323,6 +330,11 @@ pub enum DataDirError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is a file where the directory, or one above it, ought to be.
+    NoDirectory {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds it.
     InUse {
         /// The directory.
@@ -361,6 +373,22 @@ pub enum DataDirError {
     },
 }
 
+impl DataDirError {
+    fn of(path: PathBuf, source: io::Error) -> Self {
+        let is_file = |path: &&Path| path.exists() && !path.is_dir();
+        let in_the_way = match source.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => path.ancestors().find(is_file),
+            _ => None,
+        };
+        match in_the_way {
+            Some(file) => Self::NoDirectory {
+                path: file.to_owned(),
+            },
+            None => Self::Io { path, source },
+        }
+    }
+}
+
 impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -390,6 +418,13 @@ impl fmt::Display for DataDirError {
                     f,
                     "{}: {source}; mend that, or choose another directory with --data-dir",
                     path.display()
+                )
+            }
+            Self::NoDirectory { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} is not a directory: choose one for the data with --data-dir"
                 )
             }
             Self::InUse { dir, pid } => {
@@ -487,6 +522,28 @@ mod tests {
         assert_eq!(holder(scratch.path()).expect("readable"), Some(Some(pid)));
         drop(dir);
         assert_eq!(holder(scratch.path()).expect("readable"), None);
+    }
+
+    #[test]
+    fn a_directory_is_known_by_what_is_in_it() {
+        let scratch = Scratch::new();
+        assert!(!is_there(scratch.path()), "a directory of somebody else's");
+        drop(DataDir::open(scratch.path()).expect("free"));
+        assert!(is_there(scratch.path()));
+    }
+
+    #[test]
+    fn a_file_is_no_directory_nor_has_it_any() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("f");
+        fs::write(&file, "").expect("written");
+        let told = format!("{} is not a directory: choose", file.display());
+        for path in [file.clone(), file.join("a"), file.join("a/b")] {
+            let error = DataDir::open(&path).expect_err("no directory");
+            assert!(error.to_string().starts_with(&told), "{error}");
+            let error = holder(&path).expect_err("no directory");
+            assert!(error.to_string().starts_with(&told), "{error}");
+        }
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(crate) enum Command {
 ///
 ///   strowger ready: udp:127.0.0.1:5060 ... admin=http://127.0.0.1:8080
 ///
-/// Logs go to standard error. SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
+/// Logs go to standard error; STROWGER_LOG in the environment (`warn`, or `info,strowger_server=debug`) goes before the
+/// configured level. SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
 /// second signal ends at once.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -18,7 +18,17 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
     let Some(path) = &args.config else {
         return told(args, &[], "no file was named; the defaults are in order");
     };
-    let text = load::read(path)?;
+    let text = match load::read(path) {
+        Err(Failed::Told { what, mend }) if args.json => {
+            writeln!(
+                out,
+                "{}",
+                json!({ "ok": false, "errors": [{ "what": what, "mend": mend }] })
+            )?;
+            return Err(Failed::Silent);
+        }
+        read => read?,
+    };
     match config::check(text, &path.display().to_string()) {
         Ok(_) => told(args, &[], &format!("{} is in order", path.display())),
         Err(wrong) => {

@@ -229,9 +229,34 @@ pub(crate) fn list<T: DeserializeOwned + Serialize, const N: usize>(
         listing.write(page.items, &row)?;
         match page.next {
             Some(next) => after = next,
-            None => return listing.finish(nothing),
+            None => break,
         }
     }
+    listing.finish(|| {
+        let filter = filter.unwrap_or_default();
+        let total = || {
+            let page: Page<serde_json::Value> =
+                client.ask("GET", &format!("/api/v1/{what}?limit=1"), &Content::None)?;
+            Ok(page.total)
+        };
+        no_match(what, filter, nothing, total)
+    })
+}
+
+/// What is said where nothing is listed: `nothing`, unless there is something (how much, `total` tells) that the filter
+/// leaves out.
+pub(crate) fn no_match(
+    what: &str,
+    filter: &str,
+    nothing: &str,
+    total: impl FnOnce() -> Result<Option<u64>, Failed>,
+) -> Result<String, Failed> {
+    let total = if filter.is_empty() { None } else { total()? };
+    Ok(match total {
+        None | Some(0) => nothing.to_owned(),
+        Some(1) => format!("none of the {what} (there is 1) contains `{filter}`"),
+        Some(total) => format!("none of the {total} {what} contains `{filter}`"),
+    })
 }
 
 /// A list on its way to standard output, as a table or as one JSON array.
@@ -276,12 +301,13 @@ impl<const N: usize> Listing<N> {
         Ok(())
     }
 
-    pub(crate) fn finish(self, nothing: &str) -> Result<(), Failed> {
+    /// Ends the list; where it is a table and nothing was in it, says `nothing`.
+    pub(crate) fn finish(self, nothing: impl FnOnce() -> Result<String, Failed>) -> Result<(), Failed> {
         let mut out = stdout().lock();
         match (self.table.is_some(), self.written) {
             (false, 0) => writeln!(out, "[]")?,
             (false, _) => writeln!(out, "\n]")?,
-            (true, 0) => eprintln!("{nothing}"),
+            (true, 0) => eprintln!("{}", nothing()?),
             (true, _) => {}
         }
         Ok(())

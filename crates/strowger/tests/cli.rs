@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -95,7 +96,10 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path, args: &[&str]) -> Self {
-        let mut command = program();
+        Self::start_by(program(), dir, args)
+    }
+
+    fn start_by(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         command
             .current_dir(dir)
             .arg("serve")
@@ -176,6 +180,14 @@ fn check_tells_every_error_with_its_place_and_exits_1() {
     assert_eq!((code, &told["ok"]), (1, &json!(false)));
     assert_eq!(told["errors"][1]["line"], 3);
     assert_eq!(run(&scratch.0, &["check", "--config", "absent.toml"]).0, 1);
+    let (code, out, errors) = run(&scratch.0, &["check", "--config", "absent.toml", "--json"]);
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &told["ok"], errors.as_str()), (1, &json!(false), ""));
+    assert!(
+        told["errors"][0]["what"]
+            .as_str()
+            .is_some_and(|what| what.contains("absent.toml"))
+    );
     assert_eq!(run(&scratch.0, &["serve", "--config", "bad.toml"]).0, 1);
 }
 
@@ -406,4 +418,114 @@ fn the_token_and_passwords_are_in_no_log() {
         !errors.contains("hunter2") && !errors.contains(token.trim()),
         "{errors}"
     );
+}
+
+#[test]
+fn a_start_with_users_of_other_domains_says_so() {
+    let scratch = Scratch::new();
+    add_alice(&scratch.0, "pw");
+    let start = |more: &[&str]| {
+        let mut server = Server::start(&scratch.0, &[&QUIET[..], more].concat());
+        server.signal("TERM");
+        server.end().1
+    };
+    let errors = start(&[]);
+    assert!(
+        errors.contains("a.test (1)") && errors.contains("--domain a.test"),
+        "{errors}"
+    );
+    let errors = start(&["--domain", "a.test"]);
+    assert!(!errors.contains("not responsible"), "{errors}");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_says_of_how_many() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    for user in ["alice@a.test", "bob@a.test"] {
+        assert_eq!(
+            run(
+                dir,
+                &["user", "add", user, "--password", "pw", "--data-dir", "data"]
+            )
+            .0,
+            0
+        );
+    }
+    let list = |words: &[&str]| run(dir, &[words, &["--data-dir", "data"]].concat());
+    let none = (
+        0,
+        String::new(),
+        "none of the 2 users contains `zzz`\n".to_owned(),
+    );
+    assert_eq!(list(&["user", "list", "zzz"]), none);
+    assert_eq!(list(&["user", "list", "zzz", "--json"]).1, "[]\n");
+    let _server = Server::start(dir, &QUIET);
+    assert_eq!(list(&["user", "list", "zzz"]), none);
+    let (_, _, errors) = list(&["ctl", "registrations", "zzz"]);
+    assert_eq!(errors, "nobody is registered\n");
+}
+
+#[test]
+fn a_mistyped_data_directory_is_told_and_not_made() {
+    let scratch = Scratch::new();
+    let dir = &scratch.0;
+    for words in [
+        &["user", "list"][..],
+        &["user", "remove", "alice@a.test"],
+        &["user", "passwd", "alice@a.test", "--password", "pw"],
+    ] {
+        let (code, _, errors) = run(dir, &[words, &["--data-dir", "dtaa"]].concat());
+        assert_eq!(code, 1, "{errors}");
+        assert!(
+            errors.contains("no data directory at dtaa") && errors.contains("mend:"),
+            "{errors}"
+        );
+        assert!(!dir.join("dtaa").exists());
+    }
+    let import = ["user", "import", "-", "--data-dir", "new"];
+    assert_eq!(run_with_input(dir, &import, "bob@a.test,pw\n").0, 0);
+    assert!(run(dir, &["user", "list", "--data-dir", "new"]).1.contains("bob"));
+}
+
+/// Registers somebody with a server that asks for no password.
+fn register(server: &Server) {
+    let uri = server.ready.split(' ').find_map(|word| word.strip_prefix("udp:"));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.connect(uri.expect("a listener")).expect("loopback");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("set");
+    let me = socket.local_addr().expect("bound");
+    let text = format!(
+        "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK1\r\nFrom: <sip:bob@127.0.0.1>;tag=1\r\n\
+         To: <sip:bob@127.0.0.1>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContact: <sip:bob@{me}>\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    socket.send(text.as_bytes()).expect("sent");
+    let mut answer = [0; 2000];
+    let length = socket.recv(&mut answer).expect("an answer");
+    assert!(answer[..length].starts_with(b"SIP/2.0 200"));
+}
+
+#[test]
+fn the_environment_decides_which_lines_the_shards_log_too() {
+    for (level, is_told) in [
+        ("warn", false),
+        ("info", true),
+        ("warn,strowger_server=info", true),
+    ] {
+        let scratch = Scratch::new();
+        let mut command = program();
+        command.env("STROWGER_LOG", level);
+        let mut server = Server::start_by(command, &scratch.0, &QUIET);
+        register(&server);
+        server.signal("TERM");
+        let (_, errors) = server.end();
+        assert_eq!(
+            errors.contains("registration aor=bob@127.0.0.1"),
+            is_told,
+            "{level}: {errors}"
+        );
+    }
 }

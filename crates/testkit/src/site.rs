@@ -45,6 +45,7 @@ pub struct Site {
     sent: Vec<Sent>,
     /// How much of `sent` was asked for.
     logged: usize,
+    journal: Vec<u8>,
     _scratch: Scratch,
 }
 
@@ -105,6 +106,7 @@ impl Site {
             out: Outbox::default(),
             sent: Vec::new(),
             logged: 0,
+            journal: Vec::new(),
             _scratch: scratch,
         }
     }
@@ -126,7 +128,10 @@ impl Site {
             result = call.take().map(|call| call(node, index, now, out));
             node.turn_ended(now);
         });
-        self.shards[shard].journal.write_all(|_| {});
+        let journal = &mut self.journal;
+        self.shards[shard]
+            .journal
+            .write_all(|lines| journal.extend_from_slice(lines));
         self.collect(shard);
         result.expect("a meter makes the call")
     }
@@ -343,6 +348,13 @@ impl Site {
 
 /// The log.
 impl Site {
+    /// The lines that the node wrote into its own log since this was last asked for, without their times.
+    pub fn journal(&mut self) -> Vec<String> {
+        let lines = String::from_utf8_lossy(&std::mem::take(&mut self.journal)).into_owned();
+        let timeless = |line: &str| line.split_once("  ").map_or(line, |(_, text)| text).to_owned();
+        lines.lines().map(timeless).collect()
+    }
+
     /// What was sent since it was last asked: `who what`, comma-separated.
     pub fn log(&mut self) -> String {
         self.describe_new(Sent::describe)

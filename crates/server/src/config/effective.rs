@@ -191,6 +191,29 @@ pub struct Ours {
     ports: Vec<u16>,
 }
 
+/// What an operator ought to hear whose users (counted by domain) are of domains that are not ours, so that their phones
+/// cannot register; `None` if there are none.
+pub fn unserved(users: &[(String, u64)], ours: &Ours) -> Option<String> {
+    const NAMED: usize = 5;
+    let is_foreign =
+        |domain: &str| !Host::parse_bare(domain.as_bytes()).is_some_and(|host| ours.is_our_host(host));
+    let foreign: Vec<_> = users.iter().filter(|(domain, _)| is_foreign(domain)).collect();
+    let (first, _) = foreign.first()?;
+    let mut named: Vec<_> = foreign
+        .iter()
+        .take(NAMED)
+        .map(|(domain, count)| format!("{domain} ({count})"))
+        .collect();
+    if foreign.len() > NAMED {
+        named.push(format!("{} more", foreign.len() - NAMED));
+    }
+    Some(format!(
+        "there are users of domains that this node is not responsible for; their phones cannot register: {}. Add them to \
+         `domains` in the configuration, as domains = [\"{first}\"], or give --domain {first}",
+        named.join(", ")
+    ))
+}
+
 /// What the machine says about itself.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {

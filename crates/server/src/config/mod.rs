@@ -6,6 +6,7 @@ mod defence;
 mod diagnostic;
 pub mod effective;
 mod flags;
+mod home;
 mod read;
 mod reference;
 mod schema;

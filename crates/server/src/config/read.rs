@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Complaint, Report, nearest, one_of};
+use super::home::home_of;
 use super::value::{duration, duration_text};
 
 /// The definition of one key of a table that is read into a `T`.
@@ -58,7 +59,8 @@ impl<'v, 't> Item<'v, 't> {
             .map_or_else(|| self.span(), Spanned::span)
     }
 
-    fn wrong_type(&self, wanted: &str, example: &str, report: &mut Report<'_>) {
+    /// Reports that the value is none of this kind, and how one is written.
+    pub(super) fn wrong_type(&self, wanted: &str, example: &str, report: &mut Report<'_>) {
         let found = match self.value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",
@@ -268,9 +270,10 @@ fn meant<T>(name: &str, keys: &[Key<T>]) -> Option<&'static str> {
 }
 
 fn unknown_key<T>(path: &str, name: &str, keys: &[Key<T>]) -> Complaint {
-    let mend = match meant(name, keys) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
+    let mend = match (home_of(name), meant(name, keys)) {
+        (Some(home), _) => home,
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => {
             let carried = keys.iter().filter(|key| key.given != Given::Reserved);
             let names: Vec<&str> = carried.map(|key| key.name).collect();
             format!("known here are {}", one_of(&names).replace(" or ", " and "))

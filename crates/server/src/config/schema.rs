@@ -145,6 +145,10 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Listeners. Without any: udp and tcp on 127.0.0.1:5060 and [::1]:5060.",
         read: |config, item, report| {
+            // Not the list of texts that a list suggests: each listener is a section.
+            if item.value.get_ref().is_str() {
+                return wrong_listener(item, report);
+            }
             let mut seen = Vec::new();
             let listen = item.list(report, |item, report| read_listen(item, &mut seen, report));
             config.listen = listen.unwrap_or_default();
@@ -256,7 +260,20 @@ pub(super) const LISTEN: &[Key<ListenDraft>] = &[
     },
 ];
 
+fn wrong_listener(item: Item<'_, '_>, report: &mut Report<'_>) {
+    let uri = item.value.get_ref().as_str().unwrap_or_default();
+    item.wrong_type(
+        "a table",
+        &format!("[[listen]], and below it uri = {uri:?}"),
+        report,
+    );
+}
+
 fn read_listen(item: Item<'_, '_>, seen: &mut Vec<ListenUri>, report: &mut Report<'_>) -> Option<Listen> {
+    if item.value.get_ref().is_str() {
+        wrong_listener(item, report);
+        return None;
+    }
     let mut draft = ListenDraft::default();
     item.table(LISTEN, &mut draft, report);
     let uri = draft.uri?;
@@ -694,7 +711,8 @@ pub(super) const LOG: &[Key<Log>] = &[Key {
     name: "level",
     example: r#""info""#,
     given: Given::Default,
-    doc: "The least severe lines that are written: error, warn, info, debug or trace.",
+    doc: "The least severe lines that are written: error, warn, info, debug or trace. STROWGER_LOG in the \
+          environment goes before it.",
     read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
 }];
 

@@ -56,7 +56,35 @@ fn each_error_is_told_with_its_place_and_mend() {
             "[[listen]]\nadvertise = \"a.test\"",
             "1:1: `listen.uri` is missing; add uri = \"udp:0.0.0.0:5060\"",
         ),
+        (
+            "[proxy]\ndomains = [\"a.test\"]",
+            "2:1: `proxy.domains` is not a key; `domains` belongs at the top, before the first [section]",
+        ),
+        (
+            "uri = \"udp:127.0.0.1:5060\"",
+            "1:1: `uri` is not a key; `uri` belongs in [[listen]]",
+        ),
+        (
+            "[proxy]\nmethods = []",
+            "2:1: `proxy.methods` is not a key; `methods` belongs in [auth]",
+        ),
+        (
+            "[admin.log]\nlevel = \"info\"",
+            "1:8: `admin.log` is not a key; `log` is a section of its own: [log]",
+        ),
+        (
+            "[log]\ncertificate = \"a.pem\"",
+            "2:1: `log.certificate` is not a key; known here are `level`",
+        ),
         // Types.
+        (
+            "listen = [\"udp:0.0.0.0:5060\"]",
+            "1:11: `listen` must be a table, not a string; write it as [[listen]], and below it uri = \"udp:0.0.0.0:5060\"",
+        ),
+        (
+            "listen = \"udp:0.0.0.0:5060\"",
+            "1:10: `listen` must be a table, not a string; write it as [[listen]], and below it uri = \"udp:0.0.0.0:5060\"",
+        ),
         (
             "shards = \"2\"",
             "1:10: `shards` must be a whole number, not a string; write it as digits without quotes",

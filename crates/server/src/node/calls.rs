@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
-use strowger_sip::proxy::Progress;
+use strowger_sip::proxy::{Cause, Progress};
 use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
 use strowger_syntax::{Message, Method, Name, Status};
@@ -145,7 +145,7 @@ impl Calls {
                 wheel.set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
             }
             (Method::Invite, 3..) if record.state != State::Answered => {
-                self.end(progress.call, status, wheel, journal, now);
+                self.end(progress.call, (status, progress.cause), wheel, journal, now);
             }
             (Method::Bye, 2..)
                 if !matches!(
@@ -153,7 +153,7 @@ impl Calls {
                     Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
                 ) =>
             {
-                self.end(progress.call, Status::OK, wheel, journal, now);
+                self.end(progress.call, (Status::OK, None), wheel, journal, now);
             }
             _ => {}
         }
@@ -167,10 +167,18 @@ impl Calls {
         journal: &mut Journal,
         now: Now,
     ) {
-        self.end(call, Status::REQUEST_TIMEOUT, wheel, journal, now);
+        self.end(call, (Status::REQUEST_TIMEOUT, None), wheel, journal, now);
     }
 
-    fn end(&mut self, call: Id, status: Status, wheel: &mut Wheel<Timed>, journal: &mut Journal, now: Now) {
+    /// Ends a call with a status, and with the cause if that is of our own.
+    fn end(
+        &mut self,
+        call: Id,
+        (status, cause): (Status, Option<Cause>),
+        wheel: &mut Wheel<Timed>,
+        journal: &mut Journal,
+        now: Now,
+    ) {
         let Some(record) = self.records.remove(call) else {
             return;
         };
@@ -187,7 +195,11 @@ impl Calls {
                 .map(|l| l.number("duration", talked)),
             _ => journal
                 .line(now, "call failed")
-                .map(|l| l.number("status", u64::from(status.code()))),
+                .map(|l| l.number("status", u64::from(status.code())))
+                .map(|l| match cause {
+                    Some(cause) => l.text("reason", cause.as_str().as_bytes()),
+                    None => l,
+                }),
         };
         line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
     }
@@ -217,7 +229,7 @@ impl Calls {
 }
 
 /// The URI of a From or To whose grammar was checked.
-fn uri_of(value: &[u8]) -> &[u8] {
+pub(super) fn uri_of(value: &[u8]) -> &[u8] {
     let open = value.iter().rposition(|&b| b == b'<').map_or(0, |at| at + 1);
     let uri = &value[open..];
     let end = if open > 0 { b'>' } else { b';' };

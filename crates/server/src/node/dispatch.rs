@@ -18,6 +18,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::locate::{NamedTarget, Waiting};
 use super::policy::{Checked, Sender};
+use super::refused::Why;
 use crate::config::Mode;
 use crate::subscriber::Resolved;
 
@@ -366,6 +367,7 @@ impl Node {
             self.challenge(request, ingress, Staleness::Fresh, now, out);
             return Ok(());
         }
+        self.tell_refused(request, ingress, Why::RelayingDenied, now);
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
@@ -620,7 +622,7 @@ impl Node {
 
     /// Refuses a request without state.
     pub(super) fn reject(
-        &self,
+        &mut self,
         request: Message<'_>,
         ingress: &Ingress,
         sender: Sender,
@@ -629,6 +631,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.tally.rejected(reject.status);
+        self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
         if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now)) {
             self.endpoint.identity.reject(request, ingress, reject, out);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Progress, RecordRoute, Routing, Start, Taken};
+use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Ways, way_to};
@@ -219,6 +219,7 @@ impl Node {
                 request,
                 &start,
                 &Reject::new(Status::REQUEST_TERMINATED),
+                Cause::Cancelled,
                 now,
                 out,
             );
@@ -265,7 +266,7 @@ impl Node {
         };
         if self.work.targets.is_empty() {
             let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-            self.refuse(request, &start, &reject, now, out);
+            self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
         } else {
             self.proxy.start(
                 &mut self.endpoint,
@@ -284,6 +285,7 @@ impl Node {
         request: Message<'_>,
         start: &Start<'_>,
         reject: &Reject,
+        cause: Cause,
         now: Now,
         out: &mut Outbox,
     ) {
@@ -304,6 +306,7 @@ impl Node {
                 method,
                 status: reject.status,
                 session_expires: None,
+                cause: Some(cause),
             };
             self.on_progress(&progress, now);
         }

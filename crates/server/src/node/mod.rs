@@ -11,6 +11,7 @@ mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod refused;
 mod registrar;
 mod shared;
 mod tally;
@@ -69,6 +70,7 @@ pub struct Node {
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
     journal: Journal,
+    refused: refused::Quota,
     tally: Arc<Tally>,
     draining: bool,
     work: Work,
@@ -119,6 +121,7 @@ impl Node {
             registers: Slab::default(),
             lookups: Slab::default(),
             journal,
+            refused: refused::Quota::default(),
             tally,
             draining: false,
             work: Work::default(),

@@ -13,6 +13,7 @@ use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Status};
 
 use super::Node;
+use super::refused::Why;
 use super::shared::Shared;
 use crate::config::effective;
 use crate::subscriber::Resolved;
@@ -95,6 +96,7 @@ impl Node {
         let name = given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         if self.is_shut_out(ingress, user, now) {
+            self.tell_refused(request, ingress, Why::Banned, now);
             return Checked::ShutOut;
         }
         let facts = Facts {
@@ -110,10 +112,14 @@ impl Node {
         }) {
             Err(rejection) => {
                 self.note_rejection(ingress, user, rejection, now);
+                self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
             Ok(proof) => match owned(&self.shared, spoken_for, user, realm, &mut self.work.name) {
-                Resolved::Unknown => Checked::NotOwner,
+                Resolved::Unknown => {
+                    self.tell_refused(request, ingress, Why::NotOwner, now);
+                    Checked::NotOwner
+                }
                 address => Checked::Right(Right { proof, address }),
             },
         }

@@ -20,6 +20,7 @@ pub struct Tally {
     rejected: [AtomicU64; 7],
     registered: AtomicU64,
     challenges: AtomicU64,
+    wrong_passwords: AtomicU64,
     unanswered: AtomicU64,
     calls_started: AtomicU64,
     calls_answered: AtomicU64,
@@ -48,6 +49,7 @@ impl Tally {
         stray stray;
         registered registered;
         challenged challenges;
+        wrong_password wrong_passwords;
         unanswered unanswered;
         call_started calls_started;
         call_answered calls_answered;
@@ -171,6 +173,12 @@ const FIGURES: &[Figure] = &[
         "Digest challenges sent.",
         Kind::Counter,
         |t| t.challenges.load(Relaxed),
+    ),
+    (
+        "strowger_wrong_passwords_total",
+        "Credentials with a wrong password or the name of nobody.",
+        Kind::Counter,
+        |t| t.wrong_passwords.load(Relaxed),
     ),
     (
         "strowger_refusals_withheld_total",

@@ -23,7 +23,7 @@ use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::effective::{self, Machine, Ours};
-use crate::config::{Config, Level, Store};
+use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
@@ -130,6 +130,7 @@ impl Running {
         let ours = effective::ours(config, &listens, &machine);
         let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
         let shared = Arc::new(shared);
+        warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
         let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
@@ -137,7 +138,7 @@ impl Running {
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
         let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, config.log.level, &mut journals);
+            let journal = start_journal(shard, &mut journals);
             Node::new(
                 shard,
                 Arc::clone(&shared),
@@ -253,6 +254,14 @@ fn open(
     Ok((shared, new_bans))
 }
 
+/// Tells of users whose domains are not ours. A failure of the store has told of itself.
+fn warn_of_unserved(shared: &Shared) {
+    let users = shared.subscribers.domains().unwrap_or_default();
+    if let Some(unserved) = effective::unserved(&users, &shared.ours) {
+        tracing::warn!("{unserved}");
+    }
+}
+
 fn endpoint_config(
     config: &Config,
     shared: &Shared,
@@ -326,9 +335,10 @@ fn open_location(
     ))
 }
 
-/// The journal of one shard, with the thread that writes it.
-fn start_journal(shard: u16, level: Level, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
-    let (mut journal, end) = Journal::new(level >= Level::Info);
+/// The journal of one shard, with the thread that writes it. It is wanted where lines of the node of this level are.
+fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
+    let wanted = tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO);
+    let (mut journal, end) = Journal::new(wanted);
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
     match thread::Builder::new()

@@ -29,7 +29,7 @@ mod tests;
 pub use import::{ImportError, Progress};
 
 /// The name of the file in the data directory.
-const FILE: &str = "subscribers.db";
+pub(crate) const FILE: &str = "subscribers.db";
 
 /// The users of the node. Look-ups come from any thread; changes are made one after the other and wait for the disk, so they
 /// are not made on a shard.
@@ -130,6 +130,14 @@ impl Subscribers {
     /// How many users there are.
     pub fn count(&self) -> usize {
         self.directory.users()
+    }
+
+    /// How many users each domain has, by its name, whether it is served or not.
+    ///
+    /// # Errors
+    /// [`SubscriberError::Store`].
+    pub fn domains(&self) -> Result<Vec<(String, u64)>, SubscriberError> {
+        self.with(&mut self.lock(), |connection| tables::domains(connection))
     }
 
     /// Adds a user with its aliases.

@@ -134,6 +134,14 @@ pub(super) fn get(connection: &Connection, user: &UserId) -> Result<Option<User>
     found.map(|columns| complete(connection, columns)).transpose()
 }
 
+/// How many users each domain has, by its name.
+pub(super) fn domains(connection: &Connection) -> Result<Vec<(String, u64)>, SubscriberError> {
+    let mut select =
+        connection.prepare("SELECT domain, COUNT(*) FROM subscriber GROUP BY domain ORDER BY domain")?;
+    let counted = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    Ok(counted.collect::<Result<_, _>>()?)
+}
+
 /// The users behind `after` (`user@domain`, or empty) that contain `q`, ordered by domain and user part.
 pub(super) fn list(
     connection: &Connection,

@@ -150,3 +150,33 @@ fn an_answered_call_is_forgotten_when_nobody_refreshes_or_ends_it() {
         site.assert_ends();
     }
 }
+
+#[test]
+fn a_call_that_failed_for_us_says_why_and_one_that_was_refused_does_not() {
+    let failed = |what: &dyn Fn(&mut Site)| {
+        let mut site = site();
+        site.journal();
+        site.send('a', &request('a', "INVITE", BOB, 1));
+        what(&mut site);
+        let lines = site.journal();
+        let line = lines.first().map_or("", String::as_str);
+        let end = line.find(" from=").unwrap_or(line.len());
+        line[..end].to_owned()
+    };
+    assert_eq!(
+        failed(&|site| site.icmp(0, 'b')),
+        "INFO call failed status=500 reason=next-hop-unreachable"
+    );
+    assert_eq!(
+        failed(&|site| site.pass(40_000)),
+        "INFO call failed status=408 reason=next-hop-silent"
+    );
+    assert_eq!(
+        failed(&|site| site.answer('b', 503)),
+        "INFO call failed status=500 reason=next-hop-unavailable"
+    );
+    assert_eq!(
+        failed(&|site| site.answer('b', 486)),
+        "INFO call failed status=486"
+    );
+}

@@ -4,6 +4,7 @@ mod calls;
 mod defence;
 mod names;
 mod refusals;
+mod refused;
 mod registration;
 mod routing;
 mod scripts;

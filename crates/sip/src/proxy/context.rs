@@ -34,6 +34,39 @@ pub struct Progress {
     pub status: Status,
     /// The time in seconds after which the session ends unless refreshed, when the answer names one (RFC 4028).
     pub session_expires: Option<u32>,
+    /// Why it was answered here; `None` when somebody else's answer was passed on.
+    pub cause: Option<Cause>,
+}
+
+/// Why a request got a final answer of our own instead of a target's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The caller cancelled it.
+    Cancelled,
+    /// It could not be sent: nobody listens there, or there is no way.
+    NextHopUnreachable,
+    /// Nothing came back in time.
+    NextHopSilent,
+    /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
+    NextHopUnavailable,
+    /// The name of the next hop has no address.
+    NextHopHasNoAddress,
+    /// It rang, and nobody answered (timer C).
+    NobodyAnswered,
+}
+
+impl Cause {
+    /// One word for a log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::NextHopUnreachable => "next-hop-unreachable",
+            Self::NextHopSilent => "next-hop-silent",
+            Self::NextHopUnavailable => "next-hop-unavailable",
+            Self::NextHopHasNoAddress => "next-hop-has-no-address",
+            Self::NobodyAnswered => "nobody-answered",
+        }
+    }
 }
 
 /// A request that is to be forwarded.
@@ -345,6 +378,7 @@ impl Proxy {
                 method: context.method,
                 status,
                 session_expires,
+                cause: None,
             });
         }
     }
@@ -555,6 +589,7 @@ impl Proxy {
                         endpoint,
                         id,
                         Reject::new(Status::SERVER_INTERNAL_ERROR),
+                        Cause::NextHopUnavailable,
                         now_ms,
                         out,
                     );
@@ -575,7 +610,13 @@ impl Proxy {
                         // No 408 to anything else (RFC 4320 §4.2).
                         _ => Status::SERVER_TIMEOUT,
                     };
-                    self.answer(endpoint, id, Reject::new(status), now_ms, out);
+                    let cause = match (context.phase, context.failed) {
+                        (Phase::Cancelled, _) => Cause::Cancelled,
+                        (_, Some(Status::SERVICE_UNAVAILABLE)) => Cause::NextHopUnreachable,
+                        (_, Some(_)) => Cause::NextHopSilent,
+                        (_, None) => Cause::NobodyAnswered,
+                    };
+                    self.answer(endpoint, id, Reject::new(status), cause, now_ms, out);
                 }
             }
         }
@@ -583,7 +624,15 @@ impl Proxy {
     }
 
     /// Answers a request here, from what was kept of it, unless it is too late for that.
-    fn answer(&mut self, endpoint: &mut Endpoint, id: Id, reject: Reject, now_ms: u64, out: &mut Outbox) {
+    fn answer(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        reject: Reject,
+        cause: Cause,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
@@ -607,6 +656,7 @@ impl Proxy {
                 method,
                 status,
                 session_expires: None,
+                cause: Some(cause),
             });
         }
     }

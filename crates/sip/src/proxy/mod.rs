@@ -7,7 +7,7 @@ mod route;
 mod validate;
 
 pub use best::is_better;
-pub use context::{Progress, Proxy, ProxyConfig, Start};
+pub use context::{Cause, Progress, Proxy, ProxyConfig, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
 pub use route::{RouteToken, Routing, Taken, preprocess};
 pub use targets::{Target, TargetSet};

@@ -5,22 +5,29 @@ mod local;
 mod password;
 
 use std::io::{Write, stdout};
+use std::path::Path;
 
 use serde_json::json;
 use strowger_server::admin::{Import, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
+use strowger_server::data_dir::is_there;
 
 use self::local::Local;
 use crate::args::{self, UserCommand};
 use crate::client::{Client, Content, escaped};
-use crate::ctl::Listing;
+use crate::ctl::{Listing, no_match};
 use crate::failed::Failed;
 use crate::place::{Found, find};
 
 pub(crate) fn user(args: args::User) -> Result<(), Failed> {
     let config = args.place.config()?;
+    // A mistyped directory must not become an empty one.
+    let may_make = matches!(args.command, UserCommand::Add { .. } | UserCommand::Import { .. });
     let open = || -> Result<Users, Failed> {
         Ok(match find(&config.data_dir)? {
             Found::Server(client) => Users::Server(client),
+            Found::Nobody if !may_make && !is_there(&config.data_dir) => {
+                return Err(not_there(&config.data_dir));
+            }
             Found::Nobody => Users::Store(Box::new(Local::open(&config)?)),
         })
     };
@@ -61,6 +68,14 @@ pub(crate) fn user(args: args::User) -> Result<(), Failed> {
     Ok(())
 }
 
+fn not_there(dir: &Path) -> Failed {
+    let what = format!("there is no data directory at {}", dir.display());
+    Failed::new(
+        what,
+        "name the right one with --data-dir; `strowger user add` and `strowger serve` make a new one",
+    )
+}
+
 fn parsed(address: &str) -> Result<UserId, Failed> {
     address.parse().map_err(malformed)
 }
@@ -88,12 +103,15 @@ fn list(users: &Users, filter: &str, json: bool) -> Result<(), Failed> {
         })?;
         match page.next {
             Some(next) => request.after = next,
-            None => {
-                return listing
-                    .finish("there are no users; add one with `strowger user add alice@example.test`");
-            }
+            None => break,
         }
     }
+    let nothing = "there are no users; add one with `strowger user add alice@example.test`";
+    listing.finish(|| {
+        no_match("users", filter, nothing, || {
+            Ok(users.page("", &PageRequest::first())?.total)
+        })
+    })
 }
 
 /// Where users are.

@@ -214,3 +214,26 @@ fn this_machine_is_exempt_while_digest_is_off() {
         }
     }
 }
+
+#[test]
+fn users_of_domains_that_are_not_ours_are_told_with_their_mend() {
+    let users = |domains: &[&str]| -> Vec<(String, u64)> {
+        domains.iter().map(|domain| ((*domain).to_owned(), 2)).collect()
+    };
+    let told = |text: &str, domains: &[&str]| {
+        let config = config(text);
+        let bound: Vec<_> = listeners(&config).into_iter().map(|l| l.listen).collect();
+        unserved(&users(domains), &ours(&config, &bound, &machine()))
+    };
+    assert_eq!(told("", &["127.0.0.1", "localhost", "pbx.example.test"]), None);
+    assert_eq!(told("domains = [\"a.test\"]", &["a.test"]), None);
+    assert_eq!(
+        told("", &["127.0.0.1", "a.test", "b.test"]).as_deref(),
+        Some(
+            "there are users of domains that this node is not responsible for; their phones cannot register: a.test (2), \
+             b.test (2). Add them to `domains` in the configuration, as domains = [\"a.test\"], or give --domain a.test"
+        )
+    );
+    let many = ["a.t", "b.t", "c.t", "d.t", "e.t", "f.t", "g.t"];
+    assert!(told("", &many).is_some_and(|text| text.contains("e.t (2), 2 more. ")));
+}

@@ -1,0 +1,36 @@
+//! Where a key belongs that stands in a section that has none of this name.
+
+use super::defence::DEFENCE;
+use super::read::{Given, Key};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+
+/// Says where a key of exactly this name belongs; `None` if there is none anywhere.
+pub(super) fn home_of(name: &str) -> Option<String> {
+    if let Some(key) = ROOT.iter().find(|key| key.name == name && is_carried(key)) {
+        return Some(match (key.given, name) {
+            (Given::Table, "listen") => "`listen` is a section of its own: [[listen]]".to_owned(),
+            (Given::Table, _) => format!("`{name}` is a section of its own: [{name}]"),
+            _ => format!("`{name}` belongs at the top, before the first [section]"),
+        });
+    }
+    let sections = [
+        ("[[listen]]", has(LISTEN, name)),
+        ("[admin]", has(ADMIN, name)),
+        ("[auth]", has(AUTH, name)),
+        ("[location]", has(LOCATION, name)),
+        ("[proxy]", has(PROXY, name)),
+        ("[limits]", has(LIMITS, name)),
+        ("[defence]", has(DEFENCE, name)),
+        ("[log]", has(LOG, name)),
+    ];
+    let (section, _) = sections.into_iter().find(|(_, has)| *has)?;
+    Some(format!("`{name}` belongs in {section}"))
+}
+
+fn has<T>(keys: &[Key<T>], name: &str) -> bool {
+    keys.iter().any(|key| key.name == name && is_carried(key))
+}
+
+fn is_carried<T>(key: &Key<T>) -> bool {
+    key.given != Given::Reserved
+}
