@@ -426,7 +426,7 @@ fn a_start_with_users_of_other_domains_says_so() {
     add_alice(&scratch.0, "pw");
     let start = |more: &[&str]| {
         let mut server = Server::start(&scratch.0, &[&QUIET[..], more].concat());
-        server.signal("TERM");
+        server.signal(Signal::TERM);
         server.end().1
     };
     let errors = start(&[]);
@@ -520,7 +520,7 @@ fn the_environment_decides_which_lines_the_shards_log_too() {
         command.env("STROWGER_LOG", level);
         let mut server = Server::start_by(command, &scratch.0, &QUIET);
         register(&server);
-        server.signal("TERM");
+        server.signal(Signal::TERM);
         let (_, errors) = server.end();
         assert_eq!(
             errors.contains("registration aor=bob@127.0.0.1"),

@@ -123,7 +123,7 @@ impl Node {
         }
     }
 
-    fn reject_case(&self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
+    fn reject_case(&mut self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
         if case.request.method() != Method::Ack {
             self.reject(case.request, case.ingress, sender, reject, now, out);
         }

@@ -316,7 +316,7 @@ impl Node {
         self.refuse_register(admitted, &reject, now, out);
     }
 
-    fn refuse_register(&self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
+    fn refuse_register(&mut self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
         let Admitted {
             request,
             ingress,
