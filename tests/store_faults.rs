@@ -74,8 +74,10 @@ impl Site {
         });
         assert!(taken, "{}", self.server.process().output());
         assert_eq!(self.failing(), "0");
-        let log = self.server.process().stderr();
-        assert!(log.contains("can be written again"), "{log}");
+        // The answer may be quicker than the line.
+        let log = || self.server.process().stderr();
+        let told = wait::until_true(PATIENCE, || log().contains("can be written again"));
+        assert!(told, "{}", log());
         self.server.restart(Signal::Kill);
         assert_eq!(self.registered(), [aor("alice"), aor("bob")]);
         self.assert_alice_is_reached();

