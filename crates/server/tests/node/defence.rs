@@ -83,6 +83,15 @@ fn kinds() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A site that asks for passwords and is defended so.
+fn guarded(defence: Defence) -> Site {
+    Site::of(Plan {
+        challenged: DIGEST,
+        defence,
+        ..Plan::default()
+    })
+}
+
 // A datagram's source address can be forged; whoever is there must not be flooded by us (RFC 3261 §26.1.5).
 #[test]
 fn no_answer_to_a_strangers_datagram_has_more_than_three_times_its_bytes() {
@@ -237,13 +246,9 @@ fn a_source_that_tries_many_accounts_is_banned_but_for_who_is_registered_from_th
 
 #[test]
 fn who_is_refused_all_the_time_is_told_so_no_more_and_who_is_registered_is() {
-    let mut site = Site::of(Plan {
-        challenged: DIGEST,
-        defence: Defence {
-            refusals: 2,
-            ..Defence::default()
-        },
-        ..Plan::default()
+    let mut site = guarded(Defence {
+        refusals: 2,
+        ..Defence::default()
     });
     assert_eq!(register(&mut site, 'b', "bob", 1), OK);
     site.log();
@@ -268,13 +273,9 @@ fn who_is_refused_all_the_time_is_told_so_no_more_and_who_is_registered_is() {
 
 #[test]
 fn challenges_that_are_met_are_not_held_against_anybody() {
-    let mut site = Site::of(Plan {
-        challenged: DIGEST,
-        defence: Defence {
-            refusals: 1,
-            ..Defence::default()
-        },
-        ..Plan::default()
+    let mut site = guarded(Defence {
+        refusals: 1,
+        ..Defence::default()
     });
     for n in 1..200 {
         let challenge = site.ask('b', &bob(2 * n));
@@ -342,13 +343,9 @@ fn a_phone_that_is_registered_goes_on_while_its_account_is_banned_at_its_address
 
 #[test]
 fn a_phone_registered_by_its_alias_is_challenged_whoever_is_refused_behind_its_address() {
-    let mut site = Site::of(Plan {
-        challenged: DIGEST,
-        defence: Defence {
-            refusals: 1,
-            ..Defence::default()
-        },
-        ..Plan::default()
+    let mut site = guarded(Defence {
+        refusals: 1,
+        ..Defence::default()
     });
     let by_alias = |n| of("1002", n);
     let register = |site: &mut Site, n| {
@@ -365,13 +362,9 @@ fn a_phone_registered_by_its_alias_is_challenged_whoever_is_refused_behind_its_a
 
 #[test]
 fn who_is_authenticated_is_always_answered() {
-    let mut site = Site::of(Plan {
-        challenged: DIGEST,
-        defence: Defence {
-            refusals: 2,
-            ..Defence::default()
-        },
-        ..Plan::default()
+    let mut site = guarded(Defence {
+        refusals: 2,
+        ..Defence::default()
     });
     let message = |n| request('a', "MESSAGE", "sip:carol@example.test", n);
     let early = |n| of("bob", n).replace("Expires: 600", "Expires: 1");
