@@ -43,13 +43,13 @@ impl DateLine {
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
-    for binding in record.live(now_secs) {
+    for (contact, params, expires_at) in record.contacts(now_secs) {
         out.extend_from_slice(b"Contact: <");
-        out.extend_from_slice(binding.contact);
+        out.extend_from_slice(contact);
         out.push(b'>');
-        out.extend_from_slice(binding.params);
+        out.extend_from_slice(params);
         out.extend_from_slice(b";expires=");
-        put_number(out, u64::from(binding.expires_at).saturating_sub(now_secs));
+        put_number(out, u64::from(expires_at).saturating_sub(now_secs));
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -199,6 +199,13 @@ impl<'a> Bindings<'a> {
             .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
             .map_while(|head| head.binding())
     }
+
+    /// The contacts of the bindings that have not expired, their parameters, and when they will.
+    pub(super) fn contacts(self, now_secs: u64) -> impl Iterator<Item = (&'a [u8], &'a [u8], u32)> {
+        self.heads()
+            .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
+            .map_while(|head| Some((head.contact, head.written_params()?, head.ends_at)))
+    }
 }
 
 /// The entries of a record.
@@ -251,6 +258,9 @@ impl<'a> Iterator for Heads<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Head<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
         let mut reader = Reader(self.rest);
         let entry = reader.text();
         let encoded = &self.rest[..self.rest.len() - reader.0.len()];
@@ -309,10 +319,11 @@ impl<'a> Head<'a> {
     }
 
     /// The binding that it is, unless it is a tombstone.
+    #[inline]
     pub(super) fn binding(&self) -> Option<Binding<'a>> {
         let (mut reader, kind) = (Reader(self.rest), self.kind);
         let user_agent = reader.text()?;
-        let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
+        let params = self.params(&mut reader)?;
         let path = if kind & PATH != 0 { reader.text()? } else { &[] };
         let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
         Some(Binding {
@@ -327,8 +338,44 @@ impl<'a> Head<'a> {
             user_agent,
         })
     }
+
+    /// The parameters of a binding; `None` when it is not well-formed.
+    pub(super) fn written_params(&self) -> Option<&'a [u8]> {
+        self.binding().map(|binding| binding.params)
+    }
+
+    #[inline]
+    fn params(&self, reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+        if self.kind & PARAMS != 0 {
+            reader.text()
+        } else {
+            Some(&[])
+        }
+    }
+
+    /// The parameters of a binding without Path that was made by this user agent from there; `None` if it is any other.
+    /// `work` is overwritten.
+    pub(super) fn params_if_of(
+        &self,
+        user_agent: &[u8],
+        origin: &Origin,
+        work: &mut Vec<u8>,
+    ) -> Option<&'a [u8]> {
+        let mut reader = Reader(self.rest);
+        if reader.text()? != user_agent {
+            return None;
+        }
+        let params = self.params(&mut reader)?;
+        if self.kind & Q != 0 {
+            reader.u16()?;
+        }
+        work.clear();
+        let kind = put_origin(work, origin);
+        (self.kind & (PATH | FROM | FLOW | V6) == kind && reader.0 == work).then_some(params)
+    }
 }
 
+#[inline]
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
     let transport = *Transport::ALL.get(usize::from(reader.byte()?))?;
     let listener = u16::try_from(reader.varint()?).ok()?;
@@ -463,14 +510,15 @@ impl<'o> RecordWriter<'o> {
     ) -> usize {
         let start = self.out.len();
         let expires_at = now.saturating_add(expires);
+        let lifetime = expires_at - now;
         self.purge_at = self.purge_at.max(expires_at);
-        put_sized(self.out, |out| {
-            out.push(head.kind);
-            put_order(out, order);
-            out.extend_from_slice(&expires_at.to_le_bytes());
-            put_varint(out, expires_at - now);
-            out.extend_from_slice(head.tail);
-        });
+        let size = 1 + size_of_order(order) + 4 + size_of_varint(lifetime) + head.tail.len();
+        put_varint(self.out, size as u32);
+        self.out.push(head.kind);
+        put_order(self.out, order);
+        self.out.extend_from_slice(&expires_at.to_le_bytes());
+        put_varint(self.out, lifetime);
+        self.out.extend_from_slice(head.tail);
         self.out.len() - start
     }
 
@@ -490,7 +538,6 @@ impl<'o> RecordWriter<'o> {
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
-    let origin = &binding.origin;
     let kind_at = out.len();
     let mut kind = 0;
     out.push(kind);
@@ -516,6 +563,12 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         kind |= Q;
         out.extend_from_slice(&binding.q.to_le_bytes());
     }
+    out[kind_at] = kind | put_origin(out, &binding.origin);
+}
+
+/// Writes an origin, and tells which bits of `kind` go with it.
+fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
+    let mut kind = 0;
     out.push(origin.transport as u8);
     put_varint(out, u32::from(origin.listener));
     if origin.remote.is_ipv6() {
@@ -537,13 +590,17 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         put_varint(out, flow.generation);
         out.extend_from_slice(&boot.to_le_bytes());
     }
-    out[kind_at] = kind;
+    kind
 }
 
 fn put_order(out: &mut Vec<u8>, order: &Order<'_>) {
     put_varint(out, order.cseq);
     out.extend_from_slice(&order.branch.to_le_bytes());
     put_text(out, order.call_id);
+}
+
+fn size_of_order(order: &Order<'_>) -> usize {
+    size_of_varint(order.cseq) + 4 + size_of_varint(order.call_id.len() as u32) + order.call_id.len()
 }
 
 fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
@@ -559,6 +616,10 @@ fn put_varint(out: &mut Vec<u8>, mut value: u32) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+fn size_of_varint(value: u32) -> usize {
+    (value.max(1).ilog2() / 7 + 1) as usize
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {

@@ -133,12 +133,14 @@ impl Table {
             };
         }
         // No look-up: a sequence never comes back at one place.
+        let words = self.arena.words(seen.place).ok_or(Refused::Conflict)?;
+        if !record.is_empty() && record::units_for(aor.len(), record.len()) <= record::units(words) {
+            return update(words, seen, record);
+        }
         let found = self.seen(seen).ok_or(Refused::Conflict)?;
         if record.is_empty() {
             self.remove(found)?;
             Ok(Version::ABSENT)
-        } else if record::units_for(aor.len(), record.len()) <= found.units {
-            self.update(found, record)
         } else {
             self.relocate(aor, found, record)
         }
@@ -295,14 +297,6 @@ impl Table {
         }
     }
 
-    /// An update in place: no lock.
-    fn update(&self, found: Found, record: &[u8]) -> Result<Version, Refused> {
-        let words = self.claim(found)?;
-        let count = found.sequence.count() + 1;
-        record::update(words, record, count);
-        Ok(version(found.place, count))
-    }
-
     fn insert(&self, hash: u32, aor: &[u8], record: &[u8]) -> Result<Version, Refused> {
         let mut structure = self.lock();
         if self.find(hash, aor, None).is_some() {
@@ -429,6 +423,16 @@ impl Table {
             self.index.divided();
         });
     }
+}
+
+/// An update in place: no lock.
+fn update(words: &[AtomicU64], seen: Version, record: &[u8]) -> Result<Version, Refused> {
+    if !record::claim(words, Sequence::stable(seen.sequence)) {
+        return Err(Refused::Conflict);
+    }
+    let count = seen.sequence + 1;
+    record::update(words, record, count);
+    Ok(version(seen.place, count))
 }
 
 /// What leads to a record: the head of its bucket, or the record before it.
