@@ -13,10 +13,10 @@ use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
-use super::Node;
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
+use super::{Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
@@ -100,6 +100,7 @@ impl Node {
         {
             // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
             if self.is_known_retransmission(request, ingress, now) {
+                self.work.contacts.clear();
                 return self.answer_register(&admitted, now, out);
             }
             if self.is_being_committed(request) {
@@ -194,6 +195,7 @@ impl Node {
             policy,
             now.wall_secs(),
             &mut self.work.next_record,
+            &mut self.work.contacts,
         );
         match decided {
             Err(reject) => self.refuse_register(admitted, &reject, now, out),
@@ -270,6 +272,7 @@ impl Node {
             match committed.result {
                 Ok(_) => {
                     self.shared.location.read(&self.work.aor, &mut self.work.record);
+                    self.work.contacts.clear();
                     self.registered(admitted, waiting.changes, now, out);
                 }
                 Err(CommitError::Conflict) => self.run_register(admitted, waiting.attempts, now, out),
@@ -299,13 +302,19 @@ impl Node {
     /// address that asks gets no more than fits.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
-        let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
+        let Work {
+            record,
+            contacts,
+            date,
+            ..
+        } = &mut self.work;
+        let record = Bindings::new(record);
         let identity = &self.endpoint.identity;
         let Admitted { request, ingress, .. } = *admitted;
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
         identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
-            write_answer(request, record, now.wall_secs(), date, out)
+            write_answer(request, record, contacts, now.wall_secs(), date, out)
         });
     }
 

@@ -199,13 +199,6 @@ impl<'a> Bindings<'a> {
             .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
             .map_while(|head| head.binding())
     }
-
-    /// The contacts of the bindings that have not expired, their parameters, and when they will.
-    pub(super) fn contacts(self, now_secs: u64) -> impl Iterator<Item = (&'a [u8], &'a [u8], u32)> {
-        self.heads()
-            .filter(move |head| !head.is_tombstone() && u64::from(head.ends_at) > now_secs)
-            .map_while(|head| Some((head.contact, head.written_params()?, head.ends_at)))
-    }
 }
 
 /// The entries of a record.
@@ -337,11 +330,6 @@ impl<'a> Head<'a> {
             path,
             user_agent,
         })
-    }
-
-    /// The parameters of a binding; `None` when it is not well-formed.
-    pub(super) fn written_params(&self) -> Option<&'a [u8]> {
-        self.binding().map(|binding| binding.params)
     }
 
     #[inline]

@@ -5,11 +5,12 @@ use strowger_syntax::header::{Contact, Params};
 use strowger_syntax::scan::{find_near, quoted_near};
 use strowger_syntax::{Message, Name};
 
+use super::answer::put_contact;
 use super::binding::{Bindings, Origin, RecordWriter};
 use super::register::{Changes, LARGEST_ENTRY, Policy, expires_field, order, user_agent};
 
-/// Refreshes the only binding of a record and leaves the new record in `out`; `None` when the request is any other, or
-/// something is wrong with it.
+/// Refreshes the only binding of a record and leaves the new record in `out`, and its Contact line in `contacts`; `None`
+/// when the request is any other, or something is wrong with it.
 pub(super) fn refresh(
     request: Message<'_>,
     record: Bindings<'_>,
@@ -17,6 +18,7 @@ pub(super) fn refresh(
     policy: &Policy,
     now: u32,
     out: &mut Vec<u8>,
+    contacts: &mut Vec<u8>,
 ) -> Option<Changes> {
     let mut heads = record.heads();
     let head = heads
@@ -41,6 +43,7 @@ pub(super) fn refresh(
     if size > LARGEST_ENTRY {
         return None;
     }
+    put_contact(head.contact, stored, u64::from(expires), contacts);
     Some(Changes {
         refreshed: 1,
         ..Changes::default()
@@ -91,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::registrar::register::register_any;
-    use crate::registrar::{Outcome, register};
+    use crate::registrar::{Outcome, register, write_contacts};
     use crate::transport::Transport;
 
     fn request(random: &mut Random) -> String {
@@ -162,11 +165,16 @@ mod tests {
             let policy = Policy::default();
             let before = Bindings::new(&record);
             let (mut quick, mut whole) = (Vec::new(), Vec::new());
-            let outcome = register(request, before, &origin, &policy, now, &mut quick);
+            let mut contacts = Vec::new();
+            let outcome = register(request, before, &origin, &policy, now, &mut quick, &mut contacts);
             let expected = register_any(request, before, &origin, &policy, now, &mut whole);
             assert_eq!((&outcome, &quick), (&expected, &whole), "{text}");
-            refreshed +=
-                usize::from(refresh(request, before, &origin, &policy, now as u32, &mut quick).is_some());
+            if !contacts.is_empty() {
+                let mut written = Vec::new();
+                write_contacts(Bindings::new(&whole), now, &mut written);
+                assert_eq!(contacts, written, "{text}");
+                refreshed += 1;
+            }
             if matches!(outcome, Ok(Outcome::Changed(_))) {
                 record = whole;
             }

@@ -117,7 +117,9 @@ fn too_many_contacts() -> Reject {
 
 /// Processes a REGISTER whose domain, extensions, user and address-of-record were found good (§10.3 steps 1 to 5). `record`
 /// is what is stored for the address-of-record. Nothing is changed unless everything can be: only
-/// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first.
+/// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first. If the Contact lines of the answer are known
+/// at once they are left in `contacts`, else that is empty.
+#[expect(clippy::too_many_arguments, reason = "what goes in, and what comes out")]
 pub fn register(
     request: Message<'_>,
     record: Bindings<'_>,
@@ -125,8 +127,10 @@ pub fn register(
     policy: &Policy,
     now_secs: u64,
     out: &mut Vec<u8>,
+    contacts: &mut Vec<u8>,
 ) -> Result<Outcome, Reject> {
-    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out) {
+    contacts.clear();
+    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out, contacts) {
         return Ok(Outcome::Changed(changes));
     }
     register_any(request, record, origin, policy, now_secs, out)

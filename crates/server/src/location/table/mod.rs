@@ -7,10 +7,11 @@
 //! they find their record. A reader that *misses* while links are being changed may have been led astray, so every such
 //! change counts `shape` up, to odd while it is under way: a miss counts only if `shape` was even and has stayed the same.
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use siphasher::sip::SipHasher13;
+use foldhash::quality::FixedState;
 
 use self::arena::{Allocator, Arena, CHUNK_UNITS, Place};
 use self::index::Index;
@@ -32,7 +33,7 @@ pub struct Table {
     shape: AtomicU64,
     len: AtomicUsize,
     /// Keyed, so that nobody can choose addresses that fall into one bucket.
-    hasher: SipHasher13,
+    hasher: FixedState,
     structure: Mutex<Structure>,
     max_bytes: usize,
 }
@@ -83,7 +84,7 @@ impl Table {
             index: Index::new(),
             shape: AtomicU64::new(0),
             len: AtomicUsize::new(0),
-            hasher: SipHasher13::new_with_key(&key),
+            hasher: FixedState::with_seed(u128::from_le_bytes(key) as u64),
             structure: Mutex::new(Structure {
                 allocator: Allocator::new(max_bytes),
                 floor: 0,
@@ -212,7 +213,9 @@ impl Table {
     }
 
     fn hash(&self, aor: &[u8]) -> u32 {
-        (self.hasher.hash(aor) & 0xffff_ffff) as u32
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(aor);
+        (hasher.finish() & 0xffff_ffff) as u32
     }
 
     /// Looks a record up, and copies it out if asked.
