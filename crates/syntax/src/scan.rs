@@ -393,6 +393,12 @@ static PAIRS: [[u8; 2]; 100] = {
     table
 };
 
+/// The last two digits of a number.
+#[inline]
+pub(crate) fn two_digits(value: u16) -> [u8; 2] {
+    PAIRS[usize::from(value % 100)]
+}
+
 /// The digits of every octet and the dot behind them, and how long that is.
 static OCTETS: [(u32, u8); 256] = {
     let mut table = [(0, 0); 256];

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::index::{Field, Index, Rport, ViaIndex};
 use crate::edits::Span;
-use crate::scan::{put_ip, put_short};
+use crate::scan::{put_ip, put_short, two_digits};
 use crate::{Name, Status};
 
 /// What the receiving transport adds to the top Via.
@@ -18,6 +18,7 @@ pub struct ViaStamp {
 
 impl ViaStamp {
     /// Copies a top Via up to the end of its value, with the stamp in it.
+    #[inline]
     pub(super) fn write(self, out: &mut Vec<u8>, copy: &mut Copying<'_>, via: &ViaIndex) {
         let replaced = via.received.filter(|_| self.received.is_some());
         let mut rport = match (via.rport, self.rport) {
@@ -93,8 +94,9 @@ impl<'a> Copying<'a> {
 /// Writes a Status-Line (§7.2).
 fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
     let code = status.code();
-    let [a, b, c] = [code / 100, code / 10, code].map(|n| b'0' + (n % 10) as u8);
-    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', a, b, c, b' ']);
+    let [b, c] = two_digits(code % 100);
+    let class = b'0' + (code / 100) as u8;
+    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', class, b, c, b' ']);
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
@@ -106,8 +108,8 @@ pub struct ResponseWriter<'o> {
 }
 
 impl<'o> ResponseWriter<'o> {
-    /// Start line, then Via, From, To, Call-ID and CSeq as §8.2.6.2 asks, and Timestamp for a 100, in the order in which the
-    /// request has them. `to_tag` goes to a To that has none.
+    /// Start line, then Via, From, To, Call-ID and CSeq as §8.2.6.2 asks, and Timestamp for a 100. `to_tag` goes to a
+    /// To that has none.
     pub fn begin(
         out: &'o mut Vec<u8>,
         bytes: &[u8],
@@ -119,27 +121,33 @@ impl<'o> ResponseWriter<'o> {
     ) -> Self {
         put_status_line(out, status, reason);
         let mut copy = Copying::of(bytes, Span::default());
-        for (at, field) in request.fields.iter().enumerate() {
-            let name = field.name;
-            let is_copied = matches!(
-                name,
-                Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq
-            );
-            if !is_copied && !(name == Name::Timestamp && status == Status::TRYING) {
-                continue;
-            }
-            // Of what a broken request has twice, the first counts; but every Via does.
-            let is_first = usize::from(request.first[name as usize]) == at;
-            if !is_first && name != Name::Via {
-                continue;
-            }
-            copy.take(field, out);
-            if name == Name::Via && is_first && request.via.value.end != 0 {
+        let first = |name: Name| usize::from(request.first[name as usize]);
+        let vias = request.fields.get(first(Name::Via)..).unwrap_or_default();
+        for (i, via) in vias
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.name == Name::Via)
+        {
+            copy.take(via, out);
+            if i == 0 && request.via.value.end != 0 {
                 stamp.write(out, &mut copy, &request.via);
-            } else if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
+            }
+        }
+        let others = [Name::From, Name::To, Name::CallId, Name::CSeq];
+        let timestamp = (status == Status::TRYING).then_some(Name::Timestamp);
+        for name in others.into_iter().chain(timestamp) {
+            let Some(field) = request.fields.get(first(name)) else {
+                continue;
+            };
+            copy.take(field, out);
+            if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
                 copy.write_to(usize::from(field.value.end), out);
                 out.extend_from_slice(b";tag=");
-                out.extend_from_slice(to_tag);
+                match <&[u8; 16]>::try_from(to_tag) {
+                    // Those that are made here have this length, and so are copied at once.
+                    Ok(tag) => out.extend_from_slice(tag),
+                    Err(_) => out.extend_from_slice(to_tag),
+                }
             }
         }
         copy.finish(out);
