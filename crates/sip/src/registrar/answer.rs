@@ -55,6 +55,7 @@ pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends the Contact line of a binding that has so many seconds left.
+#[inline]
 pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Contact: <");
     out.extend_from_slice(uri);

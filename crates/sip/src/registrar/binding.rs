@@ -249,7 +249,7 @@ pub(super) struct Heads<'a> {
 impl<'a> Iterator for Heads<'a> {
     type Item = Head<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Head<'a>> {
         if self.rest.is_empty() {
             return None;
@@ -264,7 +264,7 @@ impl<'a> Iterator for Heads<'a> {
 }
 
 impl<'a> Head<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode(entry: &'a [u8], encoded: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(entry);
         let kind = reader.byte()?;
@@ -489,6 +489,7 @@ impl<'o> RecordWriter<'o> {
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
     /// Returns how many bytes it took.
+    #[inline]
     pub(super) fn put_refreshed(
         &mut self,
         head: &Head<'_>,
@@ -555,6 +556,7 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
 }
 
 /// Writes an origin, and tells which bits of `kind` go with it.
+#[inline]
 fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
     let mut kind = 0;
     out.push(origin.transport as u8);
@@ -581,12 +583,14 @@ fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
     kind
 }
 
+#[inline]
 fn put_order(out: &mut Vec<u8>, order: &Order<'_>) {
     put_varint(out, order.cseq);
     out.extend_from_slice(&order.branch.to_le_bytes());
     put_text(out, order.call_id);
 }
 
+#[inline]
 fn size_of_order(order: &Order<'_>) -> usize {
     size_of_varint(order.cseq) + 4 + size_of_varint(order.call_id.len() as u32) + order.call_id.len()
 }
@@ -598,6 +602,7 @@ fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
     }
 }
 
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -606,10 +611,12 @@ fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
+#[inline]
 fn size_of_varint(value: u32) -> usize {
     (value.max(1).ilog2() / 7 + 1) as usize
 }
 
+#[inline]
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put_varint(out, text.len() as u32);
     out.extend_from_slice(text);

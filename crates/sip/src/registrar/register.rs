@@ -190,6 +190,7 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
 }
 
 /// The place of a REGISTER among those of its user agent.
+#[inline]
 pub(super) fn order(request: Message<'_>) -> Order<'_> {
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
@@ -204,6 +205,7 @@ pub(super) fn order(request: Message<'_>) -> Order<'_> {
 
 /// Takes a text into a hash, eight bytes at a time. The hash is kept in records and has no secret: who makes two branches
 /// alike fools nobody but himself, for Call-ID and CSeq count too.
+#[inline]
 fn fold(hash: u64, text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (words, rest) = text.as_chunks::<8>();
@@ -302,6 +304,7 @@ pub(super) fn user_agent(request: Message<'_>) -> &[u8] {
 }
 
 /// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
+#[inline]
 pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)

@@ -18,7 +18,7 @@ pub struct ViaStamp {
 
 impl ViaStamp {
     /// Copies a top Via up to the end of its value, with the stamp in it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(self, out: &mut Vec<u8>, copy: &mut Copying<'_>, via: &ViaIndex) {
         let replaced = via.received.filter(|_| self.received.is_some());
         let mut rport = match (via.rport, self.rport) {
@@ -133,14 +133,13 @@ impl<'o> ResponseWriter<'o> {
                 stamp.write(out, &mut copy, &request.via);
             }
         }
-        let others = [Name::From, Name::To, Name::CallId, Name::CSeq];
-        let timestamp = (status == Status::TRYING).then_some(Name::Timestamp);
-        for name in others.into_iter().chain(timestamp) {
+        let tagged = request.to.tag.is_some() || to_tag.is_empty();
+        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
             let Some(field) = request.fields.get(first(name)) else {
                 continue;
             };
             copy.take(field, out);
-            if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
+            if name == Name::To && !tagged {
                 copy.write_to(usize::from(field.value.end), out);
                 out.extend_from_slice(b";tag=");
                 match <&[u8; 16]>::try_from(to_tag) {
@@ -149,6 +148,11 @@ impl<'o> ResponseWriter<'o> {
                     Err(_) => out.extend_from_slice(to_tag),
                 }
             }
+        }
+        if status == Status::TRYING
+            && let Some(field) = request.fields.get(first(Name::Timestamp))
+        {
+            copy.take(field, out);
         }
         copy.finish(out);
         Self { out }
