@@ -3,7 +3,7 @@
 //! The message index has checked every line end, so a CR or LF inside a value is folding and counts as white space.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whether a byte is linear white space inside a value.
 #[inline]
@@ -438,6 +438,19 @@ fn digits(value: u16) -> (u64, usize) {
     (u64::from_le_bytes(digits) >> (8 * zeros), 5 - zeros)
 }
 
+/// An IPv4 address in two words, and how long their texts are.
+#[inline(always)]
+pub(crate) fn octets(address: Ipv4Addr) -> [(u64, usize); 2] {
+    let [a, b, c, d] = address.octets().map(|octet| OCTETS[usize::from(octet)]);
+    let pair = |(first, len): (u32, u8), (second, more): (u32, u8)| {
+        let text = u64::from(first) | u64::from(second) << (8 * len);
+        (text, usize::from(len + more))
+    };
+    let (high, (low, len)) = (pair(a, b), pair(c, d));
+    // Behind the last one there is no dot.
+    [high, (low, len - 1)]
+}
+
 /// Writes a byte and a decimal number behind it.
 #[inline]
 pub fn put_short(out: &mut Vec<u8>, byte: u8, value: u16) {
@@ -477,17 +490,9 @@ fn put_long_number(out: &mut Vec<u8>, value: u64) {
 pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets().map(|octet| OCTETS[usize::from(octet)]);
-            let pair = |(first, len): (u32, u8), (second, more): (u32, u8)| {
-                (
-                    u64::from(first) | u64::from(second) << (8 * len),
-                    usize::from(len + more),
-                )
-            };
-            let ((high, len), (low, more)) = (pair(a, b), pair(c, d));
-            put_word(out, high, len);
-            // Behind the last one there is no dot.
-            put_word(out, low, more - 1);
+            for (text, len) in octets(address) {
+                put_word(out, text, len);
+            }
         }
         IpAddr::V6(address) => put_ipv6(out, address),
     }

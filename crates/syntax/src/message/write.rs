@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::index::{Field, Index, Rport, ViaIndex};
 use crate::edits::Span;
-use crate::scan::{put_ip, put_short, two_digits};
+use crate::scan::{octets, put_ip, put_short, two_digits};
 use crate::{Name, Status};
 
 /// What the receiving transport adds to the top Via.
@@ -37,19 +37,41 @@ impl ViaStamp {
                 Some(old) => {
                     copy.write_to(usize::from(old.start), out);
                     copy.start = usize::from(old.end);
+                    put_ip(out, address);
                 }
                 None => {
                     copy.write_to(usize::from(via.value.end), out);
-                    out.extend_from_slice(b";received=");
+                    put_received(out, address);
                 }
             }
-            put_ip(out, address);
         }
         if let Some((behind, port)) = rport {
             copy.write_to(usize::from(behind), out);
             put_short(out, b'=', port);
         }
     }
+}
+
+/// Writes a received parameter.
+#[inline(always)]
+fn put_received(out: &mut Vec<u8>, address: IpAddr) {
+    const NAME: &[u8; 10] = b";received=";
+    let IpAddr::V4(address) = address else {
+        out.extend_from_slice(NAME);
+        return put_ip(out, address);
+    };
+    let mut text = [0; NAME.len() + 16];
+    let mut end = NAME.len();
+    text[..end].copy_from_slice(NAME);
+    for (octets, len) in octets(address) {
+        if let Some(place) = text.get_mut(end..end + 8) {
+            place.copy_from_slice(&octets.to_le_bytes());
+        }
+        end += len;
+    }
+    let end = out.len() + end;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 /// Copies parts of a message; those that follow each other in one piece.
@@ -88,6 +110,22 @@ impl<'a> Copying<'a> {
     #[inline]
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         self.write_to(self.end, out);
+    }
+}
+
+/// Writes a tag parameter. Tags that are made here are of 16 bytes.
+#[inline(always)]
+fn put_tag(out: &mut Vec<u8>, tag: &[u8]) {
+    match <[u8; 16]>::try_from(tag) {
+        Ok(tag) => {
+            let mut text = *b";tag=0123456789abcdef";
+            text[5..].copy_from_slice(&tag);
+            out.extend_from_slice(&text);
+        }
+        Err(_) => {
+            out.extend_from_slice(b";tag=");
+            out.extend_from_slice(tag);
+        }
     }
 }
 
@@ -141,12 +179,7 @@ impl<'o> ResponseWriter<'o> {
             copy.take(field, out);
             if name == Name::To && !tagged {
                 copy.write_to(usize::from(field.value.end), out);
-                out.extend_from_slice(b";tag=");
-                match <&[u8; 16]>::try_from(to_tag) {
-                    // Those that are made here have this length, and so are copied at once.
-                    Ok(tag) => out.extend_from_slice(tag),
-                    Err(_) => out.extend_from_slice(to_tag),
-                }
+                put_tag(out, to_tag);
             }
         }
         if status == Status::TRYING
