@@ -107,7 +107,9 @@ mod tests {
         row.seal().expect("not empty").to_vec()
     }
 
-    fn read(row: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Damaged> {
+    type Commits = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn read(row: &[u8]) -> Result<Commits, Damaged> {
         let mut all = Vec::new();
         let count = for_each(row, |aor, record| all.push((aor.to_vec(), record.to_vec())))?;
         assert_eq!(count as usize, all.len());
