@@ -85,6 +85,8 @@ struct Work {
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,
+    /// The Contact lines that go with the record, where they are known already.
+    contacts: Vec<u8>,
     /// Header field lines.
     lines: Vec<u8>,
     /// A user name or a domain.

@@ -250,7 +250,7 @@ fn push_via(identity: &Identity, draft: &mut Draft<'_, '_>, forwarding: &Forward
                     .write_stateful(out, identity.shard, client, forwarding.loop_part);
             }
             BranchKind::Stateless(key) => {
-                let token = identity.stateless_token(key, forwarding.ingress.reply_address);
+                let token = identity.stateless_token(key, forwarding.ingress.reply_address());
                 identity
                     .branches
                     .write_stateless(out, token, forwarding.loop_part);
