@@ -238,11 +238,12 @@ impl SendBatch {
         };
         let taken = usize::try_from(result).map_err(|_| NotSent {
             error: io::Error::last_os_error(),
-            segments: self.headers[0].msg_hdr.msg_iovlen as usize,
+            segments: self.headers[0].msg_hdr.msg_iovlen as _,
         })?;
         let mut sent = Sent { count: 0, bytes: 0 };
         for header in self.headers.iter().take(taken) {
-            sent.count += header.msg_hdr.msg_iovlen as usize;
+            let segments: usize = header.msg_hdr.msg_iovlen as _;
+            sent.count += segments;
             sent.bytes += u64::from(header.msg_len);
         }
         Ok(sent)
@@ -318,19 +319,16 @@ fn write_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: l
     // Two of them at most: the source and the length of segments.
     const { assert!(2 * (size_of::<T>() + 2 * size_of::<libc::cmsghdr>()) <= CONTROL_LEN) };
     let size = size_of::<T>() as libc::c_uint;
+    let used: usize = header.msg_controllen as _;
     // SAFETY: the control buffer is CONTROL_LEN long and aligned for a cmsghdr; what is in it ends at a multiple of
     // that alignment, and the value fits behind one more cmsghdr.
     unsafe {
-        let end = header
-            .msg_control
-            .cast::<u8>()
-            .add(header.msg_controllen as usize);
-        let control = end.cast::<libc::cmsghdr>();
+        let control = header.msg_control.cast::<u8>().add(used).cast::<libc::cmsghdr>();
         (*control).cmsg_level = level;
         (*control).cmsg_type = kind;
         (*control).cmsg_len = libc::CMSG_LEN(size) as _;
         libc::CMSG_DATA(control).cast::<T>().write_unaligned(value);
-        header.msg_controllen += libc::CMSG_SPACE(size) as usize;
+        header.msg_controllen = (used + libc::CMSG_SPACE(size) as usize) as _;
     }
 }
 
