@@ -126,7 +126,9 @@ impl<A: Application> Shard<A> {
         } = seed;
         let id = around.shard;
         let doorbell = Arc::clone(&shared.doorbells[usize::from(id)]);
-        around.epoll.add(doorbell.as_fd(), Interest::Read, Token::Bell)?;
+        around
+            .epoll
+            .add(doorbell.as_fd(), Interest::Ringing, Token::Bell)?;
         for (position, socket) in udp.iter().enumerate() {
             if let Some(socket) = socket {
                 around
@@ -232,7 +234,8 @@ impl<A: Application> Shard<A> {
 
     fn take_event(&mut self, readiness: Readiness) {
         match readiness.token {
-            Token::Bell => self.doorbell.silence(),
+            // What it was rung for is looked for in every turn.
+            Token::Bell => {}
             Token::Udp(listener) => {
                 if readiness.is_error() {
                     self.take_udp_errors(listener);

@@ -109,6 +109,16 @@ impl Branches {
         }
     }
 
+    /// The shard that a branch names as the owner of its transaction. It proves nothing: the owner reads the whole branch.
+    pub fn shard_of(&self, branch: &[u8]) -> Option<u16> {
+        let rest = branch.strip_prefix(COOKIE)?;
+        if rest.first() != Some(&b't') || rest.len() != 1 + TOKEN_DIGITS + 16 {
+            return None;
+        }
+        let (name, boot) = (hex(&rest[1..9])?, hex(&rest[17..25])? as u16);
+        (boot == self.boot).then_some((name >> 16) as u16)
+    }
+
     /// The loop part of a branch that may be ours.
     pub fn loop_part(branch: &[u8]) -> Option<u64> {
         let rest = branch.strip_prefix(COOKIE)?;
@@ -193,6 +203,7 @@ mod tests {
         });
         assert_eq!(branches.read(&text), own);
         assert_eq!(Branches::loop_part(&text), Some(0xabcd));
+        assert_eq!(branches.shard_of(&text), Some(3));
         for i in 8..text.len() - 16 {
             let mut forged = text.clone();
             forged[i] = if forged[i] == b'0' { b'1' } else { b'0' };
@@ -205,6 +216,7 @@ mod tests {
         }
         let next_start = Branches::new(Keys::derive(&[7; 32]).branch, 10);
         assert_eq!(next_start.read(&text), None);
+        assert_eq!(next_start.shard_of(&text), None);
     }
 
     #[test]
