@@ -115,7 +115,12 @@ impl Node {
     /// is known to be one, or not.
     fn find_aor(&mut self, request: Message<'_>, known: Option<Resolved>) -> Result<(), Reject> {
         self.work.aor.clear();
-        if !self.work.own.write_aor(request.to_uri(), &mut self.work.aor) {
+        if !self
+            .work
+            .own
+            .registered
+            .write_aor(request.to_uri(), &mut self.work.aor)
+        {
             self.write_aor(request)?;
         }
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
@@ -137,7 +142,10 @@ impl Node {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         canonical_aor(&sip, &mut self.work.aor);
-        self.work.own.remember_domain(request.to_uri(), &self.work.aor);
+        self.work
+            .own
+            .registered
+            .remember(request.to_uri(), &self.work.aor);
         Ok(())
     }
 

@@ -262,7 +262,7 @@ impl Stage {
         let branch = response
             .branch()
             .and_then(|b| self.endpoint.identity.branches.read(b));
-        let Some(OurBranch::Stateful { shard: 2, client }) = branch else {
+        let Some(OurBranch::Stateful { shard: 2, client, .. }) = branch else {
             panic!("not our branch: {text}")
         };
         if let Some(user) = self

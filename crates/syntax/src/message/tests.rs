@@ -362,3 +362,38 @@ fn an_rport_with_an_empty_value_is_left_alone() {
         .expect("well-formed");
     assert_eq!(m.via().rport, Rport::Absent);
 }
+
+#[test]
+fn a_response_loses_its_top_via_and_nothing_else() {
+    let response = |vias: &str| {
+        format!(
+            "SIP/2.0 200 OK\r\nSubject: x\r\n{vias}From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\n\
+             CSeq: 1 INVITE\r\nContent-Length: 2\r\n\r\nhi"
+        )
+    };
+    let (ours, other) = (
+        "SIP/2.0/UDP ours;branch=z9hG4bK1",
+        "SIP/2.0/UDP other;branch=z9hG4bK2",
+    );
+    for (vias, left) in [
+        (format!("Via: {ours}\r\n"), String::new()),
+        (format!("Via: {ours},\r\n"), String::new()),
+        (
+            format!("Via: {ours}\r\nVia: {other}\r\n"),
+            format!("Via: {other}\r\n"),
+        ),
+        (format!("v: {ours} , {other}\r\n"), format!("v: {other}\r\n")),
+        (
+            format!("Via: {ours}\r\nSubject: y\r\nVia: {other},{ours}\r\n"),
+            format!("Subject: y\r\nVia: {other},{ours}\r\n"),
+        ),
+    ] {
+        let (text, mut index, mut out) = (response(&vias), Index::default(), Vec::new());
+        let message = index
+            .parse(text.as_bytes(), &Limits::DEFAULT)
+            .expect("a response");
+        assert_eq!(message.has_second_via(), left.contains("other"), "{vias}");
+        super::write_without_top_via(message, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), response(&left), "{vias}");
+    }
+}
