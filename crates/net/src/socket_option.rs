@@ -73,6 +73,18 @@ pub(crate) fn receive_drops(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
+/// Whether the kernel can send several datagrams as segments of one message (UDP_SEGMENT). One that cannot would send
+/// them as a single long one.
+pub(crate) fn knows_segments(fd: BorrowedFd<'_>) -> bool {
+    get(fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok()
+}
+
+/// Leaves the checksum out (SO_NO_CHECK).
+#[cfg(test)]
+pub(crate) fn omit_checksum(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+}
+
 fn set(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     // SAFETY: `value` is valid for reads of the size that is given.
     let result = unsafe {

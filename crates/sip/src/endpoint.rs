@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strowger_syntax::header::{Header as _, Via};
-use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
+use strowger_syntax::message::{Index, ResponseWriter, ViaIndex, ViaStamp};
 use strowger_syntax::{Limits, Message, Name, Status};
 
 use crate::keys::Keys;
@@ -24,9 +24,9 @@ pub type Tag = [u8; 16];
 
 /// The bytes that the answer to a request of so many bytes may have. A connection proves its address.
 fn most(request: usize, ingress: &Ingress) -> usize {
-    match ingress.to {
-        Destination::Datagram { .. } => AMPLIFICATION * request,
-        Destination::Flow(_) | Destination::Connect { .. } => usize::MAX,
+    match ingress.source.flow {
+        None => AMPLIFICATION * request,
+        Some(_) => usize::MAX,
     }
 }
 
@@ -57,25 +57,20 @@ fn shorten(out: &mut Vec<u8>, lines: Range<usize>, over: usize, status: Status) 
 /// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.
 pub fn send_bounded(request: usize, ingress: &Ingress, start: usize, out: &mut Outbox) {
     if out.bytes.len() - start <= most(request, ingress) {
-        out.send_from(start, ingress.to, 0);
+        out.send_from(start, ingress.to(), 0);
     } else {
         out.bytes.truncate(start);
     }
 }
 
-/// What came with a request from outside, worked out once.
+/// What came with a request from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Ingress {
     /// Where it came from.
     pub source: Source,
     /// What its top Via is told.
     pub stamp: ViaStamp,
-    /// Where its responses go.
-    pub to: Destination,
-    /// Where they go when the connection is gone.
-    pub fallback: Option<Destination>,
-    /// The address that its top Via names once it is stamped.
-    pub reply_address: SocketAddr,
+    via: ViaIndex,
 }
 
 impl Ingress {
@@ -84,10 +79,23 @@ impl Ingress {
         Self {
             source: *source,
             stamp: via::stamp(request, source),
-            to: via::response_destination(request.via(), source),
-            fallback: via::response_fallback(request.via(), source),
-            reply_address: via::stamped_address(request.via(), source),
+            via: *request.via(),
         }
+    }
+
+    /// Where its responses go.
+    pub fn to(&self) -> Destination {
+        via::response_destination(&self.via, &self.source)
+    }
+
+    /// Where they go when the connection is gone.
+    pub fn fallback(&self) -> Option<Destination> {
+        via::response_fallback(&self.via, &self.source)
+    }
+
+    /// The address that its top Via names once it is stamped.
+    pub fn reply_address(&self) -> SocketAddr {
+        via::stamped_address(&self.via, &self.source)
     }
 }
 
@@ -182,16 +190,11 @@ impl Identity {
         self.key_hasher.of_call(call_id, caller_tag)
     }
 
-    /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
-    /// carries it is known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash
-    /// does.
+    /// The To tag of answers made here: the same for every answer to the same Call-ID, so that an ACK that carries it is
+    /// known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash does.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
-        let view = Message::view(bytes, index);
-        hex_digits(
-            self.keys
-                .to_tag
-                .hash(&[view.call_id(), view.from_tag().unwrap_or(&[])]),
-        )
+        let call_id = index.call_id(bytes).unwrap_or(&[]);
+        hex_digits(self.keys.to_tag.hash_of(call_id))
     }
 
     /// Whether a request's To tag was made here without state.
@@ -294,7 +297,7 @@ impl Identity {
             out.bytes.truncate(start);
             return;
         }
-        out.send_from(start, ingress.to, 0);
+        out.send_from(start, ingress.to(), 0);
     }
 
     /// Appends an answer. Where in it the lines are that `write` appended.

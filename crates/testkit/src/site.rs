@@ -508,7 +508,10 @@ impl Site {
     }
 
     fn committed(&mut self, committed: Committed) {
-        self.control(usize::from(committed.caller.shard), Control::Committed(committed));
+        self.control(
+            usize::from(committed.caller.shard),
+            Control::Committed(vec![committed]),
+        );
     }
 
     #[track_caller]

@@ -511,7 +511,7 @@ impl Node {
         } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to, ingress.fallback, now.mono_ms(), out);
+        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
         if method == Method::Invite {
             let start = out.bytes.len();
             let trying = Reject::new(Status::TRYING);

@@ -393,7 +393,7 @@ fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKin
                 .write_stateful(out, identity.shard, client, check, forwarding.loop_part);
         }
         BranchKind::Stateless(key) => {
-            let token = identity.stateless_token(key, forwarding.ingress.reply_address);
+            let token = identity.stateless_token(key, forwarding.ingress.reply_address());
             identity
                 .branches
                 .write_stateless(out, token, forwarding.loop_part);

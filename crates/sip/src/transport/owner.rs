@@ -42,5 +42,5 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &
 
 /// The shard of a Call-ID.
 pub fn of_call_id(call_id: &[u8], shards: u16, key: &MacKey) -> u16 {
-    (key.hash(&[call_id]) % u64::from(shards.max(1))) as u16
+    (key.hash_of(call_id) % u64::from(shards.max(1))) as u16
 }

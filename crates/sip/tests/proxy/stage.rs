@@ -188,8 +188,8 @@ impl Stage {
         let server = layer.accept(
             key,
             request.method(),
-            ingress.to,
-            ingress.fallback,
+            ingress.to(),
+            ingress.fallback(),
             now,
             &mut self.out,
         );

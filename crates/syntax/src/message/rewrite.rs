@@ -1,7 +1,7 @@
 //! A message that leaves with a few changes whose places are known in their order: written out at once, from front to back.
 
 use super::view::{ListItems, Message};
-use super::write::ViaStamp;
+use super::write::{Copying, ViaStamp};
 use crate::Name;
 use crate::edits::Span;
 use crate::scan::skip_ws;
@@ -60,9 +60,10 @@ impl<'m, 'o> Rewrite<'m, 'o> {
             return;
         }
         let via = self.message.via();
-        let (start, end) = (usize::from(via.value.start), usize::from(via.value.end));
-        let bytes = self.bytes;
-        stamp.write(self.instead_of(via.value), bytes, start, end, via);
+        let mut copy = Copying::of(self.bytes, via.value);
+        let out = self.instead_of(via.value);
+        stamp.write(out, &mut copy, via);
+        copy.finish(out);
     }
 
     /// Copies what is left.

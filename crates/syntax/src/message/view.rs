@@ -182,6 +182,13 @@ impl<'a> Message<'a> {
         self.first_field(name).map(|f| f.value.of(self.bytes))
     }
 
+    /// The value of a field that is there once.
+    pub fn only(self, name: Name) -> Option<&'a [u8]> {
+        let mut fields = self.fields_of(name);
+        let field = fields.next()?;
+        fields.next().is_none().then_some(field.value)
+    }
+
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
         let first = *self.index.first.get(name as usize)?;
         self.index.fields.get(usize::from(first))
