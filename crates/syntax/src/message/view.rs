@@ -135,8 +135,8 @@ impl<'a> Message<'a> {
 
     /// Whether there is one Via value only: the request comes from whom it began with.
     pub fn is_first_hop(self) -> bool {
-        let mut vias = self.index.fields.iter().filter(|f| f.name == Name::Via);
-        vias.next().is_some_and(|f| f.value == self.index.via.value) && vias.next().is_none()
+        let via = self.first_field(Name::Via);
+        via.is_some_and(|f| f.value == self.index.via.value) && !self.index.occurs_again(Name::Via)
     }
 
     /// The branch of the top Via.
@@ -167,8 +167,7 @@ impl<'a> Message<'a> {
     }
 
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
-        let first = *self.index.first.get(name as usize)?;
-        self.index.fields.get(usize::from(first))
+        self.index.fields.at(self.index.first[name as usize])
     }
 
     /// All fields, in order.
@@ -195,15 +194,14 @@ impl<'a> Message<'a> {
 
     /// The fields of one name, in order.
     pub fn fields_of(self, name: Name) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let first = self
-            .index
-            .first
-            .get(name as usize)
-            .map_or(usize::MAX, |&i| usize::from(i));
-        let rest = self.index.fields.get(first..).unwrap_or(&[]);
-        rest.iter()
-            .filter(move |f| f.name == name)
-            .map(move |f| self.field_view(f))
+        let first = usize::from(self.index.first[name as usize]);
+        let fields = self.index.fields.get(first..).unwrap_or(&[]);
+        let fields = match fields {
+            [first, ..] if !self.index.occurs_again(name) => std::slice::from_ref(first),
+            all => all,
+        };
+        let fields = fields.iter().filter(move |f| f.name == name);
+        fields.map(move |f| self.field_view(f))
     }
 
     /// The elements of a list field, across commas and lines.
