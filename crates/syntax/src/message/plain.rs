@@ -291,14 +291,14 @@ impl ViaIndex {
     #[inline(always)]
     fn plain(head: &[u8], value: Span) -> Option<Self> {
         let start = usize::from(value.start);
-        let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b'/', transport @ ..] = at::<12>(head, start)? else {
+        if at(head, start) != Some(b"SIP/2.0/") {
             return None;
-        };
-        let transport = match transport {
-            b"UDP " => Transport::Udp,
-            b"TCP " => Transport::Tcp,
-            b"TLS " => Transport::Tls,
-            b"WSS " => Transport::Wss,
+        }
+        let transport = match u32::from_le_bytes(*at(head, start + 8)?) {
+            UDP => Transport::Udp,
+            TCP => Transport::Tcp,
+            TLS => Transport::Tls,
+            WSS => Transport::Wss,
             _ => return None,
         };
         let host = start + b"SIP/2.0/UDP ".len();
@@ -325,27 +325,52 @@ impl ViaIndex {
     /// The end of the parameter at `start`.
     #[inline(always)]
     fn read_plain_param(&mut self, head: &[u8], start: usize) -> Option<usize> {
-        let name: &[u8; 8] = at(head, start)?;
-        Some(match name {
-            b"received" if self.received.is_none() && head.get(start + 8) == Some(&b'=') => {
-                value_of(head, start + b"received=".len(), &mut self.received)?
+        let name = u64::from_le_bytes(*at(head, start)?);
+        if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
+            value_of(head, start + b"branch=".len(), &mut self.branch)
+        } else if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
+            let end = start + b"rport".len();
+            if head.get(end) == Some(&b'=') {
+                let (value, end) = port(head, end + 1)?;
+                self.rport = Rport::Value(value);
+                return Some(end);
             }
-            [b'b', b'r', b'a', b'n', b'c', b'h', b'=', _] if self.branch.is_none() => {
-                value_of(head, start + b"branch=".len(), &mut self.branch)?
-            }
-            [b'r', b'p', b'o', b'r', b't', next, ..] if self.rport == Rport::Absent => {
-                let end = start + b"rport".len();
-                if *next == b'=' {
-                    let (value, end) = port(head, end + 1)?;
-                    self.rport = Rport::Value(value);
-                    end
-                } else {
-                    self.rport = Rport::Asked(end as u16);
-                    end
-                }
-            }
-            _ => other_param_end(head, start)?,
-        })
+            self.rport = Rport::Asked(end as u16);
+            Some(end)
+        } else if name == RECEIVED.word && self.received.is_none() && head.get(start + 8) == Some(&b'=') {
+            value_of(head, start + b"received=".len(), &mut self.received)
+        } else {
+            other_param_end(head, start)
+        }
+    }
+}
+
+// Compared as words; a pattern of bytes would be compared byte by byte.
+const UDP: u32 = u32::from_le_bytes(*b"UDP ");
+const TCP: u32 = u32::from_le_bytes(*b"TCP ");
+const TLS: u32 = u32::from_le_bytes(*b"TLS ");
+const WSS: u32 = u32::from_le_bytes(*b"WSS ");
+const BRANCH: Start = Start::of(b"branch=");
+const RPORT: Start = Start::of(b"rport");
+const RECEIVED: Start = Start::of(b"received");
+
+/// What a word begins with.
+struct Start {
+    word: u64,
+    mask: u64,
+}
+
+impl Start {
+    const fn of(text: &[u8]) -> Self {
+        let (mut word, mut at) = (0, text.len());
+        while at > 0 {
+            at -= 1;
+            word = word << 8 | text[at] as u64;
+        }
+        Self {
+            word,
+            mask: u64::MAX >> (64 - 8 * text.len()),
+        }
     }
 }
 
