@@ -139,6 +139,17 @@ impl<'a> Message<'a> {
         via.is_some_and(|f| f.value == self.index.via.value) && !self.index.occurs_again(Name::Via)
     }
 
+    /// Whether there is a Via value below the top one.
+    pub fn has_second_via(self) -> bool {
+        match self.first_field(Name::Via) {
+            Some(via) if via.value == self.index.via.value => {
+                let below = self.fields_of(Name::Via).skip(1);
+                self.index.occurs_again(Name::Via) && below.map(|f| f.value).any(has_element)
+            }
+            _ => self.elements(Name::Via).nth(1).is_some(),
+        }
+    }
+
     /// The branch of the top Via.
     pub fn branch(self) -> Option<&'a [u8]> {
         self.index.via.branch.map(|s| s.of(self.bytes))
@@ -166,8 +177,19 @@ impl<'a> Message<'a> {
         self.first_field(name).map(|f| f.value.of(self.bytes))
     }
 
+    /// The value of a field that is there once.
+    pub fn only(self, name: Name) -> Option<&'a [u8]> {
+        self.first(name).filter(|_| !self.index.occurs_again(name))
+    }
+
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
         self.index.fields.at(self.index.first[name as usize])
+    }
+
+    /// The first such field.
+    #[inline]
+    pub fn field(self, name: Name) -> Option<FieldView<'a>> {
+        self.first_field(name).map(|f| self.field_view(f))
     }
 
     /// All fields, in order.
@@ -175,6 +197,7 @@ impl<'a> Message<'a> {
         self.index.fields.iter().map(move |f| self.field_view(f))
     }
 
+    #[inline]
     fn field_view(self, f: &'a Field) -> FieldView<'a> {
         let start = usize::from(f.start);
         FieldView {
@@ -272,6 +295,16 @@ impl<'a> Iterator for ListItems<'a> {
             }
         }
         None
+    }
+}
+
+/// Whether a value has an element that is not empty.
+#[inline]
+fn has_element(value: &[u8]) -> bool {
+    match value {
+        [] => false,
+        [b',', ..] => ListItems::new(value).next().is_some(),
+        _ => true,
     }
 }
 
