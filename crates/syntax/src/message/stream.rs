@@ -219,7 +219,7 @@ impl Length {
         if !matches!(text.first(), Some(b'C' | b'c' | b'L' | b'l')) {
             return self;
         }
-        match split_field(text, &text[..len]) {
+        match split_field(&text[..len]) {
             Some((Name::ContentLength, _, value)) => match (self, number(&text[value.0..value.1])) {
                 (Self::Unsaid, Some(length)) => Self::Said(length),
                 _ => Self::Broken,
