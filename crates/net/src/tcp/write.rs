@@ -256,7 +256,9 @@ fn write_chunk(connection: &Connection, chunk: &[Staged], bytes: &[u8]) -> Writt
         let sent = match slices {
             // Where nothing has to be gathered this is the cheaper system call.
             [one] => connection.socket.send_with_flags(one, libc::MSG_NOSIGNAL),
-            many => connection.socket.send_vectored_with_flags(many, libc::MSG_NOSIGNAL),
+            many => connection
+                .socket
+                .send_vectored_with_flags(many, libc::MSG_NOSIGNAL),
         };
         match sent {
             Ok(count) => return Written::Bytes(count),
