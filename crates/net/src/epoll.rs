@@ -182,6 +182,10 @@ impl Events {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(crate) fn get(&self, position: usize) -> Readiness {
         let event = self.buffer[position];
         Readiness {

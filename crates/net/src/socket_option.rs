@@ -73,6 +73,18 @@ pub(crate) fn receive_drops(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
+/// Whether the kernel can send several datagrams as segments of one message (UDP_SEGMENT). One that cannot would send
+/// them as a single long one.
+pub(crate) fn knows_segments(fd: BorrowedFd<'_>) -> bool {
+    get(fd, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok()
+}
+
+/// Leaves the checksum out (SO_NO_CHECK).
+#[cfg(test)]
+pub(crate) fn omit_checksum(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+}
+
 /// Spreads the datagrams of a group of sockets with one address (SO_REUSEPORT) over all of its `count` sockets, whoever
 /// they are from. Without it the kernel takes a socket by the two addresses and ports, and all of one peer are one's.
 pub(crate) fn spread(fd: BorrowedFd<'_>, count: u16) -> io::Result<()> {

@@ -177,13 +177,16 @@ fn exchange_stream(stream: &mut TcpStream, count: u32) {
 }
 
 /// Bursts of datagrams whose answers go to a closed port, the errors of each waited for. They are short, because an ICMP
-/// error does not quote a whole long one.
+/// error does not quote a whole long one, and each is longer than the one before, because those of one length may go as
+/// segments of one message, and then the first of them alone has an error.
 fn provoke_errors(socket: &UdpSocket, told: &AtomicU64, bursts: u64, size: u64) {
     let before = told.load(Ordering::Relaxed);
     let until = Instant::now() + Duration::from_secs(30);
     for burst in 1..=bursts {
-        for _ in 0..size {
-            socket.send(&[b'!', burst as u8]).expect("send");
+        for number in 0..size as usize {
+            let mut message = [burst as u8; 64];
+            message[0] = b'!';
+            socket.send(&message[..2 + number]).expect("send");
         }
         while told.load(Ordering::Relaxed) < before + burst * size {
             assert!(Instant::now() < until, "burst {burst} of {bursts}");

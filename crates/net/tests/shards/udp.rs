@@ -66,6 +66,29 @@ fn many_datagrams_are_all_answered_in_order_and_in_batches() {
 }
 
 #[test]
+fn what_goes_as_segments_of_one_message_arrives_as_it_would_alone() {
+    let rig = Rig::new(&["udp:0.0.0.0:0", "udp:[::]:0"], &options(1));
+    for (listener, ip, bind) in [(0, "127.0.0.9", "127.0.0.1:0"), (1, "::1", "[::1]:0")] {
+        let ip: IpAddr = ip.parse().expect("an address");
+        let asked = SocketAddr::new(ip, rig.address(listener).port());
+        let clients = [client(bind, asked), client(bind, asked)];
+        let block = Control::Block(Duration::from_millis(200));
+        rig.shards.send(0, block).expect("the shard takes it");
+        std::thread::sleep(Duration::from_millis(50));
+        let message =
+            |number: usize| vec![number as u8; if number % 7 == 6 { 90 } else { 300 + number / 40 }];
+        for number in 0..100 {
+            clients[number % 2].send(&message(number)).expect("send");
+        }
+        for number in 0..100 {
+            assert_eq!(answer(&clients[number % 2]), message(number));
+        }
+    }
+    rig.wait_for_count("strowger_datagrams_sent_total", 200);
+    assert_eq!(rig.count("strowger_datagrams_not_sent_total"), 0);
+}
+
+#[test]
 fn the_largest_datagram_goes_through() {
     let rig = Rig::new(&["udp:127.0.0.1:0"], &options(1));
     let socket = client("127.0.0.1:0", rig.address(0));

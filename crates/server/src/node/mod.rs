@@ -85,6 +85,8 @@ struct Work {
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,
+    /// The Contact lines that go with the record, where they are known already.
+    contacts: Vec<u8>,
     /// Header field lines.
     lines: Vec<u8>,
     /// A user name or a domain.
@@ -171,7 +173,9 @@ impl Node {
             .branch()
             .and_then(|b| self.endpoint.identity.branches.read(b))
         {
-            Some(OurBranch::Stateful { shard, client }) if shard == self.endpoint.identity.shard => {
+            Some(OurBranch::Stateful { shard, client, check })
+                if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
+            {
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -281,7 +285,10 @@ impl Application for Node {
     ) -> Handled {
         let identity = &self.endpoint.identity;
         match identity.branches.find(quoted) {
-            Some(OurBranch::Stateful { shard, client }) if shard == identity.shard => {
+            Some(OurBranch::Stateful { shard, client, check }) if shard == identity.shard => {
+                if !self.endpoint.layer.is_named(client, check) {
+                    return Handled::Done;
+                }
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
