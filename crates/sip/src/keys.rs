@@ -99,8 +99,8 @@ pub struct Keys {
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,
-    /// Which shard owns a request.
-    pub owner: MacKey,
+    /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
+    pub tables: MacKey,
 }
 
 impl Keys {
@@ -112,7 +112,7 @@ impl Keys {
             nonce: key(b"strowger nonce"),
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
-            owner: key(b"strowger owner"),
+            tables: key(b"strowger tables"),
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
     fn one_secret_gives_the_same_keys_and_each_purpose_another() {
         let (a, b) = (Keys::derive(&[7; 32]), Keys::derive(&[7; 32]));
         let macs =
-            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.owner].map(|k| k.mac(&[b"x"]));
+            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.tables].map(|k| k.mac(&[b"x"]));
         assert_eq!(macs(&a), macs(&b));
         let mut all = macs(&a).to_vec();
         all.extend(macs(&Keys::derive(&[8; 32])));
