@@ -33,6 +33,16 @@ impl MacKey {
         hasher.finish()
     }
 
+    /// The MAC of numbers, which no sequence of parts that is used under the same key may spell.
+    pub fn mac_of_words<const N: usize>(&self, words: [u64; N]) -> u64 {
+        SipHasher24::new_with_key(&self.0).hash(words.map(u64::to_le_bytes).as_flattened())
+    }
+
+    /// [`hash`](Self::hash) of numbers, which no sequence of parts that is used under the same key may spell.
+    pub fn hash_of_words<const N: usize>(&self, words: [u64; N]) -> u64 {
+        SipHasher13::new_with_key(&self.0).hash(words.map(u64::to_le_bytes).as_flattened())
+    }
+
     /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for tables, for the choice of a
     /// shard, for recognising what passed here before.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {

@@ -30,17 +30,25 @@ impl OwnNames {
         }
     }
 
-    /// Appends the canonical address-of-record of a URI, if its domain is known to be ours.
-    pub(super) fn write_aor(&self, uri: &[u8], aor: &mut Vec<u8>) -> bool {
+    /// The user of a URI and the canonical domain, if that is known to be ours.
+    pub(super) fn split<'u>(&self, uri: &'u [u8]) -> Option<(&'u [u8], &[u8])> {
         match SipUri::split_plain_user(uri) {
             Some((user, domain)) if domain == self.domain && !domain.is_empty() => {
-                aor.extend_from_slice(user);
-                aor.push(b'@');
-                aor.extend_from_slice(&self.canonical);
-                true
+                Some((user, &self.canonical))
             }
-            _ => false,
+            _ => None,
         }
+    }
+
+    /// Appends the canonical address-of-record of a URI, if its domain is known to be ours.
+    pub(super) fn write_aor(&self, uri: &[u8], aor: &mut Vec<u8>) -> bool {
+        let Some((user, domain)) = self.split(uri) else {
+            return false;
+        };
+        aor.extend_from_slice(user);
+        aor.push(b'@');
+        aor.extend_from_slice(domain);
+        true
     }
 
     /// Remembers the domain of a URI that is an address of ours, and its canonical address-of-record.
