@@ -34,8 +34,14 @@ impl MacKey {
         SipHasher24::new_with_key(&self.0).hash(text.as_flattened())
     }
 
-    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for the choice of a shard, for
-    /// recognising what passed here before.
+    /// [`hash`](Self::hash) of at least two numbers, which no sequence of parts that is used under the same key spells.
+    pub fn hash_of_numbers<const N: usize>(&self, numbers: [u64; N]) -> u64 {
+        let text = numbers.map(u64::to_le_bytes);
+        SipHasher13::new_with_key(&self.0).hash(text.as_flattened())
+    }
+
+    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for tables, for the choice of a
+    /// shard, for recognising what passed here before.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
         let hasher = SipHasher13::new_with_key(&self.0);
         match gather(parts, &mut [0; GATHERED]) {

@@ -160,14 +160,14 @@ const HIGH_BITS: u64 = each(0x80);
 /// Marks the bytes of a word that are `byte`, by their highest bits. As with all marks the lowest is right and counts;
 /// those above it may be wrong.
 #[inline]
-const fn marks(word: u64, byte: u8) -> u64 {
+pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
     let differences = word ^ each(byte);
     differences.wrapping_sub(each(1)) & !differences & HIGH_BITS
 }
 
 /// The position of the first byte that is marked.
 #[inline]
-const fn first_mark(marks: u64) -> usize {
+pub(crate) const fn first_mark(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
