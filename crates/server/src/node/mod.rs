@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
+use strowger_sip::auth::{ChallengeLines, RequestHashes};
 use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
@@ -93,6 +94,8 @@ struct Work {
     name: Vec<u8>,
     realm: Vec<u8>,
     own: OwnNames,
+    challenges: ChallengeLines,
+    request_hashes: RequestHashes,
     date: DateLine,
     edits: Edits,
     index: Index,
