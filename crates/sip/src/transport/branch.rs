@@ -111,12 +111,10 @@ impl Branches {
 
     /// The shard that a branch names as the owner of its transaction. It proves nothing: the owner reads the whole branch.
     pub fn shard_of(&self, branch: &[u8]) -> Option<u16> {
-        let rest = branch.strip_prefix(COOKIE)?;
-        if rest.first() != Some(&b't') || rest.len() != 1 + TOKEN_DIGITS + 16 {
-            return None;
+        match self.read(branch)? {
+            OurBranch::Stateful { shard, .. } => Some(shard),
+            OurBranch::Stateless { .. } => None,
         }
-        let (name, boot) = (hex(&rest[1..9])?, hex(&rest[17..25])? as u16);
-        (boot == self.boot).then_some((name >> 16) as u16)
     }
 
     /// The loop part of a branch that may be ours.
