@@ -110,7 +110,10 @@ impl Defence {
         let now = Ticks::at(now.mono_ns);
         if self.meters.is_banned(self.pair_key(source, user, domain), now) {
             Some(Banned::Account)
-        } else if self.meters.is_banned(self.source_key(Held::Failures, source), now) {
+        } else if self
+            .meters
+            .is_banned(self.source_key(Held::Failures, source), now)
+        {
             Some(Banned::Source)
         } else {
             None
@@ -199,7 +202,8 @@ impl Defence {
             IpAddr::V4(v4) => (0, u64::from(v4.to_bits())),
             IpAddr::V6(v6) => (1, (v6.to_bits() >> 64) as u64),
         };
-        Key(self.key.hash_of_words([what as u64 | is_v6 << 32, bits]))
+        let numbers = [what as u64 | is_v6 << 32, bits].map(u64::to_le_bytes);
+        Key(self.key.hash_of(numbers.as_flattened()))
     }
 
     fn pair_key(&self, source: IpAddr, user: &[u8], domain: &[u8]) -> Key {

@@ -31,6 +31,18 @@ pub(super) enum Sender {
 }
 
 impl Sender {
+    /// Who sent a request, from what needs no credentials.
+    pub(super) fn by_source(shared: &Shared, ingress: &Ingress) -> Self {
+        let remote = ingress.source.remote.ip();
+        if shared.is_trusted(remote) {
+            Self::Trusted
+        } else if effective::is_local(shared.auth_on(), remote) {
+            Self::Local
+        } else {
+            Self::Stranger
+        }
+    }
+
     /// Whether it may have requests sent to targets that are not ours.
     pub(super) fn may_relay(self) -> bool {
         self != Self::Stranger
@@ -68,14 +80,7 @@ pub(super) enum Checked {
 impl Node {
     /// Who sent a request, from what needs no credentials.
     pub(super) fn sender_by_source(&self, ingress: &Ingress) -> Sender {
-        let remote = ingress.source.remote.ip();
-        if self.shared.is_trusted(remote) {
-            Sender::Trusted
-        } else if effective::is_local(self.shared.auth_on(), remote) {
-            Sender::Local
-        } else {
-            Sender::Stranger
-        }
+        Sender::by_source(&self.shared, ingress)
     }
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
@@ -111,7 +116,13 @@ impl Node {
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(proof) => match owned(&self.shared, spoken_for.as_deref(), user, realm, &mut self.work.name) {
+            Ok(proof) => match owned(
+                &self.shared,
+                spoken_for.as_deref(),
+                user,
+                realm,
+                &mut self.work.name,
+            ) {
                 Resolved::Unknown => {
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     Checked::NotOwner
@@ -124,14 +135,17 @@ impl Node {
     /// Puts the realm of a request into the work buffers. The user that it speaks for, if that is an address of ours.
     fn find_realm<'a>(&mut self, request: Message<'a>) -> Option<Cow<'a, [u8]>> {
         let realm = &mut self.work.realm;
-        if let Some((user, domain)) = self.work.own.split(uri_spoken_for(request)) {
+        if let Some((user, domain)) = self.work.own.registered.split(uri_spoken_for(request)) {
             realm.clear();
             realm.extend_from_slice(domain);
             return Some(user.into());
         }
         let address = spoken_for(request);
         write_realm(&self.shared, request, address.as_ref(), realm);
-        let written = address.filter(|sip| self.shared.is_ours(sip))?.user.unwrap_or(&[]);
+        let written = address
+            .filter(|sip| self.shared.is_ours(sip))?
+            .user
+            .unwrap_or(&[]);
         if !written.contains(&b'%') {
             return Some(written.into());
         }

@@ -56,9 +56,7 @@ impl Stamp {
             issued_secs: (secs_and_mac >> 16) as u32,
             serial,
         };
-        let right = stamp
-            .mac(table, key, source)
-            .ct_eq(&(secs_and_mac << 48 | mac));
+        let right = stamp.mac(table, key, source).ct_eq(&(secs_and_mac << 48 | mac));
         bool::from(right).then_some(stamp)
     }
 
@@ -67,10 +65,10 @@ impl Stamp {
     fn mac(&self, table: &NonceTable, key: &MacKey, source: IpAddr) -> u64 {
         let time = u64::from(self.issued_secs) << 32 | u64::from(table.boot);
         match source.to_canonical() {
-            IpAddr::V4(ip) => key.mac_of_words([self.serial, time, u64::from(ip.to_bits())]),
+            IpAddr::V4(ip) => key.mac_of_numbers([self.serial, time, u64::from(ip.to_bits())]),
             IpAddr::V6(ip) => {
                 let bits = ip.to_bits();
-                key.mac_of_words([self.serial, time, (bits >> 64) as u64, bits as u64])
+                key.mac_of_numbers([self.serial, time, (bits >> 64) as u64, bits as u64])
             }
         }
     }

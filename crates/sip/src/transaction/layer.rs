@@ -116,6 +116,8 @@ struct Client {
     reliable: bool,
     timer: TimerId,
     user: User,
+    /// What stands behind its name in its branch.
+    check: u32,
 }
 
 const SERVER_TOKEN: u64 = 1 << 62;
@@ -147,8 +149,8 @@ impl std::hash::Hasher for IdentityHasher {
 
     fn write(&mut self, _: &[u8]) {}
 
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 }
 
@@ -372,8 +374,23 @@ impl Layer {
                 reliable,
                 timer,
                 user,
+                check: 0,
             }
         })
+    }
+
+    /// Keeps what was written behind the name of a client transaction in its branch.
+    pub fn set_check(&mut self, client: Id, check: u32) {
+        if let Some(record) = self.clients.get_mut(client) {
+            record.check = check;
+        }
+    }
+
+    /// Whether a name of a client transaction that came back is one that was given out.
+    pub fn is_named(&self, client: Id, check: u32) -> bool {
+        self.clients
+            .get(client)
+            .is_some_and(|record| record.check == check)
     }
 
     /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.
