@@ -202,8 +202,7 @@ impl Defence {
             IpAddr::V4(v4) => (0, u64::from(v4.to_bits())),
             IpAddr::V6(v6) => (1, (v6.to_bits() >> 64) as u64),
         };
-        let numbers = [what as u64 | is_v6 << 32, bits].map(u64::to_le_bytes);
-        Key(self.key.hash_of(numbers.as_flattened()))
+        Key(self.key.hash_of_numbers([what as u64 | is_v6 << 32, bits]))
     }
 
     fn pair_key(&self, source: IpAddr, user: &[u8], domain: &[u8]) -> Key {

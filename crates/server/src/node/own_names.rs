@@ -46,7 +46,7 @@ impl Domain {
         self.split(uri).is_some()
     }
 
-    /// The user of a URI and the canonical domain, if it is known to be an address of this domain.
+    /// The user of a URI and the canonical domain, if that is known to be ours.
     pub(super) fn split<'u>(&self, uri: &'u [u8]) -> Option<(&'u [u8], &[u8])> {
         let (user, written) = SipUri::split_plain_user(uri)?;
         (written == self.written && !written.is_empty()).then_some((user, &self.canonical))

@@ -175,7 +175,7 @@ fn number_of(digits: &[u8; 16]) -> u64 {
 fn half_number_of(digits: [u8; 8]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let text = u64::from_be_bytes(digits);
-    let bytes = (text & (EACH * 15)) + (text >> 6 & EACH) * 9 & (EACH * 15);
+    let bytes = ((text & (EACH * 15)) + (text >> 6 & EACH) * 9) & (EACH * 15);
     let pairs = (bytes | bytes >> 4) & 0x00ff_00ff_00ff_00ff;
     let quads = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     (quads | quads >> 16) & 0xffff_ffff
