@@ -110,7 +110,10 @@ impl Defence {
         let now = Ticks::at(now.mono_ns);
         if self.meters.is_banned(self.pair_key(source, user, domain), now) {
             Some(Banned::Account)
-        } else if self.meters.is_banned(self.source_key(Held::Failures, source), now) {
+        } else if self
+            .meters
+            .is_banned(self.source_key(Held::Failures, source), now)
+        {
             Some(Banned::Source)
         } else {
             None

@@ -116,7 +116,13 @@ impl Node {
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(proof) => match owned(&self.shared, spoken_for.as_deref(), user, realm, &mut self.work.name) {
+            Ok(proof) => match owned(
+                &self.shared,
+                spoken_for.as_deref(),
+                user,
+                realm,
+                &mut self.work.name,
+            ) {
                 Resolved::Unknown => {
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     Checked::NotOwner
@@ -136,7 +142,10 @@ impl Node {
         }
         let address = spoken_for(request);
         write_realm(&self.shared, request, address.as_ref(), realm);
-        let written = address.filter(|sip| self.shared.is_ours(sip))?.user.unwrap_or(&[]);
+        let written = address
+            .filter(|sip| self.shared.is_ours(sip))?
+            .user
+            .unwrap_or(&[]);
         if !written.contains(&b'%') {
             return Some(written.into());
         }

@@ -136,7 +136,10 @@ impl Text {
         let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
         compress(&mut state, blocks);
         let mut digest = [0; 16];
-        digest.as_chunks_mut().0.copy_from_slice(&state.map(u32::to_le_bytes));
+        digest
+            .as_chunks_mut()
+            .0
+            .copy_from_slice(&state.map(u32::to_le_bytes));
         Hex::of(digest)
     }
 }

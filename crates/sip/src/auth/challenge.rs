@@ -107,7 +107,7 @@ impl ChallengeLines {
             Challenger::Proxy => &mut self.proxy,
         };
         if !lines.are_of(space, staleness) {
-            *lines = Lines::new(space, challenger, staleness);
+            lines.render(space, challenger, staleness);
         }
         for &at in &lines.nonces {
             if let Some(place) = lines.text[at..].first_chunk_mut() {
@@ -125,9 +125,16 @@ impl Lines {
             && (self.qop, self.staleness) == (space.qop, staleness)
     }
 
-    /// Lines whose nonces are to be filled in.
-    fn new(space: &ProtectionSpace<'_>, challenger: Challenger, staleness: Staleness) -> Self {
-        let (mut text, mut nonces) = (Vec::new(), Vec::new());
+    /// Writes them all but for their nonces.
+    fn render(&mut self, space: &ProtectionSpace<'_>, challenger: Challenger, staleness: Staleness) {
+        self.realm.clear();
+        self.realm.extend_from_slice(space.realm);
+        self.algorithms.clear();
+        self.algorithms.extend_from_slice(space.algorithms);
+        (self.qop, self.staleness) = (space.qop, staleness);
+        let Self { text, nonces, .. } = self;
+        text.clear();
+        nonces.clear();
         for algorithm in space.algorithms {
             text.extend_from_slice(challenger.challenge_name().as_str().as_bytes());
             text.extend_from_slice(b": Digest realm=\"");
@@ -150,14 +157,6 @@ impl Lines {
                 text.extend_from_slice(b", stale=true");
             }
             text.extend_from_slice(b"\r\n");
-        }
-        Self {
-            realm: space.realm.to_vec(),
-            algorithms: space.algorithms.to_vec(),
-            qop: space.qop,
-            staleness,
-            text,
-            nonces,
         }
     }
 }

@@ -154,9 +154,12 @@ impl Response {
         // The expected digit is one of 0-9 and a-f. Setting bit 5 where bit 6 is set maps A-F to a-f and leaves all else.
         let lower = |digits: u64| digits | (digits & 0x4040_4040_4040_4040) >> 1;
         let (expected, given) = (expected.as_chunks::<8>().0, given.as_chunks::<8>().0);
-        let difference = expected.iter().zip(given).fold(0, |difference, (expected, given)| {
-            difference | u64::from_le_bytes(*expected) ^ lower(u64::from_le_bytes(*given))
-        });
+        let difference = expected
+            .iter()
+            .zip(given)
+            .fold(0, |difference, (expected, given)| {
+                difference | u64::from_le_bytes(*expected) ^ lower(u64::from_le_bytes(*given))
+            });
         difference.ct_eq(&0).into()
     }
 }

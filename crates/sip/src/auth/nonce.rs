@@ -56,9 +56,7 @@ impl Stamp {
             issued_secs: (secs_and_mac >> 16) as u32,
             serial,
         };
-        let right = stamp
-            .mac(table, key, source)
-            .ct_eq(&(secs_and_mac << 48 | mac));
+        let right = stamp.mac(table, key, source).ct_eq(&(secs_and_mac << 48 | mac));
         bool::from(right).then_some(stamp)
     }
 

@@ -73,9 +73,15 @@ impl Node {
         let space = self.space();
         let selected = Selected::of(*given, &space).ok_or(Rejection::Unasked)?;
         let user = given.username.map(|user| user.text()).unwrap_or_default();
-        check_response(&selected, &facts, &space, &mut RequestHashes::default(), |algorithm| {
-            (*user == *b"al\"ice").then(|| Ha1::compute(algorithm, &user, b"example.test", b"secret"))
-        })
+        check_response(
+            &selected,
+            &facts,
+            &space,
+            &mut RequestHashes::default(),
+            |algorithm| {
+                (*user == *b"al\"ice").then(|| Ha1::compute(algorithm, &user, b"example.test", b"secret"))
+            },
+        )
     }
 }
 
