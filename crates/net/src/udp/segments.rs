@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Queued;
 
 /// The longest datagram that may be a segment, for the kernel refuses what does not fit the link's MTU: the smallest MTU
-/// of IPv6 (RFC 8200 §5) without its header and that of UDP.
+/// of IPv6 (RFC 8200) without its header and that of UDP.
 const SEGMENT_MAX: u32 = 1232;
 
 /// Segments of one message: what every kernel that knows them takes. As long as they may be, they are also fewer than
