@@ -46,8 +46,11 @@ impl Arrangement {
     /// Says in which order the datagrams are to be sent, and marks those that follow one before as segments of the same
     /// message. The datagrams to one peer stay in order: each joins the peer's latest message or begins a new one.
     pub(super) fn arrange(&mut self, queue: &mut [Queued], joins: bool) -> &[u32] {
+        if queue.len() < 2 {
+            return &[0][..queue.len()];
+        }
         self.order.clear();
-        if !joins || queue.len() < 2 || !self.join(queue) {
+        if !joins || !self.join(queue) {
             self.order.extend(0..queue.len() as u32);
             return &self.order;
         }
