@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
-use strowger_syntax::{Limits, Message, Name, Status};
+use strowger_syntax::{Limits, Message, Name, Status, Transport};
 
 use crate::keys::Keys;
 use crate::reject::Reject;
@@ -77,7 +77,33 @@ pub struct Ingress {
     pub reply_address: SocketAddr,
 }
 
+/// What of that the forwarded copy of a request is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The transport it arrived by.
+    pub transport: Transport,
+    /// The listener it arrived at.
+    pub listener: u16,
+    /// Our address that it was sent to.
+    pub local: IpAddr,
+    /// What its top Via is told.
+    pub stamp: ViaStamp,
+    /// The address that its top Via names once it is stamped.
+    pub reply_address: SocketAddr,
+}
+
 impl Ingress {
+    /// What the forwarded copy needs.
+    pub fn arrival(&self) -> Arrival {
+        Arrival {
+            transport: self.source.transport,
+            listener: self.source.listener,
+            local: self.source.local.ip(),
+            stamp: self.stamp,
+            reply_address: self.reply_address,
+        }
+    }
+
     /// For a request and its source (RFC 3261 §18.2).
     pub fn of(request: Message<'_>, source: &Source) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hashbrown::HashMap;
-use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
+use strowger_sip::memory::{Id, Slab, TimerId, Wheel, is_sparse};
 use strowger_sip::proxy::{Cause, Progress};
 use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
@@ -71,6 +71,11 @@ impl Calls {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Bytes of their records and of the table that finds them.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.bytes() + self.by_key.allocation_size()
     }
 
     /// The call of a Call-ID, whose keyed hash is `key`.
@@ -183,6 +188,9 @@ impl Calls {
             return;
         };
         self.by_key.remove(&record.key);
+        if is_sparse(self.by_key.len(), self.by_key.capacity()) {
+            self.by_key.shrink_to(4 * self.by_key.len());
+        }
         wheel.remove(record.timer);
         let [from, to, call_id] = record.texts();
         let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;

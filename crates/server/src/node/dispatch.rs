@@ -583,7 +583,7 @@ impl Node {
             taken,
             record_route: None,
             hop: target.hop,
-            ingress,
+            arrival: ingress.arrival(),
             loop_part,
         };
         let start = out.bytes.len();

@@ -42,6 +42,7 @@ use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
+use tally::Held;
 
 /// What the control side sends to a shard.
 #[derive(Debug)]
@@ -94,8 +95,15 @@ struct Work {
     date: DateLine,
     edits: Edits,
     index: Index,
-    /// Of a request that was kept; it is out while that goes on.
-    kept_index: Option<Index>,
+    /// `None` while one goes on.
+    kept: Option<Kept>,
+}
+
+/// A request that was kept, while it goes on.
+#[derive(Default)]
+struct Kept {
+    text: Vec<u8>,
+    index: Index,
 }
 
 impl std::fmt::Debug for Node {
@@ -227,9 +235,21 @@ impl Node {
     }
 
     fn publish(&self) {
-        let (servers, clients) = self.endpoint.layer.counts();
-        self.tally
-            .publish(servers, clients, self.calls.len(), &self.endpoint.layer.pool);
+        let layer = &self.endpoint.layer;
+        let (servers, clients) = layer.counts();
+        let held = Held {
+            server_transactions: servers,
+            client_transactions: clients,
+            calls: self.calls.len(),
+            message_bytes: layer.pool.used_bytes(),
+            spare_bytes: layer.pool.free_bytes(),
+            transaction_bytes: layer.bytes(),
+            proxy_bytes: self.proxy.bytes(),
+            timer_bytes: layer.wheel.bytes(),
+            call_bytes: self.calls.bytes(),
+            waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
+        };
+        self.tally.publish(&held);
     }
 }
 

@@ -13,9 +13,9 @@ use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
-use super::Node;
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
+use super::{Kept, Node};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
@@ -159,9 +159,10 @@ impl Node {
 
     /// Whether this very request waits for its commit: it will be answered then.
     fn is_being_committed(&self, request: Message<'_>) -> bool {
+        let pool = &self.endpoint.layer.pool;
         self.registers
             .iter()
-            .any(|(_, pending)| pending.request.bytes() == request.bytes())
+            .any(|(_, pending)| pool.bytes(&pending.request) == request.bytes())
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -257,8 +258,9 @@ impl Node {
         let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
-        let mut index = self.work.kept_index.take().unwrap_or_default();
-        if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.endpoint.layer.pool.take(waiting.request, &mut text);
+        if let Ok(request) = index.parse(&text, &KEPT)
             && self.find_aor(request, None).is_ok()
         {
             let admitted = &Admitted {
@@ -275,8 +277,7 @@ impl Node {
                 Err(CommitError::Failed(_)) => self.store_failed(admitted, now, out),
             }
         }
-        self.work.kept_index = Some(index);
-        self.endpoint.layer.pool.give(waiting.request);
+        self.work.kept = Some(Kept { text, index });
     }
 
     fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {

@@ -8,7 +8,7 @@ use strowger_syntax::scan::{number, put_number};
 use strowger_syntax::{Message, Name, Transport};
 
 use super::route::{TOKEN_PARAM, Taken, is_loose, next_route};
-use crate::endpoint::{Identity, Ingress};
+use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
 use crate::transport::Hop;
@@ -44,7 +44,7 @@ pub struct Forwarding<'a> {
     /// The way it leaves.
     pub hop: Hop,
     /// Where the request came in.
-    pub ingress: &'a Ingress,
+    pub arrival: Arrival,
     /// The loop part of the branch.
     pub loop_part: u64,
 }
@@ -74,7 +74,7 @@ pub fn write_forward(
     }
     // Step 5: what else changes: our credentials end here.
     strip_credentials(identity, &mut draft, request);
-    draft.stamp_via(forwarding.ingress.stamp);
+    draft.stamp_via(forwarding.arrival.stamp);
     // Step 8: Via.
     push_via(identity, &mut draft, forwarding, branch);
     // Step 9: Content-Length.
@@ -188,8 +188,8 @@ fn push_record_route(
     forwarding: &Forwarding<'_>,
     record_route: RecordRoute,
 ) {
-    let source = &forwarding.ingress.source;
-    let inside = (source.transport, source.listener, source.local.ip());
+    let arrival = &forwarding.arrival;
+    let inside = (arrival.transport, arrival.listener, arrival.local);
     let outside = (
         forwarding.hop.transport,
         forwarding.hop.listener,
@@ -250,7 +250,7 @@ fn push_via(identity: &Identity, draft: &mut Draft<'_, '_>, forwarding: &Forward
                     .write_stateful(out, identity.shard, client, forwarding.loop_part);
             }
             BranchKind::Stateless(key) => {
-                let token = identity.stateless_token(key, forwarding.ingress.reply_address);
+                let token = identity.stateless_token(key, forwarding.arrival.reply_address);
                 identity
                     .branches
                     .write_stateless(out, token, forwarding.loop_part);

@@ -2,7 +2,7 @@
 
 use strowger_syntax::Status;
 
-use super::{Cx, Next};
+use super::{Cx, NEVER, Next};
 use crate::memory::{Pool, Stored};
 
 /// ```text
@@ -20,10 +20,10 @@ pub enum InviteClient {
     Calling {
         /// The INVITE.
         request: Stored,
-        /// Timer A; none on a reliable transport.
-        resend_a: Option<u64>,
+        /// Timer A; never on a reliable transport.
+        resend_a: u64,
         /// The interval that led to `resend_a`.
-        interval_ms: u64,
+        interval_ms: u32,
         /// Timer B, or the time after which a silent next hop is given up.
         until_b: u64,
     },
@@ -59,10 +59,10 @@ impl InviteClient {
     /// Sends the INVITE that was written to the outbox since `start`.
     pub fn start(start: usize, cx: &mut Cx<'_>) -> Self {
         let request = cx.send_and_keep(start);
-        let interval_ms = cx.timers.t1_ms;
+        let interval_ms = cx.timers.t1_ms as u32;
         Self::Calling {
             request,
-            resend_a: (!cx.reliable).then_some(cx.now_ms + interval_ms),
+            resend_a: cx.resend_after(interval_ms),
             interval_ms,
             until_b: cx.now_ms + cx.timers.lifetime_ms().min(cx.timers.next_hop_timeout_ms),
         }
@@ -98,7 +98,7 @@ impl InviteClient {
             }
             (Self::Calling { request, .. } | Self::Proceeding { request }, _) => {
                 let start = cx.out.bytes.len();
-                write_ack(request.bytes(), &mut cx.out.bytes);
+                write_ack(cx.pool.bytes(request), &mut cx.out.bytes);
                 let ack = cx.send_and_keep(start);
                 let until_d = cx.after_unless_reliable(cx.timers.d_ms());
                 std::mem::replace(self, Self::Completed { ack, until_d }).dispose(cx.pool);
@@ -113,9 +113,9 @@ impl InviteClient {
     }
 
     /// The INVITE, as long as it is kept.
-    pub fn request(&self) -> Option<&[u8]> {
+    pub fn request(&self) -> Option<&Stored> {
         match self {
-            Self::Calling { request, .. } | Self::Proceeding { request } => Some(request.bytes()),
+            Self::Calling { request, .. } | Self::Proceeding { request } => Some(request),
             Self::Accepted { .. } | Self::Completed { .. } => None,
         }
     }
@@ -135,7 +135,7 @@ impl InviteClient {
         match self {
             Self::Calling {
                 resend_a, until_b, ..
-            } => Some(resend_a.map_or(*until_b, |a| a.min(*until_b))),
+            } => Some(*resend_a.min(until_b)),
             Self::Proceeding { .. } => None,
             Self::Accepted { until_m } => Some(*until_m),
             Self::Completed { until_d, .. } => Some(*until_d),
@@ -147,13 +147,13 @@ impl InviteClient {
         match self {
             Self::Calling {
                 request,
-                resend_a: Some(at),
+                resend_a,
                 interval_ms,
                 until_b,
-            } if cx.now_ms < *until_b => {
+            } if *resend_a != NEVER && cx.now_ms < *until_b => {
                 cx.resend(request);
-                *interval_ms *= 2;
-                *at = cx.now_ms + *interval_ms;
+                *interval_ms = interval_ms.saturating_mul(2);
+                *resend_a = cx.resend_after(*interval_ms);
                 Next::Live
             }
             Self::Proceeding { .. } => Next::Live,

@@ -10,6 +10,13 @@ use strowger_syntax::{Message, Method, Name};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerKey(pub u128);
 
+impl ServerKey {
+    /// Its lower and its upper half.
+    pub(super) fn halves(self) -> [u64; 2] {
+        [self.0 as u64, (self.0 >> 64) as u64]
+    }
+}
+
 /// Makes server keys.
 #[derive(Clone)]
 pub struct KeyHasher {
