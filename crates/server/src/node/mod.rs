@@ -337,6 +337,7 @@ impl Application for Node {
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
+                Expired::Ringing(user) => self.proxy.on_ringing(&mut self.endpoint, user),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {

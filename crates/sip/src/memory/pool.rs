@@ -67,8 +67,15 @@ fn class_of(len: usize) -> (usize, usize) {
 }
 
 impl Pool {
-    /// Keeps a copy of `bytes`.
+    /// Keeps a copy of `bytes`. Nothing takes no buffer.
     pub fn store(&mut self, bytes: &[u8]) -> Stored {
+        if bytes.is_empty() {
+            return Stored {
+                len: 0,
+                chunk: NONE,
+                at: 0,
+            };
+        }
         let (class, size) = class_of(bytes.len());
         let len = bytes.len() as u32;
         let Some(class) = self.classes.get_mut(class) else {
@@ -166,6 +173,11 @@ impl Pool {
 }
 
 impl Stored {
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     fn large(&self) -> Id {
         Id {
             index: self.chunk,

@@ -689,6 +689,32 @@ impl Proxy {
         }
     }
 
+    /// A branch has been ringing for a while. Who has answered is not given up for another way, and when no branch has one
+    /// left, all that is needed of the request is what an answer is made from.
+    pub fn on_ringing(&mut self, endpoint: &mut Endpoint, user: User) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
+            return;
+        };
+        if let Some(branch) = pending.branches.get_mut(usize::from(user.branch))
+            && let Some(place) = branch.fallback.take()
+        {
+            self.fallbacks.remove(place);
+        }
+        if pending.texts.is_empty() || pending.branches.iter().any(|b| b.fallback.is_some()) {
+            return;
+        }
+        let pool = &mut endpoint.layer.pool;
+        let Ok(request) = self.scratch.parse(pool.bytes(&pending.request), &KEPT) else {
+            return;
+        };
+        self.text.clear();
+        write_answerable(request, &mut self.text);
+        for (kept, text) in [(&mut pending.request, &self.text[..]), (&mut pending.texts, &[])] {
+            let short = pool.store(text);
+            pool.give(std::mem::replace(kept, short));
+        }
+    }
+
     /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
     pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
         let context = endpoint.layer.context_of(server);
@@ -766,6 +792,23 @@ impl Pending {
             None => self.branches.push(branch),
         }
     }
+}
+
+/// A request with the fields that a response copies (RFC 3261 §8.2.6.2), and no others.
+fn write_answerable(request: Message<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.method_text());
+    out.push(b' ');
+    out.extend_from_slice(request.request_uri());
+    out.extend_from_slice(b" SIP/2.0\r\n");
+    for field in request.fields() {
+        if matches!(
+            field.name,
+            Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq
+        ) {
+            out.extend_from_slice(field.line.of(request.bytes()));
+        }
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn is_challenge(status: Status) -> bool {

@@ -29,8 +29,10 @@ pub enum InviteClient {
     },
     /// A provisional response came; how long to wait on is the proxy's business (timer C).
     Proceeding {
-        /// The INVITE: CANCEL and ACK are made from it.
+        /// The INVITE, or what CANCEL and ACK are made from of it.
         request: Stored,
+        /// When the rest of it goes; never once that is done.
+        shorten_at: u64,
     },
     /// A 2xx came; more of them go to the user (RFC 6026 §7.2).
     Accepted {
@@ -86,7 +88,10 @@ impl InviteClient {
             (Self::Calling { .. }, 1) => {
                 if let Self::Calling { request, .. } = std::mem::replace(self, Self::Accepted { until_m: 0 })
                 {
-                    *self = Self::Proceeding { request };
+                    *self = Self::Proceeding {
+                        request,
+                        shorten_at: cx.now_ms + cx.timers.t1_ms,
+                    };
                 }
                 Delivery::Pass
             }
@@ -96,7 +101,7 @@ impl InviteClient {
                 std::mem::replace(self, Self::Accepted { until_m }).dispose(cx.pool);
                 Delivery::Pass
             }
-            (Self::Calling { request, .. } | Self::Proceeding { request }, _) => {
+            (Self::Calling { request, .. } | Self::Proceeding { request, .. }, _) => {
                 let start = cx.out.bytes.len();
                 write_ack(cx.pool.bytes(request), &mut cx.out.bytes);
                 let ack = cx.send_and_keep(start);
@@ -115,7 +120,7 @@ impl InviteClient {
     /// The INVITE, as long as it is kept.
     pub fn request(&self) -> Option<&Stored> {
         match self {
-            Self::Calling { request, .. } | Self::Proceeding { request } => Some(request),
+            Self::Calling { request, .. } | Self::Proceeding { request, .. } => Some(request),
             Self::Accepted { .. } | Self::Completed { .. } => None,
         }
     }
@@ -136,7 +141,7 @@ impl InviteClient {
             Self::Calling {
                 resend_a, until_b, ..
             } => Some(*resend_a.min(until_b)),
-            Self::Proceeding { .. } => None,
+            Self::Proceeding { shorten_at, .. } => (*shorten_at != NEVER).then_some(*shorten_at),
             Self::Accepted { until_m } => Some(*until_m),
             Self::Completed { until_d, .. } => Some(*until_d),
         }
@@ -161,11 +166,31 @@ impl InviteClient {
         }
     }
 
+    /// Drops of the INVITE what nobody needs once it is not sent again, when its next hop has been ringing for a while: most
+    /// are answered sooner, and are spared it. `write` writes what stays. Whether it is time, for others to do the like.
+    pub fn shorten(&mut self, write: impl FnOnce(&[u8], &mut Vec<u8>), cx: &mut Cx<'_>) -> bool {
+        let Self::Proceeding { request, shorten_at } = self else {
+            return false;
+        };
+        if *shorten_at > cx.now_ms {
+            return false;
+        }
+        *shorten_at = NEVER;
+        let start = cx.out.bytes.len();
+        write(cx.pool.bytes(request), &mut cx.out.bytes);
+        if cx.out.bytes.len() > start {
+            let short = cx.pool.store(&cx.out.bytes[start..]);
+            cx.out.bytes.truncate(start);
+            cx.pool.give(std::mem::replace(request, short));
+        }
+        true
+    }
+
     /// Gives back what it keeps.
     pub fn dispose(self, pool: &mut Pool) {
         match self {
             Self::Calling { request: stored, .. }
-            | Self::Proceeding { request: stored }
+            | Self::Proceeding { request: stored, .. }
             | Self::Completed { ack: stored, .. } => pool.give(stored),
             Self::Accepted { .. } => {}
         }

@@ -55,6 +55,8 @@ pub enum Expired {
         /// Whether no final response came.
         timed_out: bool,
     },
+    /// The next hop of an INVITE has been ringing for a while: time to drop what is not needed of one that rings.
+    Ringing(User),
     /// A non-INVITE server transaction must send a 100 (RFC 4320 §4.1).
     TryingDue(Id),
     /// A response context's timer.
@@ -578,6 +580,7 @@ impl Layer {
         let client = self.clients.get_mut(id)?;
         let mut cx = cx!(self, client.to, token(CLIENT_TOKEN, id), now_ms, out);
         let user = client.user;
+        let mut ringing = false;
         let (next, timed_out) = match &mut client.machine {
             ClientMachine::Invite { invite, cancel } => {
                 if let Cancel::Sent(place) = *cancel
@@ -589,6 +592,11 @@ impl Layer {
                     *cancel = Cancel::Done;
                     ended.dispose(cx.pool);
                 }
+                let scratch = &mut self.scratch;
+                let write = |request: &[u8], out: &mut Vec<u8>| {
+                    write_hop_request(scratch, request, "INVITE", &[], out);
+                };
+                ringing = invite.shorten(write, &mut cx);
                 let due = invite.deadline().is_some_and(|d| d <= now_ms);
                 let next = if due {
                     invite.on_deadline(&mut cx)
@@ -605,7 +613,7 @@ impl Layer {
         }
         let deadline = client.machine.deadline(&self.cancels).map(|d| d.max(now_ms + 1));
         self.wheel.set(client.timer, deadline);
-        None
+        ringing.then_some(Expired::Ringing(user))
     }
 
     /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
@@ -683,7 +691,8 @@ impl ClientMachine {
     }
 }
 
-/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent: the same Request-URI, top Via,
+/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent, or an INVITE that the same can be
+/// made from: the same Request-URI, top Via,
 /// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
 /// INVITE's.
 fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {

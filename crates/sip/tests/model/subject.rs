@@ -273,6 +273,7 @@ impl Subject {
                         effects.push(Effect::TryingDue { at_ms, server });
                         assert!(self.respond(id, server, 0, 100), "the 100 that is due");
                     }
+                    Expired::Ringing(_) => {}
                     Expired::Context(_) | Expired::Call(_) => panic!("nobody's timer"),
                 }
             }
