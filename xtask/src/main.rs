@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask check`, `fuzz`, `tidy`, `test`, and what is generated.
 
+mod bench;
 mod check;
 mod fuzz;
 mod needs;
@@ -14,6 +15,11 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  bench [--quick] [--write]
+                 CPU time, instructions and memory beside Kamailio, where the harness is (bench/README.md), else what can
+                 be measured without it; --write puts the tables into the README
+  bench --instructions [--save]
+                 instructions of each operation, compared with bench/instructions.txt; --save stores them there
   check          fmt, clippy, tidy and the unit tests, offline
   fuzz [TARGET] [--seconds N]
                  libFuzzer on one target or on all, 60 s each or N
@@ -29,6 +35,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let root = root();
     let passed = match arguments.as_slice() {
+        ["bench", rest @ ..] => match bench::Wanted::of(rest) {
+            Some(wanted) => bench::run(&root, &target(&root), wanted),
+            None => return usage(),
+        },
         ["check"] => check::run(&root),
         ["fuzz", rest @ ..] => match fuzz_arguments(rest) {
             Some((targets, seconds)) => fuzz::run(&root, &target(&root), targets, seconds),

@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sipp", "sip-tester"),
     ("strace", "strace"),
     ("svcrack", "sipvicious"),
+    ("valgrind", "valgrind"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";
@@ -120,7 +121,7 @@ fn apt(arguments: &[&str]) -> bool {
     )
 }
 
-fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|directory| directory.join(program).is_file())
 }

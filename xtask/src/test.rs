@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::report::Report;
-use crate::{check, fuzz, needs, target};
+use crate::{bench, check, fuzz, needs, target};
 
 /// How much of the system tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,24 +44,18 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         fuzz::run(root, &target, fuzz::TARGETS, seconds as u64)
     });
     if extent == Extent::Full {
-        for (package, test) in LARGE {
-            let arguments = [
-                "test",
-                "--offline",
-                "--release",
-                "--package",
-                package,
-                "--test",
-                test,
-            ];
-            report.cargo_test(test, root, &arguments, &[(FULL, "1".to_owned())]);
-        }
+        large(root, &mut report);
     }
     let built = report.cargo(
         "release build",
         root,
         &["build", "--offline", "--release", "--package", "strowger"],
     );
+    if peers {
+        report.run("instructions", || bench::compare(root, &target));
+    } else {
+        report.not_run("instructions");
+    }
     if peers && built {
         let mut environment = vec![
             (
@@ -79,4 +73,20 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         report.not_run("system tests");
     }
     report.close()
+}
+
+/// Runs the tests below the system with their large counts.
+fn large(root: &Path, report: &mut Report) {
+    for (package, test) in LARGE {
+        let arguments = [
+            "test",
+            "--offline",
+            "--release",
+            "--package",
+            package,
+            "--test",
+            test,
+        ];
+        report.cargo_test(test, root, &arguments, &[(FULL, "1".to_owned())]);
+    }
 }

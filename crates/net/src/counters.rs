@@ -93,6 +93,12 @@ counters! {
 }
 
 impl Counters {
+    /// Messages that came over the network and from other shards.
+    pub(crate) fn messages_received(&self) -> u64 {
+        let came = self.datagrams_received.read() + self.stream_messages_received.read();
+        came + self.hops_in.read()
+    }
+
     /// Adds another shard's counts into sums of the same order as [`Counters::each`] visits.
     pub fn add_to(&self, sums: &mut Vec<u64>) {
         let mut position = 0;

@@ -16,6 +16,8 @@ pub(crate) enum Interest {
     Write,
     /// Both.
     ReadWrite,
+    /// Each ringing of a bell, once, so that nobody has to silence it.
+    Ringing,
 }
 
 impl Interest {
@@ -25,6 +27,7 @@ impl Interest {
             Self::Read => libc::EPOLLIN,
             Self::Write => libc::EPOLLOUT,
             Self::ReadWrite => libc::EPOLLIN | libc::EPOLLOUT,
+            Self::Ringing => libc::EPOLLIN | libc::EPOLLET,
         };
         bits as u32
     }
@@ -98,7 +101,7 @@ impl Token {
     }
 }
 
-/// An epoll instance. Level-triggered: what is not taken in one turn is told again in the next.
+/// An epoll instance. Level-triggered but for bells: what is not taken in one turn is told again in the next.
 #[derive(Debug)]
 pub(crate) struct Epoll {
     fd: OwnedFd,
@@ -179,6 +182,10 @@ impl Events {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(crate) fn get(&self, position: usize) -> Readiness {
         let event = self.buffer[position];
         Readiness {
@@ -204,18 +211,12 @@ impl Bell {
         })
     }
 
-    /// Makes the descriptor readable. It cannot fail but for a counter that is full, and then it is readable.
+    /// Ends the wait of who waits for its [`Ringing`](Interest::Ringing), or their next one. It fails only when it has been
+    /// rung 2^64 times.
     pub(crate) fn ring(&self) {
         let one = 1u64;
         // SAFETY: eight bytes are readable at `one`.
         unsafe { libc::write(self.fd.as_raw_fd(), (&raw const one).cast(), 8) };
-    }
-
-    /// Makes it unreadable again.
-    pub(crate) fn silence(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight bytes are writable at `count`.
-        unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut count).cast(), 8) };
     }
 }
 
@@ -258,14 +259,15 @@ mod tests {
         let epoll = Epoll::new().expect("epoll");
         let bell = Bell::new().expect("eventfd");
         epoll
-            .add(bell.as_fd(), Interest::Read, Token::Bell)
+            .add(bell.as_fd(), Interest::Ringing, Token::Bell)
             .expect("register");
-        bell.ring();
         let mut events = Events::new(4);
-        epoll.wait(&mut events, 5000);
-        assert_eq!(events.len(), 1);
-        bell.silence();
-        epoll.wait(&mut events, 0);
-        assert_eq!(events.len(), 0);
+        for _ in 0..2 {
+            bell.ring();
+            epoll.wait(&mut events, 5000);
+            assert_eq!(events.len(), 1);
+            epoll.wait(&mut events, 0);
+            assert_eq!(events.len(), 0);
+        }
     }
 }

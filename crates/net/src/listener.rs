@@ -160,6 +160,11 @@ fn bind(listen: Listen, options: &Options) -> Result<Listener, BindFault> {
             socket.listen(BACKLOG)?;
         }
     }
+    if options.shards > 1 && listen.transport == Transport::Udp {
+        // A trunk is one peer, and all shards shall work for it. Nothing is lost by it: whose a message is does not depend
+        // on who sent it, so most of them have to make a hop anyway. Where the kernel refuses, peers stay where they are.
+        let _: io::Result<()> = socket_option::spread(sockets[0].as_fd(), options.shards);
+    }
     Ok(Listener {
         listen,
         receive_buffer,
@@ -198,4 +203,46 @@ fn set_up_udp(socket: &Socket, address: SocketAddr, options: &Options) -> io::Re
     }
     socket_option::size_buffer(fd, Buffer::Send, options.udp_buffer)?;
     socket_option::size_buffer(fd, Buffer::Receive, options.udp_buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_datagrams_of_one_peer_come_to_the_sockets_of_all_shards() {
+        let options = Options {
+            shards: 3,
+            ..Options::default()
+        };
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let address = address.parse().expect("an address");
+            let listen = Listen {
+                transport: Transport::Udp,
+                address,
+            };
+            let listener = match Listener::bind(listen, &options) {
+                Ok(listener) => listener,
+                Err(error) if matches!(error.fault, BindFault::NoFamily | BindFault::NotAvailable) => {
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            let peer = std::net::UdpSocket::bind((address.ip(), 0)).expect("bound");
+            let datagrams = 300;
+            for _ in 0..datagrams {
+                peer.send_to(b"OPTIONS", listener.address()).expect("sent");
+            }
+            let received = |socket: &Socket| {
+                let mut buffer = [std::mem::MaybeUninit::uninit(); 16];
+                (0..)
+                    .take_while(|_: &u32| socket.recv(&mut buffer).is_ok())
+                    .count()
+            };
+            let counts: Vec<_> = listener.sockets.iter().map(received).collect();
+            assert_eq!(counts.iter().sum::<usize>(), datagrams);
+            // A share is 100; that one is below 50 has a chance of less than one in a thousand million.
+            assert!(counts.iter().all(|&count| count >= 50), "{counts:?}");
+        }
+    }
 }

@@ -76,11 +76,6 @@ impl Doorbell {
         self.asleep.store(false, Ordering::Relaxed);
     }
 
-    /// Takes note that the bell was heard.
-    pub(crate) fn silence(&self) {
-        self.bell.silence();
-    }
-
     /// Says that the control side has sent something.
     pub(crate) fn announce_control(&self) {
         self.control.store(true, Ordering::Release);

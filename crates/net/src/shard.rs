@@ -2,6 +2,7 @@
 //! wants sent, sleep until there is more or its next deadline comes.
 
 mod crossing;
+mod nap;
 mod receive;
 mod send;
 
@@ -26,6 +27,7 @@ use crate::shards::{Phase, Shared};
 use crate::tcp::{Connections, Surroundings};
 use crate::udp::{Batches, UdpSocket};
 use crossing::Crossing;
+use nap::Naps;
 
 /// What a shard is made of, before its thread begins.
 pub(crate) struct Seed {
@@ -105,6 +107,7 @@ pub(super) struct Shard<A: Application> {
     waits: bool,
     woken: bool,
     draining: bool,
+    naps: Naps,
 }
 
 impl<A: Application> Shard<A> {
@@ -123,7 +126,9 @@ impl<A: Application> Shard<A> {
         } = seed;
         let id = around.shard;
         let doorbell = Arc::clone(&shared.doorbells[usize::from(id)]);
-        around.epoll.add(doorbell.as_fd(), Interest::Read, Token::Bell)?;
+        around
+            .epoll
+            .add(doorbell.as_fd(), Interest::Ringing, Token::Bell)?;
         for (position, socket) in udp.iter().enumerate() {
             if let Some(socket) = socket {
                 around
@@ -161,18 +166,21 @@ impl<A: Application> Shard<A> {
             waits: false,
             woken: false,
             draining: false,
+            naps: Naps::new(options.longest_nap),
         })
     }
 
     /// Turns until the shards are stopped, or have been drained.
     pub(crate) fn run(mut self) {
+        clock::nap_exactly();
         let mut events = Events::new(EVENTS);
         loop {
-            let timeout = self.fall_asleep();
-            self.around.epoll.wait(&mut events, timeout);
-            self.doorbell.rise();
+            self.rest(&mut events);
             self.counters.turns.add(1);
             self.now = clock::now();
+            let counters = &self.counters;
+            self.naps
+                .measure(self.now.mono_ns, || counters.messages_received());
             self.turn(&events);
             if self.is_over() {
                 return;
@@ -226,7 +234,8 @@ impl<A: Application> Shard<A> {
 
     fn take_event(&mut self, readiness: Readiness) {
         match readiness.token {
-            Token::Bell => self.doorbell.silence(),
+            // What it was rung for is looked for in every turn.
+            Token::Bell => {}
             Token::Udp(listener) => {
                 if readiness.is_error() {
                     self.take_udp_errors(listener);
@@ -243,11 +252,27 @@ impl<A: Application> Shard<A> {
         }
     }
 
-    /// How long to sleep, in the unit of epoll. From here on other threads ring the bell for what they bring.
-    fn fall_asleep(&mut self) -> i32 {
-        if self.more {
-            return 0;
+    /// Waits for something to do.
+    fn rest(&mut self, events: &mut Events) {
+        let nap_ns = self.naps.length_ns();
+        if nap_ns != 0 && !self.more {
+            // Whoever has something to do does not nap.
+            self.around.epoll.wait(events, 0);
+            if !events.is_empty() {
+                return;
+            }
+            let left_ns = self.wake_at().saturating_sub(self.now.mono_ns);
+            if self.crossing.links.is_empty() && left_ns > nap_ns {
+                clock::nap(nap_ns);
+            }
         }
+        let timeout = self.fall_asleep();
+        self.around.epoll.wait(events, timeout);
+        self.doorbell.rise();
+    }
+
+    /// When the shard has to be awake at the latest.
+    fn wake_at(&self) -> u64 {
         // The time at which the turn began: a wake-up that is late by the length of a turn is not worth another look at
         // the clock.
         let now = self.now.mono_ns;
@@ -262,6 +287,15 @@ impl<A: Application> Shard<A> {
         if self.draining {
             wake_at = wake_at.min(self.shared.drain_until());
         }
+        wake_at
+    }
+
+    /// How long to sleep, in the unit of epoll. From here on other threads ring the bell for what they bring.
+    fn fall_asleep(&mut self) -> i32 {
+        if self.more {
+            return 0;
+        }
+        let wake_at = self.wake_at();
         self.doorbell.fall_asleep();
         let is_called = !self.crossing.links.is_empty()
             || self.doorbell.has_control()
@@ -274,7 +308,7 @@ impl<A: Application> Shard<A> {
         if wake_at == NEVER {
             return -1;
         }
-        let ms = wake_at.saturating_sub(now).div_ceil(1_000_000);
+        let ms = wake_at.saturating_sub(self.now.mono_ns).div_ceil(1_000_000);
         i32::try_from(ms).unwrap_or(i32::MAX)
     }
 

@@ -2,6 +2,7 @@
 
 mod error_queue;
 mod mmsg;
+mod segments;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,8 +16,10 @@ use strowger_syntax::Transport;
 use crate::counters::Counters;
 use crate::epoll::Interest;
 use crate::packet::{DATAGRAM_MAX, Packet, Pool};
+use crate::socket_option;
 use error_queue::IcmpError;
-use mmsg::{Ancillary, Datagram, RECEIVE_BATCH, ReceiveBatch, Received, SEND_BATCH, SendBatch};
+use mmsg::{Ancillary, Datagram, NotSent, RECEIVE_BATCH, ReceiveBatch, Received, SEND_BATCH, SendBatch};
+use segments::Arrangement;
 
 /// Bytes of a datagram that are kept of what an ICMP error quotes. There are seldom more: the whole error has at most 576
 /// bytes with IPv4 (RFC 1812) and 1,280 with IPv6 (RFC 4443), and old routers quote 8.
@@ -34,6 +37,8 @@ pub(crate) struct UdpSocket {
     drops: u32,
     /// What goes out here at the end of this turn.
     queue: Vec<Queued>,
+    /// Whether datagrams may be sent as segments of one message.
+    joins: bool,
     backlog: VecDeque<Stored>,
     backlog_bytes: usize,
     backlog_limit: usize,
@@ -45,8 +50,13 @@ pub(crate) struct UdpSocket {
 #[derive(Clone, Copy, Debug)]
 struct Queued {
     position: u32,
+    len: u32,
     to: SocketAddr,
     from: Option<IpAddr>,
+    /// The message for the kernel that it is part of, by their number in this turn.
+    message: u32,
+    /// Whether it is not the first part.
+    follows: bool,
 }
 
 impl Queued {
@@ -55,6 +65,7 @@ impl Queued {
             to: &self.to,
             from: self.from,
             bytes: outbox.message(&outbox.transmits[self.position as usize]),
+            follows: self.follows,
         }
     }
 
@@ -78,16 +89,23 @@ enum Attempt {
     Full,
     /// The first one cannot be sent.
     Failed(Failure),
+    /// The first ones cannot be sent as segments of one message.
+    Unjoinable {
+        /// Whether none ever can.
+        ever: bool,
+    },
 }
 
 impl UdpSocket {
     pub(crate) fn new(socket: Socket, listener: u16, local: SocketAddr, backlog_limit: usize) -> Self {
+        let joins = socket_option::knows_segments(socket.as_fd());
         Self {
             socket,
             listener,
             local,
             drops: 0,
             queue: Vec::new(),
+            joins,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             backlog_limit,
@@ -136,8 +154,11 @@ impl UdpSocket {
         if fits {
             self.queue.push(Queued {
                 position: position as u32,
+                len: len as u32,
                 to: *to,
                 from: self.source_address(from),
+                message: 0,
+                follows: false,
             });
         }
         fits
@@ -145,7 +166,7 @@ impl UdpSocket {
 
     /// Keeps a datagram until there is room in the send buffer; false when too much waits already.
     fn store(&mut self, datagram: Datagram<'_>) -> bool {
-        let Datagram { to, from, bytes } = datagram;
+        let Datagram { to, from, bytes, .. } = datagram;
         let fits = self.backlog_bytes + bytes.len() <= self.backlog_limit;
         if fits {
             self.backlog_bytes += bytes.len();
@@ -177,6 +198,7 @@ impl AsFd for UdpSocket {
 pub(crate) struct Batches {
     receive: ReceiveBatch,
     send: SendBatch,
+    arrangement: Arrangement,
     quote: Box<[u8]>,
 }
 
@@ -185,6 +207,7 @@ impl Batches {
         Self {
             receive: ReceiveBatch::new(std::array::from_fn(|_| pool.take())),
             send: SendBatch::new(),
+            arrangement: Arrangement::new(),
             quote: vec![0; QUOTE_MAX].into(),
         }
     }
@@ -267,25 +290,7 @@ impl Batches {
 
     /// Sends what waits; what is left waits on.
     pub(crate) fn send_backlog(&mut self, socket: &mut UdpSocket, counters: &Counters) {
-        while !socket.backlog.is_empty() {
-            let stored = socket.backlog.iter();
-            let datagrams = stored.map(|d| Datagram {
-                to: &d.to,
-                from: d.from,
-                bytes: &d.bytes,
-            });
-            let gone = match attempt(&mut self.send, socket.as_fd(), counters, datagrams) {
-                Attempt::Sent(count) => count,
-                Attempt::Full => return,
-                Attempt::Failed(_) => {
-                    counters.datagrams_not_sent.add(1);
-                    1
-                }
-            };
-            for stored in socket.backlog.drain(..gone) {
-                socket.backlog_bytes -= stored.bytes.len();
-            }
-        }
+        send_backlog(&mut self.send, socket, counters);
     }
 
     /// Sends the transmits that were queued for a socket; `failed` gets the tokens of those that cannot be sent.
@@ -296,14 +301,16 @@ impl Batches {
         counters: &Counters,
         mut failed: impl FnMut(u64, Failure),
     ) {
-        let queue = std::mem::take(&mut socket.queue);
-        let mut rest = queue.as_slice();
+        let mut queue = std::mem::take(&mut socket.queue);
+        let mut rest = self.arrangement.arrange(&mut queue, socket.joins);
         // What waits was there first.
         if !socket.backlog.is_empty() {
-            self.send_backlog(socket, counters);
+            send_backlog(&mut self.send, socket, counters);
         }
-        while !rest.is_empty() {
-            let next = rest.iter().map(|queued| queued.datagram(outbox));
+        while let Some(&first) = rest.first() {
+            let next = rest
+                .iter()
+                .map(|&position| queue[position as usize].datagram(outbox));
             let attempted = if socket.backlog.is_empty() {
                 attempt(&mut self.send, socket.as_fd(), counters, next)
             } else {
@@ -313,11 +320,20 @@ impl Batches {
                 Attempt::Sent(count) => rest = &rest[count..],
                 Attempt::Failed(failure) => {
                     counters.datagrams_not_sent.add(1);
-                    failed(rest[0].token(outbox), failure);
+                    failed(queue[first as usize].token(outbox), failure);
                     rest = &rest[1..];
                 }
+                Attempt::Unjoinable { ever } => {
+                    socket.joins &= !ever;
+                    let message = queue[first as usize].message;
+                    let parts = queue
+                        .iter_mut()
+                        .filter(|queued| ever || queued.message == message);
+                    parts.for_each(|queued| queued.follows = false);
+                }
                 Attempt::Full => {
-                    for queued in rest {
+                    for &position in rest {
+                        let queued = &queue[position as usize];
                         if !socket.store(queued.datagram(outbox)) {
                             counters.datagrams_not_sent.add(1);
                             failed(queued.token(outbox), Failure::Full);
@@ -327,8 +343,8 @@ impl Batches {
                 }
             }
         }
+        queue.clear();
         socket.queue = queue;
-        socket.queue.clear();
     }
 }
 
@@ -339,6 +355,29 @@ fn note_drops(seen: &mut u32, ancillary: Ancillary, counters: &Counters) {
             .datagrams_dropped_by_kernel
             .add(u64::from(drops.wrapping_sub(*seen)));
         *seen = drops;
+    }
+}
+
+fn send_backlog(batch: &mut SendBatch, socket: &mut UdpSocket, counters: &Counters) {
+    while !socket.backlog.is_empty() {
+        let stored = socket.backlog.iter();
+        let datagrams = stored.map(|d| Datagram {
+            to: &d.to,
+            from: d.from,
+            bytes: &d.bytes,
+            follows: false,
+        });
+        let gone = match attempt(batch, socket.as_fd(), counters, datagrams) {
+            Attempt::Sent(count) => count,
+            Attempt::Full => return,
+            Attempt::Failed(_) | Attempt::Unjoinable { .. } => {
+                counters.datagrams_not_sent.add(1);
+                1
+            }
+        };
+        for stored in socket.backlog.drain(..gone) {
+            socket.backlog_bytes -= stored.bytes.len();
+        }
     }
 }
 
@@ -357,13 +396,17 @@ fn attempt<'a>(
                 counters.datagram_bytes_sent.add(sent.bytes);
                 return Attempt::Sent(sent.count);
             }
-            Err(error) => match error.raw_os_error() {
+            Err(NotSent { error, segments }) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::ENOBUFS) => return Attempt::Full,
                 Some(libc::EINTR) => {}
                 // It may be a pending ICMP error about an earlier datagram: reporting it has cleared it.
                 Some(libc::ECONNREFUSED) => last = Failure::Refused,
                 Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EPROTO | libc::ENOPROTOOPT) => {
                     last = Failure::Unreachable;
+                }
+                Some(libc::EMSGSIZE) if segments > 1 => return Attempt::Unjoinable { ever: false },
+                Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) if segments > 1 => {
+                    return Attempt::Unjoinable { ever: true };
                 }
                 _ => return Attempt::Failed(Failure::Unreachable),
             },
@@ -373,3 +416,51 @@ fn attempt<'a>(
 }
 
 const _: () = assert!(SEND_BATCH <= 1024, "the kernel's UIO_MAXIOV");
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as StdSocket;
+    use std::time::Duration;
+
+    use strowger_sip::Destination;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_cannot_send_segments_sends_datagrams() {
+        let peer = StdSocket::bind("127.0.0.1:0").expect("a free port");
+        peer.set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("timeout");
+        let to = peer.local_addr().expect("bound");
+        let ours = StdSocket::bind("127.0.0.1:0").expect("a free port");
+        let local = ours.local_addr().expect("bound");
+        // Segments need a checksum.
+        socket_option::omit_checksum(ours.as_fd()).expect("without a checksum");
+        let mut socket = UdpSocket::new(ours.into(), 0, local, 1 << 20);
+        let mut batches = Batches::new(&mut Pool::new(0, 64));
+        let (counters, mut outbox) = (Counters::default(), Outbox::default());
+        assert!(socket.joins);
+        for number in 0..5u8 {
+            let to = Destination::Datagram {
+                listener: 0,
+                from: None,
+                to,
+            };
+            outbox.send(&[number; 200], to, 0);
+        }
+        for (position, transmit) in outbox.transmits.iter().enumerate() {
+            assert!(socket.queue(position, transmit.span.len(), None, &to));
+        }
+        batches.send(&mut socket, &outbox, &counters, |_, failure| {
+            panic!("{failure:?}")
+        });
+        let mut buffer = [0; 2000];
+        for number in 0..5u8 {
+            let len = peer.recv(&mut buffer).expect("a datagram");
+            assert_eq!(buffer[..len], [number; 200]);
+        }
+        assert!(!socket.joins);
+        assert_eq!(counters.datagrams_sent.read(), 5);
+        assert_eq!(counters.datagrams_not_sent.read(), 0);
+    }
+}

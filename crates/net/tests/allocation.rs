@@ -177,13 +177,16 @@ fn exchange_stream(stream: &mut TcpStream, count: u32) {
 }
 
 /// Bursts of datagrams whose answers go to a closed port, the errors of each waited for. They are short, because an ICMP
-/// error does not quote a whole long one.
+/// error does not quote a whole long one, and each is longer than the one before, because those of one length may go as
+/// segments of one message, and then the first of them alone has an error.
 fn provoke_errors(socket: &UdpSocket, told: &AtomicU64, bursts: u64, size: u64) {
     let before = told.load(Ordering::Relaxed);
     let until = Instant::now() + Duration::from_secs(30);
     for burst in 1..=bursts {
-        for _ in 0..size {
-            socket.send(&[b'!', burst as u8]).expect("send");
+        for number in 0..size as usize {
+            let mut message = [burst as u8; 64];
+            message[0] = b'!';
+            socket.send(&message[..2 + number]).expect("send");
         }
         while told.load(Ordering::Relaxed) < before + burst * size {
             assert!(Instant::now() < until, "burst {burst} of {bursts}");
@@ -249,9 +252,9 @@ fn nothing_is_allocated_per_message_on_any_shard() {
         assert_eq!(hops() > 5000, options.shards > 1, "{}", hops());
         let before_errors = hops();
         provoke_errors(&socket, &told, 1000, 1);
-        // Every other datagram and every other error.
-        let expected = if options.shards > 1 { 1000 } else { 0 };
-        assert_eq!(hops() - before_errors, expected);
+        // About every other datagram and every other error: the kernel spreads datagrams as it likes.
+        let hopped = hops() - before_errors;
+        assert_eq!((700..1300).contains(&hopped), options.shards > 1, "{hopped}");
         // On a busy machine more may come at once than ever before, and a buffer grows to a new peak. What is allocated for
         // each message, or for each turn, is counted in thousands.
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;

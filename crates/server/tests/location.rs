@@ -105,8 +105,10 @@ fn sqlite(dir: &Path) -> Result<Bench<Sqlite>, OpenError> {
 fn open(dir: &Path, settings: Settings, now: u32) -> Result<Bench<Sqlite>, OpenError> {
     let dir = DataDir::open(dir).expect("a free directory");
     let (answer, answers) = channel();
-    let answer = Arc::new(move |committed| {
-        let _ = answer.send(committed);
+    let answer = Arc::new(move |_, committed: Vec<Committed>| {
+        for committed in committed {
+            let _ = answer.send(committed);
+        }
     });
     Ok(Bench {
         store: Box::new(Sqlite::open(&dir, settings, now, answer)?),
@@ -310,11 +312,82 @@ fn a_commit_is_answered_after_it_was_published() {
     assert_eq!(bench.read("a@x").0, committed.result.expect("done"));
 }
 
-fn log_rows(dir: &Path) -> i64 {
+/// The commits in the log: each row is a checksum of 8 bytes, then commits, each with two lengths before its two texts.
+fn logged(dir: &Path) -> usize {
     let connection = rusqlite::Connection::open(dir.join("location.db")).expect("opens");
-    connection
-        .query_row("SELECT count(*) FROM log", [], |row| row.get(0))
-        .expect("counts")
+    let mut select = connection.prepare("SELECT commits FROM log").expect("a log");
+    let rows = select
+        .query_map([], |row| row.get::<_, Vec<u8>>(0))
+        .expect("rows");
+    rows.map(|row| {
+        let row = row.expect("a row");
+        let (mut at, mut count) = (8, 0);
+        while at < row.len() {
+            let len = |at: usize| usize::from(u16::from_le_bytes([row[at], row[at + 1]]));
+            at += 4 + len(at) + len(at + 2);
+            count += 1;
+        }
+        count
+    })
+    .sum()
+}
+
+#[test]
+fn a_log_of_the_first_form_is_brought_over_and_loses_nothing() {
+    let scratch = Scratch::new();
+    drop(sqlite(scratch.path()).expect("opens"));
+    let path = scratch.path().join("location.db");
+    let old = rusqlite::Connection::open(&path).expect("opens");
+    old.execute_batch(
+        "DROP TABLE log; CREATE TABLE log (seq INTEGER PRIMARY KEY, aor BLOB NOT NULL, record BLOB NOT NULL);
+         PRAGMA user_version = 1",
+    )
+    .expect("made old");
+    let long = record(60, &"r".repeat(MAX_RECORD - 4));
+    let rows: [(&str, &[u8]); 5] = [
+        ("a@x", &record(60, "one")),
+        ("gone@x", &record(60, "gone")),
+        (&"l".repeat(MAX_AOR), &long),
+        ("a@x", &record(60, "two")),
+        ("gone@x", b""),
+    ];
+    for (aor, record) in rows {
+        old.execute(
+            "INSERT INTO log (aor, record) VALUES (?, ?)",
+            (aor.as_bytes(), record),
+        )
+        .expect("written");
+    }
+    drop(old);
+    let bench = sqlite(scratch.path()).expect("opens");
+    assert_eq!(
+        bench.all(),
+        [
+            ("a@x".to_owned(), record(60, "two")),
+            ("l".repeat(MAX_AOR), long.clone())
+        ]
+    );
+    assert_eq!(logged(scratch.path()), rows.len());
+}
+
+#[test]
+fn a_row_that_was_changed_on_the_disk_is_told() {
+    let scratch = Scratch::new();
+    sqlite(scratch.path())
+        .expect("opens")
+        .put("a@x", &record(60, "one"));
+    let path = scratch.path().join("location.db");
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other
+        .execute_batch(
+            "UPDATE log SET commits = CAST(substr(commits, 1, length(commits) - 1) || 'x' AS BLOB)",
+        )
+        .expect("changed");
+    drop(other);
+    let Err(error) = sqlite(scratch.path()) else {
+        panic!("opened")
+    };
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
 }
 
 #[test]
@@ -345,11 +418,11 @@ fn the_log_is_compacted_and_loses_nothing() {
             bench.put(&n.to_string(), b"");
         }
         let deadline = Instant::now() + PATIENCE;
-        while log_rows(scratch.path()) > 14_000 {
+        while logged(scratch.path()) > 14_000 {
             assert!(
                 Instant::now() < deadline,
-                "{} rows are left",
-                log_rows(scratch.path())
+                "{} commits are left",
+                logged(scratch.path())
             );
             thread::sleep(Duration::from_millis(20));
         }
@@ -375,11 +448,11 @@ fn a_record_that_is_committed_again_and_again_is_kept_once() {
         }
     }
     let deadline = Instant::now() + PATIENCE;
-    while log_rows(scratch.path()) > 8000 {
+    while logged(scratch.path()) > 8000 {
         assert!(
             Instant::now() < deadline,
             "{} rows are left",
-            log_rows(scratch.path())
+            logged(scratch.path())
         );
         thread::sleep(Duration::from_millis(20));
     }
@@ -574,7 +647,7 @@ fn a_file_of_a_later_version_is_refused_and_left_alone() {
         panic!("opened")
     };
     assert!(matches!(error, OpenError::TooNew { found: 99, .. }), "{error}");
-    assert_eq!(log_rows(scratch.path()), 1);
+    assert_eq!(logged(scratch.path()), 1);
 }
 
 #[test]
@@ -732,7 +805,7 @@ fn measure_commits_and_start() {
         }
         println!("{done} commits ({durability:?}) in {:?}", begun.elapsed());
     }
-    let rows = log_rows(scratch.path());
+    let rows = logged(scratch.path());
     let begun = Instant::now();
     let bench = sqlite(scratch.path()).expect("opens");
     println!(

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use strowger_syntax::message::{Index, ResponseWriter, ViaStamp};
+use strowger_syntax::header::{Header as _, Via};
+use strowger_syntax::message::{Index, ResponseWriter, ViaIndex, ViaStamp};
 use strowger_syntax::{Limits, Message, Name, Status, Transport};
 
 use crate::keys::Keys;
 use crate::reject::Reject;
-use crate::transaction::{KeyHasher, Layer, ServerKey, Timers};
+use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
 use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
 use crate::{Destination, Outbox, Source};
@@ -23,9 +24,9 @@ pub type Tag = [u8; 16];
 
 /// The bytes that the answer to a request of so many bytes may have. A connection proves its address.
 fn most(request: usize, ingress: &Ingress) -> usize {
-    match ingress.to {
-        Destination::Datagram { .. } => AMPLIFICATION * request,
-        Destination::Flow(_) | Destination::Connect { .. } => usize::MAX,
+    match ingress.source.flow {
+        None => AMPLIFICATION * request,
+        Some(_) => usize::MAX,
     }
 }
 
@@ -56,25 +57,20 @@ fn shorten(out: &mut Vec<u8>, lines: Range<usize>, over: usize, status: Status) 
 /// Sends what was written since `start` as the answer to a request of `request` bytes, if it is not too large for that.
 pub fn send_bounded(request: usize, ingress: &Ingress, start: usize, out: &mut Outbox) {
     if out.bytes.len() - start <= most(request, ingress) {
-        out.send_from(start, ingress.to, 0);
+        out.send_from(start, ingress.to(), 0);
     } else {
         out.bytes.truncate(start);
     }
 }
 
-/// What came with a request from outside, worked out once.
+/// What came with a request from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Ingress {
     /// Where it came from.
     pub source: Source,
     /// What its top Via is told.
     pub stamp: ViaStamp,
-    /// Where its responses go.
-    pub to: Destination,
-    /// Where they go when the connection is gone.
-    pub fallback: Option<Destination>,
-    /// The address that its top Via names once it is stamped.
-    pub reply_address: SocketAddr,
+    via: ViaIndex,
 }
 
 /// What of that the forwarded copy of a request is made with.
@@ -88,8 +84,6 @@ pub struct Arrival {
     pub local: IpAddr,
     /// What its top Via is told.
     pub stamp: ViaStamp,
-    /// The address that its top Via names once it is stamped.
-    pub reply_address: SocketAddr,
 }
 
 impl Ingress {
@@ -100,7 +94,6 @@ impl Ingress {
             listener: self.source.listener,
             local: self.source.local.ip(),
             stamp: self.stamp,
-            reply_address: self.reply_address,
         }
     }
 
@@ -109,10 +102,23 @@ impl Ingress {
         Self {
             source: *source,
             stamp: via::stamp(request, source),
-            to: via::response_destination(request.via(), source),
-            fallback: via::response_fallback(request.via(), source),
-            reply_address: via::stamped_address(request.via(), source),
+            via: *request.via(),
         }
+    }
+
+    /// Where its responses go.
+    pub fn to(&self) -> Destination {
+        via::response_destination(&self.via, &self.source)
+    }
+
+    /// Where they go when the connection is gone.
+    pub fn fallback(&self) -> Option<Destination> {
+        via::response_fallback(&self.via, &self.source)
+    }
+
+    /// The address that its top Via names once it is stamped.
+    pub fn reply_address(&self) -> SocketAddr {
+        via::stamped_address(&self.via, &self.source)
     }
 }
 
@@ -207,25 +213,17 @@ impl Identity {
         self.key_hasher.of_call(call_id, caller_tag)
     }
 
-    /// The To tag of answers made here: the same for every answer to the same Call-ID and From tag, so that an ACK that
-    /// carries it is known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash
-    /// does.
+    /// The To tag of answers made here: the same for every answer to the same Call-ID, so that an ACK that carries it is
+    /// known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash does.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
-        let view = Message::view(bytes, index);
-        hex_digits(
-            self.keys
-                .to_tag
-                .hash(&[view.call_id(), view.from_tag().unwrap_or(&[])]),
-        )
+        let call_id = index.call_id(bytes).unwrap_or(&[]);
+        hex_digits(self.keys.to_tag.hash_of(call_id))
     }
 
     /// Whether a request's To tag was made here without state.
     pub fn has_own_tag(&self, request: Message<'_>) -> bool {
         // Most tags show at once that they are not.
-        let Some(tag) = request
-            .to_tag()
-            .filter(|tag| tag.len() == size_of::<Tag>() && hex(tag).is_some())
-        else {
+        let Some(tag) = request.to_tag().filter(|tag| hex(tag).is_some()) else {
             return false;
         };
         *tag == self.to_tag(request.bytes(), request.index())
@@ -237,42 +235,27 @@ impl Identity {
     }
 
     /// Whether a token belongs to the dialog of a request: made with the tag of either side.
-    pub fn is_route_token(&self, request: Message<'_>, token: &[u8]) -> bool {
-        let Some(token) = hex(token).filter(|_| token.len() == 16) else {
-            return false;
-        };
+    pub fn is_route_token(&self, request: Message<'_>, token: u64) -> bool {
         let tags = [request.from_tag(), request.to_tag()];
         tags.into_iter()
             .flatten()
             .any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
     }
 
-    /// The loop part of branches (RFC 5393 §4.2): a keyed hash over what routing depends on, taken from the request as
+    /// The loop part of branches (RFC 5393 §4.2): a seeded hash over what routing depends on, taken from the request as
     /// it came. Without the To tag: an ACK to a 300-699 has one, its INVITE had none, and both must get the same branch.
     pub fn loop_part(&self, request: Message<'_>) -> u64 {
-        let route = request.first(Name::Route).unwrap_or(&[]);
-        self.keys.branch.hash(&[
-            b"loop",
-            request.request_uri(),
-            route,
-            request.from_tag().unwrap_or(&[]),
-            request.call_id(),
-            &request.cseq().to_le_bytes(),
-        ])
+        self.key_hasher.of_loop(request)
     }
 
     /// What the stateless branch of a request is made from: the request, and where its answers go.
     pub fn stateless_token(&self, key: ServerKey, reply_address: SocketAddr) -> u64 {
         let ip = match reply_address.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-            IpAddr::V6(ip) => ip.octets(),
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
         };
-        self.keys.branch.mac(&[
-            b"stateless",
-            &key.0.to_le_bytes(),
-            &ip,
-            &reply_address.port().to_le_bytes(),
-        ])
+        self.branches
+            .stateless_token(key.0, ip.to_bits(), reply_address.port())
     }
 
     /// Where a request leaves from that came from there: by the listener it came to, if that will do.
@@ -283,11 +266,17 @@ impl Identity {
         }
     }
 
-    /// Where a response goes that has lost our Via, if its request came from there and our branch had this token.
+    /// Where a response goes once it has lost our Via, if its request came from there and our branch has this token.
     pub fn way_back(&self, response: Message<'_>, token: u64) -> Option<Destination> {
-        let transport = response.via().transport?;
-        let address = via::written_address(response)?;
-        let ours = self.stateless_token(self.server_key(response), address) == token;
+        let via = Via::decode(response.elements(Name::Via).nth(1)?).ok()?;
+        let sent = SentBy {
+            branch: via.branch()?,
+            host: via.host_text,
+            port: via.port,
+        };
+        let (transport, address) = (via.transport?, via::written_address(&via)?);
+        let key = self.key_hasher.of_sent(response, &sent)?;
+        let ours = self.stateless_token(key, address) == token;
         let hop = self.listeners.hop(transport, address, None).filter(|_| ours)?;
         Some(hop.to)
     }
@@ -331,7 +320,7 @@ impl Identity {
             out.bytes.truncate(start);
             return;
         }
-        out.send_from(start, ingress.to, 0);
+        out.send_from(start, ingress.to(), 0);
     }
 
     /// Appends an answer. Where in it the lines are that `write` appended.

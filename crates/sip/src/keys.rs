@@ -21,24 +21,32 @@ impl MacKey {
 
     /// The MAC of a sequence of parts. Each part's length counts, so `["ab", "c"]` and `["a", "bc"]` differ.
     pub fn mac(&self, parts: &[&[u8]]) -> u64 {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        write_parts(&mut hasher, parts);
-        hasher.finish()
+        let hasher = SipHasher24::new_with_key(&self.0);
+        match gather(parts, &mut [0; GATHERED]) {
+            Some(text) => hasher.hash(text),
+            None => hash_parts(hasher, parts),
+        }
     }
 
-    /// The MAC of two numbers, which no sequence of parts that is used under the same key spells.
-    pub fn mac_of_numbers(&self, a: u64, b: u64) -> u64 {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
-        hasher.write(&(u128::from(b) << 64 | u128::from(a)).to_le_bytes());
-        hasher.finish()
+    /// The MAC of at least two numbers, which no sequence of parts that is used under the same key spells.
+    pub fn mac_of_numbers<const N: usize>(&self, numbers: [u64; N]) -> u64 {
+        let text = numbers.map(u64::to_le_bytes);
+        SipHasher24::new_with_key(&self.0).hash(text.as_flattened())
     }
 
-    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for tables, for the choice of a
-    /// shard, for recognising what passed here before.
+    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for the choice of a shard, for
+    /// recognising what passed here before.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
-        write_parts(&mut hasher, parts);
-        hasher.finish()
+        let hasher = SipHasher13::new_with_key(&self.0);
+        match gather(parts, &mut [0; GATHERED]) {
+            Some(text) => hasher.hash(text),
+            None => hash_parts(hasher, parts),
+        }
+    }
+
+    /// [`hash`](Self::hash) of one text, which is not the hash of it as a part.
+    pub fn hash_of(&self, text: &[u8]) -> u64 {
+        SipHasher13::new_with_key(&self.0).hash(text)
     }
 
     /// Whether `mac` is the MAC of these parts, in a time that does not tell how much of it is right.
@@ -47,30 +55,31 @@ impl MacKey {
     }
 }
 
-/// Gives a hasher parts with their lengths. They are put together first: a hasher is quickest with one long text.
-fn write_parts(hasher: &mut impl Hasher, parts: &[&[u8]]) {
-    let mut text = [0; 256];
+/// Parts of so many bytes with their lengths are put together first: a hasher is quickest with one text.
+const GATHERED: usize = 256;
+
+/// Puts parts together, each behind its length.
+fn gather<'t>(parts: &[&[u8]], text: &'t mut [u8; GATHERED]) -> Option<&'t [u8]> {
     let mut len = 0;
     for part in parts {
-        if len + 4 + part.len() > text.len() {
-            hasher.write(&text[..len]);
-            len = 0;
-        }
-        text[len..len + 4].copy_from_slice(&(part.len() as u32).to_le_bytes());
-        len += 4;
-        match text.get_mut(len..len + part.len()) {
-            Some(place) => {
-                place.copy_from_slice(part);
-                len += part.len();
-            }
-            None => {
-                hasher.write(&text[..len]);
-                hasher.write(part);
-                len = 0;
-            }
-        }
+        let (length, place) = text
+            .get_mut(len..len + 4 + part.len())?
+            .split_first_chunk_mut::<4>()?;
+        *length = (part.len() as u32).to_le_bytes();
+        place.copy_from_slice(part);
+        len += 4 + part.len();
     }
-    hasher.write(&text[..len]);
+    Some(&text[..len])
+}
+
+/// The same hash for parts of any length.
+#[cold]
+fn hash_parts(mut hasher: impl Hasher, parts: &[&[u8]]) -> u64 {
+    for part in parts {
+        hasher.write(&(part.len() as u32).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish()
 }
 
 impl fmt::Debug for MacKey {
@@ -164,6 +173,16 @@ mod tests {
         let mac = key.mac(&[b"ab", b"c"]);
         assert!(key.verify(&[b"ab", b"c"], mac));
         assert!(!key.verify(&[b"ab", b"c"], mac ^ 1));
+    }
+
+    #[test]
+    fn parts_of_any_length_have_one_mac() {
+        let key = MacKey::new([1; 16]);
+        for len in 0..GATHERED {
+            let parts: [&[u8]; 2] = [&vec![b'a'; len], b"tag"];
+            let fresh = SipHasher24::new_with_key(&[1; 16]);
+            assert_eq!(key.mac(&parts), hash_parts(fresh, &parts), "{len}");
+        }
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn a_response_belongs_to_the_shard_that_its_branch_names() {
     let branches = Branches::new(keys.branch, 9);
     let response = |shard| {
         let mut branch = Vec::new();
-        branches.write_stateful(&mut branch, shard, Id { index: 1, counter: 2 }, 3);
+        branches.write_stateful(&mut branch, shard, Id { index: 1, counter: 2 }, 4, 3);
         let via = format!("SIP/2.0/UDP h;branch={}", String::from_utf8_lossy(&branch));
         request(&via).replace("OPTIONS sip:x SIP/2.0", "SIP/2.0 200 OK")
     };

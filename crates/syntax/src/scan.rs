@@ -3,7 +3,7 @@
 //! The message index has checked every line end, so a CR or LF inside a value is folding and counts as white space.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whether a byte is linear white space inside a value.
 #[inline]
@@ -382,12 +382,6 @@ fn decimal(digit: u8) -> Option<u64> {
     (value < 10).then_some(u64::from(value))
 }
 
-/// A short text of digits and separators, to be appended in one piece. What does not fit is left out.
-struct Short {
-    text: [u8; Self::MOST],
-    len: usize,
-}
-
 /// The two digits of every number below 100.
 static PAIRS: [[u8; 2]; 100] = {
     let mut table = [[b'0'; 2]; 100];
@@ -399,91 +393,80 @@ static PAIRS: [[u8; 2]; 100] = {
     table
 };
 
+/// The last two digits of a number.
+#[inline]
+pub(crate) fn two_digits(value: u16) -> [u8; 2] {
+    PAIRS[usize::from(value % 100)]
+}
+
 /// The digits of every octet and the dot behind them, and how long that is.
-static OCTETS: [[u8; 5]; 256] = {
-    let mut table = [[b'.', 0, 0, 0, 0]; 256];
+static OCTETS: [(u32, u8); 256] = {
+    let mut table = [(0, 0); 256];
     let mut octet = 0;
     while octet < 256 {
         let [a, b, c] = [octet / 100, octet / 10 % 10, octet % 10];
         let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
-        table[octet] = match octet {
-            0..10 => [c, b'.', 0, 0, 2],
-            10..100 => [b, c, b'.', 0, 3],
-            _ => [a, b, c, b'.', 4],
+        let (text, len) = match octet {
+            0..10 => ([c, b'.', 0, 0], 2),
+            10..100 => ([b, c, b'.', 0], 3),
+            _ => ([a, b, c, b'.'], 4),
         };
+        table[octet] = (u32::from_le_bytes(text), len);
         octet += 1;
     }
     table
 };
 
-impl Short {
-    /// An IPv4 address with its port, and what a word written at once takes beyond.
-    const MOST: usize = "255.255.255.255:65535".len() + 3;
+/// Appends the first `len` bytes of a word, written as one.
+#[inline(always)]
+fn put_word(out: &mut Vec<u8>, word: u64, len: usize) {
+    let end = out.len() + len;
+    out.extend_from_slice(&word.to_le_bytes());
+    out.truncate(end);
+}
 
-    const fn new() -> Self {
-        Self {
-            text: [0; Self::MOST],
-            len: 0,
-        }
-    }
+/// The digits of a number, at most five, and how many they are.
+#[inline(always)]
+fn digits(value: u16) -> (u64, usize) {
+    let value = u32::from(value);
+    let (high, low) = (value / 100, value % 100);
+    let [a, b] = PAIRS[(high % 100) as usize];
+    let [c, d] = PAIRS[low as usize];
+    let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
+    let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
+    let zeros = zeros.iter().sum::<usize>();
+    (u64::from_le_bytes(digits) >> (8 * zeros), 5 - zeros)
+}
 
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.text.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
-        }
-    }
+/// An IPv4 address in two words, and how long their texts are.
+#[inline(always)]
+pub(crate) fn octets(address: Ipv4Addr) -> [(u64, usize); 2] {
+    let [a, b, c, d] = address.octets().map(|octet| OCTETS[usize::from(octet)]);
+    let pair = |(first, len): (u32, u8), (second, more): (u32, u8)| {
+        let text = u64::from(first) | u64::from(second) << (8 * len);
+        (text, usize::from(len + more))
+    };
+    let (high, (low, len)) = (pair(a, b), pair(c, d));
+    // Behind the last one there is no dot.
+    [high, (low, len - 1)]
+}
 
-    /// A number of at most five digits.
-    #[inline(always)]
-    fn push_number(&mut self, value: u16) {
-        let value = u32::from(value);
-        let (high, low) = (value / 100, value % 100);
-        let [a, b] = PAIRS[(high % 100) as usize];
-        let [c, d] = PAIRS[low as usize];
-        let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
-        let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
-        let zeros = zeros.iter().sum::<usize>();
-        let digits = u64::from_le_bytes(digits) >> (8 * zeros);
-        if let Some(place) = self.text.get_mut(self.len..self.len + 8) {
-            place.copy_from_slice(&digits.to_le_bytes());
-            self.len += 5 - zeros;
-        }
-    }
-
-    /// The octets of an address, each with a dot but for the last.
-    #[inline(always)]
-    fn push_octets(&mut self, address: Ipv4Addr) {
-        for octet in address.octets() {
-            let [text @ .., len] = OCTETS[usize::from(octet)];
-            if let Some(place) = self.text.get_mut(self.len..self.len + 4) {
-                place.copy_from_slice(&text);
-                self.len += usize::from(len);
-            }
-        }
-        self.len -= 1;
-    }
-
-    #[inline]
-    fn append_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.text.get(..self.len).unwrap_or_default());
-    }
+/// Writes a byte and a decimal number behind it.
+#[inline]
+pub fn put_short(out: &mut Vec<u8>, byte: u8, value: u16) {
+    let (digits, len) = digits(value);
+    put_word(out, digits << 8 | u64::from(byte), 1 + len);
 }
 
 /// Writes a decimal number.
+#[inline]
 pub fn put_number(out: &mut Vec<u8>, value: u64) {
-    let digit = |value: u64| b'0' + (value % 10) as u8;
-    match value {
-        0..10 => out.push(digit(value)),
-        10..100 => out.extend_from_slice(&[digit(value / 10), digit(value)]),
-        100..1000 => out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]),
-        1000..65_536 => {
-            let mut text = Short::new();
-            text.push_number(value as u16);
-            text.append_to(out);
+    match u16::try_from(value) {
+        Ok(value) => {
+            let (digits, len) = digits(value);
+            put_word(out, digits, len);
         }
-        _ => put_long_number(out, value),
+        Err(_) => put_long_number(out, value),
     }
 }
 
@@ -503,18 +486,22 @@ fn put_long_number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Writes an IP address as it stands in a `received` parameter: IPv6 without brackets.
+#[inline]
 pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let mut text = Short::new();
-            text.push_octets(address);
-            text.append_to(out);
+            for (text, len) in octets(address) {
+                put_word(out, text, len);
+            }
         }
-        IpAddr::V6(address) => {
-            // Writing to a Vec cannot fail.
-            let _ = write!(out, "{address}");
-        }
+        IpAddr::V6(address) => put_ipv6(out, address),
     }
+}
+
+#[cold]
+fn put_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{address}");
 }
 
 /// Writes an IP address as the host of a URI: IPv6 in brackets.
@@ -529,16 +516,8 @@ pub fn put_host(out: &mut Vec<u8>, address: IpAddr) {
 
 /// Writes an address with its port; IPv6 in brackets.
 pub fn put_socket_address(out: &mut Vec<u8>, address: SocketAddr) {
-    if let IpAddr::V4(ip) = address.ip() {
-        let mut text = Short::new();
-        text.push_octets(ip);
-        text.push(b':');
-        text.push_number(address.port());
-        return text.append_to(out);
-    }
     put_host(out, address.ip());
-    out.push(b':');
-    put_number(out, u64::from(address.port()));
+    put_short(out, b':', address.port());
 }
 
 /// Writes a byte as `%` and two hexadecimal digits.

@@ -236,6 +236,17 @@ impl Site {
         self.deliver(bytes, &peer::datagram(who))
     }
 
+    /// A peer sends a datagram to a site of one shard, and nobody looks at what comes of it: nothing but the node's own
+    /// work, to be measured.
+    pub fn send_unseen(&mut self, who: char, bytes: &[u8]) {
+        let (shard, source) = (&mut self.shards[self.arrival], peer::datagram(who));
+        let index = &mut self.index;
+        let handled = shard.node.receive(bytes, index, &source, self.now, &mut self.out);
+        assert_eq!(handled, Handled::Done);
+        shard.node.turn_ended(self.now);
+        self.out.clear();
+    }
+
     /// A peer sends a message over its connection. The shard that dealt with it.
     pub fn send_tcp(&mut self, who: char, text: &str) -> usize {
         let source = peer::connection(who, self.arrival);
@@ -517,7 +528,10 @@ impl Site {
     }
 
     fn committed(&mut self, committed: Committed) {
-        self.control(usize::from(committed.caller.shard), Control::Committed(committed));
+        self.control(
+            usize::from(committed.caller.shard),
+            Control::Committed(vec![committed]),
+        );
     }
 
     #[track_caller]

@@ -11,7 +11,15 @@ const COMMANDS: &[&str] = &["cargo build --release", "cargo xtask test"];
 
 /// Where the program's commands are defined, as the variants of `enum Command`.
 const ARGUMENTS: &str = "crates/strowger/src/args.rs";
-const XTASK: &[&str] = &["check", "fuzz", "rfc-clauses", "rfc-index", "tidy", "test"];
+const XTASK: &[&str] = &[
+    "bench",
+    "check",
+    "fuzz",
+    "rfc-clauses",
+    "rfc-index",
+    "tidy",
+    "test",
+];
 
 /// Folders whose names begin a path when they stand in backticks.
 const TOP: &[&str] = &[

@@ -37,7 +37,6 @@ pub(super) struct Ancillary {
 /// What a header points at beside the bytes of its datagram.
 #[derive(Clone)]
 struct Slot {
-    iovec: libc::iovec,
     name: Storage,
     control: Control,
 }
@@ -45,10 +44,6 @@ struct Slot {
 impl Slot {
     fn row<const N: usize>() -> Box<[Self; N]> {
         let empty = Self {
-            iovec: libc::iovec {
-                iov_base: ptr::null_mut(),
-                iov_len: 0,
-            },
             name: address::empty(),
             control: Control([0; CONTROL_LEN]),
         };
@@ -73,6 +68,7 @@ pub(super) struct Received<'a> {
 pub(super) struct ReceiveBatch {
     packets: [Box<Packet>; RECEIVE_BATCH],
     headers: Box<[libc::mmsghdr; RECEIVE_BATCH]>,
+    iovecs: Box<[libc::iovec; RECEIVE_BATCH]>,
     slots: Box<[Slot; RECEIVE_BATCH]>,
     /// How many packets the last call filled: those have to be laid out again.
     used: usize,
@@ -83,6 +79,7 @@ impl ReceiveBatch {
         Self {
             packets,
             headers: Box::new([empty_header(); RECEIVE_BATCH]),
+            iovecs: Box::new([EMPTY_IOVEC; RECEIVE_BATCH]),
             slots: Slot::row(),
             used: RECEIVE_BATCH,
         }
@@ -94,8 +91,11 @@ impl ReceiveBatch {
         fd: BorrowedFd<'_>,
         mut deliver: impl FnMut(Received<'_>),
     ) -> io::Result<usize> {
-        for ((header, slot), packet) in self.rows() {
-            lay_out_for_receiving(&mut header.msg_hdr, slot, packet);
+        let iovecs = self.iovecs.iter_mut();
+        let packets = self.packets[..self.used].iter_mut();
+        let headers = self.headers.iter_mut().zip(self.slots.iter_mut());
+        for (((header, slot), iovec), packet) in headers.zip(iovecs).zip(packets) {
+            lay_out_for_receiving(&mut header.msg_hdr, slot, iovec, packet);
         }
         self.used = 0;
         // SAFETY: every header points at an address, a control buffer and an iovec of this value, and every iovec at
@@ -113,7 +113,8 @@ impl ReceiveBatch {
         };
         let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
         self.used = count;
-        for ((header, slot), packet) in self.rows() {
+        let headers = self.headers.iter_mut().zip(self.slots.iter_mut());
+        for ((header, slot), packet) in headers.zip(&mut self.packets[..count]) {
             let len = (header.msg_len as usize).min(DATAGRAM_MAX);
             // SAFETY: the kernel has written that many bytes, and the capacity is DATAGRAM_MAX or more.
             unsafe { packet.data.set_len(len) };
@@ -126,24 +127,23 @@ impl ReceiveBatch {
         }
         Ok(count)
     }
-
-    /// What belongs to the packets that the last call filled.
-    fn rows(&mut self) -> impl Iterator<Item = ((&mut libc::mmsghdr, &mut Slot), &mut Box<Packet>)> {
-        let packets = &mut self.packets[..self.used];
-        self.headers.iter_mut().zip(self.slots.iter_mut()).zip(packets)
-    }
 }
 
-fn lay_out_for_receiving(header: &mut libc::msghdr, slot: &mut Slot, packet: &mut Packet) {
+fn lay_out_for_receiving(
+    header: &mut libc::msghdr,
+    slot: &mut Slot,
+    iovec: &mut libc::iovec,
+    packet: &mut Packet,
+) {
     packet.data.clear();
     packet.data.reserve(DATAGRAM_MAX);
-    slot.iovec = libc::iovec {
+    *iovec = libc::iovec {
         iov_base: packet.data.as_mut_ptr().cast(),
         iov_len: DATAGRAM_MAX,
     };
     header.msg_name = (&raw mut slot.name).cast();
     header.msg_namelen = STORAGE_LEN;
-    header.msg_iov = &raw mut slot.iovec;
+    header.msg_iov = iovec;
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut slot.control.0).cast();
     header.msg_controllen = CONTROL_LEN as _;
@@ -179,6 +179,9 @@ pub(super) struct Datagram<'a> {
     pub(super) from: Option<IpAddr>,
     /// Its bytes.
     pub(super) bytes: &'a [u8],
+    /// Whether it follows the one before as a segment of the same message: peer and source are the same, and all
+    /// segments but the last have the length of the first (UDP_SEGMENT).
+    pub(super) follows: bool,
 }
 
 /// What the kernel took of a batch.
@@ -190,9 +193,19 @@ pub(super) struct Sent {
     pub(super) bytes: u64,
 }
 
-/// The arrays of a sendmmsg call.
+/// Why a batch was not sent.
+#[derive(Debug)]
+pub(super) struct NotSent {
+    /// What the kernel says. It concerns the first message, or comes from an ICMP error about an earlier one.
+    pub(super) error: io::Error,
+    /// How many datagrams the first message has as its segments.
+    pub(super) segments: usize,
+}
+
+/// The arrays of a sendmmsg call. A header has as many iovecs, one after the other, as its message has segments.
 pub(super) struct SendBatch {
     headers: Box<[libc::mmsghdr; SEND_BATCH]>,
+    iovecs: Box<[libc::iovec; SEND_BATCH]>,
     slots: Box<[Slot; SEND_BATCH]>,
 }
 
@@ -200,23 +213,18 @@ impl SendBatch {
     pub(super) fn new() -> Self {
         Self {
             headers: Box::new([empty_header(); SEND_BATCH]),
+            iovecs: Box::new([EMPTY_IOVEC; SEND_BATCH]),
             slots: Slot::row(),
         }
     }
 
-    /// Sends the first of the datagrams, a batch at most; returns what the kernel took. An error concerns the
-    /// first one, or comes from an ICMP message about an earlier one.
+    /// Sends the first of the datagrams, a batch at most; returns what the kernel took.
     pub(super) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         datagrams: impl Iterator<Item = Datagram<'a>>,
-    ) -> io::Result<Sent> {
-        let rows = self.headers.iter_mut().zip(self.slots.iter_mut());
-        let mut count: libc::c_uint = 0;
-        for ((header, slot), datagram) in rows.zip(datagrams) {
-            lay_out_for_sending(&mut header.msg_hdr, slot, datagram);
-            count += 1;
-        }
+    ) -> Result<Sent, NotSent> {
+        let count = self.lay_out(datagrams);
         // SAFETY: the first `count` headers point at addresses, control messages and iovecs of this value, and their
         // iovecs at slices that outlive this call ('a). The kernel only reads what they point at.
         let result = unsafe {
@@ -224,37 +232,67 @@ impl SendBatch {
                 libc::SYS_sendmmsg,
                 fd.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                count,
+                count as libc::c_uint,
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         };
-        let count = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
-        let sent = self.headers.iter().take(count);
-        let bytes = sent.map(|header| u64::from(header.msg_len)).sum();
-        Ok(Sent { count, bytes })
+        let taken = usize::try_from(result).map_err(|_| NotSent {
+            error: io::Error::last_os_error(),
+            segments: self.headers[0].msg_hdr.msg_iovlen as _,
+        })?;
+        let mut sent = Sent { count: 0, bytes: 0 };
+        for header in self.headers.iter().take(taken) {
+            let segments: usize = header.msg_hdr.msg_iovlen as _;
+            sent.count += segments;
+            sent.bytes += u64::from(header.msg_len);
+        }
+        Ok(sent)
+    }
+
+    /// Fills the arrays; returns how many headers there are.
+    fn lay_out<'a>(&mut self, datagrams: impl Iterator<Item = Datagram<'a>>) -> usize {
+        let (mut count, mut size) = (0, 0);
+        for (iovec, datagram) in self.iovecs.iter_mut().zip(datagrams) {
+            *iovec = libc::iovec {
+                iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
+                iov_len: datagram.bytes.len(),
+            };
+            if count > 0 && datagram.follows {
+                let header = &mut self.headers[count - 1].msg_hdr;
+                if header.msg_iovlen == 1 {
+                    write_control(header, libc::SOL_UDP, libc::UDP_SEGMENT, size);
+                }
+                header.msg_iovlen += 1;
+            } else {
+                let header = &mut self.headers[count].msg_hdr;
+                lay_out_for_sending(header, &mut self.slots[count], iovec, datagram);
+                size = datagram.bytes.len() as u16;
+                count += 1;
+            }
+        }
+        count
     }
 }
 
-fn lay_out_for_sending(header: &mut libc::msghdr, slot: &mut Slot, datagram: Datagram<'_>) {
-    slot.iovec = libc::iovec {
-        iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
-        iov_len: datagram.bytes.len(),
-    };
+fn lay_out_for_sending(
+    header: &mut libc::msghdr,
+    slot: &mut Slot,
+    iovec: &mut libc::iovec,
+    datagram: Datagram<'_>,
+) {
     header.msg_namelen = address::write(*datagram.to, &mut slot.name);
     header.msg_name = (&raw mut slot.name).cast();
-    header.msg_iov = &raw mut slot.iovec;
+    header.msg_iov = iovec;
     header.msg_iovlen = 1;
-    header.msg_control = ptr::null_mut();
+    header.msg_control = (&raw mut slot.control.0).cast();
     header.msg_controllen = 0;
     if let Some(from) = datagram.from {
-        header.msg_control = (&raw mut slot.control.0).cast();
-        header.msg_controllen = CONTROL_LEN as _;
-        header.msg_controllen = write_source(header, from) as _;
+        write_source(header, from);
     }
 }
 
-/// Writes the control message that names the source address; returns its length.
-fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
+/// Writes the control message that names the source address.
+fn write_source(header: &mut libc::msghdr, from: IpAddr) {
     match from {
         IpAddr::V4(ip) => {
             let info = libc::in_pktinfo {
@@ -276,18 +314,21 @@ fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
     }
 }
 
-/// Writes one control message at the beginning of the header's control buffer; returns the length it takes.
-fn write_control<T: Copy>(header: &libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
-    const { assert!(size_of::<T>() + 2 * size_of::<libc::cmsghdr>() <= CONTROL_LEN) };
+/// Writes one control message behind those that the header has.
+fn write_control<T: Copy>(header: &mut libc::msghdr, level: libc::c_int, kind: libc::c_int, value: T) {
+    // Two of them at most: the source and the length of segments.
+    const { assert!(2 * (size_of::<T>() + 2 * size_of::<libc::cmsghdr>()) <= CONTROL_LEN) };
     let size = size_of::<T>() as libc::c_uint;
-    // SAFETY: the control buffer is CONTROL_LEN long and aligned for a cmsghdr, and the value fits behind one.
+    let used: usize = header.msg_controllen as _;
+    // SAFETY: the control buffer is CONTROL_LEN long and aligned for a cmsghdr; what is in it ends at a multiple of
+    // that alignment, and the value fits behind one more cmsghdr.
     unsafe {
-        let control = libc::CMSG_FIRSTHDR(header);
+        let control = header.msg_control.cast::<u8>().add(used).cast::<libc::cmsghdr>();
         (*control).cmsg_level = level;
         (*control).cmsg_type = kind;
         (*control).cmsg_len = libc::CMSG_LEN(size) as _;
         libc::CMSG_DATA(control).cast::<T>().write_unaligned(value);
-        libc::CMSG_SPACE(size) as usize
+        header.msg_controllen = (used + libc::CMSG_SPACE(size) as usize) as _;
     }
 }
 
@@ -331,6 +372,11 @@ unsafe impl Plain for libc::in_pktinfo {}
 unsafe impl Plain for libc::in6_pktinfo {}
 // SAFETY: integers.
 unsafe impl Plain for libc::sock_extended_err {}
+
+const EMPTY_IOVEC: libc::iovec = libc::iovec {
+    iov_base: ptr::null_mut(),
+    iov_len: 0,
+};
 
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: integers and pointers; null pointers with zero lengths point at nothing.

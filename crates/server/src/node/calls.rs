@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use strowger_sip::memory::{Id, Slab, TimerId, Wheel, is_sparse};
 use strowger_sip::proxy::{Cause, Progress};
 use strowger_sip::transaction::Timed;
@@ -83,7 +84,8 @@ impl Calls {
         self.by_key.get(&key).copied()
     }
 
-    /// Begins a call with its INVITE, or goes on with the one that has the same Call-ID (a retry with credentials).
+    /// Begins a call with its INVITE, or goes on with the one that has the same Call-ID (a retry with credentials). Tells
+    /// whether it is new.
     pub(super) fn begin(
         &mut self,
         invite: Message<'_>,
@@ -92,11 +94,11 @@ impl Calls {
         branches: usize,
         wheel: &mut Wheel<Timed>,
         now: Now,
-    ) -> Id {
-        if let Some(id) = self.find(key) {
-            return id;
-        }
-        let uri = |name| uri_of(invite.first(name).unwrap_or(&[]));
+    ) -> (Id, bool) {
+        let place = match self.by_key.entry(key) {
+            Entry::Occupied(known) => return (*known.get(), false),
+            Entry::Vacant(place) => place,
+        };
         let id = self.records.insert_with(|id| {
             let timer = wheel.add(Timed::Call(id));
             wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
@@ -111,11 +113,13 @@ impl Calls {
                 lengths: [0; 3],
                 text: [0; TEXT],
             };
-            record.set_texts([uri(Name::From), uri(Name::To), invite.call_id()]);
+            let from = or_value(invite.from_uri(), invite, Name::From);
+            let to = or_value(invite.to_uri(), invite, Name::To);
+            record.set_texts([from, to, invite.call_id()]);
             record
         });
-        self.by_key.insert(key, id);
-        id
+        place.insert(id);
+        (id, true)
     }
 
     /// The proxy passed an answer on.
@@ -233,6 +237,14 @@ impl Calls {
             }
         };
         self.records.iter().map(describe).collect()
+    }
+}
+
+/// A URI that was found when the message was indexed, or else what comes closest to one.
+fn or_value<'m>(uri: &'m [u8], message: Message<'m>, name: Name) -> &'m [u8] {
+    match uri {
+        [] => uri_of(message.first(name).unwrap_or(&[])),
+        uri => uri,
     }
 }
 

@@ -11,7 +11,7 @@ use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::{Located, Size, locate};
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::message::Draft;
+use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -31,8 +31,8 @@ const ADDED: usize = 250;
 
 /// Where a request is bound for.
 enum Bound<'a> {
-    /// One of our addresses-of-record.
-    User(SipUri<'a>),
+    /// One of our addresses-of-record; the URI.
+    User(&'a [u8]),
     /// This node itself.
     Node,
     /// Somebody else's host; the URI to find it by.
@@ -259,9 +259,13 @@ impl Node {
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
-    fn bound_for<'a>(&self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
+    fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
+        let uri = routing.request_uri;
+        if routing.next.is_none() && self.work.own.addressed.is_of(uri) {
+            return Ok(Bound::User(uri));
+        }
         let malformed = |_| Reject::because(Status::BAD_REQUEST, "Malformed Request-URI");
-        let target = Uri::parse(routing.request_uri).map_err(malformed)?;
+        let target = Uri::parse(uri).map_err(malformed)?;
         // No request may have them (RFC 3261 §19.1.1), and to cut them out would change what somebody asked for.
         if target.as_sip().is_some_and(|sip| !sip.headers.is_empty()) {
             return Err(Reject::because(Status::BAD_REQUEST, "Headers In Request-URI"));
@@ -277,7 +281,13 @@ impl Node {
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
                 Ok(Bound::Foreign(sip))
             }
-            Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => Ok(Bound::User(sip)),
+            Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
+                let aor = &mut self.work.aor;
+                aor.clear();
+                canonical_aor(&sip, aor);
+                self.work.own.addressed.remember(uri, aor);
+                Ok(Bound::User(uri))
+            }
             Uri::Sip(_) => Ok(Bound::Node),
             Uri::Tel(_) => Err(Reject::new(Status::NOT_FOUND)),
             Uri::Other { .. } => Err(Reject::new(Status::UNSUPPORTED_URI_SCHEME)),
@@ -383,9 +393,8 @@ impl Node {
     ) -> Result<Found<'a>, Reject> {
         match bound {
             Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
-            Bound::User(sip) => {
-                self.work.aor.clear();
-                canonical_aor(sip, &mut self.work.aor);
+            Bound::User(uri) => {
+                self.write_addressed(uri);
                 // To a stranger a user who is not there is like one who is away.
                 let known = self.follow_alias() != Resolved::Unknown || stranger;
                 self.targets_of_aor(&ingress.source, now);
@@ -420,6 +429,17 @@ impl Node {
                     )),
                 }
             }
+        }
+    }
+
+    /// Puts the address-of-record that a Request-URI is into the work buffers.
+    fn write_addressed(&mut self, uri: &[u8]) {
+        let aor = &mut self.work.aor;
+        aor.clear();
+        if !self.work.own.addressed.write_aor(uri, aor)
+            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
+        {
+            canonical_aor(&sip, aor);
         }
     }
 
@@ -491,7 +511,7 @@ impl Node {
         } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to, ingress.fallback, now.mono_ms(), out);
+        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
         if method == Method::Invite {
             let start = out.bytes.len();
             let trying = Reject::new(Status::TRYING);
@@ -540,19 +560,19 @@ impl Node {
         match (request.method(), to) {
             // Beyond the limit calls go through, unaccounted.
             (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let key = key(from);
-                if self.calls.find(key).is_none() {
-                    self.tally.call_started();
-                }
                 let branches = self.work.targets.targets().len().max(1);
-                Some(self.calls.begin(
+                let (call, is_new) = self.calls.begin(
                     request,
-                    key,
+                    key(from),
                     ingress,
                     branches,
                     &mut self.endpoint.layer.wheel,
                     now,
-                ))
+                );
+                if is_new {
+                    self.tally.call_started();
+                }
+                Some(call)
             }
             // Either side may speak: the caller's tag is in From or in To.
             (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
@@ -592,7 +612,10 @@ impl Node {
             identity,
             request,
             &forwarding,
-            BranchKind::Stateless(key),
+            BranchKind::Stateless {
+                key,
+                reply_address: ingress.reply_address(),
+            },
             &mut self.work.edits,
             &mut out.bytes,
         );
@@ -602,21 +625,13 @@ impl Node {
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch
     /// proves that it was us who forwarded a request with that Via from that address: nobody else is sent anything.
     pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
-        let start = out.bytes.len();
-        let mut draft = Draft::of(response, &mut self.work.edits);
-        draft.remove_first_elements(Name::Via, 1);
-        draft.finish(&mut out.bytes);
-        let identity = &self.endpoint.identity;
-        let way = match self.work.index.parse(&out.bytes[start..], &identity.limits) {
-            Ok(response) => identity.way_back(response, token),
-            Err(_) => None,
-        };
-        match way {
-            Some(to) => out.send_from(start, to, 0),
-            None => {
-                out.bytes.truncate(start);
-                self.tally.stray();
+        match self.endpoint.identity.way_back(response, token) {
+            Some(to) => {
+                let start = out.bytes.len();
+                write_without_top_via(response, &mut out.bytes);
+                out.send_from(start, to, 0);
             }
+            None => self.tally.stray(),
         }
     }
 

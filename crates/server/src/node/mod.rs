@@ -47,8 +47,8 @@ use tally::Held;
 /// What the control side sends to a shard.
 #[derive(Debug)]
 pub enum Control {
-    /// A commit of the location service is done, or has failed.
-    Committed(Committed),
+    /// Commits of the location service are done, or have failed, in the order in which they were asked for.
+    Committed(Vec<Committed>),
     /// A host name was looked up; no address when it has none.
     Resolved {
         /// Which question it answers.
@@ -86,6 +86,8 @@ struct Work {
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,
+    /// The Contact lines that go with the record, where they are known already.
+    contacts: Vec<u8>,
     /// Header field lines.
     lines: Vec<u8>,
     /// A user name or a domain.
@@ -179,7 +181,9 @@ impl Node {
             .branch()
             .and_then(|b| self.endpoint.identity.branches.read(b))
         {
-            Some(OurBranch::Stateful { shard, client }) if shard == self.endpoint.identity.shard => {
+            Some(OurBranch::Stateful { shard, client, check })
+                if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
+            {
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -301,7 +305,10 @@ impl Application for Node {
     ) -> Handled {
         let identity = &self.endpoint.identity;
         match identity.branches.find(quoted) {
-            Some(OurBranch::Stateful { shard, client }) if shard == identity.shard => {
+            Some(OurBranch::Stateful { shard, client, check }) if shard == identity.shard => {
+                if !self.endpoint.layer.is_named(client, check) {
+                    return Handled::Done;
+                }
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
@@ -317,7 +324,11 @@ impl Application for Node {
 
     fn control(&mut self, control: Control, now: Now, out: &mut Outbox) {
         match control {
-            Control::Committed(committed) => self.on_committed(committed, now, out),
+            Control::Committed(all) => {
+                for committed in all {
+                    self.on_committed(committed, now, out);
+                }
+            }
             Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),

@@ -10,10 +10,10 @@ const LONGEST: usize = 256;
 pub(super) struct OwnNames {
     /// A Request-URI that names the node.
     node: Vec<u8>,
-    /// What followed the `@` of an address of ours: host, port and parameters.
-    domain: Vec<u8>,
-    /// The domain in its canonical form.
-    canonical: Vec<u8>,
+    /// The domain of an address-of-record that was registered.
+    pub(super) registered: Domain,
+    /// The domain of a Request-URI that names one of our users.
+    pub(super) addressed: Domain,
 }
 
 impl OwnNames {
@@ -29,28 +29,49 @@ impl OwnNames {
             self.node.extend_from_slice(uri);
         }
     }
+}
+
+/// A domain of ours.
+#[derive(Debug, Default)]
+pub(super) struct Domain {
+    /// What followed the `@` of an address of ours: host, port and parameters.
+    written: Vec<u8>,
+    /// The domain in its canonical form.
+    canonical: Vec<u8>,
+}
+
+impl Domain {
+    /// Whether a URI is known to be an address of this domain.
+    pub(super) fn is_of(&self, uri: &[u8]) -> bool {
+        self.user_of(uri).is_some()
+    }
+
+    fn user_of<'u>(&self, uri: &'u [u8]) -> Option<&'u [u8]> {
+        let (user, written) = SipUri::split_plain_user(uri)?;
+        (written == self.written && !written.is_empty()).then_some(user)
+    }
 
     /// Appends the canonical address-of-record of a URI, if its domain is known to be ours.
     pub(super) fn write_aor(&self, uri: &[u8], aor: &mut Vec<u8>) -> bool {
-        match SipUri::split_plain_user(uri) {
-            Some((user, domain)) if domain == self.domain && !domain.is_empty() => {
+        match self.user_of(uri) {
+            Some(user) => {
                 aor.extend_from_slice(user);
                 aor.push(b'@');
                 aor.extend_from_slice(&self.canonical);
                 true
             }
-            _ => false,
+            None => false,
         }
     }
 
     /// Remembers the domain of a URI that is an address of ours, and its canonical address-of-record.
-    pub(super) fn remember_domain(&mut self, uri: &[u8], aor: &[u8]) {
+    pub(super) fn remember(&mut self, uri: &[u8], aor: &[u8]) {
         let at = aor.iter().rposition(|&b| b == b'@');
-        if let (Some((_, domain)), Some(at)) = (SipUri::split_plain_user(uri), at)
-            && domain.len() <= LONGEST
+        if let (Some((_, written)), Some(at)) = (SipUri::split_plain_user(uri), at)
+            && written.len() <= LONGEST
         {
-            self.domain.clear();
-            self.domain.extend_from_slice(domain);
+            self.written.clear();
+            self.written.extend_from_slice(written);
             self.canonical.clear();
             self.canonical.extend_from_slice(&aor[at + 1..]);
         }
@@ -63,14 +84,14 @@ mod tests {
 
     #[test]
     fn an_address_is_known_by_the_text_of_its_domain_only() {
-        let mut own = OwnNames::default();
-        let aor = |own: &OwnNames, uri: &str| {
+        let mut own = Domain::default();
+        let aor = |own: &Domain, uri: &str| {
             let mut aor = Vec::new();
             own.write_aor(uri.as_bytes(), &mut aor)
                 .then(|| String::from_utf8(aor).expect("ASCII"))
         };
         assert_eq!(aor(&own, "sip:alice@"), None);
-        own.remember_domain(b"sip:bob@Example.Test.:5060;x", b"bob@example.test");
+        own.remember(b"sip:bob@Example.Test.:5060;x", b"bob@example.test");
         let known = aor(&own, "sip:alice@Example.Test.:5060;x");
         assert_eq!(known.as_deref(), Some("alice@example.test"));
         for other in [

@@ -32,6 +32,18 @@ pub(super) enum Sender {
 }
 
 impl Sender {
+    /// Who sent a request, from what needs no credentials.
+    pub(super) fn by_source(shared: &Shared, ingress: &Ingress) -> Self {
+        let remote = ingress.source.remote.ip();
+        if shared.is_trusted(remote) {
+            Self::Trusted
+        } else if effective::is_local(shared.auth_on(), remote) {
+            Self::Local
+        } else {
+            Self::Stranger
+        }
+    }
+
     /// Whether it may have requests sent to targets that are not ours.
     pub(super) fn may_relay(self) -> bool {
         self != Self::Stranger
@@ -69,14 +81,7 @@ pub(super) enum Checked {
 impl Node {
     /// Who sent a request, from what needs no credentials.
     pub(super) fn sender_by_source(&self, ingress: &Ingress) -> Sender {
-        let remote = ingress.source.remote.ip();
-        if self.shared.is_trusted(remote) {
-            Sender::Trusted
-        } else if effective::is_local(self.shared.auth_on(), remote) {
-            Sender::Local
-        } else {
-            Sender::Stranger
-        }
+        Sender::by_source(&self.shared, ingress)
     }
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.

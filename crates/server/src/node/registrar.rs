@@ -15,7 +15,8 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
-use super::{Kept, Node};
+use super::shared::Shared;
+use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
@@ -29,7 +30,8 @@ const SUPPORTED: &[&str] = &["path"];
 struct Admitted<'a> {
     request: Message<'a>,
     ingress: &'a Ingress,
-    sender: Sender,
+    /// Whether its credentials were right.
+    proven: bool,
 }
 
 /// A REGISTER whose commit is under way.
@@ -37,7 +39,7 @@ struct Admitted<'a> {
 pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
-    sender: Sender,
+    proven: bool,
     attempts: u8,
     changes: Changes,
 }
@@ -58,7 +60,6 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        let sender = self.sender_by_source(ingress);
         // Step 2: extensions.
         if request
             .elements(Name::Require)
@@ -66,12 +67,12 @@ impl Node {
         {
             let extra = Extra::Unsupported(Name::Require, SUPPORTED);
             let reject = Reject::with(Status::BAD_EXTENSION, extra);
-            return self.reject(request, ingress, sender, &reject, now, out);
+            return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
-        let exempt = sender == Sender::Trusted;
-        if !exempt && self.shared.is_challenged(Method::Register, b"REGISTER") {
+        let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
+        if challenged && !self.shared.is_trusted(ingress.source.remote.ip()) {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
@@ -80,18 +81,18 @@ impl Node {
                 }
                 Checked::NotOwner | Checked::ShutOut => {
                     let reject = Reject::new(Status::FORBIDDEN);
-                    return self.reject(request, ingress, sender, &reject, now, out);
+                    return self.refuse_unproven(request, ingress, &reject, now, out);
                 }
             }
         }
         // Step 5: the address-of-record.
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
-            return self.reject(request, ingress, sender, &reject, now, out);
+            return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         let admitted = Admitted {
             request,
             ingress,
-            sender: right.map_or(sender, |_| Sender::Authenticated),
+            proven: right.is_some(),
         };
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
@@ -99,6 +100,7 @@ impl Node {
         {
             // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
             if self.is_known_retransmission(request, ingress, now) {
+                self.work.contacts.clear();
                 return self.answer_register(&admitted, now, out);
             }
             if self.is_being_committed(request) {
@@ -113,7 +115,12 @@ impl Node {
     /// is known to be one, or not.
     fn find_aor(&mut self, request: Message<'_>, known: Option<Resolved>) -> Result<(), Reject> {
         self.work.aor.clear();
-        if !self.work.own.write_aor(request.to_uri(), &mut self.work.aor) {
+        if !self
+            .work
+            .own
+            .registered
+            .write_aor(request.to_uri(), &mut self.work.aor)
+        {
             self.write_aor(request)?;
         }
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
@@ -135,7 +142,10 @@ impl Node {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         canonical_aor(&sip, &mut self.work.aor);
-        self.work.own.remember_domain(request.to_uri(), &self.work.aor);
+        self.work
+            .own
+            .registered
+            .remember(request.to_uri(), &self.work.aor);
         Ok(())
     }
 
@@ -194,6 +204,7 @@ impl Node {
             policy,
             now.wall_secs(),
             &mut self.work.next_record,
+            &mut self.work.contacts,
         );
         match decided {
             Err(reject) => self.refuse_register(admitted, &reject, now, out),
@@ -231,7 +242,7 @@ impl Node {
             self.registers.insert_with(|_| PendingRegister {
                 request,
                 ingress: *admitted.ingress,
-                sender: admitted.sender,
+                proven: admitted.proven,
                 attempts,
                 changes,
             });
@@ -266,11 +277,12 @@ impl Node {
             let admitted = &Admitted {
                 request,
                 ingress: &waiting.ingress,
-                sender: waiting.sender,
+                proven: waiting.proven,
             };
             match committed.result {
                 Ok(_) => {
                     self.shared.location.read(&self.work.aor, &mut self.work.record);
+                    self.work.contacts.clear();
                     self.registered(admitted, waiting.changes, now, out);
                 }
                 Err(CommitError::Conflict) => self.run_register(admitted, waiting.attempts, now, out),
@@ -299,16 +311,19 @@ impl Node {
     /// address that asks gets no more than fits.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
-        let (record, date) = (Bindings::new(&self.work.record), &mut self.work.date);
+        let Work {
+            record,
+            contacts,
+            date,
+            ..
+        } = &mut self.work;
+        let record = Bindings::new(record);
         let identity = &self.endpoint.identity;
-        let Admitted {
-            request,
-            ingress,
-            sender,
-        } = *admitted;
-        let is_there = || sender.is_exempt() || is_home(record, &ingress.source, now);
+        let Admitted { request, ingress, .. } = *admitted;
+        let is_there =
+            || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
         identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
-            write_answer(request, record, now.wall_secs(), date, out)
+            write_answer(request, record, contacts, now.wall_secs(), date, out)
         });
     }
 
@@ -318,11 +333,29 @@ impl Node {
     }
 
     fn refuse_register(&mut self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
-        let Admitted {
-            request,
-            ingress,
-            sender,
-        } = *admitted;
+        let Admitted { request, ingress, .. } = *admitted;
+        let sender = sender_of(&self.shared, admitted);
         self.reject(request, ingress, sender, reject, now, out);
+    }
+
+    /// Refuses a request whose sender is known by its source alone.
+    fn refuse_unproven(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        reject: &Reject,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let sender = self.sender_by_source(ingress);
+        self.reject(request, ingress, sender, reject, now, out);
+    }
+}
+
+fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {
+    if admitted.proven {
+        Sender::Authenticated
+    } else {
+        Sender::by_source(shared, admitted.ingress)
     }
 }

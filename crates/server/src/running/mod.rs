@@ -320,9 +320,8 @@ fn open_location(
         return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
     }
     let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
-    let answer: Answer = Arc::new(move |committed| {
+    let answer: Answer = Arc::new(move |shard, committed| {
         let Some(handle) = answers.get() else { return };
-        let shard = committed.caller.shard;
         if let Err(control) = handle.send(shard, Control::Committed(committed)) {
             let handle = handle.clone();
             runtime.spawn(async move { resolver::deliver(&handle, shard, control).await });

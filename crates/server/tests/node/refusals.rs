@@ -254,7 +254,7 @@ fn the_ack_to_an_answer_of_our_own_goes_nowhere() {
     let ack = ack(&request('a', "INVITE", BOB, 1), &refused);
     site.send('a', &ack);
     assert_eq!(site.log(), "");
-    let other = ack.replace("tag=a1", "tag=a2");
+    let other = ack.replace("Call-ID: ", "Call-ID: x");
     site.send('a', &other);
     assert_eq!(site.log(), "b ACK", "only the tag that was made for this call");
 }

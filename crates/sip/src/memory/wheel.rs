@@ -1,5 +1,6 @@
 //! The timer wheel: six levels of 64 slots, a millisecond the finest. Setting, moving and clearing a timer costs the
-//! same however many there are; the next deadline is found from one bitmap a level.
+//! same however many there are; the next deadline is found from one bitmap a level. A timer that is put off stays where it
+//! is until that comes up, so that putting it off again and again costs nothing.
 
 use super::Chunks;
 
@@ -19,7 +20,7 @@ struct Node<T> {
     at_ms: u64,
     next: u32,
     prev: u32,
-    /// `IDLE`, `DUE`, or level * 64 + slot.
+    /// `IDLE`, `DUE`, or level * 64 + slot: one that comes up at `at_ms` or before.
     slot: u16,
 }
 
@@ -58,12 +59,18 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// Sets a timer to a deadline (monotonic milliseconds), or clears it.
+    #[inline]
     pub fn set(&mut self, timer: TimerId, deadline_ms: Option<u64>) {
         let index = timer.0;
-        let Some(node) = self.nodes.get(index) else { return };
-        if let (Some(at), true) = (deadline_ms, node.slot != IDLE)
-            && node.at_ms == at
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        if let Some(at) = deadline_ms
+            && node.slot < DUE
+            && at >= node.at_ms
         {
+            // Its slot comes up before that: it is moved on from there.
+            node.at_ms = at;
             return;
         }
         self.unlink(index);

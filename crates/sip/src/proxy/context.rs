@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
-use strowger_syntax::message::{Draft, Edits, Index};
+use strowger_syntax::message::{Draft, Edits, Index, write_without_top_via};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::best::is_better;
@@ -283,7 +283,7 @@ impl Proxy {
             context: id,
             branch: number,
         };
-        let (edits, identity) = (&mut self.edits, &endpoint.identity);
+        let (edits, identity, mut check) = (&mut self.edits, &endpoint.identity, 0);
         let client = endpoint.layer.send(
             context.method,
             target.hop.to,
@@ -291,16 +291,12 @@ impl Proxy {
             now_ms,
             out,
             |client, bytes| {
-                write_forward(
-                    identity,
-                    request,
-                    &forwarding,
-                    BranchKind::Stateful(client),
-                    edits,
-                    bytes,
-                );
+                check = identity.branches.check(identity.shard, client);
+                let branch = BranchKind::Stateful { client, check };
+                write_forward(identity, request, &forwarding, branch, edits, bytes);
             },
         );
+        endpoint.layer.set_check(client, check);
         // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
         // address of the same next hop is tried all the same (RFC 3263 §4.3).
         if request.to_tag().is_some() && target.fallback.is_none() {
@@ -350,7 +346,7 @@ impl Proxy {
         }
         match status.class() {
             // Step 3: without another Via it was meant for us.
-            _ if response.elements(Name::Via).nth(1).is_none() => {}
+            _ if !response.has_second_via() => {}
             // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
             1 if status == Status::TRYING => {}
             1 | 2 => {
@@ -384,9 +380,7 @@ impl Proxy {
         };
         let Some(status) = response.status() else { return };
         let start = out.bytes.len();
-        let mut draft = Draft::of(response, &mut self.edits);
-        draft.remove_first_elements(Name::Via, 1);
-        draft.finish(&mut out.bytes);
+        write_without_top_via(response, &mut out.bytes);
         if endpoint
             .layer
             .respond(context.server, status, start, now_ms, out)

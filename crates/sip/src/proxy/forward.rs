@@ -1,13 +1,17 @@
 //! Request forwarding (RFC 3261 §16.6): the copy that leaves.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use strowger_syntax::header::Credentials;
-use strowger_syntax::message::{Draft, Edits, ListItems, Span};
+use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
 use strowger_syntax::scan::{number, put_number};
 use strowger_syntax::{Message, Name, Transport};
 
-use super::route::{TOKEN_PARAM, Taken, is_loose, next_route};
+use super::route::{LOOSE_AND_TOKEN, Taken, is_loose, next_route};
 use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
@@ -18,9 +22,19 @@ use crate::transport::branch::hex_digits;
 #[derive(Clone, Copy, Debug)]
 pub enum BranchKind {
     /// A client transaction's.
-    Stateful(Id),
-    /// One that the same request always gets (§16.11); made from what identifies its server transaction.
-    Stateless(ServerKey),
+    Stateful {
+        /// Its name.
+        client: Id,
+        /// What stands behind that.
+        check: u32,
+    },
+    /// One that the same request always gets (§16.11).
+    Stateless {
+        /// What identifies its server transaction.
+        key: ServerKey,
+        /// The address that its top Via names once it is stamped.
+        reply_address: SocketAddr,
+    },
 }
 
 /// What Record-Route says of us.
@@ -58,25 +72,153 @@ pub fn write_forward(
     edits: &mut Edits,
     out: &mut Vec<u8>,
 ) {
+    match Places::of(request, forwarding) {
+        Some(places) => write_at_places(identity, request, forwarding, &places, branch, out),
+        None => write_draft(identity, request, forwarding, branch, edits, out),
+    }
+}
+
+/// Where a request changes on which no step has to be done that moves more than a piece of Route.
+struct Places {
+    record_route: u16,
+    via: u16,
+    route: Span,
+    max_forwards: Span,
+    hops: u64,
+}
+
+/// What is done at a place.
+#[derive(Clone, Copy)]
+enum Step {
+    RecordRoute,
+    Via,
+    Route,
+    MaxForwards,
+}
+
+impl Places {
+    fn of(request: Message<'_>, forwarding: &Forwarding<'_>) -> Option<Self> {
+        let taken = forwarding.taken;
+        let route = match taken.cut {
+            Some(cut) => cut,
+            None if taken.pop == 0 && !taken.strict => Span::default(),
+            None => return None,
+        };
+        let in_pieces = !forwarding.routes.is_empty()
+            || request.has(Name::ProxyAuthorization)
+            || !request.has(Name::ContentLength);
+        if in_pieces || next_route(request, taken).is_some_and(|next| !is_loose(next)) {
+            return None;
+        }
+        let via = request.field(Name::Via)?.line.start;
+        let max_forwards = request.field(Name::MaxForwards)?;
+        let record_route = match request.field(Name::RecordRoute) {
+            Some(field) => field.line.start,
+            None => request.fields().next()?.line.start,
+        };
+        Some(Self {
+            record_route,
+            via,
+            route,
+            max_forwards: max_forwards.span,
+            hops: hops_left(max_forwards.value),
+        })
+    }
+
+    /// The places from the first on. What stands at one place is written in the order of the steps.
+    fn in_order(&self) -> [(u16, Step); 4] {
+        let mut places = [
+            (self.record_route, Step::RecordRoute),
+            (self.via, Step::Via),
+            (self.route.start, Step::Route),
+            (self.max_forwards.start, Step::MaxForwards),
+        ];
+        for (a, b) in [(0, 1), (1, 2), (0, 1), (2, 3), (1, 2), (0, 1)] {
+            if places[a].0 > places[b].0 {
+                places.swap(a, b);
+            }
+        }
+        places
+    }
+}
+
+/// All steps in one pass over the request: nearly every request needs no more.
+fn write_at_places(
+    identity: &Identity,
+    request: Message<'_>,
+    forwarding: &Forwarding<'_>,
+    places: &Places,
+    branch: BranchKind,
+    out: &mut Vec<u8>,
+) {
+    let mut copy = Rewrite::begin(request, ADDED, out);
+    let uri = request_line_uri(forwarding.uri);
+    if *uri != *request.request_uri() {
+        copy.set_request_uri(&uri);
+    }
+    for (place, step) in places.in_order() {
+        match step {
+            Step::RecordRoute => {
+                if let Some(record_route) = forwarding.record_route {
+                    write_record_route(forwarding, record_route, |entry| {
+                        let out = copy.at(place);
+                        out.extend_from_slice(b"Record-Route: ");
+                        entry.write(identity, out);
+                        out.extend_from_slice(b"\r\n");
+                    });
+                }
+            }
+            Step::Via => {
+                let out = copy.at(place);
+                out.extend_from_slice(b"Via: ");
+                write_via(identity, forwarding, branch, out);
+                out.extend_from_slice(b"\r\n");
+                copy.stamp_via(forwarding.arrival.stamp);
+            }
+            Step::Route => {
+                copy.instead_of(places.route);
+            }
+            Step::MaxForwards => put_number(copy.instead_of(places.max_forwards), places.hops),
+        }
+    }
+    copy.finish();
+}
+
+/// About what the copy has more than the request.
+const ADDED: usize = 400;
+
+/// Step 3.
+fn hops_left(max_forwards: &[u8]) -> u64 {
+    number(max_forwards).map_or(70, |n| n.saturating_sub(1))
+}
+
+/// All steps as edits of a draft, which may be anywhere.
+fn write_draft(
+    identity: &Identity,
+    request: Message<'_>,
+    forwarding: &Forwarding<'_>,
+    branch: BranchKind,
+    edits: &mut Edits,
+    out: &mut Vec<u8>,
+) {
     // Step 1: copy. A draft leaves alone what no step below changes.
     let mut draft = Draft::of(request, edits);
     // Steps 2 and 6: Request-URI, and the route set that goes with it.
     set_target(&mut draft, request, forwarding);
     // Step 3: Max-Forwards.
-    let hops = request
-        .first(Name::MaxForwards)
-        .and_then(number)
-        .map_or(70, |n| n.saturating_sub(1));
+    let hops = request.first(Name::MaxForwards).map_or(70, hops_left);
     draft.set(Name::MaxForwards, |out| put_number(out, hops));
     // Step 4: Record-Route.
     if let Some(record_route) = forwarding.record_route {
-        push_record_route(identity, &mut draft, forwarding, record_route);
+        write_record_route(forwarding, record_route, |entry| {
+            draft.push_top(Name::RecordRoute, |out| entry.write(identity, out));
+        });
     }
     // Step 5: what else changes: our credentials end here.
     strip_credentials(identity, &mut draft, request);
     draft.stamp_via(forwarding.arrival.stamp);
     // Step 8: Via.
-    push_via(identity, &mut draft, forwarding, branch);
+    draft.push_top(Name::Via, |out| write_via(identity, forwarding, branch, out));
     // Step 9: Content-Length.
     if !request.has(Name::ContentLength) {
         draft.append(Name::ContentLength, |out| {
@@ -180,13 +322,32 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
     }
 }
 
-/// One entry, or two when the request leaves by another listener than it came in by, so that each side finds us at an
-/// address and transport it can reach (RFC 5658 §3).
-fn push_record_route(
-    identity: &Identity,
-    draft: &mut Draft<'_, '_>,
+/// A Record-Route entry of ours.
+struct RecordRouteEntry {
+    transport: Transport,
+    listener: u16,
+    local: std::net::IpAddr,
+    token: u64,
+}
+
+impl RecordRouteEntry {
+    fn write(&self, identity: &Identity, out: &mut Vec<u8>) {
+        out.push(b'<');
+        identity
+            .listeners
+            .write_uri(self.transport, self.listener, self.local, out);
+        out.extend_from_slice(LOOSE_AND_TOKEN);
+        out.extend_from_slice(&hex_digits(self.token));
+        out.push(b'>');
+    }
+}
+
+/// Gives one entry, or two when the request leaves by another listener than it came in by, so that each side finds us at
+/// an address and transport it can reach (RFC 5658 §3).
+fn write_record_route(
     forwarding: &Forwarding<'_>,
-    record_route: RecordRoute,
+    RecordRoute { token }: RecordRoute,
+    mut push: impl FnMut(&RecordRouteEntry),
 ) {
     let arrival = &forwarding.arrival;
     let inside = (arrival.transport, arrival.listener, arrival.local);
@@ -195,24 +356,15 @@ fn push_record_route(
         forwarding.hop.listener,
         forwarding.hop.local,
     );
-    let mut push = |(transport, listener, local): (Transport, u16, std::net::IpAddr)| {
-        draft.push_top(Name::RecordRoute, |out| {
-            out.extend_from_slice(b"<sip:");
-            identity.listeners.write_host_port(listener, local, out);
-            if transport != Transport::Udp {
-                out.extend_from_slice(b";transport=");
-                out.extend_from_slice(transport.uri_param().as_bytes());
-            }
-            out.extend_from_slice(b";lr;");
-            out.extend_from_slice(TOKEN_PARAM);
-            out.push(b'=');
-            out.extend_from_slice(&hex_digits(record_route.token));
-            out.push(b'>');
-        });
+    let entry = |(transport, listener, local)| RecordRouteEntry {
+        transport,
+        listener,
+        local,
+        token,
     };
-    push(outside);
+    push(&entry(outside));
     if outside != inside {
-        push(inside);
+        push(&entry(inside));
     }
 }
 
@@ -234,27 +386,20 @@ fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Me
     }
 }
 
-fn push_via(identity: &Identity, draft: &mut Draft<'_, '_>, forwarding: &Forwarding<'_>, branch: BranchKind) {
-    draft.push_top(Name::Via, |out| {
-        out.extend_from_slice(b"SIP/2.0/");
-        out.extend_from_slice(forwarding.hop.transport.as_str().as_bytes());
-        out.push(b' ');
-        identity
-            .listeners
-            .write_host_port(forwarding.hop.listener, forwarding.hop.local, out);
-        out.extend_from_slice(b";branch=");
-        match branch {
-            BranchKind::Stateful(client) => {
-                identity
-                    .branches
-                    .write_stateful(out, identity.shard, client, forwarding.loop_part);
-            }
-            BranchKind::Stateless(key) => {
-                let token = identity.stateless_token(key, forwarding.arrival.reply_address);
-                identity
-                    .branches
-                    .write_stateless(out, token, forwarding.loop_part);
-            }
+fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKind, out: &mut Vec<u8>) {
+    identity.listeners.write_via(&forwarding.hop, out);
+    out.extend_from_slice(b";branch=");
+    match branch {
+        BranchKind::Stateful { client, check } => {
+            identity
+                .branches
+                .write_stateful(out, identity.shard, client, check, forwarding.loop_part);
         }
-    });
+        BranchKind::Stateless { key, reply_address } => {
+            let token = identity.stateless_token(key, reply_address);
+            identity
+                .branches
+                .write_stateless(out, token, forwarding.loop_part);
+        }
+    }
 }

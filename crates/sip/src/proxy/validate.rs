@@ -17,6 +17,9 @@ pub fn validate(request: Message<'_>, loop_part: u64) -> Result<(), Reject> {
 /// §16.3 step 2.
 fn check_scheme(request: Message<'_>) -> Result<(), Reject> {
     let uri = request.request_uri();
+    if uri.starts_with(b"sip:") {
+        return Ok(());
+    }
     let scheme = &uri[..uri.iter().position(|&b| b == b':').unwrap_or(0)];
     let known = [&b"sip"[..], b"sips", b"tel"]
         .into_iter()
@@ -67,7 +70,7 @@ fn branch_of(via: &[u8]) -> Option<&[u8]> {
 
 /// §16.3 step 5: no option of Proxy-Require is known here.
 fn check_proxy_require(request: Message<'_>) -> Result<(), Reject> {
-    if request.elements(Name::ProxyRequire).next().is_some() {
+    if request.has(Name::ProxyRequire) && request.elements(Name::ProxyRequire).next().is_some() {
         return Err(Reject::with(
             Status::BAD_EXTENSION,
             Extra::Unsupported(Name::ProxyRequire, &[]),

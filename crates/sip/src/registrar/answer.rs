@@ -7,15 +7,20 @@ use super::binding::Bindings;
 use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
-/// the Path of the request (RFC 3327 §5.3) and Date.
+/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before.
 pub fn write_answer(
     request: Message<'_>,
     record: Bindings<'_>,
+    contacts: &[u8],
     now_secs: u64,
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    write_contacts(record, now_secs, out);
+    if contacts.is_empty() {
+        write_contacts(record, now_secs, out);
+    } else {
+        out.extend_from_slice(contacts);
+    }
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
     }
@@ -44,14 +49,23 @@ impl DateLine {
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
     for binding in record.live(now_secs) {
-        out.extend_from_slice(b"Contact: <");
-        out.extend_from_slice(binding.contact);
-        out.push(b'>');
-        out.extend_from_slice(binding.params);
-        out.extend_from_slice(b";expires=");
-        put_number(out, u64::from(binding.expires_at).saturating_sub(now_secs));
-        out.extend_from_slice(b"\r\n");
+        let left = u64::from(binding.expires_at).saturating_sub(now_secs);
+        put_contact(binding.contact, binding.params, left, out);
     }
+}
+
+/// Appends the Contact line of a binding that has so many seconds left.
+#[inline]
+pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Contact: <");
+    out.extend_from_slice(uri);
+    out.push(b'>');
+    if !params.is_empty() {
+        out.extend_from_slice(params);
+    }
+    out.extend_from_slice(b";expires=");
+    put_number(out, secs);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a Date line (RFC 3261 §20.17): `Date: Sat, 13 Nov 2010 23:29:00 GMT`. Nothing for years behind 9999, which the

@@ -249,8 +249,11 @@ pub(super) struct Heads<'a> {
 impl<'a> Iterator for Heads<'a> {
     type Item = Head<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Head<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
         let mut reader = Reader(self.rest);
         let entry = reader.text();
         let encoded = &self.rest[..self.rest.len() - reader.0.len()];
@@ -261,7 +264,7 @@ impl<'a> Iterator for Heads<'a> {
 }
 
 impl<'a> Head<'a> {
-    #[inline]
+    #[inline(always)]
     fn decode(entry: &'a [u8], encoded: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(entry);
         let kind = reader.byte()?;
@@ -309,10 +312,11 @@ impl<'a> Head<'a> {
     }
 
     /// The binding that it is, unless it is a tombstone.
+    #[inline]
     pub(super) fn binding(&self) -> Option<Binding<'a>> {
         let (mut reader, kind) = (Reader(self.rest), self.kind);
         let user_agent = reader.text()?;
-        let params = if kind & PARAMS != 0 { reader.text()? } else { &[] };
+        let params = self.params(&mut reader)?;
         let path = if kind & PATH != 0 { reader.text()? } else { &[] };
         let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
         Some(Binding {
@@ -327,8 +331,39 @@ impl<'a> Head<'a> {
             user_agent,
         })
     }
+
+    #[inline]
+    fn params(&self, reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+        if self.kind & PARAMS != 0 {
+            reader.text()
+        } else {
+            Some(&[])
+        }
+    }
+
+    /// The parameters of a binding without Path that was made by this user agent from there; `None` if it is any other.
+    /// `work` is overwritten.
+    pub(super) fn params_if_of(
+        &self,
+        user_agent: &[u8],
+        origin: &Origin,
+        work: &mut Vec<u8>,
+    ) -> Option<&'a [u8]> {
+        let mut reader = Reader(self.rest);
+        if reader.text()? != user_agent {
+            return None;
+        }
+        let params = self.params(&mut reader)?;
+        if self.kind & Q != 0 {
+            reader.u16()?;
+        }
+        work.clear();
+        let kind = put_origin(work, origin);
+        (self.kind & (PATH | FROM | FLOW | V6) == kind && reader.0 == work).then_some(params)
+    }
 }
 
+#[inline]
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
     let transport = *Transport::ALL.get(usize::from(reader.byte()?))?;
     let listener = u16::try_from(reader.varint()?).ok()?;
@@ -454,6 +489,7 @@ impl<'o> RecordWriter<'o> {
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
     /// Returns how many bytes it took.
+    #[inline]
     pub(super) fn put_refreshed(
         &mut self,
         head: &Head<'_>,
@@ -463,14 +499,15 @@ impl<'o> RecordWriter<'o> {
     ) -> usize {
         let start = self.out.len();
         let expires_at = now.saturating_add(expires);
+        let lifetime = expires_at - now;
         self.purge_at = self.purge_at.max(expires_at);
-        put_sized(self.out, |out| {
-            out.push(head.kind);
-            put_order(out, order);
-            out.extend_from_slice(&expires_at.to_le_bytes());
-            put_varint(out, expires_at - now);
-            out.extend_from_slice(head.tail);
-        });
+        let size = 1 + size_of_order(order) + 4 + size_of_varint(lifetime) + head.tail.len();
+        put_varint(self.out, size as u32);
+        self.out.push(head.kind);
+        put_order(self.out, order);
+        self.out.extend_from_slice(&expires_at.to_le_bytes());
+        put_varint(self.out, lifetime);
+        self.out.extend_from_slice(head.tail);
         self.out.len() - start
     }
 
@@ -490,7 +527,6 @@ impl<'o> RecordWriter<'o> {
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
-    let origin = &binding.origin;
     let kind_at = out.len();
     let mut kind = 0;
     out.push(kind);
@@ -516,6 +552,13 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         kind |= Q;
         out.extend_from_slice(&binding.q.to_le_bytes());
     }
+    out[kind_at] = kind | put_origin(out, &binding.origin);
+}
+
+/// Writes an origin, and tells which bits of `kind` go with it.
+#[inline]
+fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
+    let mut kind = 0;
     out.push(origin.transport as u8);
     put_varint(out, u32::from(origin.listener));
     if origin.remote.is_ipv6() {
@@ -537,13 +580,19 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         put_varint(out, flow.generation);
         out.extend_from_slice(&boot.to_le_bytes());
     }
-    out[kind_at] = kind;
+    kind
 }
 
+#[inline]
 fn put_order(out: &mut Vec<u8>, order: &Order<'_>) {
     put_varint(out, order.cseq);
     out.extend_from_slice(&order.branch.to_le_bytes());
     put_text(out, order.call_id);
+}
+
+#[inline]
+fn size_of_order(order: &Order<'_>) -> usize {
+    size_of_varint(order.cseq) + 4 + size_of_varint(order.call_id.len() as u32) + order.call_id.len()
 }
 
 fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
@@ -553,6 +602,7 @@ fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
     }
 }
 
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -561,6 +611,12 @@ fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
+#[inline]
+fn size_of_varint(value: u32) -> usize {
+    (value.max(1).ilog2() / 7 + 1) as usize
+}
+
+#[inline]
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     put_varint(out, text.len() as u32);
     out.extend_from_slice(text);

@@ -1,14 +1,16 @@
 //! The REGISTER that nearly all are: it refreshes the one binding that there is, and changes nothing of it but its time
 //! (RFC 3261 §10.2.4). What it comes to is what the whole procedure would, in far fewer steps.
 
-use strowger_syntax::header::{Contact, Params, WrittenAddr};
+use strowger_syntax::header::{Contact, Params};
+use strowger_syntax::scan::{find_near, quoted_near};
 use strowger_syntax::{Message, Name};
 
-use super::binding::{Bindings, Head, Origin, RecordWriter};
+use super::answer::put_contact;
+use super::binding::{Bindings, Origin, RecordWriter};
 use super::register::{Changes, LARGEST_ENTRY, Policy, expires_field, order, user_agent};
 
-/// Refreshes the only binding of a record and leaves the new record in `out`; `None` when the request is any other, or
-/// something is wrong with it.
+/// Refreshes the only binding of a record and leaves the new record in `out`, and its Contact line in `contacts`; `None`
+/// when the request is any other, or something is wrong with it.
 pub(super) fn refresh(
     request: Message<'_>,
     record: Bindings<'_>,
@@ -16,18 +18,18 @@ pub(super) fn refresh(
     policy: &Policy,
     now: u32,
     out: &mut Vec<u8>,
+    contacts: &mut Vec<u8>,
 ) -> Option<Changes> {
     let mut heads = record.heads();
     let head = heads
         .next()
         .filter(|head| !head.is_tombstone() && head.ends_at > now)?;
-    let mut contacts = request.elements(Name::Contact);
-    let contact = WrittenAddr::parse(contacts.next()?).ok()?;
-    let is_alone = heads.next().is_none() && contacts.next().is_none() && !request.has(Name::Path);
-    if !is_alone || contact.uri_text != head.contact {
+    let params = params_of(request.only(Name::Contact)?, head.contact)?;
+    if heads.next().is_some() || request.has(Name::Path) {
         return None;
     }
-    let asked = unchanged(request, &contact, &head, origin)?
+    let stored = head.params_if_of(user_agent(request), origin, out)?;
+    let asked = same_params(params, stored)?
         .or_else(|| expires_field(request))
         .unwrap_or(policy.default_expires);
     let expires = policy.grant(asked).filter(|expires| *expires > 0)?;
@@ -41,24 +43,28 @@ pub(super) fn refresh(
     if size > LARGEST_ENTRY {
         return None;
     }
+    put_contact(head.contact, stored, u64::from(expires), contacts);
     Some(Changes {
         refreshed: 1,
         ..Changes::default()
     })
 }
 
-/// Whether a binding would be made again as it is. If so, the expires parameter of the contact, if it has one.
-fn unchanged(
-    request: Message<'_>,
-    contact: &WrittenAddr<'_>,
-    head: &Head<'_>,
-    origin: &Origin,
-) -> Option<Option<u32>> {
-    let binding = head.binding()?;
-    let is_same =
-        binding.origin == *origin && binding.path.is_empty() && binding.user_agent == user_agent(request);
-    is_same.then_some(())?;
-    same_params(contact.params, binding.params)
+/// The parameters of a Contact value that is one name-addr with this URI, written the same.
+fn params_of<'a>(value: &'a [u8], uri: &[u8]) -> Option<Params<'a>> {
+    let address = match value {
+        [b'"', ..] => value.get(quoted_near(value, 0)?..)?.trim_ascii_start(),
+        _ => value,
+    };
+    let params = address
+        .strip_prefix(b"<")?
+        .strip_prefix(uri)?
+        .strip_prefix(b">")?;
+    if params.is_empty() {
+        return Some(Params::default());
+    }
+    // A comma may be the end of the value, or in quotes.
+    Params::parse(params).filter(|_| find_near(params, b',').is_none())
 }
 
 /// Whether parameters are those stored, which are without expires. If so, the seconds that expires asks for, if it is
@@ -88,23 +94,22 @@ mod tests {
 
     use super::*;
     use crate::registrar::register::register_any;
-    use crate::registrar::{Outcome, register};
+    use crate::registrar::{Outcome, register, write_contacts};
     use crate::transport::Transport;
 
     fn request(random: &mut Random) -> String {
         let contact = [
             "Contact: <sip:a@192.0.2.1>",
-            "Contact: <sip:a@192.0.2.1>",
-            "Contact: <sip:a@192.0.2.1>",
             "Contact: <sip:a@192.0.2.1:5060>",
             "Contact: <sip:b@192.0.2.1>",
             "Contact: *",
             "m: \"A\" <sip:a@192.0.2.1>",
+            "Contact: \"A \\\" <b>\"<sip:a@192.0.2.1>",
+            "Contact: A <sip:a@192.0.2.1>",
             "Contact: sip:a@192.0.2.1",
             "Contact: <sip:b@192.0.2.1>, <sip:a@192.0.2.1>",
         ];
         let params = [
-            "",
             "",
             "",
             ";ob",
@@ -113,29 +118,31 @@ mod tests {
             ";expires=90;ob",
             " ; ob;EXPIRES=61",
             ";ob=1",
+            ";ob=\"1,2\"",
+            ", <sip:b@192.0.2.1>",
+            " x",
         ];
-        let other = [
-            "",
-            "",
-            "",
-            "Expires: 0\r\n",
-            "Expires: 10\r\n",
-            "Expires: 99999\r\n",
-        ];
-        let path = ["", "", "", "", "", "Path: <sip:p.example.test;lr>\r\n"];
-        let mut draw = |list: &[&'static str]| random.of(list);
+        let other = ["", "Expires: 0\r\n", "Expires: 10\r\n", "Expires: 99999\r\n"];
+        let path = ["", "Path: <sip:p.example.test;lr>\r\n"];
+        let branch = random.of(&["a", "b", "c"]);
+        let cseq = random.of(&["1", "2", "3", "129", "130", "20000"]);
+        // The first of a list most of the time.
+        let mut draw = |list: &[&'static str]| match random.of(&["usual", "usual", "usual", "any"]) {
+            "any" => random.of(list),
+            _ => list[0],
+        };
         format!(
             "REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{}\r\n\
              From: <sip:a@example.test>;tag=1\r\nTo: <sip:a@example.test>\r\nCall-ID: {}\r\n\
              CSeq: {} REGISTER\r\n{}{}\r\n{}{}{}Supported: path\r\nContent-Length: 0\r\n\r\n",
-            draw(&["a", "b", "c"]),
-            draw(&["1", "1", "1", "long-call-id@192.0.2.1"]),
-            draw(&["1", "2", "3", "129", "130", "20000"]),
+            branch,
+            draw(&["1", "long-call-id@192.0.2.1"]),
+            cseq,
             draw(&contact),
             draw(&params),
             draw(&other),
             draw(&path),
-            draw(&["User-Agent: x\r\n", "User-Agent: x\r\n", "User-Agent: y\r\n", ""]),
+            draw(&["User-Agent: x\r\n", "User-Agent: y\r\n", ""]),
         )
     }
 
@@ -158,11 +165,16 @@ mod tests {
             let policy = Policy::default();
             let before = Bindings::new(&record);
             let (mut quick, mut whole) = (Vec::new(), Vec::new());
-            let outcome = register(request, before, &origin, &policy, now, &mut quick);
+            let mut contacts = Vec::new();
+            let outcome = register(request, before, &origin, &policy, now, &mut quick, &mut contacts);
             let expected = register_any(request, before, &origin, &policy, now, &mut whole);
             assert_eq!((&outcome, &quick), (&expected, &whole), "{text}");
-            refreshed +=
-                usize::from(refresh(request, before, &origin, &policy, now as u32, &mut quick).is_some());
+            if !contacts.is_empty() {
+                let mut written = Vec::new();
+                write_contacts(Bindings::new(&whole), now, &mut written);
+                assert_eq!(contacts, written, "{text}");
+                refreshed += 1;
+            }
             if matches!(outcome, Ok(Outcome::Changed(_))) {
                 record = whole;
             }

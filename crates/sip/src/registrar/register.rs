@@ -117,7 +117,9 @@ fn too_many_contacts() -> Reject {
 
 /// Processes a REGISTER whose domain, extensions, user and address-of-record were found good (§10.3 steps 1 to 5). `record`
 /// is what is stored for the address-of-record. Nothing is changed unless everything can be: only
-/// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first.
+/// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first. If the Contact lines of the answer are known
+/// at once they are left in `contacts`, else that is empty.
+#[expect(clippy::too_many_arguments, reason = "what goes in, and what comes out")]
 pub fn register(
     request: Message<'_>,
     record: Bindings<'_>,
@@ -125,8 +127,10 @@ pub fn register(
     policy: &Policy,
     now_secs: u64,
     out: &mut Vec<u8>,
+    contacts: &mut Vec<u8>,
 ) -> Result<Outcome, Reject> {
-    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out) {
+    contacts.clear();
+    if let Some(changes) = refresh(request, record, origin, policy, now_secs as u32, out, contacts) {
         return Ok(Outcome::Changed(changes));
     }
     register_any(request, record, origin, policy, now_secs, out)
@@ -186,6 +190,7 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
 }
 
 /// The place of a REGISTER among those of its user agent.
+#[inline]
 pub(super) fn order(request: Message<'_>) -> Order<'_> {
     let via = request.via();
     let branch = request.branch().unwrap_or_else(|| via.value.of(request.bytes()));
@@ -200,6 +205,7 @@ pub(super) fn order(request: Message<'_>) -> Order<'_> {
 
 /// Takes a text into a hash, eight bytes at a time. The hash is kept in records and has no secret: who makes two branches
 /// alike fools nobody but himself, for Call-ID and CSeq count too.
+#[inline]
 fn fold(hash: u64, text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (words, rest) = text.as_chunks::<8>();
@@ -298,6 +304,7 @@ pub(super) fn user_agent(request: Message<'_>) -> &[u8] {
 }
 
 /// The Expires field in seconds. What is no number counts as 3600, what is too large as the largest (§10.2.1.1).
+#[inline]
 pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)

@@ -48,7 +48,16 @@ impl Store {
         };
         let mut out = b"left from before".to_vec();
         let record = Bindings::new(&self.record);
-        let outcome = register(request, record, &origin, &self.policy, self.now, &mut out);
+        let (policy, mut contacts) = (&self.policy, Vec::new());
+        let outcome = register(
+            request,
+            record,
+            &origin,
+            policy,
+            self.now,
+            &mut out,
+            &mut contacts,
+        );
         if matches!(outcome, Ok(Outcome::Changed(_))) {
             self.record = out;
         } else {
@@ -471,6 +480,7 @@ fn step_8_path_and_date_are_in_the_answer() {
     write_answer(
         request,
         Bindings::default(),
+        &[],
         0,
         &mut DateLine::default(),
         &mut out,

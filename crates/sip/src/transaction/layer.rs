@@ -83,8 +83,7 @@ enum ServerMachine {
 #[derive(Debug)]
 struct Server {
     machine: ServerMachine,
-    /// Halves of its key: a whole one would have every record begin at a multiple of 16 bytes.
-    key: [u64; 2],
+    key: ServerKey,
     way: Way,
     timer: TimerId,
     context: Option<Id>,
@@ -152,6 +151,8 @@ struct Client {
     to: Destination,
     timer: TimerId,
     user: User,
+    /// What stands behind its name in its branch.
+    check: u32,
 }
 
 const SERVER_TOKEN: u64 = 1 << 62;
@@ -170,8 +171,8 @@ struct KeyPlace {
 }
 
 impl KeyPlace {
-    fn new([half, _]: [u64; 2], index: u32) -> Self {
-        let hash = half as u32;
+    fn new(key: ServerKey, index: u32) -> Self {
+        let hash = key.0 as u32;
         Self { hash, index }
     }
 
@@ -300,13 +301,13 @@ impl Layer {
             wheel.set(timer, machine.deadline());
             Server {
                 machine,
-                key: key.halves(),
+                key,
                 way: Way::new(to, fallback),
                 timer,
                 context: None,
             }
         });
-        let place = KeyPlace::new(key.halves(), id.index);
+        let place = KeyPlace::new(key, id.index);
         self.by_key.insert_unique(place.hash(), place, KeyPlace::hash);
         id
     }
@@ -315,9 +316,9 @@ impl Layer {
         let server = |place: &KeyPlace| {
             self.servers
                 .at(place.index)
-                .filter(|(_, server)| server.key == key.halves())
+                .filter(|(_, server)| server.key == key)
         };
-        let wanted = KeyPlace::new(key.halves(), 0);
+        let wanted = KeyPlace::new(key, 0);
         let is_it = |place: &KeyPlace| place.hash == wanted.hash && server(place).is_some();
         let (id, _) = server(self.by_key.find(wanted.hash(), is_it)?)?;
         Some(id)
@@ -434,8 +435,23 @@ impl Layer {
                 to,
                 timer,
                 user,
+                check: 0,
             }
         })
+    }
+
+    /// Keeps what was written behind the name of a client transaction in its branch.
+    pub fn set_check(&mut self, client: Id, check: u32) {
+        if let Some(record) = self.clients.get_mut(client) {
+            record.check = check;
+        }
+    }
+
+    /// Whether a name of a client transaction that came back is one that was given out.
+    pub fn is_named(&self, client: Id, check: u32) -> bool {
+        self.clients
+            .get(client)
+            .is_some_and(|record| record.check == check)
     }
 
     /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.

@@ -17,7 +17,7 @@ mod timers;
 
 pub use invite_client::{Delivery, InviteClient};
 pub use invite_server::InviteServer;
-pub use key::{KeyHasher, ServerKey};
+pub use key::{KeyHasher, SentBy, ServerKey};
 pub use layer::{Expired, FailedSend, Layer, Matched, Timed, User};
 pub use non_invite_client::NonInviteClient;
 pub use non_invite_server::NonInviteServer;

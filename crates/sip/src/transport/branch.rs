@@ -1,7 +1,7 @@
 //! Our branch parameters: `z9hG4bK`, a kind, and a token.
 //!
 //! Kind `t` names a client transaction by shard, place and allocation counter, so that a response finds it without a
-//! search; a MAC keeps others from naming one. Kind `s` is a keyed hash, the same whenever the same request is
+//! search; a MAC keeps others from naming one. Kind `s` is a MAC, the same whenever the same request is
 //! forwarded without state (RFC 3261 §16.11). Behind both stands the loop part (RFC 5393 §4.2): a keyed hash over
 //! what routing depends on.
 
@@ -9,9 +9,11 @@ use crate::keys::MacKey;
 use crate::memory::Id;
 
 const COOKIE: &[u8] = b"z9hG4bK";
-const HEX: &[u8; 16] = b"0123456789abcdef";
 /// shard, index, counter, boot id, MAC: 4 + 8 + 8 + 4 + 8 digits.
 const TOKEN_DIGITS: usize = 32;
+/// What follows the cookie: kind, token and loop part.
+const STATEFUL: usize = 1 + TOKEN_DIGITS + 16;
+const STATELESS: usize = 1 + TOKEN_DIGITS / 2 + 16;
 
 /// Writes and reads this process's branches.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub enum OurBranch {
         shard: u16,
         /// Its name there.
         client: Id,
+        /// The MAC. It is the transaction's, or somebody made the name up.
+        check: u32,
     },
     /// Forwarded without state.
     Stateless {
@@ -43,63 +47,84 @@ impl Branches {
         Self { key, boot }
     }
 
-    fn mac(&self, shard: u16, client: Id) -> u32 {
+    /// The MAC that stands behind the name of a client transaction. Who keeps it with the transaction need not make it again
+    /// for every response.
+    pub fn check(&self, shard: u16, client: Id) -> u32 {
         let name = u64::from(client.index) << 32 | u64::from(client.counter);
-        self.key.mac_of_numbers(
+        self.key.mac_of_numbers([
             name,
             u64::from(b't') << 32 | u64::from(shard) << 16 | u64::from(self.boot),
-        ) as u32
+        ]) as u32
     }
 
     /// Appends the branch of a client transaction.
-    pub fn write_stateful(&self, out: &mut Vec<u8>, shard: u16, client: Id, loop_part: u64) {
+    pub fn write_stateful(&self, out: &mut Vec<u8>, shard: u16, client: Id, check: u32, loop_part: u64) {
         let name = u64::from(shard) << 48 | u64::from(client.index) << 16 | u64::from(client.counter >> 16);
         let rest = u64::from(client.counter & 0xffff) << 48 | u64::from(self.boot) << 32;
         let mut text = *b"z9hG4bKt________________________________________________";
         text[8..24].copy_from_slice(&hex_digits(name));
-        text[24..40].copy_from_slice(&hex_digits(rest | u64::from(self.mac(shard, client))));
+        text[24..40].copy_from_slice(&hex_digits(rest | u64::from(check)));
         text[40..].copy_from_slice(&hex_digits(loop_part));
         out.extend_from_slice(&text);
     }
 
-    /// Appends a stateless branch.
-    pub fn write_stateless(&self, out: &mut Vec<u8>, token: u64, loop_part: u64) {
-        out.extend_from_slice(COOKIE);
-        out.push(b's');
-        out.extend_from_slice(&hex_digits(token));
-        out.extend_from_slice(&hex_digits(self.key.mac_of_numbers(token, u64::from(b's') << 32))[8..]);
-        out.extend_from_slice(&hex_digits(loop_part));
+    /// The token of a stateless branch: a MAC of the key of a server transaction and of the address that its answers go to.
+    pub fn stateless_token(&self, key: u64, ip: u128, port: u16) -> u64 {
+        self.key.mac_of_numbers([
+            key,
+            ip as u64,
+            (ip >> 64) as u64,
+            u64::from(b's') << 32 | u64::from(port),
+        ])
     }
 
-    /// Reads a branch; `None` when it is not ours, or of an earlier start.
+    /// Appends a stateless branch.
+    pub fn write_stateless(&self, out: &mut Vec<u8>, token: u64, loop_part: u64) {
+        let mut text = *b"z9hG4bKs________________________________";
+        text[8..24].copy_from_slice(&hex_digits(token));
+        text[24..].copy_from_slice(&hex_digits(loop_part));
+        out.extend_from_slice(&text);
+    }
+
+    /// Reads a branch; `None` when it is not of this start. Whether it is ours is shown by the check of a stateful one, and
+    /// by what a stateless one was made from.
     pub fn read(&self, branch: &[u8]) -> Option<OurBranch> {
         let rest = branch.strip_prefix(COOKIE)?;
         match (rest.first()?, rest.len()) {
-            (b't', len) if len == 1 + TOKEN_DIGITS + 16 => {
-                let shard = hex(&rest[1..5])? as u16;
-                let client = Id {
-                    index: hex(&rest[5..13])? as u32,
-                    counter: hex(&rest[13..21])? as u32,
+            (b't', STATEFUL) => {
+                let ([name, rest, _], []) = rest[1..].as_chunks::<16>() else {
+                    return None;
                 };
-                let ours = hex(&rest[21..25])? == u64::from(self.boot)
-                    && hex(&rest[25..33])? == u64::from(self.mac(shard, client));
-                ours.then_some(OurBranch::Stateful { shard, client })
+                let [name, rest] = [name, rest].map(number_of);
+                let shard = (name >> 48) as u16;
+                let client = Id {
+                    index: (name >> 16) as u32,
+                    counter: (name << 16) as u32 | (rest >> 48) as u32,
+                };
+                let check = rest as u32;
+                ((rest >> 32) as u16 == self.boot).then_some(OurBranch::Stateful { shard, client, check })
             }
-            (b's', 41) => {
-                let token = hex(&rest[1..17])?;
-                let mac = self.key.mac_of_numbers(token, u64::from(b's') << 32) & 0xffff_ffff;
-                (hex(&rest[17..25])? == mac).then_some(OurBranch::Stateless { token })
-            }
+            (b's', STATELESS) => hex(&rest[1..17]).map(|token| OurBranch::Stateless { token }),
             _ => None,
         }
+    }
+
+    /// The shard that a branch names as the owner of its transaction. It proves nothing: the owner reads the whole branch.
+    pub fn shard_of(&self, branch: &[u8]) -> Option<u16> {
+        let rest = branch.strip_prefix(COOKIE)?;
+        if rest.first() != Some(&b't') || rest.len() != 1 + TOKEN_DIGITS + 16 {
+            return None;
+        }
+        let (name, boot) = (hex(&rest[1..9])?, hex(&rest[17..25])? as u16);
+        (boot == self.boot).then_some((name >> 16) as u16)
     }
 
     /// The loop part of a branch that may be ours.
     pub fn loop_part(branch: &[u8]) -> Option<u64> {
         let rest = branch.strip_prefix(COOKIE)?;
         let at = match (rest.first()?, rest.len()) {
-            (b't', len) if len == 1 + TOKEN_DIGITS + 16 => 1 + TOKEN_DIGITS,
-            (b's', 41) => 25,
+            (b't', STATEFUL) => 1 + TOKEN_DIGITS,
+            (b's', STATELESS) => 1 + TOKEN_DIGITS / 2,
             _ => return None,
         };
         hex(&rest[at..])
@@ -108,7 +133,7 @@ impl Branches {
     /// One of our stateful branches somewhere in a text, such as the beginning of a datagram that ICMP gave back.
     pub fn find(&self, text: &[u8]) -> Option<OurBranch> {
         let at = memchr::memmem::find(text, COOKIE)?;
-        self.read(text.get(at..at + COOKIE.len() + 1 + TOKEN_DIGITS + 16)?)
+        self.read(text.get(at..at + COOKIE.len() + STATEFUL)?)
     }
 }
 
@@ -131,25 +156,29 @@ fn half_hex_digits(value: u64) -> [u8; 8] {
     (nibbles + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
-const VALUES: [u8; 256] = {
-    let mut values = [u8::MAX; 256];
-    let mut i = 0;
-    while i < 16 {
-        values[HEX[i] as usize] = i as u8;
-        i += 1;
-    }
-    values
-};
-
-/// Reads hexadecimal digits of lower case, at most 16.
+/// Reads 16 hexadecimal digits of lower case.
 pub fn hex(digits: &[u8]) -> Option<u64> {
-    let (mut value, mut wrong) = (0u64, 0);
-    for &digit in digits {
-        let digit = VALUES[usize::from(digit)];
-        wrong |= digit;
-        value = value << 4 | u64::from(digit & 15);
-    }
-    (wrong < 16).then_some(value)
+    let digits = digits.as_array()?;
+    let value = number_of(digits);
+    (hex_digits(value) == *digits).then_some(value)
+}
+
+/// The number that 16 hexadecimal digits spell; some number if they are none.
+fn number_of(digits: &[u8; 16]) -> u64 {
+    let ([high, low], _) = digits.as_chunks() else {
+        return 0;
+    };
+    half_number_of(*high) << 32 | half_number_of(*low)
+}
+
+/// The other way round of [`half_hex_digits`], for digits of either case.
+fn half_number_of(digits: [u8; 8]) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_be_bytes(digits);
+    let bytes = (text & (EACH * 15)) + (text >> 6 & EACH) * 9 & (EACH * 15);
+    let pairs = (bytes | bytes >> 4) & 0x00ff_00ff_00ff_00ff;
+    let quads = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    (quads | quads >> 16) & 0xffff_ffff
 }
 
 #[cfg(test)]
@@ -165,19 +194,29 @@ mod tests {
             counter: 4_000_000_000,
         };
         let mut text = Vec::new();
-        branches.write_stateful(&mut text, 3, client, 0xabcd);
-        assert_eq!(
-            branches.read(&text),
-            Some(OurBranch::Stateful { shard: 3, client })
-        );
+        let check = branches.check(3, client);
+        branches.write_stateful(&mut text, 3, client, check, 0xabcd);
+        let own = Some(OurBranch::Stateful {
+            shard: 3,
+            client,
+            check,
+        });
+        assert_eq!(branches.read(&text), own);
         assert_eq!(Branches::loop_part(&text), Some(0xabcd));
+        assert_eq!(branches.shard_of(&text), Some(3));
         for i in 8..text.len() - 16 {
             let mut forged = text.clone();
             forged[i] = if forged[i] == b'0' { b'1' } else { b'0' };
-            assert_eq!(branches.read(&forged), None, "digit {i}");
+            match branches.read(&forged) {
+                Some(OurBranch::Stateful { shard, client, check }) => {
+                    assert_ne!(branches.check(shard, client), check, "digit {i}");
+                }
+                other => assert_eq!(other, None, "digit {i}"),
+            }
         }
         let next_start = Branches::new(Keys::derive(&[7; 32]).branch, 10);
         assert_eq!(next_start.read(&text), None);
+        assert_eq!(next_start.shard_of(&text), None);
     }
 
     #[test]
@@ -200,11 +239,15 @@ mod tests {
         let branches = Branches::new(Keys::derive(&[7; 32]).branch, 9);
         let client = Id { index: 1, counter: 2 };
         let mut text = b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=".to_vec();
-        branches.write_stateful(&mut text, 0, client, 5);
+        branches.write_stateful(&mut text, 0, client, 6, 5);
         text.extend_from_slice(b"\r\nVia: cut o");
         assert_eq!(
             branches.find(&text),
-            Some(OurBranch::Stateful { shard: 0, client })
+            Some(OurBranch::Stateful {
+                shard: 0,
+                client,
+                check: 6
+            })
         );
     }
 }

@@ -18,14 +18,51 @@ pub struct Listener {
 }
 
 impl Listener {
-    fn written(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        match &self.advertise {
-            Some(advertise) => out.extend_from_slice(advertise.as_bytes()),
-            None if self.address.ip().is_unspecified() => {}
-            None => write_socket_address(self.address, &mut out),
+    /// The URIs by which peers reach it: one, or one for each address that it may be told by.
+    fn uris(&self, written: &Written, outward: &[IpAddr]) -> Vec<Vec<u8>> {
+        if !written.uri.is_empty() {
+            return vec![written.uri.clone()];
         }
-        out
+        let bound = self.address;
+        let addresses = outward.iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
+        let uri = |&ip: &IpAddr| {
+            let mut uri = Vec::new();
+            put_uri(self.transport, &mut uri, |out| {
+                write_socket_address(SocketAddr::new(ip, bound.port()), out);
+            });
+            uri
+        };
+        addresses.map(uri).collect()
+    }
+}
+
+/// How peers are told of a listener.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    /// Host and port.
+    host_port: Vec<u8>,
+    /// The beginning of a Via value: protocol and sent-by.
+    via: Vec<u8>,
+    /// A URI.
+    uri: Vec<u8>,
+}
+
+impl Written {
+    fn of(listener: &Listener) -> Self {
+        let mut host_port = Vec::new();
+        match &listener.advertise {
+            Some(advertise) => host_port.extend_from_slice(advertise.as_bytes()),
+            None if listener.address.ip().is_unspecified() => return Self::default(),
+            None => write_socket_address(listener.address, &mut host_port),
+        }
+        let (mut via, mut uri) = (Vec::new(), Vec::new());
+        put_via(listener.transport, &mut via, |out| {
+            out.extend_from_slice(&host_port)
+        });
+        put_uri(listener.transport, &mut uri, |out| {
+            out.extend_from_slice(&host_port)
+        });
+        Self { host_port, via, uri }
     }
 }
 
@@ -46,8 +83,10 @@ pub struct Hop {
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
     all: Vec<Listener>,
-    /// Host and port of each, as they are written; empty for one whose host depends on who is written to.
-    written: Vec<Vec<u8>>,
+    /// How each is written; empty for one whose host depends on who is written to.
+    written: Vec<Written>,
+    /// The URIs by which peers reach the listeners, as they are written.
+    uris: Vec<Vec<u8>>,
     /// What stands for us where a wildcard listener was not asked by any address yet, by family.
     outward: Vec<IpAddr>,
 }
@@ -55,10 +94,16 @@ pub struct Listeners {
 impl Listeners {
     /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
     pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
-        let written = all.iter().map(Listener::written).collect();
+        let written: Vec<_> = all.iter().map(Written::of).collect();
+        let uris = all
+            .iter()
+            .zip(&written)
+            .flat_map(|(listener, written)| listener.uris(written, &outward))
+            .collect();
         Self {
             all,
             written,
+            uris,
             outward,
         }
     }
@@ -119,13 +164,60 @@ impl Listeners {
             .unwrap_or(bound)
     }
 
+    /// Appends the beginning of a Via value of ours: protocol and sent-by (RFC 3261 §20.42).
+    pub fn write_via(&self, hop: &Hop, out: &mut Vec<u8>) {
+        match self.written(hop.listener, hop.transport) {
+            Some(written) => out.extend_from_slice(&written.via),
+            None => put_via(hop.transport, out, |out| {
+                self.write_host_port(hop.listener, hop.local, out)
+            }),
+        }
+    }
+
+    /// Appends the URI by which peers reach a listener by this transport.
+    pub fn write_uri(&self, transport: Transport, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
+        match self.written(listener, transport) {
+            Some(written) => out.extend_from_slice(&written.uri),
+            None => put_uri(transport, out, |out| self.write_host_port(listener, local, out)),
+        }
+    }
+
+    /// Whether a URI is known to be what [`write_uri`](Self::write_uri) writes. A wildcard listener has others too.
+    pub fn is_written(&self, uri: &[u8]) -> bool {
+        self.uris.iter().any(|known| known == uri)
+    }
+
+    fn written(&self, listener: u16, transport: Transport) -> Option<&Written> {
+        let place = usize::from(listener);
+        let is_its = self.all.get(place)?.transport == transport;
+        self.written
+            .get(place)
+            .filter(|written| is_its && !written.uri.is_empty())
+    }
+
     /// Appends host and port by which peers reach a listener.
-    pub fn write_host_port(&self, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
+    fn write_host_port(&self, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
         match (self.written.get(usize::from(listener)), self.get(listener)) {
-            (Some(written), _) if !written.is_empty() => out.extend_from_slice(written),
+            (Some(written), _) if !written.host_port.is_empty() => out.extend_from_slice(&written.host_port),
             (_, Some(listener)) => write_socket_address(SocketAddr::new(local, listener.address.port()), out),
             _ => {}
         }
+    }
+}
+
+fn put_via(transport: Transport, out: &mut Vec<u8>, write_host_port: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"SIP/2.0/");
+    out.extend_from_slice(transport.as_str().as_bytes());
+    out.push(b' ');
+    write_host_port(out);
+}
+
+fn put_uri(transport: Transport, out: &mut Vec<u8>, write_host_port: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"sip:");
+    write_host_port(out);
+    if transport != Transport::Udp {
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(transport.uri_param().as_bytes());
     }
 }
 

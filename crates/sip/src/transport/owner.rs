@@ -2,7 +2,7 @@
 
 use strowger_syntax::message::{Index, StartLine};
 
-use super::branch::{Branches, OurBranch};
+use super::branch::Branches;
 use crate::keys::MacKey;
 
 /// Whose a message is.
@@ -26,13 +26,9 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &
             None => Owner::Here,
         },
         Some(StartLine::Response { .. }) => {
-            let branch = index
-                .via()
-                .branch
-                .map(|b| b.of(bytes))
-                .and_then(|b| branches.read(b));
-            match branch {
-                Some(OurBranch::Stateful { shard, .. }) if shard < shards => Owner::Shard(shard),
+            let branch = index.via().branch.map(|branch| branch.of(bytes));
+            match branch.and_then(|branch| branches.shard_of(branch)) {
+                Some(shard) if shard < shards => Owner::Shard(shard),
                 _ => Owner::Here,
             }
         }
@@ -42,5 +38,5 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &
 
 /// The shard of a Call-ID.
 pub fn of_call_id(call_id: &[u8], shards: u16, key: &MacKey) -> u16 {
-    (key.hash(&[call_id]) % u64::from(shards.max(1))) as u16
+    (key.hash_of(call_id) % u64::from(shards.max(1))) as u16
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::Message;
+use strowger_syntax::header::Via;
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::uri::Host;
 
@@ -48,18 +49,11 @@ pub fn stamped_address(via: &ViaIndex, source: &Source) -> SocketAddr {
 }
 
 /// The address that the top Via of a response names (RFC 3261 §18.2.2, RFC 3581 §4).
-pub fn written_address(response: Message<'_>) -> Option<SocketAddr> {
-    let via = response.via();
-    let host = via.received.map_or_else(
-        || response.sent_by_host(),
-        |received| received.of(response.bytes()),
-    );
-    let port = match via.rport {
-        Rport::Value(port) => Some(port),
-        Rport::Asked(_) | Rport::Absent => via.port,
-    };
+pub fn written_address(via: &Via<'_>) -> Option<SocketAddr> {
+    let ip = via.received().or_else(|| via.host.ip())?;
+    let port = via.rport().or(via.port);
     let default = via.transport.map_or(5060, Transport::default_port);
-    Some(SocketAddr::new(host_ip(host)?, port.unwrap_or(default)))
+    Some(SocketAddr::new(ip, port.unwrap_or(default)))
 }
 
 /// Where a response goes when its connection is gone: a new one to the source address, at the port of sent-by.

@@ -188,8 +188,8 @@ impl Stage {
         let server = layer.accept(
             key,
             request.method(),
-            ingress.to,
-            ingress.fallback,
+            ingress.to(),
+            ingress.fallback(),
             now,
             &mut self.out,
         );
@@ -262,7 +262,7 @@ impl Stage {
         let branch = response
             .branch()
             .and_then(|b| self.endpoint.identity.branches.read(b));
-        let Some(OurBranch::Stateful { shard: 2, client }) = branch else {
+        let Some(OurBranch::Stateful { shard: 2, client, .. }) = branch else {
             panic!("not our branch: {text}")
         };
         if let Some(user) = self

@@ -18,6 +18,8 @@ pub struct Via<'a> {
     pub transport_text: &'a [u8],
     /// The host of sent-by.
     pub host: Host<'a>,
+    /// That host as written.
+    pub host_text: &'a [u8],
     /// The port of sent-by.
     pub port: Option<u16>,
     /// The parameters.
@@ -68,7 +70,8 @@ impl<'a> Via<'a> {
             Some(b'[') => memchr::memchr(b']', sent_by).ok_or("malformed sent-by")? + 1,
             _ => memchr::memchr(b':', sent_by).unwrap_or(sent_by.len()),
         };
-        let host = Host::parse(trim(&sent_by[..host_end])).ok_or("malformed sent-by")?;
+        let host_text = trim(&sent_by[..host_end]);
+        let host = Host::parse(host_text).ok_or("malformed sent-by")?;
         let port = match trim(&sent_by[host_end..]) {
             [] => None,
             [b':', text @ ..] => match port(text, skip_ws(text, 0)) {
@@ -83,6 +86,7 @@ impl<'a> Via<'a> {
             transport: Transport::from_token(transport_text),
             transport_text,
             host,
+            host_text,
             port,
             params,
         })

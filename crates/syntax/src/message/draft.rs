@@ -1,7 +1,7 @@
 //! A message that is to leave changed: the original and a list of edits, written out in one pass.
 
 use super::view::{ListItems, Message};
-use super::write::ViaStamp;
+use super::write::{Copying, ViaStamp};
 use crate::Name;
 use crate::edits::{Edits, Span};
 use crate::scan::skip_ws;
@@ -104,9 +104,11 @@ impl<'m, 'e> Draft<'m, 'e> {
             return;
         }
         let via = self.message.via();
-        let bytes = self.message.bytes();
-        let (start, end) = (usize::from(via.value.start), usize::from(via.value.end));
-        self.replace(via.value, |out| stamp.write(out, bytes, start, end, via));
+        let mut copy = Copying::of(self.message.bytes(), via.value);
+        self.replace(via.value, |out| {
+            stamp.write(out, &mut copy, via);
+            copy.finish(out);
+        });
     }
 
     /// Writes the message out: ranges of the original and the edits' texts between them.

@@ -174,6 +174,78 @@ fn a_response_copies_what_it_must() {
     assert_eq!((m.method(), m.cseq()), (Method::Invite, 314_159));
 }
 
+/// The Via lines of the response to a request with these.
+fn stamped(vias: &str, stamp: ViaStamp) -> String {
+    let text = format!(
+        "OPTIONS sip:a SIP/2.0\r\n{vias}From: <sip:a>;tag=1\r\nTo: <sip:b>;x\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+    );
+    let (mut index, mut out) = (Index::default(), Vec::new());
+    index
+        .parse(text.as_bytes(), &Limits::DEFAULT)
+        .expect("well-formed");
+    let tag = b"0123456789";
+    ResponseWriter::begin(&mut out, text.as_bytes(), &index, Status::OK, "OK", stamp, tag).finish();
+    let text = String::from_utf8(out).expect("text");
+    let (vias, rest) = text.split_at(text.find("From:").expect("a From"));
+    assert_eq!(
+        rest,
+        "From: <sip:a>;tag=1\r\nTo: <sip:b>;x;tag=0123456789\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    );
+    vias.strip_prefix("SIP/2.0 200 OK\r\n")
+        .expect("a Status-Line")
+        .to_owned()
+}
+
+// RFC 3261 §18.2.1, RFC 3581 §4.
+#[test]
+fn a_stamp_is_written_wherever_the_parameters_are() {
+    let stamp = |ip: &str, rport| ViaStamp {
+        received: Some(ip.parse().expect("an address")),
+        rport,
+    };
+    for (via, stamp, expected) in [
+        (
+            ";rport;b=1",
+            stamp("192.0.2.255", Some(5060)),
+            ";rport=5060;b=1;received=192.0.2.255",
+        ),
+        (
+            ";b=1;rport",
+            stamp("1.10.100.0", Some(65535)),
+            ";b=1;rport=65535;received=1.10.100.0",
+        ),
+        (";b=1", stamp("2001:db8::1", None), ";b=1;received=2001:db8::1"),
+        (
+            ";rport;received=x;b",
+            stamp("192.0.2.1", Some(9)),
+            ";rport=9;received=192.0.2.1;b",
+        ),
+        (
+            ";received=x;rport;b",
+            stamp("192.0.2.1", Some(10)),
+            ";received=192.0.2.1;rport=10;b",
+        ),
+        (";received=x;rport;b", ViaStamp::default(), ";received=x;rport;b"),
+        (
+            ";rport",
+            ViaStamp {
+                received: None,
+                rport: Some(0),
+            },
+            ";rport=0",
+        ),
+    ] {
+        for rest in [
+            "\r\n",
+            ", SIP/2.0/UDP p;branch=z9hG4bK2\r\nMax-Forwards: 70\r\nv:SIP/2.0/UDP q\r\n",
+        ] {
+            let written = stamped(&format!("Via: SIP/2.0/UDP h{via}{rest}"), stamp);
+            let rest = rest.replace("Max-Forwards: 70\r\n", "");
+            assert_eq!(written, format!("Via: SIP/2.0/UDP h{expected}{rest}"));
+        }
+    }
+}
+
 fn fault(text: &str) -> (Fault, bool) {
     let mut index = Index::default();
     let bad = index
@@ -289,4 +361,39 @@ fn an_rport_with_an_empty_value_is_left_alone() {
         .parse(text.as_bytes(), &Limits::DEFAULT)
         .expect("well-formed");
     assert_eq!(m.via().rport, Rport::Absent);
+}
+
+#[test]
+fn a_response_loses_its_top_via_and_nothing_else() {
+    let response = |vias: &str| {
+        format!(
+            "SIP/2.0 200 OK\r\nSubject: x\r\n{vias}From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\n\
+             CSeq: 1 INVITE\r\nContent-Length: 2\r\n\r\nhi"
+        )
+    };
+    let (ours, other) = (
+        "SIP/2.0/UDP ours;branch=z9hG4bK1",
+        "SIP/2.0/UDP other;branch=z9hG4bK2",
+    );
+    for (vias, left) in [
+        (format!("Via: {ours}\r\n"), String::new()),
+        (format!("Via: {ours},\r\n"), String::new()),
+        (
+            format!("Via: {ours}\r\nVia: {other}\r\n"),
+            format!("Via: {other}\r\n"),
+        ),
+        (format!("v: {ours} , {other}\r\n"), format!("v: {other}\r\n")),
+        (
+            format!("Via: {ours}\r\nSubject: y\r\nVia: {other},{ours}\r\n"),
+            format!("Subject: y\r\nVia: {other},{ours}\r\n"),
+        ),
+    ] {
+        let (text, mut index, mut out) = (response(&vias), Index::default(), Vec::new());
+        let message = index
+            .parse(text.as_bytes(), &Limits::DEFAULT)
+            .expect("a response");
+        assert_eq!(message.has_second_via(), left.contains("other"), "{vias}");
+        super::write_without_top_via(message, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), response(&left), "{vias}");
+    }
 }

@@ -135,8 +135,24 @@ impl<'a> Message<'a> {
 
     /// Whether there is one Via value only: the request comes from whom it began with.
     pub fn is_first_hop(self) -> bool {
-        let mut vias = self.index.fields.iter().filter(|f| f.name == Name::Via);
-        vias.next().is_some_and(|f| f.value == self.index.via.value) && vias.next().is_none()
+        let first = usize::from(self.index.first[Name::Via as usize]);
+        match self.index.fields.get(first..) {
+            Some([via, rest @ ..]) => {
+                via.value == self.index.via.value && rest.iter().all(|f| f.name != Name::Via)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is a Via value below the top one.
+    pub fn has_second_via(self) -> bool {
+        let first = usize::from(self.index.first[Name::Via as usize]);
+        match self.index.fields.get(first..) {
+            Some([via, rest @ ..]) if via.value == self.index.via.value => rest
+                .iter()
+                .any(|f| f.name == Name::Via && has_element(f.value.of(self.bytes))),
+            _ => self.elements(Name::Via).nth(1).is_some(),
+        }
     }
 
     /// The branch of the top Via.
@@ -166,9 +182,22 @@ impl<'a> Message<'a> {
         self.first_field(name).map(|f| f.value.of(self.bytes))
     }
 
+    /// The value of a field that is there once.
+    pub fn only(self, name: Name) -> Option<&'a [u8]> {
+        let mut fields = self.fields_of(name);
+        let field = fields.next()?;
+        fields.next().is_none().then_some(field.value)
+    }
+
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
         let first = *self.index.first.get(name as usize)?;
         self.index.fields.get(usize::from(first))
+    }
+
+    /// The first such field.
+    #[inline]
+    pub fn field(self, name: Name) -> Option<FieldView<'a>> {
+        self.first_field(name).map(|f| self.field_view(f))
     }
 
     /// All fields, in order.
@@ -176,6 +205,7 @@ impl<'a> Message<'a> {
         self.index.fields.iter().map(move |f| self.field_view(f))
     }
 
+    #[inline]
     fn field_view(self, f: &'a Field) -> FieldView<'a> {
         let start = usize::from(f.start);
         FieldView {
@@ -274,6 +304,16 @@ impl<'a> Iterator for ListItems<'a> {
             }
         }
         None
+    }
+}
+
+/// Whether a value has an element that is not empty.
+#[inline]
+fn has_element(value: &[u8]) -> bool {
+    match value {
+        [] => false,
+        [b',', ..] => ListItems::new(value).next().is_some(),
+        _ => true,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::index::{Field, Index, Rport, ViaIndex};
-use crate::scan::{put_ip, put_number};
+use crate::edits::Span;
+use crate::scan::{octets, put_ip, put_short, two_digits};
 use crate::{Name, Status};
 
 /// What the receiving transport adds to the top Via.
@@ -16,84 +17,124 @@ pub struct ViaStamp {
 }
 
 impl ViaStamp {
-    /// Writes `bytes[start..end]`, which holds the top Via value, with the stamp in it.
-    pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], start: usize, end: usize, via: &ViaIndex) {
-        let mut at = start;
+    /// Copies a top Via up to the end of its value, with the stamp in it.
+    #[inline(always)]
+    pub(super) fn write(self, out: &mut Vec<u8>, copy: &mut Copying<'_>, via: &ViaIndex) {
+        let replaced = via.received.filter(|_| self.received.is_some());
         let mut rport = match (via.rport, self.rport) {
-            (Rport::Asked(behind), Some(port)) => Some((usize::from(behind), port)),
+            (Rport::Asked(behind), Some(port)) => Some((behind, port)),
             _ => None,
         };
-        let put_rport = |out: &mut Vec<u8>, at: &mut usize, behind: usize, port: u16| {
-            out.extend_from_slice(&bytes[*at..behind]);
-            out.push(b'=');
-            put_number(out, u64::from(port));
-            *at = behind;
-        };
-        let replaced = via.received.filter(|_| self.received.is_some());
         if let Some((behind, port)) = rport
-            && replaced.is_none_or(|r| behind <= usize::from(r.start))
+            && replaced.is_none_or(|received| behind <= received.start)
         {
-            put_rport(out, &mut at, behind, port);
+            copy.write_to(usize::from(behind), out);
+            put_short(out, b'=', port);
             rport = None;
         }
-        if let (Some(old), Some(address)) = (replaced, self.received) {
-            out.extend_from_slice(&bytes[at..usize::from(old.start)]);
-            put_ip(out, address);
-            at = usize::from(old.end);
+        if let Some(address) = self.received {
+            match replaced {
+                Some(old) => {
+                    copy.write_to(usize::from(old.start), out);
+                    copy.start = usize::from(old.end);
+                    put_ip(out, address);
+                }
+                None => {
+                    copy.write_to(usize::from(via.value.end), out);
+                    put_received(out, address);
+                }
+            }
         }
         if let Some((behind, port)) = rport {
-            put_rport(out, &mut at, behind, port);
+            copy.write_to(usize::from(behind), out);
+            put_short(out, b'=', port);
         }
-        let value_end = usize::from(via.value.end);
-        out.extend_from_slice(&bytes[at..value_end]);
-        if let (None, Some(address)) = (replaced, self.received) {
-            out.extend_from_slice(b";received=");
-            put_ip(out, address);
-        }
-        out.extend_from_slice(&bytes[value_end..end]);
     }
 }
 
-/// Copies lines of a message; those that follow each other in one piece.
-struct LineCopy<'a> {
+/// Writes a received parameter.
+#[inline(always)]
+fn put_received(out: &mut Vec<u8>, address: IpAddr) {
+    const NAME: &[u8; 10] = b";received=";
+    let IpAddr::V4(address) = address else {
+        out.extend_from_slice(NAME);
+        return put_ip(out, address);
+    };
+    let mut text = [0; NAME.len() + 16];
+    let mut end = NAME.len();
+    text[..end].copy_from_slice(NAME);
+    for (octets, len) in octets(address) {
+        if let Some(place) = text.get_mut(end..end + 8) {
+            place.copy_from_slice(&octets.to_le_bytes());
+        }
+        end += len;
+    }
+    let end = out.len() + end;
+    out.extend_from_slice(&text);
+    out.truncate(end);
+}
+
+/// Copies parts of a message; those that follow each other in one piece.
+pub(super) struct Copying<'a> {
     bytes: &'a [u8],
     /// What was taken and is not written yet.
     start: usize,
     end: usize,
 }
 
-impl<'a> LineCopy<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        let (start, end) = (0, 0);
+impl<'a> Copying<'a> {
+    /// Begins with this part.
+    pub(super) fn of(bytes: &'a [u8], part: Span) -> Self {
+        let (start, end) = (usize::from(part.start), usize::from(part.end));
         Self { bytes, start, end }
     }
 
-    /// Goes on behind what somebody else has written. Nothing must be waiting.
-    fn skip_to(&mut self, end: usize) {
-        (self.start, self.end) = (end, end);
-    }
-
+    #[inline]
     fn take(&mut self, field: &Field, out: &mut Vec<u8>) {
         let start = usize::from(field.start);
         if start != self.end {
-            self.write_to(self.end, out);
+            self.finish(out);
             self.start = start;
         }
         self.end = usize::from(field.end);
     }
 
     /// Writes what was taken, up to an offset.
+    #[inline]
     fn write_to(&mut self, end: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes[self.start..end]);
         self.start = end;
+    }
+
+    /// Writes all that was taken.
+    #[inline]
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.write_to(self.end, out);
+    }
+}
+
+/// Writes a tag parameter. Tags that are made here are of 16 bytes.
+#[inline(always)]
+fn put_tag(out: &mut Vec<u8>, tag: &[u8]) {
+    match <[u8; 16]>::try_from(tag) {
+        Ok(tag) => {
+            let mut text = *b";tag=0123456789abcdef";
+            text[5..].copy_from_slice(&tag);
+            out.extend_from_slice(&text);
+        }
+        Err(_) => {
+            out.extend_from_slice(b";tag=");
+            out.extend_from_slice(tag);
+        }
     }
 }
 
 /// Writes a Status-Line (§7.2).
 fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
     let code = status.code();
-    let [a, b, c] = [code / 100, code / 10, code].map(|n| b'0' + (n % 10) as u8);
-    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', a, b, c, b' ']);
+    let [b, c] = two_digits(code % 100);
+    let class = b'0' + (code / 100) as u8;
+    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', class, b, c, b' ']);
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
@@ -117,36 +158,36 @@ impl<'o> ResponseWriter<'o> {
         to_tag: &[u8],
     ) -> Self {
         put_status_line(out, status, reason);
-        let mut copy = LineCopy::of(bytes);
-        let top = usize::from(request.first[Name::Via as usize]);
-        let vias = request.fields.get(top..).unwrap_or_default();
-        if let Some(field) = vias.first().filter(|_| request.via.value.end != 0) {
-            let (start, end) = (usize::from(field.start), usize::from(field.end));
-            stamp.write(out, bytes, start, end, &request.via);
-            copy.skip_to(end);
-        }
-        for via in vias.iter().skip(1).filter(|field| field.name == Name::Via) {
+        let mut copy = Copying::of(bytes, Span::default());
+        let first = |name: Name| usize::from(request.first[name as usize]);
+        let vias = request.fields.get(first(Name::Via)..).unwrap_or_default();
+        for (i, via) in vias
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.name == Name::Via)
+        {
             copy.take(via, out);
+            if i == 0 && request.via.value.end != 0 {
+                stamp.write(out, &mut copy, &request.via);
+            }
         }
+        let tagged = request.to.tag.is_some() || to_tag.is_empty();
         for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
-            let Some(field) = request.fields.get(usize::from(request.first[name as usize])) else {
+            let Some(field) = request.fields.get(first(name)) else {
                 continue;
             };
             copy.take(field, out);
-            if name == Name::To && request.to.tag.is_none() && !to_tag.is_empty() {
+            if name == Name::To && !tagged {
                 copy.write_to(usize::from(field.value.end), out);
-                out.extend_from_slice(b";tag=");
-                out.extend_from_slice(to_tag);
+                put_tag(out, to_tag);
             }
         }
         if status == Status::TRYING
-            && let Some(field) = request
-                .fields
-                .get(usize::from(request.first[Name::Timestamp as usize]))
+            && let Some(field) = request.fields.get(first(Name::Timestamp))
         {
             copy.take(field, out);
         }
-        copy.write_to(copy.end, out);
+        copy.finish(out);
         Self { out }
     }
 

@@ -33,7 +33,11 @@ impl<'a> Params<'a> {
 
     /// The value of the first of a name, without regard to case and escapes in the name. Outer: whether it is there;
     /// inner: whether it has a value.
+    #[inline]
     pub fn get(self, name: &[u8]) -> Option<Option<&'a [u8]>> {
+        if self.is_empty() {
+            return None;
+        }
         self.iter()
             .find(|(n, _)| same_ignoring_case(n, name))
             .map(|(_, value)| value)

@@ -1,31 +1,46 @@
-//! The log table: every commit appends a row (address-of-record, record; an empty record is a removal), and the last row of
-//! an address counts. Refreshes so write to the end of the file only, where an UPDATE would dirty a page each.
+//! The log table: every transaction appends its commits (address-of-record, record; an empty record is a removal) as one
+//! [`row`](super::row), and the last commit of an address counts. Refreshes so write to the end of the file only, where an
+//! UPDATE would dirty a page each, and an INSERT of their own would cost more than all that the server does for one.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior};
 use siphasher::sip128::SipHasher13;
 
+use super::row::{self, RowWriter};
 use crate::database::{Database, Durability, OpenError, Schema, StoreFailure};
 use crate::location::expiry;
 use crate::location::table::{Refused, Table};
 
 const SCHEMA: Schema = Schema {
-    steps: &["CREATE TABLE log (seq INTEGER PRIMARY KEY, aor BLOB NOT NULL, record BLOB NOT NULL)"],
+    steps: &[
+        "CREATE TABLE log (seq INTEGER PRIMARY KEY, aor BLOB NOT NULL, record BLOB NOT NULL)",
+        // A row becomes a packed one of a single commit, without a checksum.
+        "CREATE TABLE packed (seq INTEGER PRIMARY KEY, commits BLOB NOT NULL);
+         INSERT INTO packed (seq, commits) SELECT seq, unhex('0000000000000000' || printf('%02X%02X%02X%02X',
+             length(aor) & 255, length(aor) >> 8, length(record) & 255, length(record) >> 8) || hex(aor) || hex(record))
+             FROM log ORDER BY seq;
+         DROP TABLE log;
+         ALTER TABLE packed RENAME TO log",
+    ],
 };
 
-/// The rows that one step of a compaction reads: about five milliseconds.
-const STEP_ROWS: i64 = 2048;
+/// The commits that one step of a compaction reads, and those of the row that it ends in: some milliseconds.
+const STEP_COMMITS: u64 = 2048;
+
+/// A row that is as long is written, and another one begun.
+const ROW_BYTES: usize = 64 * 1024;
 
 /// The log and how long it is.
 #[derive(Debug)]
 pub(super) struct Log {
     database: Database,
     doubtful: bool,
-    rows: u64,
+    commits: u64,
     max_pages: Option<u32>,
     hasher: SipHasher13,
+    row: RowWriter,
 }
 
 /// A compaction under way. Rows are taken from the beginning of the log; those that still count are appended again, and all
@@ -54,9 +69,10 @@ impl Log {
         Ok(Self {
             database,
             doubtful: false,
-            rows: 0,
+            commits: 0,
             max_pages: None,
             hasher,
+            row: RowWriter::new(),
         })
     }
 
@@ -67,13 +83,13 @@ impl Log {
             .database
             .connection()
             .map_err(|source| OpenError::of(&path, source))?;
-        self.rows = fold(connection, &path, table, now_secs, max_bytes)?;
+        self.commits = fold(connection, &path, table, now_secs, max_bytes)?;
         Ok(())
     }
 
-    /// The rows of the log, also those that no longer count.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
+    /// The commits in the log, also those that no longer count.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Bounds the file, in pages of 4096 bytes; it is not made smaller.
@@ -88,15 +104,18 @@ impl Log {
         Ok(())
     }
 
-    /// Appends rows: all of them, or none.
+    /// Appends commits: all of them, or none.
     pub(super) fn append<'a>(
         &mut self,
-        rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        commits: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> rusqlite::Result<()> {
-        let transaction = self.begin()?;
-        let count = insert(&transaction, rows)?;
+        let transaction = self
+            .database
+            .connection()?
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let count = insert(&transaction, &mut self.row, commits)?;
         transaction.commit()?;
-        self.rows += count;
+        self.commits += count;
         Ok(())
     }
 
@@ -118,36 +137,41 @@ impl Log {
         table: &Table,
     ) -> rusqlite::Result<Progress> {
         let hasher = self.hasher;
-        let transaction = self.begin()?;
+        let transaction = self
+            .database
+            .connection()?
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut counting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut last = None;
+        let (mut last, mut read) = (None, 0);
         {
             let mut current = Vec::new();
-            let sql = "SELECT seq, aor, record FROM log WHERE seq <= ? ORDER BY seq LIMIT ?";
+            let sql = "SELECT seq, commits FROM log WHERE seq <= ? ORDER BY seq";
             let mut select = transaction.prepare_cached(sql)?;
-            let mut rows = select.query([compaction.until, STEP_ROWS])?;
-            while let Some(row) = rows.next()? {
+            let mut rows = select.query([compaction.until])?;
+            while read < STEP_COMMITS
+                && let Some(row) = rows.next()?
+            {
                 last = Some(row.get::<_, i64>(0)?);
-                let (aor, record) = (row.get_ref(1)?.as_blob()?, row.get_ref(2)?.as_blob()?);
-                table.read(aor, &mut current);
-                let counts = !record.is_empty() && record == current;
-                if counts && compaction.copied.insert(hasher.hash(aor).as_u128()) {
-                    counting.push((aor.to_vec(), record.to_vec()));
-                }
+                let commits = row::for_each(row.get_ref(1)?.as_blob()?, |aor, record| {
+                    table.read(aor, &mut current);
+                    let counts = !record.is_empty() && record == current;
+                    if counts && compaction.copied.insert(hasher.hash(aor).as_u128()) {
+                        counting.push((aor.to_vec(), record.to_vec()));
+                    }
+                });
+                read += commits.map_err(|_| damaged())?;
             }
         }
         let Some(last) = last else {
             return Ok(Progress::Finished);
         };
-        let copied = insert(
-            &transaction,
-            counting.iter().map(|(aor, record)| (&aor[..], &record[..])),
-        )?;
-        let deleted = transaction
+        let counting = counting.iter().map(|(aor, record)| (&aor[..], &record[..]));
+        let copied = insert(&transaction, &mut self.row, counting)?;
+        transaction
             .prepare_cached("DELETE FROM log WHERE seq <= ?")?
             .execute([last])?;
         transaction.commit()?;
-        self.rows = (self.rows + copied).saturating_sub(deleted as u64);
+        self.commits = (self.commits + copied).saturating_sub(read);
         Ok(if last < compaction.until {
             Progress::Going
         } else {
@@ -180,25 +204,19 @@ impl Log {
     pub(super) fn rewrite(&mut self, table: &Table) -> Result<(), OpenError> {
         let mut count = 0;
         self.database.replace(SCHEMA, |transaction| {
-            let mut insert = transaction.prepare("INSERT INTO log (aor, record) VALUES (?, ?)")?;
+            let mut rows = Rows::new(transaction, &mut self.row)?;
             let mut written = Ok(());
             table.for_each(&mut |aor, record| {
                 if written.is_ok() {
-                    written = insert.execute([aor, record]).map(|_| ());
-                    count += 1;
+                    written = rows.push(aor, record);
                 }
             });
-            written
+            count = written.and_then(|()| rows.finish())?;
+            Ok(())
         })?;
-        self.rows = count;
+        self.commits = count;
         self.doubtful = false;
         Ok(())
-    }
-
-    fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {
-        self.database
-            .connection()?
-            .transaction_with_behavior(TransactionBehavior::Immediate)
     }
 }
 
@@ -219,37 +237,87 @@ fn fold(
 ) -> Result<u64, OpenError> {
     let failed = |source| OpenError::of(path, source);
     let mut select = connection
-        .prepare("SELECT aor, record FROM log ORDER BY seq")
+        .prepare("SELECT commits FROM log ORDER BY seq")
         .map_err(failed)?;
     let mut rows = select.query([]).map_err(failed)?;
-    let mut count = 0;
+    let (mut count, mut is_full) = (0, false);
     while let Some(row) = rows.next().map_err(failed)? {
-        count += 1;
-        let blob = |column| Ok(row.get_ref(column)?.as_blob()?);
-        let (aor, record) = (blob(0).map_err(failed)?, blob(1).map_err(failed)?);
-        let lasting = if expiry(record) > now_secs { record } else { &[] };
-        match table.set(aor, lasting) {
-            Ok(_) | Err(Refused::Conflict | Refused::TooLong) => {}
-            Err(Refused::Full) => {
-                return Err(OpenError::Memory {
-                    path: path.to_owned(),
-                    max_bytes,
-                });
-            }
+        let commits = row
+            .get_ref(0)
+            .map_err(failed)?
+            .as_blob()
+            .map_err(|e| failed(e.into()))?;
+        let visited = row::for_each(commits, |aor, record| {
+            let lasting = if expiry(record) > now_secs { record } else { &[] };
+            is_full |= table.set(aor, lasting) == Err(Refused::Full);
+        });
+        count += visited.map_err(|_| failed(damaged()))?;
+        if is_full {
+            return Err(OpenError::Memory {
+                path: path.to_owned(),
+                max_bytes,
+            });
         }
     }
     Ok(count)
 }
 
+/// A row that is not what was written is an error of the database, like those that SQLite finds by itself.
+fn damaged() -> rusqlite::Error {
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(corrupt, Some("a row is not what was written".to_owned()))
+}
+
 fn insert<'a>(
     transaction: &Transaction<'_>,
-    rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    row: &mut RowWriter,
+    commits: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> rusqlite::Result<u64> {
-    let mut insert = transaction.prepare_cached("INSERT INTO log (aor, record) VALUES (?, ?)")?;
-    let mut count = 0;
-    for (aor, record) in rows {
-        insert.execute([aor, record])?;
-        count += 1;
+    let mut rows = Rows::new(transaction, row)?;
+    for (aor, record) in commits {
+        rows.push(aor, record)?;
     }
-    Ok(count)
+    rows.finish()
+}
+
+/// Packs commits into rows and inserts them.
+struct Rows<'t> {
+    insert: CachedStatement<'t>,
+    row: &'t mut RowWriter,
+    commits: u64,
+}
+
+impl<'t> Rows<'t> {
+    fn new(transaction: &'t Transaction<'_>, row: &'t mut RowWriter) -> rusqlite::Result<Self> {
+        row.clear();
+        let insert = transaction.prepare_cached("INSERT INTO log (commits) VALUES (?)")?;
+        Ok(Self {
+            insert,
+            row,
+            commits: 0,
+        })
+    }
+
+    fn push(&mut self, aor: &[u8], record: &[u8]) -> rusqlite::Result<()> {
+        self.row.push(aor, record);
+        self.commits += 1;
+        if self.row.len() >= ROW_BYTES {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> rusqlite::Result<()> {
+        if let Some(row) = self.row.seal() {
+            self.insert.execute([row])?;
+        }
+        self.row.clear();
+        Ok(())
+    }
+
+    /// Inserts what is left; how many commits there were.
+    fn finish(mut self) -> rusqlite::Result<u64> {
+        self.write()?;
+        Ok(self.commits)
+    }
 }

@@ -16,13 +16,15 @@ use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
 mod log;
+mod row;
 mod writer;
 
 /// The name of the file in the data directory.
 const FILE: &str = "location.db";
 
-/// Takes the answers to commits. It is called on the writer's thread and must not wait.
-pub type Answer = Arc<dyn Fn(Committed) + Send + Sync>;
+/// Takes the answers to commits of one shard, which were written together. It is called on the writer's thread and must not
+/// wait.
+pub type Answer = Arc<dyn Fn(u16, Vec<Committed>) + Send + Sync>;
 
 /// How a store works.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +102,7 @@ impl fmt::Debug for Sqlite {
 impl Sqlite {
     /// Opens the store of a data directory, making it if there is none, and reads it into memory, except for what has
     /// expired at `now_secs` (Unix time in seconds). `answer` gets one [`Committed`] for each commit that was
-    /// [`Commit::Pending`].
+    /// [`Commit::Pending`], in their order.
     ///
     /// # Errors
     /// [`OpenError`].

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::log::{Compaction, Log, Progress};
@@ -13,11 +14,21 @@ use crate::location::table::{Refused, Table};
 use crate::location::{Advice, Caller, CommitError, Committed, StoreFailure, Version};
 
 /// The most commits of one transaction.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 
-/// A compaction begins when the log has more rows than `FACTOR` for each record that counts, and `SPARE` more.
+/// A compaction begins when the log has more commits than `FACTOR` for each record that counts, and `SPARE` more.
 const FACTOR: u64 = 4;
 const SPARE: u64 = 10_000;
+
+/// The most answers that a shard is given at once.
+const ANSWERS: usize = 64;
+
+/// How many commits, of one transaction or during one pause, tell that more are on their way.
+const CLOSE_ORDER: usize = 4;
+
+/// How long those are waited for at a time, and how often: a millisecond in all, which only a busy server adds.
+const GATHER: Duration = Duration::from_micros(200);
+const PAUSES: usize = 5;
 
 /// How long a log that can't be written anew is let alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -64,6 +75,8 @@ pub(super) struct Writer {
     compaction: Option<Compaction>,
     /// When writing the log anew failed last, and why.
     rewrite_failed: Option<(Instant, StoreFailure)>,
+    /// The last transaction had so many commits that more are on their way.
+    is_busy: bool,
 }
 
 impl Writer {
@@ -74,6 +87,7 @@ impl Writer {
             answer,
             compaction: None,
             rewrite_failed: None,
+            is_busy: false,
         }
     }
 
@@ -92,12 +106,8 @@ impl Writer {
             } else {
                 return;
             }
-            while batch.len() < BATCH
-                && let Ok(item) = queue.try_recv()
-            {
-                batch.push(item);
-            }
             if !batch.is_empty() {
+                self.gather(&mut batch, queue);
                 self.settle(&batch);
                 batch.clear();
             }
@@ -107,13 +117,35 @@ impl Writer {
         }
     }
 
+    /// Takes what is queued. While commits come in close order, those that are on their way are waited for: a transaction
+    /// costs much, a commit more in it little.
+    fn gather(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) {
+        let pauses = if self.is_busy { PAUSES } else { 0 };
+        for pause in 0..=pauses {
+            let before = batch.len();
+            while batch.len() < BATCH
+                && let Ok(item) = queue.try_recv()
+            {
+                batch.push(item);
+            }
+            let come = batch.len() - before;
+            if batch.len() == BATCH || pause > 0 && come < CLOSE_ORDER {
+                break;
+            }
+            if pause < pauses {
+                thread::sleep(GATHER);
+            }
+        }
+        self.is_busy = batch.len() >= CLOSE_ORDER;
+    }
+
     /// Commit, publish, answer: in this order.
     fn settle(&mut self, batch: &[Item]) {
         let shared = Arc::clone(&self.shared);
         let turn = shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let verdicts = decide(batch, &shared.table);
         let written = self.append(batch, &verdicts);
-        let answers: Vec<_> = batch
+        let mut answers: Vec<Committed> = batch
             .iter()
             .zip(&verdicts)
             .map(|(item, verdict)| {
@@ -129,8 +161,11 @@ impl Writer {
             })
             .collect();
         drop(turn);
-        for committed in answers {
-            (self.answer)(committed);
+        answers.sort_by_key(|committed| committed.caller.shard);
+        for of_shard in answers.chunk_by(|a, b| a.caller.shard == b.caller.shard) {
+            for answers in of_shard.chunks(ANSWERS) {
+                (self.answer)(answers[0].caller.shard, answers.to_vec());
+            }
         }
     }
 
@@ -177,7 +212,7 @@ impl Writer {
     }
 
     fn compaction_due(&self) -> bool {
-        let worth = self.log.rows() > FACTOR * self.shared.table.len() as u64 + SPARE;
+        let worth = self.log.commits() > FACTOR * self.shared.table.len() as u64 + SPARE;
         (worth || self.compaction.is_some()) && self.shared.failure().is_none()
     }
 

@@ -7,10 +7,11 @@
 //! they find their record. A reader that *misses* while links are being changed may have been led astray, so every such
 //! change counts `shape` up, to odd while it is under way: a miss counts only if `shape` was even and has stayed the same.
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use siphasher::sip::SipHasher13;
+use foldhash::quality::FixedState;
 
 use self::arena::{Allocator, Arena, CHUNK_UNITS, Place};
 use self::index::Index;
@@ -32,7 +33,7 @@ pub struct Table {
     shape: AtomicU64,
     len: AtomicUsize,
     /// Keyed, so that nobody can choose addresses that fall into one bucket.
-    hasher: SipHasher13,
+    hasher: FixedState,
     structure: Mutex<Structure>,
     max_bytes: usize,
 }
@@ -83,7 +84,7 @@ impl Table {
             index: Index::new(),
             shape: AtomicU64::new(0),
             len: AtomicUsize::new(0),
-            hasher: SipHasher13::new_with_key(&key),
+            hasher: FixedState::with_seed(u128::from_le_bytes(key) as u64),
             structure: Mutex::new(Structure {
                 allocator: Allocator::new(max_bytes),
                 floor: 0,
@@ -133,12 +134,14 @@ impl Table {
             };
         }
         // No look-up: a sequence never comes back at one place.
+        let words = self.arena.words(seen.place).ok_or(Refused::Conflict)?;
+        if !record.is_empty() && record::units_for(aor.len(), record.len()) <= record::units(words) {
+            return update(words, seen, record);
+        }
         let found = self.seen(seen).ok_or(Refused::Conflict)?;
         if record.is_empty() {
             self.remove(found)?;
             Ok(Version::ABSENT)
-        } else if record::units_for(aor.len(), record.len()) <= found.units {
-            self.update(found, record)
         } else {
             self.relocate(aor, found, record)
         }
@@ -210,7 +213,9 @@ impl Table {
     }
 
     fn hash(&self, aor: &[u8]) -> u32 {
-        (self.hasher.hash(aor) & 0xffff_ffff) as u32
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(aor);
+        (hasher.finish() & 0xffff_ffff) as u32
     }
 
     /// Looks a record up, and copies it out if asked.
@@ -293,14 +298,6 @@ impl Table {
                 Err(record::Unsettled) => patience.wait(),
             }
         }
-    }
-
-    /// An update in place: no lock.
-    fn update(&self, found: Found, record: &[u8]) -> Result<Version, Refused> {
-        let words = self.claim(found)?;
-        let count = found.sequence.count() + 1;
-        record::update(words, record, count);
-        Ok(version(found.place, count))
     }
 
     fn insert(&self, hash: u32, aor: &[u8], record: &[u8]) -> Result<Version, Refused> {
@@ -429,6 +426,16 @@ impl Table {
             self.index.divided();
         });
     }
+}
+
+/// An update in place: no lock.
+fn update(words: &[AtomicU64], seen: Version, record: &[u8]) -> Result<Version, Refused> {
+    if !record::claim(words, Sequence::stable(seen.sequence)) {
+        return Err(Refused::Conflict);
+    }
+    let count = seen.sequence + 1;
+    record::update(words, record, count);
+    Ok(version(seen.place, count))
 }
 
 /// What leads to a record: the head of its bucket, or the record before it.
