@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use strowger_sip::memory::{Id, Slab, TimerId, Wheel, is_sparse};
+use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, is_sparse};
 use strowger_sip::proxy::{Cause, Progress};
-use strowger_sip::transaction::Timed;
+use strowger_sip::transaction::{Layer, Timed};
 use strowger_sip::{Ingress, Now};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -25,7 +25,7 @@ enum State {
     Answered,
 }
 
-/// At most 300 bytes; texts that do not fit are cut.
+/// A small record; of its texts only so much is kept.
 #[derive(Debug)]
 struct Record {
     key: u64,
@@ -37,7 +37,7 @@ struct Record {
     state: State,
     lengths: [u8; 3],
     /// From, To and Call-ID.
-    text: [u8; TEXT],
+    text: Stored,
 }
 
 /// All calls of a shard.
@@ -48,24 +48,27 @@ pub(super) struct Calls {
 }
 
 impl Record {
-    fn texts(&self) -> [&[u8]; 3] {
-        let [a, b, c] = self.lengths.map(usize::from);
-        [
-            &self.text[..a],
-            &self.text[a..a + b],
-            &self.text[a + b..a + b + c],
-        ]
+    /// From, To and Call-ID in the text that is kept of them.
+    fn texts<'t>(&self, text: &'t [u8]) -> [&'t [u8]; 3] {
+        let mut rest = text;
+        self.lengths.map(|len| {
+            let (text, behind) = rest.split_at(usize::from(len).min(rest.len()));
+            rest = behind;
+            text
+        })
     }
+}
 
-    fn set_texts(&mut self, texts: [&[u8]; 3]) {
-        let mut at = 0;
-        for (i, (text, share)) in texts.into_iter().zip([TEXT / 3, TEXT / 3, TEXT / 3]).enumerate() {
-            let len = text.len().min(share);
-            self.text[at..at + len].copy_from_slice(&text[..len]);
-            self.lengths[i] = len as u8;
-            at += len;
-        }
+/// The texts one behind the other, cut to what may be kept of each, and their lengths.
+fn joined(texts: [&[u8]; 3]) -> ([u8; TEXT], [u8; 3]) {
+    let (mut text, mut lengths, mut at) = ([0; TEXT], [0; 3], 0);
+    for (part, length) in texts.into_iter().zip(&mut lengths) {
+        let len = part.len().min(TEXT / 3);
+        text[at..at + len].copy_from_slice(&part[..len]);
+        *length = len as u8;
+        at += len;
     }
+    (text, lengths)
 }
 
 impl Calls {
@@ -92,17 +95,21 @@ impl Calls {
         key: u64,
         ingress: &Ingress,
         branches: usize,
-        wheel: &mut Wheel<Timed>,
+        layer: &mut Layer,
         now: Now,
     ) -> (Id, bool) {
         let place = match self.by_key.entry(key) {
             Entry::Occupied(known) => return (*known.get(), false),
             Entry::Vacant(place) => place,
         };
+        let from = or_value(invite.from_uri(), invite, Name::From);
+        let to = or_value(invite.to_uri(), invite, Name::To);
+        let (text, lengths) = joined([from, to, invite.call_id()]);
+        let len = lengths.iter().map(|&len| usize::from(len)).sum();
         let id = self.records.insert_with(|id| {
-            let timer = wheel.add(Timed::Call(id));
-            wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
-            let mut record = Record {
+            let timer = layer.wheel.add(Timed::Call(id));
+            layer.wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
+            Record {
                 key,
                 started_ms: now.wall_ms,
                 answered_ms: 0,
@@ -110,13 +117,9 @@ impl Calls {
                 source: ingress.source.remote,
                 branches: branches as u16,
                 state: State::Trying,
-                lengths: [0; 3],
-                text: [0; TEXT],
-            };
-            let from = or_value(invite.from_uri(), invite, Name::From);
-            let to = or_value(invite.to_uri(), invite, Name::To);
-            record.set_texts([from, to, invite.call_id()]);
-            record
+                lengths,
+                text: layer.pool.store(&text[..len]),
+            }
         });
         place.insert(id);
         (id, true)
@@ -126,7 +129,7 @@ impl Calls {
     pub(super) fn on_progress(
         &mut self,
         progress: &Progress,
-        wheel: &mut Wheel<Timed>,
+        layer: &mut Layer,
         journal: &mut Journal,
         tally: &Tally,
         now: Now,
@@ -151,10 +154,12 @@ impl Calls {
                 let expires = progress
                     .session_expires
                     .map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
-                wheel.set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
+                layer
+                    .wheel
+                    .set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
             }
             (Method::Invite, 3..) if record.state != State::Answered => {
-                self.end(progress.call, (status, progress.cause), wheel, journal, now);
+                self.end(progress.call, (status, progress.cause), layer, journal, now);
             }
             (Method::Bye, 2..)
                 if !matches!(
@@ -162,21 +167,15 @@ impl Calls {
                     Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
                 ) =>
             {
-                self.end(progress.call, (Status::OK, None), wheel, journal, now);
+                self.end(progress.call, (Status::OK, None), layer, journal, now);
             }
             _ => {}
         }
     }
 
     /// Nobody refreshed or ended a call in time.
-    pub(super) fn on_deadline(
-        &mut self,
-        call: Id,
-        wheel: &mut Wheel<Timed>,
-        journal: &mut Journal,
-        now: Now,
-    ) {
-        self.end(call, (Status::REQUEST_TIMEOUT, None), wheel, journal, now);
+    pub(super) fn on_deadline(&mut self, call: Id, layer: &mut Layer, journal: &mut Journal, now: Now) {
+        self.end(call, (Status::REQUEST_TIMEOUT, None), layer, journal, now);
     }
 
     /// Ends a call with a status, and with the cause if that is of our own.
@@ -184,7 +183,7 @@ impl Calls {
         &mut self,
         call: Id,
         (status, cause): (Status, Option<Cause>),
-        wheel: &mut Wheel<Timed>,
+        layer: &mut Layer,
         journal: &mut Journal,
         now: Now,
     ) {
@@ -195,8 +194,8 @@ impl Calls {
         if is_sparse(self.by_key.len(), self.by_key.capacity()) {
             self.by_key.shrink_to(4 * self.by_key.len());
         }
-        wheel.remove(record.timer);
-        let [from, to, call_id] = record.texts();
+        layer.wheel.remove(record.timer);
+        let [from, to, call_id] = record.texts(layer.pool.bytes(&record.text));
         let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
         let line = match (record.state, status) {
             (State::Answered, Status::OK) => journal
@@ -214,12 +213,15 @@ impl Calls {
                 }),
         };
         line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
+        layer.pool.give(record.text);
     }
 
     /// All calls, for an administrator.
-    pub(super) fn list(&self) -> Vec<admin::Call> {
+    pub(super) fn list(&self, pool: &Pool) -> Vec<admin::Call> {
         let describe = |(_, record): (Id, &Record)| {
-            let [from, to, call_id] = record.texts().map(|t| String::from_utf8_lossy(t).into_owned());
+            let [from, to, call_id] = record
+                .texts(pool.bytes(&record.text))
+                .map(|t| String::from_utf8_lossy(t).into_owned());
             let state = match record.state {
                 State::Trying => CallState::Trying,
                 State::Ringing => CallState::Ringing,
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_takes_at_most_300_bytes() {
-        assert!(size_of::<Record>() <= 300, "{}", size_of::<Record>());
+    fn a_call_takes_at_most_88_bytes_beside_its_texts() {
+        assert!(size_of::<Record>() <= 88, "{}", size_of::<Record>());
     }
 }

@@ -566,7 +566,7 @@ impl Node {
                     key(from),
                     ingress,
                     branches,
-                    &mut self.endpoint.layer.wheel,
+                    &mut self.endpoint.layer,
                     now,
                 );
                 if is_new {

@@ -233,9 +233,9 @@ impl Node {
     }
 
     fn on_progress(&mut self, progress: &Progress, now: Now) {
-        let wheel = &mut self.endpoint.layer.wheel;
+        let layer = &mut self.endpoint.layer;
         self.calls
-            .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
+            .on_progress(progress, layer, &mut self.journal, &self.tally, now);
     }
 
     fn publish(&self) {
@@ -331,7 +331,7 @@ impl Application for Node {
             }
             Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
             // The administrator may have gone meanwhile.
-            Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::ListCalls(reply) => drop(reply.send(self.calls.list(&self.endpoint.layer.pool))),
             Control::Drain => self.draining = true,
         }
     }
@@ -353,7 +353,7 @@ impl Application for Node {
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {
                     self.calls
-                        .on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now)
+                        .on_deadline(call, &mut self.endpoint.layer, &mut self.journal, now)
                 }
             }
             self.account(now);
