@@ -39,7 +39,7 @@ fn each(site: &Site, calls: u32) -> u64 {
 }
 
 #[test]
-fn a_call_that_rings_takes_little() {
+fn a_call_that_rings_takes_2_kilobytes() {
     let mut site = site();
     for n in 1..=CALLS {
         site.send('a', &invite(n));
@@ -48,7 +48,7 @@ fn a_call_that_rings_takes_little() {
     }
     site.pass(1000);
     let bytes = each(&site, CALLS);
-    assert!(bytes <= 2800, "{bytes}");
+    assert!(bytes <= 2048, "{bytes}");
 }
 
 #[test]
