@@ -3,6 +3,7 @@ use std::sync::Arc;
 use strowger_syntax::{Index, Limits};
 
 use super::*;
+use crate::endpoint::Ingress;
 use crate::proxy::preprocess;
 use crate::transaction::Timers;
 use crate::transport::{Listener, Listeners};
