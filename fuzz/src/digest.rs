@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use md5::{Digest, Md5};
 use sha2::{Sha256, Sha512_256};
 use strowger_sip::auth::{
-    Algorithm, Claim, Facts, Ha1, NonceTable, ProtectionSpace, Qop, Rejection, check_response,
+    Algorithm, Claim, Facts, Ha1, NonceTable, ProtectionSpace, Qop, Rejection, RequestHashes, Selected,
+    check_response,
 };
 use strowger_sip::keys::MacKey;
 use strowger_syntax::header::{Credentials, DigestResponse};
@@ -73,8 +74,11 @@ impl Node {
             body,
             now_secs: NOW,
         };
-        let proof = check_response(given, &facts, &space, |user, algorithm| {
-            (user == USER).then(|| Ha1::compute(algorithm, USER, REALM, PASSWORD))
+        let selected = Selected::of(*given, &space).ok_or(Rejection::Unasked)?;
+        let user = given.username.map(|user| user.text()).unwrap_or_default();
+        let mut hashes = RequestHashes::default();
+        let proof = check_response(&selected, &facts, &space, &mut hashes, |algorithm| {
+            (*user == *USER).then(|| Ha1::compute(algorithm, USER, REALM, PASSWORD))
         })?;
         Ok(proof.claim(&self.nonces))
     }

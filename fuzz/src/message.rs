@@ -24,6 +24,10 @@ pub fn check(data: &[u8]) {
         Ok(message) => good(data, message),
         Err(bad) => refused(data, &index, bad),
     }
+    // What is written plainly is read by the grammar to the same end.
+    let mut by_grammar = Index::default();
+    let _ = by_grammar.parse_by_grammar(data, &Limits::DEFAULT);
+    assert_eq!(index, by_grammar);
     let before = format!("{index:?}");
     // An index that was used before finds the same.
     let _ = index.parse(

@@ -26,6 +26,7 @@ mod shard;
 mod shards;
 mod socket_option;
 mod sources;
+mod spread;
 mod tcp;
 mod udp;
 

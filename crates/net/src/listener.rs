@@ -10,6 +10,7 @@ use strowger_syntax::Transport;
 
 use crate::options::Options;
 use crate::socket_option::{self, Buffer, Family};
+use crate::spread;
 
 /// An address to listen at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,9 +162,8 @@ fn bind(listen: Listen, options: &Options) -> Result<Listener, BindFault> {
         }
     }
     if options.shards > 1 && listen.transport == Transport::Udp {
-        // A trunk is one peer, and all shards shall work for it. Nothing is lost by it: whose a message is does not depend
-        // on who sent it, so most of them have to make a hop anyway. Where the kernel refuses, peers stay where they are.
-        let _: io::Result<()> = socket_option::spread(sockets[0].as_fd(), options.shards);
+        // A trunk is one peer, and all shards shall work for it. Where the kernel refuses, peers stay where they are.
+        let _: io::Result<()> = spread::spread(sockets[0].as_fd(), family(listen.address), options.shards);
     }
     Ok(Listener {
         listen,
@@ -192,8 +192,12 @@ fn unbound(listen: Listen) -> io::Result<Socket> {
     Ok(socket)
 }
 
+fn family(address: SocketAddr) -> Family {
+    if address.is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
 fn set_up_udp(socket: &Socket, address: SocketAddr, options: &Options) -> io::Result<usize> {
-    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let family = family(address);
     let fd = socket.as_fd();
     socket_option::receive_errors(fd, family)?;
     socket_option::receive_drops(fd)?;
@@ -207,16 +211,20 @@ fn set_up_udp(socket: &Socket, address: SocketAddr, options: &Options) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
 
-    #[test]
-    fn the_datagrams_of_one_peer_come_to_the_sockets_of_all_shards() {
+    const SHARDS: u16 = 3;
+
+    /// A listener of three shards and a peer of it, of each family that the machine has.
+    fn each(run: impl Fn(&Listener, &UdpSocket)) {
         let options = Options {
-            shards: 3,
+            shards: SHARDS,
             ..Options::default()
         };
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let address = address.parse().expect("an address");
+            let address: SocketAddr = address.parse().expect("an address");
             let listen = Listen {
                 transport: Transport::Udp,
                 address,
@@ -228,21 +236,95 @@ mod tests {
                 }
                 Err(error) => panic!("{error}"),
             };
-            let peer = std::net::UdpSocket::bind((address.ip(), 0)).expect("bound");
-            let datagrams = 300;
-            for _ in 0..datagrams {
-                peer.send_to(b"OPTIONS", listener.address()).expect("sent");
-            }
-            let received = |socket: &Socket| {
-                let mut buffer = [std::mem::MaybeUninit::uninit(); 16];
-                (0..)
-                    .take_while(|_: &u32| socket.recv(&mut buffer).is_ok())
-                    .count()
-            };
-            let counts: Vec<_> = listener.sockets.iter().map(received).collect();
-            assert_eq!(counts.iter().sum::<usize>(), datagrams);
-            // A share is 100; that one is below 50 has a chance of less than one in a thousand million.
-            assert!(counts.iter().all(|&count| count >= 50), "{counts:?}");
+            let peer = UdpSocket::bind((address.ip(), 0)).expect("bound");
+            peer.connect(listener.address()).expect("connected");
+            run(&listener, &peer);
         }
+    }
+
+    /// What has come to each shard.
+    fn received(listener: &Listener) -> Vec<Vec<String>> {
+        let all = |socket: &Socket| {
+            let socket = UdpSocket::from(socket.try_clone().expect("a descriptor"));
+            let mut buffer = [0; 2000];
+            std::iter::from_fn(|| {
+                let len = socket.recv(&mut buffer).ok()?;
+                Some(String::from_utf8_lossy(&buffer[..len]).into_owned())
+            })
+            .collect()
+        };
+        listener.sockets.iter().map(all).collect()
+    }
+
+    fn request(method: &str, call: u32) -> String {
+        format!(
+            "{method} sip:+4930{call:06}@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK{method}{call}\r\n\
+             Max-Forwards: 70\r\nCall-ID: {call}@192.0.2.9\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    fn response(status: &str, call: u32) -> String {
+        format!(
+            "SIP/2.0 {status}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKt0001{call:08x}00000001abcd01234567\r\n\
+             To: <sip:b@192.0.2.1>\r\nCall-ID: {call}@192.0.2.9\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    #[test]
+    fn the_calls_of_one_peer_come_to_all_shards_and_each_stays_in_order() {
+        type Pair = [fn(u32) -> String; 2];
+        let pairs: [Pair; 2] = [
+            [|call| request("ACK", call), |call| request("BYE", call)],
+            [
+                |call| response("180 Ringing", call),
+                |call| response("200 OK", call),
+            ],
+        ];
+        let calls = 100;
+        each(|listener, peer| {
+            for [first, second] in pairs {
+                for call in 0..calls {
+                    peer.send(first(call).as_bytes()).expect("sent");
+                    peer.send(second(call).as_bytes()).expect("sent");
+                }
+                let received = received(listener);
+                assert_eq!(received.iter().map(Vec::len).sum::<usize>(), 2 * calls as usize);
+                for shard in &received {
+                    // A share is 66.
+                    assert!(shard.len() >= 24, "{:?}", received.iter().map(Vec::len));
+                    for pair in shard.chunks(2) {
+                        let is_pair = |call| pair == [first(call), second(call)];
+                        assert!((0..calls).any(is_pair), "{pair:?}");
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn phones_that_all_write_the_same_come_to_all_shards() {
+        each(|listener, peer| {
+            let ip = peer.local_addr().expect("an address").ip();
+            let text = request("REGISTER", 0);
+            for _ in 0..150 {
+                let phone = UdpSocket::bind((ip, 0)).expect("bound");
+                phone.send_to(text.as_bytes(), listener.address()).expect("sent");
+            }
+            let received: Vec<_> = received(listener).iter().map(Vec::len).collect();
+            assert_eq!(received.iter().sum::<usize>(), 150);
+            assert!(received.iter().all(|&count| count >= 15), "{received:?}");
+        });
+    }
+
+    #[test]
+    fn what_is_no_message_comes_to_some_shard() {
+        each(|listener, peer| {
+            let long = "x".repeat(500);
+            let line = format!("SIP/2.0 200 {long}\r\n\r\n");
+            for text in ["", "\r\n\r\n", "SIP/", "INVITE sip:b SIP/2.0", &long, &line] {
+                peer.send(text.as_bytes()).expect("sent");
+            }
+            assert_eq!(received(listener).iter().map(Vec::len).sum::<usize>(), 6);
+        });
     }
 }

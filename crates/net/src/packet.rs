@@ -47,6 +47,9 @@ pub(crate) enum Errand {
     },
 }
 
+/// Spare buffers below which a pool keeps those of others: those of a few batches.
+const FEW: usize = 64;
+
 /// Buffers of one shard that are not in use.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -84,6 +87,16 @@ impl Pool {
         self.spare.is_empty()
     }
 
+    /// Takes a buffer of another pool for its own, as long as it has few.
+    pub(crate) fn adopt(&mut self, mut packet: Box<Packet>) -> Result<(), Box<Packet>> {
+        if self.spare.len() >= FEW.min(self.limit) {
+            return Err(packet);
+        }
+        packet.home = self.home;
+        self.give(packet);
+        Ok(())
+    }
+
     /// Takes back a buffer of this pool.
     pub(crate) fn give(&mut self, mut packet: Box<Packet>) {
         packet.data.clear();
@@ -111,6 +124,16 @@ mod tests {
         let again = pool.take();
         assert_eq!(again.data.as_ptr(), address);
         assert!(again.data.is_empty());
+    }
+
+    #[test]
+    fn a_pool_that_has_few_keeps_the_buffers_of_others() {
+        let (mut ours, mut others) = (Pool::new(0, 100), Pool::new(1, 100));
+        for _ in 0..FEW {
+            assert!(ours.adopt(others.take()).is_ok());
+        }
+        assert_eq!(ours.adopt(others.take()).expect_err("it has enough").home, 1);
+        assert_eq!(ours.take().home, 0);
     }
 
     #[test]

@@ -261,8 +261,8 @@ impl<A: Application> Shard<A> {
             if !events.is_empty() {
                 return;
             }
-            let left_ns = self.wake_at().saturating_sub(self.now.mono_ns);
-            if self.crossing.links.is_empty() && left_ns > nap_ns {
+            // A deadline may pass meanwhile: a sleep by epoll's milliseconds would be later still.
+            if self.crossing.links.is_empty() {
                 clock::nap(nap_ns);
             }
         }
@@ -271,8 +271,11 @@ impl<A: Application> Shard<A> {
         self.doorbell.rise();
     }
 
-    /// When the shard has to be awake at the latest.
-    fn wake_at(&self) -> u64 {
+    /// How long to sleep, in the unit of epoll. From here on other threads ring the bell for what they bring.
+    fn fall_asleep(&mut self) -> i32 {
+        if self.more {
+            return 0;
+        }
         // The time at which the turn began: a wake-up that is late by the length of a turn is not worth another look at
         // the clock.
         let now = self.now.mono_ns;
@@ -287,15 +290,6 @@ impl<A: Application> Shard<A> {
         if self.draining {
             wake_at = wake_at.min(self.shared.drain_until());
         }
-        wake_at
-    }
-
-    /// How long to sleep, in the unit of epoll. From here on other threads ring the bell for what they bring.
-    fn fall_asleep(&mut self) -> i32 {
-        if self.more {
-            return 0;
-        }
-        let wake_at = self.wake_at();
         self.doorbell.fall_asleep();
         let is_called = !self.crossing.links.is_empty()
             || self.doorbell.has_control()
@@ -308,7 +302,7 @@ impl<A: Application> Shard<A> {
         if wake_at == NEVER {
             return -1;
         }
-        let ms = wake_at.saturating_sub(self.now.mono_ns).div_ceil(1_000_000);
+        let ms = wake_at.saturating_sub(now).div_ceil(1_000_000);
         i32::try_from(ms).unwrap_or(i32::MAX)
     }
 

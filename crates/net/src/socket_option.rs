@@ -85,47 +85,15 @@ pub(crate) fn omit_checksum(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
 }
 
-/// Spreads the datagrams of a group of sockets with one address (SO_REUSEPORT) over all of its `count` sockets, whoever
-/// they are from. Without it the kernel takes a socket by the two addresses and ports, and all of one peer are one's.
-pub(crate) fn spread(fd: BorrowedFd<'_>, count: u16) -> io::Result<()> {
-    let mut program = [
-        instruction(
-            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-            (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32,
-        ),
-        instruction(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count.max(1).into()),
-        instruction(libc::BPF_RET | libc::BPF_A, 0),
-    ];
-    let program = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    set_value(fd, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
-}
-
-/// One instruction of a socket filter without a jump.
-fn instruction(code: u32, k: u32) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
-}
-
 fn set(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-    set_value(fd, level, name, &value)
-}
-
-fn set_value<T>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
-    // SAFETY: `value` is valid for reads of the size that is given, and what it may point to for as long as the call takes.
+    // SAFETY: `value` is valid for reads of the size that is given.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             level,
             name,
-            std::ptr::from_ref(value).cast(),
-            size_of::<T>() as libc::socklen_t,
+            (&raw const value).cast(),
+            size_of::<c_int>() as libc::socklen_t,
         )
     };
     if result == 0 {

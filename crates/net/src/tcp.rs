@@ -97,7 +97,7 @@ pub(crate) struct Connections {
     /// Bytes that wait for all connections.
     waiting: usize,
     acceptors: Vec<Acceptor>,
-    /// Where bytes land that a connection has no buffer for.
+    /// Where bytes land.
     landing: Vec<u8>,
     /// Spare buffers.
     buffers: Vec<Vec<u8>>,
@@ -111,7 +111,7 @@ pub(crate) struct Connections {
 }
 
 /// Bytes that one read takes at most.
-const LANDING: usize = 16 << 10;
+const LANDING: usize = 32 << 10;
 
 /// Spare buffers that are kept, and how large each may be.
 const SPARE_BUFFERS: usize = 64;

@@ -176,7 +176,7 @@ impl Endpoint {
         let keys = Keys::derive(&config.secret);
         let mut hasher_key = [0; 16];
         hasher_key[..8].copy_from_slice(&keys.branch.mac(&[b"server key"]).to_le_bytes());
-        hasher_key[8..].copy_from_slice(&keys.owner.mac(&[b"server key"]).to_le_bytes());
+        hasher_key[8..].copy_from_slice(&keys.tables.mac(&[b"server key"]).to_le_bytes());
         let identity = Identity {
             shard,
             shards: config.shards,
@@ -197,7 +197,7 @@ impl Endpoint {
 impl Identity {
     /// Whose a message is that arrived here.
     pub fn owner(&self, bytes: &[u8], index: &Index) -> Owner {
-        match owner(bytes, index, self.shards, &self.keys.owner, &self.branches) {
+        match owner(bytes, index, self.shards, &self.key_hasher, &self.branches) {
             Owner::Shard(shard) if shard == self.shard => Owner::Here,
             owner => owner,
         }

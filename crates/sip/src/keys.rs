@@ -34,8 +34,14 @@ impl MacKey {
         SipHasher24::new_with_key(&self.0).hash(text.as_flattened())
     }
 
-    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for the choice of a shard, for
-    /// recognising what passed here before.
+    /// [`hash`](Self::hash) of at least two numbers, which no sequence of parts that is used under the same key spells.
+    pub fn hash_of_numbers<const N: usize>(&self, numbers: [u64; N]) -> u64 {
+        let text = numbers.map(u64::to_le_bytes);
+        SipHasher13::new_with_key(&self.0).hash(text.as_flattened())
+    }
+
+    /// A keyed hash of parts that is shown to nobody, or proves nothing (SipHash-1-3): for tables, for the choice of a
+    /// shard, for recognising what passed here before.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
         let hasher = SipHasher13::new_with_key(&self.0);
         match gather(parts, &mut [0; GATHERED]) {
@@ -99,8 +105,8 @@ pub struct Keys {
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,
-    /// Which shard owns a request.
-    pub owner: MacKey,
+    /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
+    pub tables: MacKey,
 }
 
 impl Keys {
@@ -112,7 +118,7 @@ impl Keys {
             nonce: key(b"strowger nonce"),
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
-            owner: key(b"strowger owner"),
+            tables: key(b"strowger tables"),
         }
     }
 }
@@ -156,7 +162,7 @@ mod tests {
     fn one_secret_gives_the_same_keys_and_each_purpose_another() {
         let (a, b) = (Keys::derive(&[7; 32]), Keys::derive(&[7; 32]));
         let macs =
-            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.owner].map(|k| k.mac(&[b"x"]));
+            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.tables].map(|k| k.mac(&[b"x"]));
         assert_eq!(macs(&a), macs(&b));
         let mut all = macs(&a).to_vec();
         all.extend(macs(&Keys::derive(&[8; 32])));

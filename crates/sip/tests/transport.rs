@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use strowger_sip::keys::Keys;
 use strowger_sip::memory::Id;
+use strowger_sip::transaction::KeyHasher;
 use strowger_sip::transport::{Branches, Owner, owner, via};
 use strowger_sip::{Destination, Flow, Source};
 use strowger_syntax::message::ViaStamp;
@@ -135,7 +136,7 @@ fn owner_of(text: &str, shards: u16) -> Owner {
         text.as_bytes(),
         &index,
         shards,
-        &keys.owner,
+        &KeyHasher::new([3; 16]),
         &Branches::new(keys.branch.clone(), 9),
     )
 }

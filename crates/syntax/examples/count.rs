@@ -10,6 +10,7 @@
 use std::hint::black_box;
 
 use strowger_syntax::header::NameAddr;
+use strowger_syntax::message::stream::Framer;
 use strowger_syntax::message::{ListItems, ViaStamp};
 use strowger_syntax::{Draft, Edits, Index, Limits, Uri};
 
@@ -60,6 +61,14 @@ fn index(bytes: &[u8], times: usize) {
     }
 }
 
+/// Where a message ends that came over a stream.
+fn frame(bytes: &[u8], times: usize) {
+    let mut framer = Framer::new(Limits::DEFAULT);
+    for _ in 0..times {
+        black_box(framer.next(black_box(bytes)).is_ok());
+    }
+}
+
 /// A draft that only stamps its Via, but for the writing out.
 fn stamp(times: usize) {
     let stamp = ViaStamp {
@@ -86,13 +95,15 @@ fn main() {
     match name.as_str() {
         "register" => index(REGISTER, times),
         "invite" => index(INVITE, times),
+        "frame-register" => frame(REGISTER, times),
+        "frame-invite" => frame(INVITE, times),
         "name-addr" => (0..times).for_each(|_| _ = black_box(NameAddr::parse(black_box(NAME_ADDR)))),
         "uri" => (0..times).for_each(|_| _ = black_box(Uri::parse(black_box(URI)))),
         "contact-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(CONTACT)).next())),
         "via-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(VIA)).next())),
         "stamp" => stamp(times),
         _ => println!(
-            "register ({}), invite ({}), name-addr, uri, contact-items, via-items or stamp",
+            "register ({}), invite ({}), frame-register, frame-invite, name-addr, uri, contact-items, via-items or stamp",
             REGISTER.len(),
             INVITE.len()
         ),

@@ -6,6 +6,7 @@
 
 mod edits;
 pub mod header;
+mod lanes;
 pub mod limits;
 pub mod message;
 pub mod method;

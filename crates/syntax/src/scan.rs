@@ -5,6 +5,8 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::lanes::{before_no_call_id, before_no_quoted, before_no_uri, before_no_word, before_odd};
+
 /// Whether a byte is linear white space inside a value.
 #[inline]
 pub const fn is_ws(byte: u8) -> bool {
@@ -67,12 +69,19 @@ fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
     at
 }
 
-/// [`end_of`] for what is longer than a word: the compiler makes straight code of eight bytes.
+/// [`end_of`] for what is longer than a few bytes. Most of them are letters, digits, hyphens and dots, which every class
+/// has.
 #[inline]
 fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
-    let whole = |word: &[u8; 8]| word.iter().fold(class, |all, &b| all & CLASSES[usize::from(b)]) != 0;
-    while text.get(at..).and_then(<[u8]>::first_chunk).is_some_and(whole) {
-        at += 8;
+    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = before_no_word(block);
+        at += word;
+        if word < block.len() {
+            if !text.get(at).is_some_and(|&b| is_of(b, class)) {
+                return at;
+            }
+            at += 1;
+        }
     }
     end_of(text, at, class)
 }
@@ -156,12 +165,6 @@ pub(crate) const fn marks(word: u64, byte: u8) -> u64 {
     differences.wrapping_sub(each(1)) & !differences & HIGH_BITS
 }
 
-/// [`marks`] that may also mark bytes that are not ASCII.
-#[inline]
-pub(crate) const fn marks_ascii(word: u64, byte: u8) -> u64 {
-    (word ^ each(byte)).wrapping_sub(each(1)) & HIGH_BITS
-}
-
 /// The position of the first byte that is marked.
 #[inline]
 pub(crate) const fn first_mark(marks: u64) -> usize {
@@ -218,32 +221,39 @@ pub fn find_near(text: &[u8], byte: u8) -> Option<usize> {
     find_marked(text, |word| marks(word, byte))
 }
 
-/// The position of the first byte that is a control character or not ASCII. Lines are long: it takes two words at once.
-#[inline]
-pub fn find_odd(text: &[u8]) -> Option<usize> {
-    let odd = |word: u64| word.wrapping_sub(each(b' ')) | word;
-    let mut rest = text;
-    while let Some((words, behind)) = rest.split_first_chunk() {
-        let words = u128::from_le_bytes(*words);
-        let (low, high) = (odd(words as u64), odd((words >> 64) as u64));
-        if (low | high) & HIGH_BITS != 0 {
-            let at = match low & HIGH_BITS {
-                0 => 8 + first_mark(high & HIGH_BITS),
-                low => first_mark(low),
-            };
-            return Some(text.len() - rest.len() + at);
+/// The position of the first byte from `at` that a block of bytes may not have, or the end; those that are left over are
+/// looked at by their marks, as words.
+#[inline(always)]
+fn end_by(
+    text: &[u8],
+    mut at: usize,
+    before: impl Fn(&[u8; 16]) -> usize,
+    marks: impl Fn(u64) -> u64,
+) -> usize {
+    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let fine = before(block);
+        at += fine;
+        if fine < block.len() {
+            return at;
         }
-        rest = behind;
     }
-    find_marked(rest, |word| odd(word) & HIGH_BITS).map(|i| text.len() - rest.len() + i)
+    let rest = text.get(at..).unwrap_or_default();
+    at + find_marked(rest, marks).unwrap_or(rest.len())
+}
+
+/// The position of the first byte from `at` that is a control character or not ASCII, or the end.
+#[inline]
+pub fn odd_at(text: &[u8], at: usize) -> usize {
+    let odd = |word: u64| (word.wrapping_sub(each(b' ')) | word) & HIGH_BITS;
+    end_by(text, at, before_odd, odd)
 }
 
 /// The position of the first CR or LF from `at`.
 #[inline]
 pub fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += find_odd(text.get(at..)?)?;
-        if matches!(text.get(at), Some(b'\r' | b'\n')) {
+        at = odd_at(text, at);
+        if matches!(text.get(at)?, b'\r' | b'\n') {
             return Some(at);
         }
         at += 1;
@@ -253,22 +263,20 @@ pub fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
 /// The end of a URI in a header field that starts at `at`: the first byte that it cannot have.
 #[inline]
 pub fn uri_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + find_marked(rest, marks_no_uri).unwrap_or(rest.len())
+    end_by(text, at, before_no_uri, marks_no_uri)
 }
 
 /// Whether no byte is one that a URI cannot have.
 #[inline]
 pub fn is_uri_text(text: &[u8]) -> bool {
-    find_marked(text, marks_no_uri).is_none()
+    uri_end(text, 0) == text.len()
 }
 
 /// The end of a `callid` that starts at `at`, less strict: anything visible but the comma that would end it in a list.
 #[inline]
 pub fn call_id_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
     let marks_other = |word: u64| marks_invisible(word) | marks(word, b',');
-    at + find_marked(rest, marks_other).unwrap_or(rest.len())
+    end_by(text, at, before_no_call_id, marks_other)
 }
 
 /// Whether all of it is one `callid`.
@@ -279,11 +287,10 @@ pub fn is_call_id(text: &[u8]) -> bool {
 /// The position behind a quoted string whose opening quote is at `at`, if it has no escapes and is on one line.
 #[inline]
 pub fn quoted_near(text: &[u8], at: usize) -> Option<usize> {
-    let inside = text.get(at + 1..)?;
     let odd = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
     let marks_end = |word: u64| odd(word) | marks(word, b'"') | marks(word, b'\\');
-    let end = at + 1 + find_marked(inside, marks_end)?;
-    (text[end] == b'"').then_some(end + 1)
+    let end = end_by(text, at + 1, before_no_quoted, marks_end);
+    (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
 /// Whether all of it is one `token`.

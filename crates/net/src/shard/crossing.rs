@@ -31,6 +31,14 @@ impl Crossing {
         self.pool.take()
     }
 
+    /// Takes back a packet that came from another shard: it stays here while this one is short of spare packets, as about as
+    /// many go the other way, else it goes home.
+    pub(super) fn give_back(&mut self, packet: Box<Packet>) {
+        if let Err(packet) = self.pool.adopt(packet) {
+            self.links.send_home(packet);
+        }
+    }
+
     /// Sends a packet to the shard that what is in it belongs to.
     pub(super) fn hand_over(
         &mut self,

@@ -105,17 +105,21 @@ impl<A: Application> Shard<A> {
 
     pub(super) fn take_items(&mut self) {
         for shard in 0..self.crossing.links.shards() {
-            // Most items have an answer that goes back the same way, where there must be room for it.
-            let most = (self.crossing.links.room(shard) / 2).clamp(ITEMS_PER_TURN_AT_LEAST, ITEMS_PER_TURN);
-            for taken in 0.. {
+            let mut most = None;
+            for taken in 1.. {
+                let Some(item) = self.crossing.links.pop(shard) else {
+                    break;
+                };
+                // Most items have an answer that goes back the same way, where there must be room for it.
+                let most = *most.get_or_insert_with(|| {
+                    let room = self.crossing.links.room(shard);
+                    (room / 2).clamp(ITEMS_PER_TURN_AT_LEAST, ITEMS_PER_TURN)
+                });
+                self.take_item(shard, item);
                 if taken == most {
                     self.more = true;
                     break;
                 }
-                let Some(item) = self.crossing.links.pop(shard) else {
-                    break;
-                };
-                self.take_item(shard, item);
             }
         }
     }
@@ -144,7 +148,7 @@ impl<A: Application> Shard<A> {
                 self.stage_for_other(to, flow, span, token, from);
             }
         }
-        self.crossing.links.send_home(packet);
+        self.crossing.give_back(packet);
     }
 
     fn receive_hop(&mut self, packet: &Packet, source: &Source) {

@@ -20,8 +20,8 @@ pub(crate) enum Input<'a> {
     Pings(usize),
 }
 
-/// Bytes that a buffer for an incomplete message grows by.
-const GROWTH: usize = 8 << 10;
+/// So long a beginning of a message is moved before what follows it.
+const SHORT: usize = 4 << 10;
 
 /// What the bytes read so far leave.
 enum Leftover {
@@ -39,6 +39,16 @@ enum Outcome {
     Nothing,
     EndOfStream,
     Failed(Failure),
+}
+
+impl Outcome {
+    /// Bytes read.
+    fn count(&self) -> usize {
+        match *self {
+            Self::Bytes(count) => count,
+            _ => 0,
+        }
+    }
 }
 
 impl Connections {
@@ -90,21 +100,18 @@ impl Connections {
         if matches!(connection.state, State::Closing { .. }) {
             return self.discard(flow, landing);
         }
-        // A connection without an incomplete message reads into the shard's landing zone and needs no memory of its
-        // own; one with a beginning reads on behind it.
+        // The beginning of a message is short nearly always. It goes before what is read now, in the shard's landing zone;
+        // behind a long one the connection's own memory is read into.
         let mut input = std::mem::take(&mut connection.input);
         let kept = input.len();
-        let outcome = if kept == 0 {
-            receive(&connection.socket, landing)
+        let is_short = kept <= SHORT;
+        let outcome = if is_short {
+            landing[..kept].copy_from_slice(&input);
+            receive(&connection.socket, &mut landing[kept..])
         } else {
-            input.resize(kept + GROWTH.max(kept.min(LANDING)), 0);
+            input.resize(kept + kept.min(LANDING), 0);
             let outcome = receive(&connection.socket, &mut input[kept..]);
-            let read = if let Outcome::Bytes(count) = outcome {
-                count
-            } else {
-                0
-            };
-            input.truncate(kept + read);
+            input.truncate(kept + outcome.count());
             outcome
         };
         match outcome {
@@ -115,9 +122,14 @@ impl Connections {
                 let Some(connection) = self.slots[flow.index as usize].connection.as_mut() else {
                     return;
                 };
-                let all: &[u8] = if kept == 0 { &landing[..count] } else { &input };
+                let all: &[u8] = if is_short {
+                    &landing[..kept + count]
+                } else {
+                    &input
+                };
                 let left = take_frames(connection, kept, all, now, counters, deliver);
-                self.keep_leftover(flow, left, input, landing, count, now);
+                let landed = is_short.then(|| &landing[..kept + count]);
+                self.keep_leftover(flow, left, input, landed, now);
             }
             Outcome::Nothing => connection.input = input,
             Outcome::EndOfStream => {
@@ -131,24 +143,28 @@ impl Connections {
         }
     }
 
-    /// Keeps the beginning of an incomplete message for the next read, or begins to end the connection.
+    /// Keeps the beginning of an incomplete message for the next read, or begins to end the connection. What was read is what
+    /// landed, else the connection's input.
     fn keep_leftover(
         &mut self,
         flow: Flow,
         left: Leftover,
         mut input: Vec<u8>,
-        landing: &[u8],
-        landed: usize,
+        landed: Option<&[u8]>,
         now: u64,
     ) {
         match left {
             Leftover::Bytes(0) => self.keep_buffer(input),
             Leftover::Bytes(rest) => {
-                if input.is_empty() {
-                    input = self.spare_buffer();
-                    input.extend_from_slice(&landing[landed - rest..landed]);
-                } else {
-                    input.drain(..input.len() - rest);
+                match landed {
+                    Some(landed) => {
+                        if input.capacity() == 0 {
+                            input = self.spare_buffer();
+                        }
+                        input.clear();
+                        input.extend_from_slice(&landed[landed.len() - rest..]);
+                    }
+                    None => _ = input.drain(..input.len() - rest),
                 }
                 if let Some(connection) = self.get_mut(flow) {
                     connection.input = input;

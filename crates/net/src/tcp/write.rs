@@ -251,19 +251,39 @@ impl Connections {
 
 fn write_chunk(connection: &Connection, chunk: &[Staged], bytes: &[u8]) -> Written {
     let mut slices = [IoSlice::new(&[]); SLICES];
-    for (slice, staged) in slices.iter_mut().zip(chunk) {
-        *slice = IoSlice::new(staged.of(bytes));
-    }
-    let slices = &slices[..chunk.len().min(SLICES)];
+    let slices = gather(chunk, bytes, &mut slices);
     loop {
-        match connection
-            .socket
-            .send_vectored_with_flags(slices, libc::MSG_NOSIGNAL)
-        {
+        let sent = match slices {
+            // Where nothing has to be gathered this is the cheaper system call.
+            [one] => connection.socket.send_with_flags(one, libc::MSG_NOSIGNAL),
+            many => connection
+                .socket
+                .send_vectored_with_flags(many, libc::MSG_NOSIGNAL),
+        };
+        match sent {
             Ok(count) => return Written::Bytes(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Bytes(0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Written::Failed(failure_of(&error)),
         }
     }
+}
+
+/// Where the messages are, those that stand one behind the other taken together.
+fn gather<'a, 'b>(
+    chunk: &[Staged],
+    bytes: &'a [u8],
+    slices: &'b mut [IoSlice<'a>; SLICES],
+) -> &'b [IoSlice<'a>] {
+    let mut used = 0;
+    let groups = chunk.chunk_by(|one, next| one.span.end == next.span.start);
+    for (slice, group) in slices.iter_mut().zip(groups) {
+        if let [first, ..] = group
+            && let [.., last] = group
+        {
+            *slice = IoSlice::new(&bytes[first.span.start as usize..last.span.end as usize]);
+            used += 1;
+        }
+    }
+    &slices[..used]
 }

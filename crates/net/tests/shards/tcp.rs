@@ -86,6 +86,29 @@ fn many_messages_in_one_write_are_answered_in_order() {
 }
 
 #[test]
+fn messages_of_all_sizes_are_found_wherever_reads_split_them() {
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(1));
+    let mut stream = client(rig.address(0));
+    let sizes = [0, 3000, 200, 9000, 40_000, 100, 5000, 0];
+    let all: Vec<u8> = sizes
+        .into_iter()
+        .cycle()
+        .take(64)
+        .flat_map(|size| message(&"x".repeat(size)))
+        .collect();
+    let mut writer = stream.try_clone().expect("a second end");
+    let bytes = all.clone();
+    let thread = std::thread::spawn(move || {
+        for part in bytes.chunks(3777) {
+            writer.write_all(part).expect("write");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    });
+    assert_eq!(read(&mut stream, all.len()), all);
+    thread.join().expect("the writer");
+}
+
+#[test]
 fn a_large_message_goes_through() {
     let rig = Rig::new(&["tcp:127.0.0.1:0"], &options(2));
     let mut stream = client(rig.address(0));

@@ -40,6 +40,8 @@ pub struct Config {
     pub trusted: Vec<Cidr>,
     /// How long a stopping node waits for what it has begun.
     pub drain: Duration,
+    /// How long a message may wait for others at a moderate load.
+    pub longest_nap: Duration,
     /// Listeners as asked for; empty means the default ones ([`effective::listeners`]).
     pub listen: Vec<Listen>,
     /// Administration.
@@ -66,6 +68,7 @@ impl Default for Config {
             shards: None,
             trusted: Vec::new(),
             drain: Duration::from_secs(5),
+            longest_nap: Duration::from_micros(300),
             listen: Vec::new(),
             admin: Admin::default(),
             auth: Auth::default(),

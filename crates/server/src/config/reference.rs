@@ -11,7 +11,7 @@ use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
 pub fn reference() -> String {
     let mut text = String::from(
         "# Strowger configuration. Every key is optional. Written out are the defaults; commented out are examples.\n\
-         # Durations are numbers with ms, s, m, h or d. `strowger check` tells what is wrong with a file.\n\n",
+         # Durations are numbers with us, ms, s, m, h or d. `strowger check` tells what is wrong with a file.\n\n",
     );
     keys(&mut text, ROOT, Commented::AsGiven);
     section(&mut text, "listen", "# [[listen]]", LISTEN, Commented::All);

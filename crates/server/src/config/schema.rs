@@ -76,6 +76,11 @@ pub(super) const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Milliseconds, for bounds.
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
 pub(super) const ROOT: &[Key<Config>] = &[
     Key {
         name: "domains",
@@ -138,6 +143,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Default,
         doc: "How long a node that was told to stop waits for what it has begun.",
         read: |config, item, report| set(&mut config.drain, item.duration(s(0)..=s(3600), report)),
+    },
+    Key {
+        name: "longest_nap",
+        example: r#""300us""#,
+        given: Given::Default,
+        doc: "How long a message may wait for others at a moderate load, which spares wake-ups. No wait when load is light; \"0s\": never.",
+        read: |config, item, report| set(&mut config.longest_nap, item.duration(s(0)..=ms(10), report)),
     },
     Key {
         name: "listen",

@@ -128,7 +128,7 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         (
             "drain = \"5 sec\"",
-            "1:9: `5 sec` is not a duration; write a number with its unit: ms, s, m, h or d, as in \"500ms\" or \"5s\"",
+            "1:9: `5 sec` is not a duration; write a number with its unit: us, ms, s, m, h or d, as in \"500ms\" or \"5s\"",
         ),
         (
             "drain = \"2h\"",

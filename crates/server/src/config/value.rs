@@ -310,10 +310,10 @@ pub(super) fn domain(text: &str) -> Result<String, Complaint> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// Reads a duration: numbers with `ms`, `s`, `m`, `h` or `d`, as in "500ms", "5s" or "1h30m".
+/// Reads a duration: numbers with `us`, `ms`, `s`, `m`, `h` or `d`, as in "500ms", "5s" or "1h30m".
 pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
     let complain = || {
-        let mend = "write a number with its unit: ms, s, m, h or d, as in \"500ms\" or \"5s\"";
+        let mend = "write a number with its unit: us, ms, s, m, h or d, as in \"500ms\" or \"5s\"";
         Complaint::new(format!("`{text}` is not a duration"), mend)
     };
     let mut rest = text;
@@ -323,16 +323,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
         let (number, tail) = rest.split_at(digits);
         let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, tail) = tail.split_at(letters);
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
+        let number: u64 = number.parse().map_err(|_| complain())?;
+        let milliseconds = |each: u64| number.checked_mul(each).map(Duration::from_millis);
+        let part = match unit {
+            "us" => Some(Duration::from_micros(number)),
+            "ms" => milliseconds(1),
+            "s" => milliseconds(1000),
+            "m" => milliseconds(60_000),
+            "h" => milliseconds(3_600_000),
+            "d" => milliseconds(86_400_000),
             _ => return Err(complain()),
         };
-        let number: u64 = number.parse().map_err(|_| complain())?;
-        let part = number.checked_mul(milliseconds).map(Duration::from_millis);
         total = part
             .and_then(|part| total.checked_add(part))
             .ok_or_else(complain)?;
@@ -347,7 +348,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
 
 /// Writes a duration as [`duration`] reads it, in the largest unit that keeps it whole.
 pub(super) fn duration_text(duration: Duration) -> String {
-    let ms = duration.as_millis();
+    let (us, ms) = (duration.as_micros(), duration.as_millis());
+    if us != ms * 1000 {
+        return format!("{us}us");
+    }
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
         if ms != 0 && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
@@ -379,7 +383,7 @@ mod tests {
         ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-        for text in ["500ms", "5s", "3m", "12h", "1d", "181s", "0ms"] {
+        for text in ["300us", "500ms", "5s", "3m", "12h", "1d", "181s", "0ms"] {
             assert_eq!(read(text).map(duration_text).as_deref(), Some(text));
         }
     }

@@ -152,15 +152,8 @@ impl Meters {
 
     /// Takes charges back.
     pub(super) fn refund(&self, key: Key, charges: Ticks, now: Ticks) {
-        let (set, tag) = self.set(key);
-        if set
-            .iter()
-            .any(|slot| Entry::unpack(slot.load(Ordering::Relaxed)).tag == tag)
-        {
-            self.change(key, now, |entry| {
-                entry.drained_at = entry.drained_at.minus(charges)
-            });
-        }
+        let refund = |entry: &mut Entry| entry.drained_at = entry.drained_at.minus(charges);
+        self.change_at(key, now, find, refund);
     }
 
     /// Bans a key. True when it was not banned before.
@@ -203,6 +196,17 @@ impl Meters {
     ///
     /// Relaxed is enough: all that is shared is the one word.
     fn change<T>(&self, key: Key, now: Ticks, change: impl Fn(&mut Entry) -> T) -> Option<T> {
+        self.change_at(key, now, place, change)
+    }
+
+    /// [`change`](Self::change) where `place` finds the entry.
+    fn change_at<T>(
+        &self,
+        key: Key,
+        now: Ticks,
+        place: impl Fn(&[AtomicU128; WAYS], u64) -> Option<(&AtomicU128, u128)>,
+        change: impl Fn(&mut Entry) -> T,
+    ) -> Option<T> {
         let (set, tag) = self.set(key);
         for _ in 0..ATTEMPTS {
             let (slot, word) = place(set, tag)?;
@@ -231,17 +235,22 @@ impl Meters {
     }
 }
 
+/// The entries of a set, from the one on where a tag is most often: it goes there if all say the same.
+fn ways(set: &[AtomicU128; WAYS], tag: u64) -> impl Iterator<Item = (&AtomicU128, u128)> {
+    (0..WAYS).map(move |way| {
+        let slot = &set[(tag as usize + way) % WAYS];
+        (slot, slot.load(Ordering::Relaxed))
+    })
+}
+
+/// The entry of a tag.
+fn find(set: &[AtomicU128; WAYS], tag: u64) -> Option<(&AtomicU128, u128)> {
+    ways(set, tag).find(|&(_, word)| Entry::unpack(word).tag == tag)
+}
+
 /// The entry of a tag, or the one that says the least.
 fn place(set: &[AtomicU128; WAYS], tag: u64) -> Option<(&AtomicU128, u128)> {
-    let words = set.iter().map(|slot| (slot, slot.load(Ordering::Relaxed)));
-    words.min_by_key(|&(_, word)| {
-        let entry = Entry::unpack(word);
-        if entry.tag == tag {
-            Ticks(0)
-        } else {
-            Ticks(1).plus(entry.matters_until())
-        }
-    })
+    find(set, tag).or_else(|| ways(set, tag).min_by_key(|&(_, word)| Entry::unpack(word).matters_until()))
 }
 
 #[cfg(test)]

@@ -89,13 +89,13 @@ impl Defence {
 
     /// Whether a request of this source that is refused is still told so. Charges it.
     pub fn may_refuse(&self, source: IpAddr, now: Now) -> bool {
-        let key = self.source_key(b"refused", source);
+        let key = self.source_key(Held::Refusals, source);
         self.meters.charge(key, self.refusals, Ticks::at(now.mono_ns)) != Charged::Full
     }
 
     /// A challenge was met: neither it nor the request that it answered is held against the source.
     pub fn challenge_met(&self, source: IpAddr, now: Now) {
-        let key = self.source_key(b"refused", source);
+        let key = self.source_key(Held::Refusals, source);
         self.meters
             .refund(key, self.refusals.cost, Ticks::at(now.mono_ns));
     }
@@ -110,7 +110,10 @@ impl Defence {
         let now = Ticks::at(now.mono_ns);
         if self.meters.is_banned(self.pair_key(source, user, domain), now) {
             Some(Banned::Account)
-        } else if self.meters.is_banned(self.source_key(b"banned", source), now) {
+        } else if self
+            .meters
+            .is_banned(self.source_key(Held::Failures, source), now)
+        {
             Some(Banned::Source)
         } else {
             None
@@ -131,7 +134,7 @@ impl Defence {
         if charged != Charged::First {
             return;
         }
-        let source_key = self.source_key(b"banned", source);
+        let source_key = self.source_key(Held::Failures, source);
         let charged = self.meters.charge(source_key, self.accounts, ticks);
         if matches!(charged, Charged::Filled | Charged::Full) && self.ban(source_key, ticks) {
             self.sources_banned.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +154,7 @@ impl Defence {
         }
         let key = match account.map(|account| account.rsplit_once('@').unwrap_or((account, ""))) {
             Some((user, domain)) => self.pair_key(source, user.as_bytes(), domain.as_bytes()),
-            None => self.source_key(b"banned", source),
+            None => self.source_key(Held::Failures, source),
         };
         if let Some(until) = self.meters.forget(key, ticks) {
             let left = until.minus(ticks).as_ms();
@@ -194,13 +197,24 @@ impl Defence {
         });
     }
 
-    fn source_key(&self, what: &[u8], source: IpAddr) -> Key {
-        Key(self.key.hash(&[what, &octets(source)]))
+    fn source_key(&self, what: Held, source: IpAddr) -> Key {
+        let (is_v6, bits) = match source_of(source) {
+            IpAddr::V4(v4) => (0, u64::from(v4.to_bits())),
+            IpAddr::V6(v6) => (1, (v6.to_bits() >> 64) as u64),
+        };
+        Key(self.key.hash_of_numbers([what as u64 | is_v6 << 32, bits]))
     }
 
     fn pair_key(&self, source: IpAddr, user: &[u8], domain: &[u8]) -> Key {
         Key(self.key.hash(&[b"pair", &octets(source), shown(user), domain]))
     }
+}
+
+/// What is held against a source.
+#[derive(Clone, Copy)]
+enum Held {
+    Refusals,
+    Failures,
 }
 
 /// As much of an account's name as counts.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, is_sparse};
+use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, Wheel, is_sparse};
 use strowger_sip::proxy::{Cause, Progress};
-use strowger_sip::transaction::{Layer, Timed};
+use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -44,6 +44,8 @@ struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     records: Slab<Record>,
+    /// Of the records: apart from the transactions' messages, which have a limit of their own.
+    texts: Pool,
     by_key: HashMap<u64, Id, foldhash::fast::FixedState>,
 }
 
@@ -79,7 +81,7 @@ impl Calls {
 
     /// Bytes of their records and of the table that finds them.
     pub(super) fn bytes(&self) -> usize {
-        self.records.bytes() + self.by_key.allocation_size()
+        self.records.bytes() + self.texts.bytes_held() + self.by_key.allocation_size()
     }
 
     /// The call of a Call-ID, whose keyed hash is `key`.
@@ -95,7 +97,7 @@ impl Calls {
         key: u64,
         ingress: &Ingress,
         branches: usize,
-        layer: &mut Layer,
+        wheel: &mut Wheel<Timed>,
         now: Now,
     ) -> (Id, bool) {
         let place = match self.by_key.entry(key) {
@@ -107,8 +109,8 @@ impl Calls {
         let (text, lengths) = joined([from, to, invite.call_id()]);
         let len = lengths.iter().map(|&len| usize::from(len)).sum();
         let id = self.records.insert_with(|id| {
-            let timer = layer.wheel.add(Timed::Call(id));
-            layer.wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
+            let timer = wheel.add(Timed::Call(id));
+            wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
             Record {
                 key,
                 started_ms: now.wall_ms,
@@ -118,7 +120,7 @@ impl Calls {
                 branches: branches as u16,
                 state: State::Trying,
                 lengths,
-                text: layer.pool.store(&text[..len]),
+                text: self.texts.store(&text[..len]),
             }
         });
         place.insert(id);
@@ -129,7 +131,7 @@ impl Calls {
     pub(super) fn on_progress(
         &mut self,
         progress: &Progress,
-        layer: &mut Layer,
+        wheel: &mut Wheel<Timed>,
         journal: &mut Journal,
         tally: &Tally,
         now: Now,
@@ -154,12 +156,10 @@ impl Calls {
                 let expires = progress
                     .session_expires
                     .map_or(LONGEST_MS, |s| u64::from(s) * 1000 + 32_000);
-                layer
-                    .wheel
-                    .set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
+                wheel.set(record.timer, Some(now.mono_ms() + expires.min(LONGEST_MS)));
             }
             (Method::Invite, 3..) if record.state != State::Answered => {
-                self.end(progress.call, (status, progress.cause), layer, journal, now);
+                self.end(progress.call, (status, progress.cause), wheel, journal, now);
             }
             (Method::Bye, 2..)
                 if !matches!(
@@ -167,15 +167,21 @@ impl Calls {
                     Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
                 ) =>
             {
-                self.end(progress.call, (Status::OK, None), layer, journal, now);
+                self.end(progress.call, (Status::OK, None), wheel, journal, now);
             }
             _ => {}
         }
     }
 
     /// Nobody refreshed or ended a call in time.
-    pub(super) fn on_deadline(&mut self, call: Id, layer: &mut Layer, journal: &mut Journal, now: Now) {
-        self.end(call, (Status::REQUEST_TIMEOUT, None), layer, journal, now);
+    pub(super) fn on_deadline(
+        &mut self,
+        call: Id,
+        wheel: &mut Wheel<Timed>,
+        journal: &mut Journal,
+        now: Now,
+    ) {
+        self.end(call, (Status::REQUEST_TIMEOUT, None), wheel, journal, now);
     }
 
     /// Ends a call with a status, and with the cause if that is of our own.
@@ -183,7 +189,7 @@ impl Calls {
         &mut self,
         call: Id,
         (status, cause): (Status, Option<Cause>),
-        layer: &mut Layer,
+        wheel: &mut Wheel<Timed>,
         journal: &mut Journal,
         now: Now,
     ) {
@@ -194,8 +200,8 @@ impl Calls {
         if is_sparse(self.by_key.len(), self.by_key.capacity()) {
             self.by_key.shrink_to(4 * self.by_key.len());
         }
-        layer.wheel.remove(record.timer);
-        let [from, to, call_id] = record.texts(layer.pool.bytes(&record.text));
+        wheel.remove(record.timer);
+        let [from, to, call_id] = record.texts(self.texts.bytes(&record.text));
         let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
         let line = match (record.state, status) {
             (State::Answered, Status::OK) => journal
@@ -213,14 +219,14 @@ impl Calls {
                 }),
         };
         line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
-        layer.pool.give(record.text);
+        self.texts.give(record.text);
     }
 
     /// All calls, for an administrator.
-    pub(super) fn list(&self, pool: &Pool) -> Vec<admin::Call> {
+    pub(super) fn list(&self) -> Vec<admin::Call> {
         let describe = |(_, record): (Id, &Record)| {
             let [from, to, call_id] = record
-                .texts(pool.bytes(&record.text))
+                .texts(self.texts.bytes(&record.text))
                 .map(|t| String::from_utf8_lossy(t).into_owned());
             let state = match record.state {
                 State::Trying => CallState::Trying,

@@ -7,7 +7,7 @@ use strowger_sip::proxy::{
     BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
     write_forward,
 };
-use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts};
+use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::{Located, Size, locate};
 use strowger_sip::{Extra, Now, Outbox, Reject};
@@ -186,17 +186,16 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let found = self.find_targets(bound, request, ingress, routing, stranger, now)?;
-        match self.shared.policy.mode {
-            Mode::Redirect if routing.token != RouteToken::Valid => {
-                self.redirect(bound, request, ingress, sender, now, out)
-            }
-            mode if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) => {
-                self.send_stateless(case, loop_part, found, now, out);
-                Ok(())
-            }
-            _ => self.send_stateful(case, sender, loop_part, found, now, out),
+        let mode = self.shared.policy.mode;
+        if mode == Mode::Redirect && routing.token != RouteToken::Valid {
+            return self.redirect(bound, request, ingress, sender, now, out);
         }
+        let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
+        if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
+            self.send_stateless(case, loop_part, found, now, out);
+            return Ok(());
+        }
+        self.send_stateful(case, sender, loop_part, found, now, out)
     }
 
     /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
@@ -388,21 +387,19 @@ impl Node {
         request: Message<'_>,
         ingress: &Ingress,
         routing: &Routing<'a>,
-        stranger: bool,
+        sender: Sender,
         now: Now,
     ) -> Result<Found<'a>, Reject> {
         match bound {
             Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(uri) => {
                 self.write_addressed(uri);
-                // To a stranger a user who is not there is like one who is away.
-                let known = self.follow_alias() != Resolved::Unknown || stranger;
+                let resolved = self.follow_alias();
                 self.targets_of_aor(&ingress.source, now);
-                match (self.work.targets.is_empty(), known) {
-                    (false, _) => Ok(Found::Targets),
-                    (true, true) => Err(Reject::new(Status::TEMPORARILY_UNAVAILABLE)),
-                    (true, false) => Err(Reject::new(Status::NOT_FOUND)),
+                if self.work.targets.is_empty() {
+                    return Err(self.nowhere(resolved, sender));
                 }
+                Ok(Found::Targets)
             }
             Bound::Foreign(sip) => {
                 self.work.targets.clear();
@@ -432,6 +429,16 @@ impl Node {
         }
     }
 
+    /// Why a request for a user goes nowhere. To a stranger a user who is not there is like one who is away.
+    fn nowhere(&self, resolved: Resolved, sender: Sender) -> Reject {
+        let stranger = sender == Sender::Stranger && self.shared.auth_on();
+        if resolved == Resolved::Unknown && !stranger {
+            Reject::new(Status::NOT_FOUND)
+        } else {
+            Reject::new(Status::TEMPORARILY_UNAVAILABLE)
+        }
+    }
+
     /// Puts the address-of-record that a Request-URI is into the work buffers.
     fn write_addressed(&mut self, uri: &[u8]) {
         let aor = &mut self.work.aor;
@@ -443,8 +450,8 @@ impl Node {
         }
     }
 
-    /// A redirect server (RFC 3261 §8.3): tells where our user is, and takes no part in what follows. The user's record is
-    /// in the work buffers.
+    /// A redirect server (RFC 3261 §8.3): tells where our user is, whether we could get there or not, and takes no part in
+    /// what follows.
     fn redirect(
         &mut self,
         bound: &Bound<'_>,
@@ -456,10 +463,21 @@ impl Node {
     ) -> Result<(), Reject> {
         match (bound, request.method()) {
             (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
-            (Bound::User(_), method) if method != Method::Ack => {
-                let lines = &mut self.work.lines;
-                lines.clear();
-                write_contacts(Bindings::new(&self.work.record), now.wall_secs(), lines);
+            (Bound::User(uri), method) if method != Method::Ack => {
+                self.write_addressed(uri);
+                let resolved = self.follow_alias();
+                let (work, shared) = (&mut self.work, &self.shared);
+                shared.location.read(&work.aor, &mut work.record);
+                // No request is sent back here.
+                let names_node = |uri| matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if shared.is_ours(&sip));
+                let elsewhere = Bindings::new(&work.record)
+                    .live(now.wall_secs())
+                    .filter(|binding| !names_node(binding.contact));
+                work.lines.clear();
+                write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
+                if work.lines.is_empty() {
+                    return Err(self.nowhere(resolved, sender));
+                }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
                 let status = Status::MOVED_TEMPORARILY;
@@ -566,7 +584,7 @@ impl Node {
                     key(from),
                     ingress,
                     branches,
-                    &mut self.endpoint.layer,
+                    &mut self.endpoint.layer.wheel,
                     now,
                 );
                 if is_new {

@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
+use strowger_sip::auth::{ChallengeLines, RequestHashes};
 use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
@@ -94,6 +95,8 @@ struct Work {
     name: Vec<u8>,
     realm: Vec<u8>,
     own: OwnNames,
+    challenges: ChallengeLines,
+    request_hashes: RequestHashes,
     date: DateLine,
     edits: Edits,
     index: Index,
@@ -233,9 +236,9 @@ impl Node {
     }
 
     fn on_progress(&mut self, progress: &Progress, now: Now) {
-        let layer = &mut self.endpoint.layer;
+        let wheel = &mut self.endpoint.layer.wheel;
         self.calls
-            .on_progress(progress, layer, &mut self.journal, &self.tally, now);
+            .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
     fn publish(&self) {
@@ -331,7 +334,7 @@ impl Application for Node {
             }
             Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
             // The administrator may have gone meanwhile.
-            Control::ListCalls(reply) => drop(reply.send(self.calls.list(&self.endpoint.layer.pool))),
+            Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Drain => self.draining = true,
         }
     }
@@ -353,7 +356,7 @@ impl Application for Node {
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {
                     self.calls
-                        .on_deadline(call, &mut self.endpoint.layer, &mut self.journal, now)
+                        .on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now)
                 }
             }
             self.account(now);

@@ -43,25 +43,24 @@ pub(super) struct Domain {
 impl Domain {
     /// Whether a URI is known to be an address of this domain.
     pub(super) fn is_of(&self, uri: &[u8]) -> bool {
-        self.user_of(uri).is_some()
+        self.split(uri).is_some()
     }
 
-    fn user_of<'u>(&self, uri: &'u [u8]) -> Option<&'u [u8]> {
+    /// The user of a URI and the canonical domain, if that is known to be ours.
+    pub(super) fn split<'u>(&self, uri: &'u [u8]) -> Option<(&'u [u8], &[u8])> {
         let (user, written) = SipUri::split_plain_user(uri)?;
-        (written == self.written && !written.is_empty()).then_some(user)
+        (written == self.written && !written.is_empty()).then_some((user, &self.canonical))
     }
 
     /// Appends the canonical address-of-record of a URI, if its domain is known to be ours.
     pub(super) fn write_aor(&self, uri: &[u8], aor: &mut Vec<u8>) -> bool {
-        match self.user_of(uri) {
-            Some(user) => {
-                aor.extend_from_slice(user);
-                aor.push(b'@');
-                aor.extend_from_slice(&self.canonical);
-                true
-            }
-            None => false,
-        }
+        let Some((user, domain)) = self.split(uri) else {
+            return false;
+        };
+        aor.extend_from_slice(user);
+        aor.push(b'@');
+        aor.extend_from_slice(domain);
+        true
     }
 
     /// Remembers the domain of a URI that is an address of ours, and its canonical address-of-record.

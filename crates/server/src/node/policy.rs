@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use strowger_sip::auth::{
     Challenger, Claim, Facts, Proof, ProtectionSpace, Qop, Rejection, Staleness, check_response, select,
-    write_challenges,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
@@ -86,19 +85,17 @@ impl Node {
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.
     pub(super) fn check_credentials(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Checked {
-        let spoken_for = spoken_for(request);
-        let spoken_for = spoken_for.as_ref();
-        write_realm(&self.shared, request, spoken_for, &mut self.work.realm);
+        let spoken_for = self.find_realm(request);
         let selected = {
             let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
             select(request, challenger(request.method()), &space)
         };
-        let given = match selected {
+        let selected = match selected {
             None => return Checked::Absent,
             Some(Err(rejection)) => return Checked::Rejected(rejection),
-            Some(Ok(given)) => given,
+            Some(Ok(selected)) => selected,
         };
-        let name = given.username.map(|name| name.text());
+        let name = selected.given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         if self.is_shut_out(ingress, user, now) {
             self.tell_refused(request, ingress, Why::Banned, now);
@@ -109,18 +106,23 @@ impl Node {
             body: request.body(),
             now_secs: now.wall_secs(),
         };
-        let realm = &self.work.realm;
+        let (realm, hashes) = (&self.work.realm, &mut self.work.request_hashes);
         let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
         let subscribers = &self.shared.subscribers;
-        match check_response(&given, &facts, &space, |_, algorithm| {
-            subscribers.ha1(user, realm, algorithm)
-        }) {
+        let ha1 = |algorithm| subscribers.ha1(user, realm, algorithm);
+        match check_response(&selected, &facts, &space, hashes, ha1) {
             Err(rejection) => {
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(proof) => match owned(&self.shared, spoken_for, user, realm, &mut self.work.name) {
+            Ok(proof) => match owned(
+                &self.shared,
+                spoken_for.as_deref(),
+                user,
+                realm,
+                &mut self.work.name,
+            ) {
                 Resolved::Unknown => {
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     Checked::NotOwner
@@ -128,6 +130,28 @@ impl Node {
                 address => Checked::Right(Right { proof, address }),
             },
         }
+    }
+
+    /// Puts the realm of a request into the work buffers. The user that it speaks for, if that is an address of ours.
+    fn find_realm<'a>(&mut self, request: Message<'a>) -> Option<Cow<'a, [u8]>> {
+        let realm = &mut self.work.realm;
+        if let Some((user, domain)) = self.work.own.registered.split(uri_spoken_for(request)) {
+            realm.clear();
+            realm.extend_from_slice(domain);
+            return Some(user.into());
+        }
+        let address = spoken_for(request);
+        write_realm(&self.shared, request, address.as_ref(), realm);
+        let written = address
+            .filter(|sip| self.shared.is_ours(sip))?
+            .user
+            .unwrap_or(&[]);
+        if !written.contains(&b'%') {
+            return Some(written.into());
+        }
+        let mut plain = Vec::new();
+        escape::unescape_into(written, &mut plain);
+        Some(plain.into())
     }
 
     /// Uses up the nonce count of right credentials; false when it was used before or is too old.
@@ -148,12 +172,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        write_realm(
-            &self.shared,
-            request,
-            spoken_for(request).as_ref(),
-            &mut self.work.realm,
-        );
+        self.find_realm(request);
         self.challenge_again(request, ingress, staleness, now, out);
     }
 
@@ -171,10 +190,11 @@ impl Node {
             return;
         }
         let challenger = challenger(request.method());
-        let lines = &mut self.work.lines;
-        lines.clear();
         let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
-        write_challenges(lines, &space, challenger, staleness, now.wall_secs());
+        let lines = self
+            .work
+            .challenges
+            .write(&space, challenger, staleness, now.wall_secs());
         let status = match challenger {
             Challenger::Server => Status::UNAUTHORIZED,
             Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
@@ -233,12 +253,15 @@ fn challenger(method: Method) -> Challenger {
 
 /// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.
 pub(super) fn spoken_for(request: Message<'_>) -> Option<SipUri<'_>> {
-    let uri = if request.method() == Method::Register {
+    sip_uri(Uri::parse(uri_spoken_for(request)).ok()?)
+}
+
+fn uri_spoken_for(request: Message<'_>) -> &[u8] {
+    if request.method() == Method::Register {
         request.to_uri()
     } else {
         request.from_uri()
-    };
-    sip_uri(Uri::parse(uri).ok()?)
+    }
 }
 
 fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {
@@ -272,29 +295,22 @@ fn local_part(name: &[u8]) -> &[u8] {
         .map_or(name, |at| &name[..at])
 }
 
-/// Whether an address is a user's own ([`Resolved::User`]), an alias of it, or not the user's ([`Resolved::Unknown`]).
+/// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it, or not
+/// the user's ([`Resolved::Unknown`]).
 fn owned(
     shared: &Shared,
-    address: Option<&SipUri<'_>>,
+    spoken_for: Option<&[u8]>,
     user: &[u8],
     realm: &[u8],
     name: &mut Vec<u8>,
 ) -> Resolved {
-    let Some(sip) = address.filter(|sip| shared.is_ours(sip)) else {
+    let Some(spoken_for) = spoken_for else {
         return Resolved::Unknown;
     };
-    let written = sip.user.unwrap_or(&[]);
-    let spoken: Cow<'_, [u8]> = if written.contains(&b'%') {
-        let mut plain = Vec::new();
-        escape::unescape_into(written, &mut plain);
-        plain.into()
-    } else {
-        written.into()
-    };
-    if *spoken == *user {
+    if spoken_for == user {
         return Resolved::User;
     }
-    match shared.subscribers.resolve(&spoken, realm, name) {
+    match shared.subscribers.resolve(spoken_for, realm, name) {
         Resolved::Alias if *name == user => Resolved::Alias,
         _ => Resolved::Unknown,
     }

@@ -216,6 +216,7 @@ fn options(config: &Config) -> Options {
     let shards = effective::shards(config, cores);
     let mut options = Options {
         shards,
+        longest_nap: config.longest_nap,
         ..Options::default()
     };
     options.limits.body = config.limits.body_size as usize;

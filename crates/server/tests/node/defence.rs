@@ -1,7 +1,7 @@
 //! What a stranger can make the node send, and what becomes of those who try passwords.
 
 use strowger_server::config::{Defence, Mode};
-use strowger_sip::auth::Algorithm;
+use strowger_sip::auth::{Algorithm, NONCE_LEN};
 use strowger_testkit::message::{authorize, lines, registration, request, start_line};
 use strowger_testkit::{Plan, Site};
 
@@ -303,7 +303,7 @@ fn refusals_are_not_held_against_this_machine_while_digest_is_off() {
 /// A challenge that the node did not make.
 fn invented(challenge: &str) -> String {
     let (begin, nonce) = challenge.split_once("nonce=\"").expect("a challenge");
-    format!("{begin}nonce=\"{}{}", "x".repeat(32), &nonce[32..])
+    format!("{begin}nonce=\"{}{}", "x".repeat(NONCE_LEN), &nonce[NONCE_LEN..])
 }
 
 // Who sends from an address that is not theirs is told no nonce.

@@ -191,6 +191,26 @@ fn a_register_that_comes_again_gets_its_200_again() {
     );
 }
 
+// What a refresh is told is read while it is made; what its retransmission is told, from the record.
+#[test]
+fn a_refresh_and_its_retransmission_get_the_same_200() {
+    let mut site = Site::of(Plan {
+        challenged: &[],
+        ..Plan::default()
+    });
+    for contact in [
+        "<sip:bob@192.0.2.11:5060>",
+        "\"B\" <sip:bob@192.0.2.11:5060>;ob;q=0.5;expires=300",
+    ] {
+        let of = |n| registration('b', "sip:bob@example.test", contact, n);
+        let first = site.ask('b', &of(1));
+        let refreshed = site.ask('b', &of(2));
+        assert_eq!(lines(&first, "Contact"), lines(&refreshed, "Contact"));
+        assert_eq!(site.ask('b', &of(2)), refreshed);
+        site.pass(700_000);
+    }
+}
+
 // RFC 7616 §5.5: overheard credentials are worth nothing, also to those who only want to know where somebody is.
 #[test]
 fn credentials_that_were_used_tell_no_bindings() {

@@ -509,5 +509,12 @@ fn a_redirect_node_tells_where_the_user_is() {
         start_line(&site.ask('a', &request('a', "INVITE", "sip:carol@example.test", 2))),
         "SIP/2.0 480 Temporarily Unavailable"
     );
+    let here = registration('b', "sip:carol@example.test", "<sip:carol@example.test>", 3);
+    assert_eq!(start_line(&site.ask('b', &here)), "SIP/2.0 200 OK");
+    assert_eq!(
+        start_line(&site.ask('a', &request('a', "INVITE", "sip:carol@example.test", 4))),
+        "SIP/2.0 480 Temporarily Unavailable",
+        "not to where it was sent"
+    );
     site.assert_ends();
 }

@@ -1,6 +1,7 @@
 //! Whether a stranger can tell who exists: users who are registered, users who are not, and names that nobody has are
 //! answered alike.
 
+use strowger_sip::auth::NONCE_LEN;
 use strowger_testkit::message::{authorize, registration, request, start_line};
 use strowger_testkit::{Plan, Site};
 
@@ -60,7 +61,7 @@ fn seen(site: &mut Site, text: &str, user: &str) -> String {
     }
     let mut answer = format!("{log}\r\n{}", site.last('d', "SIP/2.0 ")).replace(user, "USER");
     while let Some(at) = answer.find("nonce=\"") {
-        answer.replace_range(at..at + "nonce=\"".len() + 32, "NONCE");
+        answer.replace_range(at..at + "nonce=\"".len() + NONCE_LEN, "NONCE");
     }
     answer
 }

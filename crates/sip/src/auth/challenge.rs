@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use strowger_syntax::Name;
 
 use super::algorithm::Algorithm;
-use super::nonce::NonceTable;
+use super::nonce::{NONCE_LEN, NonceTable};
 use crate::keys::MacKey;
 
 /// Which qop values are offered and taken.
@@ -19,9 +19,10 @@ pub enum Qop {
 }
 
 /// Whether the client's credentials were right but for their nonce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Staleness {
     /// There were none, or they were wrong: the user has to be asked.
+    #[default]
     Fresh,
     /// `stale=true`: the same password with the new nonce will do.
     Stale,
@@ -71,37 +72,92 @@ pub struct ProtectionSpace<'a> {
     pub key: &'a MacKey,
 }
 
-/// Appends one header field line for each algorithm, in their order (RFC 8760 §2.3). All share one nonce, since the
-/// client answers only one of them.
-pub fn write_challenges(
-    out: &mut Vec<u8>,
-    space: &ProtectionSpace<'_>,
-    challenger: Challenger,
+/// The header field lines of challenges. Those of either challenger are kept: the next ones are mostly the same but for
+/// their nonce.
+#[derive(Debug, Default)]
+pub struct ChallengeLines {
+    server: Lines,
+    proxy: Lines,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    realm: Vec<u8>,
+    algorithms: Vec<Algorithm>,
+    qop: Qop,
     staleness: Staleness,
-    now_secs: u64,
-) {
-    let nonce = space.nonces.issue(space.key, space.source, now_secs);
-    for algorithm in space.algorithms {
-        out.extend_from_slice(challenger.challenge_name().as_str().as_bytes());
-        out.extend_from_slice(b": Digest realm=\"");
-        for &byte in space.realm {
-            if matches!(byte, b'"' | b'\\') {
-                out.push(b'\\');
+    text: Vec<u8>,
+    /// Where the nonces are.
+    nonces: Vec<usize>,
+}
+
+impl ChallengeLines {
+    /// One line for each algorithm, in their order (RFC 8760 §2.3). All share one nonce, since the client answers only one
+    /// of them.
+    pub fn write(
+        &mut self,
+        space: &ProtectionSpace<'_>,
+        challenger: Challenger,
+        staleness: Staleness,
+        now_secs: u64,
+    ) -> &[u8] {
+        let nonce = space.nonces.issue(space.key, space.source, now_secs);
+        let lines = match challenger {
+            Challenger::Server => &mut self.server,
+            Challenger::Proxy => &mut self.proxy,
+        };
+        if !lines.are_of(space, staleness) {
+            lines.render(space, challenger, staleness);
+        }
+        for &at in &lines.nonces {
+            if let Some(place) = lines.text[at..].first_chunk_mut() {
+                *place = *nonce.as_bytes();
             }
-            out.push(byte);
         }
-        out.extend_from_slice(b"\", nonce=\"");
-        out.extend_from_slice(nonce.as_bytes());
-        out.extend_from_slice(b"\", algorithm=");
-        out.extend_from_slice(algorithm.as_str().as_bytes());
-        out.extend_from_slice(match space.qop {
-            Qop::Auth => b", qop=\"auth\"".as_slice(),
-            Qop::AuthAndAuthInt => b", qop=\"auth,auth-int\"",
-        });
-        if staleness == Staleness::Stale {
-            out.extend_from_slice(b", stale=true");
+        &lines.text
+    }
+}
+
+impl Lines {
+    fn are_of(&self, space: &ProtectionSpace<'_>, staleness: Staleness) -> bool {
+        self.realm == space.realm
+            && self.algorithms == space.algorithms
+            && (self.qop, self.staleness) == (space.qop, staleness)
+    }
+
+    /// Writes them all but for their nonces.
+    fn render(&mut self, space: &ProtectionSpace<'_>, challenger: Challenger, staleness: Staleness) {
+        self.realm.clear();
+        self.realm.extend_from_slice(space.realm);
+        self.algorithms.clear();
+        self.algorithms.extend_from_slice(space.algorithms);
+        (self.qop, self.staleness) = (space.qop, staleness);
+        let Self { text, nonces, .. } = self;
+        text.clear();
+        nonces.clear();
+        for algorithm in space.algorithms {
+            text.extend_from_slice(challenger.challenge_name().as_str().as_bytes());
+            text.extend_from_slice(b": Digest realm=\"");
+            for &byte in space.realm {
+                if matches!(byte, b'"' | b'\\') {
+                    text.push(b'\\');
+                }
+                text.push(byte);
+            }
+            text.extend_from_slice(b"\", nonce=\"");
+            nonces.push(text.len());
+            text.extend_from_slice(&[b' '; NONCE_LEN]);
+            text.extend_from_slice(b"\", algorithm=");
+            text.extend_from_slice(algorithm.as_str().as_bytes());
+            text.extend_from_slice(match space.qop {
+                Qop::Auth => b", qop=\"auth\"".as_slice(),
+                Qop::AuthAndAuthInt => b", qop=\"auth,auth-int\"",
+            });
+            if staleness == Staleness::Stale {
+                text.extend_from_slice(b", stale=true");
+            }
+            text.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -120,18 +176,52 @@ mod tests {
             nonces: &nonces,
             key: &key,
         };
-        let mut out = Vec::new();
-        write_challenges(&mut out, &space, Challenger::Server, staleness, 1_764_000_000);
+        let out = ChallengeLines::default()
+            .write(&space, Challenger::Server, staleness, 1_764_000_000)
+            .to_vec();
         String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn lines_that_are_kept_are_those_that_would_be_written() {
+        let mut kept = ChallengeLines::default();
+        let key = MacKey::new([5; 16]);
+        for _ in 0..2 {
+            for realm in ["example.test", "other.test"] {
+                for (qop, algorithms) in [
+                    (Qop::Auth, &[Algorithm::Md5][..]),
+                    (Qop::AuthAndAuthInt, &[Algorithm::Md5]),
+                    (Qop::Auth, &Algorithm::ALL),
+                ] {
+                    for challenger in [Challenger::Server, Challenger::Proxy] {
+                        for staleness in [Staleness::Fresh, Staleness::Stale] {
+                            let nonces = [(); 2].map(|()| NonceTable::new(1, 1, 300));
+                            let [space, same] = [0, 1].map(|n: usize| ProtectionSpace {
+                                realm: realm.as_bytes(),
+                                source: std::net::Ipv4Addr::LOCALHOST.into(),
+                                algorithms,
+                                qop,
+                                nonces: &nonces[n],
+                                key: &key,
+                            });
+                            let mut fresh = ChallengeLines::default();
+                            let fresh = fresh.write(&same, challenger, staleness, 1);
+                            assert_eq!(kept.write(&space, challenger, staleness, 1), fresh);
+                            assert_ne!(kept.write(&space, challenger, staleness, 1), fresh, "the nonce");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn without_nonce(text: &str) -> String {
         let mut parts = text.split("nonce=\"");
         let mut kept = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            assert_eq!(part.find('"'), Some(32));
+            assert_eq!(part.find('"'), Some(NONCE_LEN));
             kept.push_str("nonce=\"");
-            kept.push_str(&part[32..]);
+            kept.push_str(&part[NONCE_LEN..]);
         }
         kept
     }

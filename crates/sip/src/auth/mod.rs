@@ -9,7 +9,7 @@ mod tests;
 mod verify;
 
 pub use algorithm::{Algorithm, Ha1};
-pub use challenge::{Challenger, ProtectionSpace, Qop, Staleness, write_challenges};
-pub use digest::{Inputs, Protection, Response};
+pub use challenge::{ChallengeLines, Challenger, ProtectionSpace, Qop, Staleness};
+pub use digest::{Inputs, Protection, RequestHashes, Response};
 pub use nonce::{Claim, NONCE_LEN, Nonce, NonceTable, WINDOW};
-pub use verify::{Facts, Proof, Rejection, check_response, select};
+pub use verify::{Facts, Proof, Rejection, Selected, check_response, select};

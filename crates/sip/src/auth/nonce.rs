@@ -1,12 +1,14 @@
 //! Nonces that carry their own proof (RFC 7616 §3.3), and the table that lets each of their counts be used once.
 //!
-//! A nonce is 24 bytes in base64url: the second it was made, the boot it was made in, its serial number and a MAC.
-//! Making one therefore stores nothing, so a flood of requests without credentials costs no memory. The table has one
-//! slot for many serial numbers; a nonce takes its slot with the first valid credentials that use it.
+//! A nonce is 18 bytes in base64url: its serial number (48 bits), the second it was made in and a MAC. It is no longer than
+//! that so that what a client hashes with it mostly fits into two blocks of MD5. Making one stores nothing, so a flood of
+//! requests without credentials costs no memory. The table has one slot for many serial numbers; a nonce takes its slot
+//! with the first valid credentials that use it.
 
 use std::net::IpAddr;
 
 use portable_atomic::{AtomicU64, AtomicU128, Ordering};
+use subtle::ConstantTimeEq as _;
 
 use crate::keys::MacKey;
 
@@ -14,7 +16,7 @@ use crate::keys::MacKey;
 pub const WINDOW: u32 = 64;
 
 /// How many characters a nonce has.
-pub const NONCE_LEN: usize = 32;
+pub const NONCE_LEN: usize = 24;
 
 /// A nonce as it is written into a challenge: characters of base64url (RFC 4648 §5), which need no escape in a
 /// quoted string.
@@ -23,7 +25,7 @@ pub struct Nonce([u8; NONCE_LEN]);
 
 impl Nonce {
     /// Its characters.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8; NONCE_LEN] {
         &self.0
     }
 }
@@ -33,53 +35,47 @@ impl Nonce {
 pub(super) struct Stamp {
     /// When it was made, in seconds since the Unix epoch.
     pub(super) issued_secs: u32,
-    /// The boot of the node that made it.
-    pub(super) boot: u32,
-    /// Counts the nonces of that boot, from 0.
+    /// Counts the nonces of a boot, from 0; less than 2^48.
     pub(super) serial: u64,
 }
 
 impl Stamp {
-    fn seal(&self, key: &MacKey, source: IpAddr) -> Nonce {
-        let mut bytes = [0u8; 24];
-        bytes[..4].copy_from_slice(&self.issued_secs.to_be_bytes());
-        bytes[4..8].copy_from_slice(&self.boot.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.serial.to_be_bytes());
-        let mac = mac(key, &bytes[..16], source);
-        bytes[16..].copy_from_slice(&mac.to_be_bytes());
-        Nonce(encode(&bytes))
+    fn seal(&self, table: &NonceTable, key: &MacKey, source: IpAddr) -> Nonce {
+        let mac = self.mac(table, key, source);
+        Nonce(encode([
+            self.serial,
+            u64::from(self.issued_secs) << 16 | mac >> 48,
+            mac & SEXTETS_8,
+        ]))
     }
 
-    /// Reads a nonce; `None` when it was not made with this key for this source.
-    pub(super) fn open(nonce: &[u8], key: &MacKey, source: IpAddr) -> Option<Self> {
-        let bytes = decode(nonce)?;
-        let ([made, serial, mac], _) = bytes.as_chunks::<8>() else {
-            return None;
+    /// Reads a nonce; `None` when it was not made with this key, in the boot of this table and for this source.
+    pub(super) fn open(nonce: &[u8], table: &NonceTable, key: &MacKey, source: IpAddr) -> Option<Self> {
+        let [serial, secs_and_mac, mac] = decode(nonce.try_into().ok()?)?;
+        let stamp = Self {
+            issued_secs: (secs_and_mac >> 16) as u32,
+            serial,
         };
-        let made = u64::from_be_bytes(*made);
-        is_mac(key, &bytes[..16], source, u64::from_be_bytes(*mac)).then_some(Self {
-            issued_secs: (made >> 32) as u32,
-            boot: made as u32,
-            serial: u64::from_be_bytes(*serial),
-        })
+        let right = stamp.mac(table, key, source).ct_eq(&(secs_and_mac << 48 | mac));
+        bool::from(right).then_some(stamp)
+    }
+
+    /// The source counts, so that who sends from an address that is not theirs has no nonce for it, overheard ones
+    /// included. So does the boot: what was used in another is not known.
+    fn mac(&self, table: &NonceTable, key: &MacKey, source: IpAddr) -> u64 {
+        let time = u64::from(self.issued_secs) << 32 | u64::from(table.boot);
+        match source.to_canonical() {
+            IpAddr::V4(ip) => key.mac_of_numbers([self.serial, time, u64::from(ip.to_bits())]),
+            IpAddr::V6(ip) => {
+                let bits = ip.to_bits();
+                key.mac_of_numbers([self.serial, time, (bits >> 64) as u64, bits as u64])
+            }
+        }
     }
 }
 
-/// The source counts, so that who sends from an address that is not theirs has no nonce for it, overheard ones included.
-fn mac(key: &MacKey, stamp: &[u8], source: IpAddr) -> u64 {
-    key.mac(&[stamp, &octets(source)])
-}
-
-fn is_mac(key: &MacKey, stamp: &[u8], source: IpAddr, mac: u64) -> bool {
-    key.verify(&[stamp, &octets(source)], mac)
-}
-
-fn octets(source: IpAddr) -> [u8; 16] {
-    match source {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
-    }
-}
+/// What eight characters say: 48 bits.
+const SEXTETS_8: u64 = (1 << 48) - 1;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -95,32 +91,27 @@ const SEXTETS: [u8; 256] = {
 };
 const NO_SEXTET: u8 = 0xff;
 
-fn encode(bytes: &[u8; 24]) -> [u8; NONCE_LEN] {
+/// Each number as eight characters.
+fn encode(numbers: [u64; 3]) -> [u8; NONCE_LEN] {
     let mut text = [0; NONCE_LEN];
-    for (four, three) in text.chunks_exact_mut(4).zip(bytes.chunks_exact(3)) {
-        let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
-        for (i, out) in four.iter_mut().enumerate() {
-            *out = ALPHABET[(bits >> (18 - 6 * i)) as usize & 63];
+    for (eight, number) in text.as_chunks_mut::<8>().0.iter_mut().zip(numbers) {
+        for (i, character) in eight.iter_mut().enumerate() {
+            *character = ALPHABET[(number >> (42 - 6 * i)) as usize & 63];
         }
     }
     text
 }
 
-fn decode(text: &[u8]) -> Option<[u8; 24]> {
-    if text.len() != NONCE_LEN {
-        return None;
-    }
-    let mut bytes = [0; 24];
-    let mut seen = 0;
-    for (three, four) in bytes.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
-        let bits = four.iter().fold(0, |bits, &character| {
+fn decode(text: &[u8; NONCE_LEN]) -> Option<[u64; 3]> {
+    let (mut numbers, mut seen) = ([0; 3], 0);
+    for (number, eight) in numbers.iter_mut().zip(text.as_chunks::<8>().0) {
+        for &character in eight {
             let sextet = SEXTETS[usize::from(character)];
             seen |= sextet;
-            bits << 6 | u32::from(sextet & 63)
-        });
-        three.copy_from_slice(&bits.to_be_bytes()[1..]);
+            *number = *number << 6 | u64::from(sextet & 63);
+        }
     }
-    (seen < 64).then_some(bytes)
+    (seen < 64).then_some(numbers)
 }
 
 /// Whether a count of a nonce could be used.
@@ -191,19 +182,14 @@ impl NonceTable {
     /// Makes a nonce for a source: from there it can be used.
     pub fn issue(&self, key: &MacKey, source: IpAddr, now_secs: u64) -> Nonce {
         // Relaxed: the number has to be a different one each time, nothing else hangs on it.
-        let serial = self.next.0.fetch_add(1, Ordering::Relaxed);
-        Stamp {
-            issued_secs: now_secs as u32,
-            boot: self.boot,
-            serial,
-        }
-        .seal(key, source)
+        let serial = self.next.0.fetch_add(1, Ordering::Relaxed) & SEXTETS_8;
+        let issued_secs = now_secs as u32;
+        Stamp { issued_secs, serial }.seal(self, key, source)
     }
 
-    /// Whether a nonce is of this boot and not too old. A clock that was set back makes none too old.
+    /// Whether a nonce is not too old. A clock that was set back makes none too old.
     pub(super) fn is_fresh(&self, stamp: &Stamp, now_secs: u64) -> bool {
-        stamp.boot == self.boot
-            && now_secs.saturating_sub(u64::from(stamp.issued_secs)) <= u64::from(self.lifetime_secs)
+        now_secs.saturating_sub(u64::from(stamp.issued_secs)) <= u64::from(self.lifetime_secs)
     }
 
     /// Uses a nonce once. Whatever shards do at the same time, [`Claim::Ok`] is answered at most once for a count.

@@ -70,9 +70,18 @@ impl Node {
             body,
             now_secs,
         };
-        check_response(given, &facts, &self.space(), |user, algorithm| {
-            (user == b"al\"ice").then(|| Ha1::compute(algorithm, user, b"example.test", b"secret"))
-        })
+        let space = self.space();
+        let selected = Selected::of(*given, &space).ok_or(Rejection::Unasked)?;
+        let user = given.username.map(|user| user.text()).unwrap_or_default();
+        check_response(
+            &selected,
+            &facts,
+            &space,
+            &mut RequestHashes::default(),
+            |algorithm| {
+                (*user == *b"al\"ice").then(|| Ha1::compute(algorithm, &user, b"example.test", b"secret"))
+            },
+        )
     }
 }
 
@@ -324,8 +333,8 @@ fn selected(fields: &str) -> Option<Result<String, Rejection>> {
     let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
     let mut node = Node::new();
     node.algorithms = vec![Algorithm::Md5];
-    let name = |given: DigestResponse<'_>| {
-        String::from_utf8_lossy(given.username.expect("a name").inside()).into_owned()
+    let name = |selected: Selected<'_>| {
+        String::from_utf8_lossy(selected.given.username.expect("a name").inside()).into_owned()
     };
     select(request, Challenger::Server, &node.space()).map(|found| found.map(name))
 }

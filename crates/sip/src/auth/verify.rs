@@ -7,7 +7,7 @@ use strowger_syntax::{Message, header};
 
 use super::algorithm::{Algorithm, Ha1};
 use super::challenge::{Challenger, ProtectionSpace, Qop, Staleness};
-use super::digest::{Inputs, Protection, Response};
+use super::digest::{Inputs, Protection, RequestHashes, Response};
 use super::nonce::{Claim, NonceTable, Stamp, Use};
 
 /// What the check needs of the request.
@@ -67,51 +67,65 @@ impl Proof {
     }
 }
 
+/// Credentials for a realm.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected<'a> {
+    /// As they were written.
+    pub given: DigestResponse<'a>,
+    /// `None` if it is not offered.
+    algorithm: Option<Algorithm>,
+}
+
+impl<'a> Selected<'a> {
+    /// Takes credentials; `None` when they are for another realm.
+    pub fn of(given: DigestResponse<'a>, space: &ProtectionSpace<'_>) -> Option<Self> {
+        if !given.realm?.means(space.realm) {
+            return None;
+        }
+        let named = given.algorithm.map(|name| Algorithm::from_token(name.inside()));
+        let algorithm = named.unwrap_or(Some(Algorithm::Md5));
+        Some(Self {
+            given,
+            algorithm: algorithm.filter(|algorithm| space.algorithms.contains(algorithm)),
+        })
+    }
+}
+
 /// The credentials of a request for one realm (RFC 3261 §22.3): of several, the first with an algorithm that is offered.
 /// Those of other realms and schemes are left for whom they are meant. An error is reported only when nothing else is there.
 pub fn select<'a>(
     request: Message<'a>,
     challenger: Challenger,
     space: &ProtectionSpace<'_>,
-) -> Option<Result<DigestResponse<'a>, Rejection>> {
+) -> Option<Result<Selected<'a>, Rejection>> {
     let mut fallback = None;
     for field in request.fields_of(challenger.credentials_name()) {
         match Credentials::parse(field.value) {
-            Ok(Credentials::Digest(given)) if is_for(&given, space.realm) => {
-                if offered(&given, space).is_some() {
-                    return Some(Ok(given));
-                }
-                fallback = Some(Ok(given));
-            }
-            Ok(_) => {}
+            Ok(Credentials::Digest(given)) => match Selected::of(given, space) {
+                Some(selected) if selected.algorithm.is_some() => return Some(Ok(selected)),
+                Some(selected) => fallback = Some(Ok(selected)),
+                None => {}
+            },
+            Ok(Credentials::Other { .. }) => {}
             Err(what) => fallback = fallback.or(Some(Err(Rejection::Malformed(what)))),
         }
     }
     fallback
 }
 
-fn is_for(given: &DigestResponse<'_>, realm: &[u8]) -> bool {
-    given.realm.is_some_and(|r| *r.text() == *realm)
-}
-
-fn offered(given: &DigestResponse<'_>, space: &ProtectionSpace<'_>) -> Option<Algorithm> {
-    let algorithm = given
-        .algorithm
-        .map_or(Some(Algorithm::Md5), |a| Algorithm::from_token(a.inside()))?;
-    space.algorithms.contains(&algorithm).then_some(algorithm)
-}
-
-/// Step one: whether the response is right and its nonce is ours and fresh. `ha1` looks a user up.
+/// Step one: whether the response is right and its nonce is ours and fresh. `ha1` looks the user up.
 ///
 /// The `uri` has to be there but need not be the Request-URI: proxies on the way may have changed that (RFC 8760 §2.6 (6)).
 /// A nonce that is not ours is stale, whatever the password: who made it up has tried nothing and learns nothing. Whether
 /// one of ours is too old is judged last.
 pub fn check_response(
-    given: &DigestResponse<'_>,
+    selected: &Selected<'_>,
     facts: &Facts<'_>,
     space: &ProtectionSpace<'_>,
-    ha1: impl FnOnce(&[u8], Algorithm) -> Option<Ha1>,
+    hashes: &mut RequestHashes,
+    ha1: impl FnOnce(Algorithm) -> Option<Ha1>,
 ) -> Result<Proof, Rejection> {
+    let Selected { given, algorithm } = selected;
     let nonce = given.nonce.ok_or(Rejection::Malformed("nonce missing"))?.inside();
     let response = given
         .response
@@ -121,23 +135,25 @@ pub fn check_response(
         .uri
         .ok_or(Rejection::Malformed("digest uri missing"))?
         .inside();
-    let user = given.username.ok_or(Rejection::Malformed("username missing"))?;
+    if given.username.is_none() {
+        return Err(Rejection::Malformed("username missing"));
+    }
     if given.username_star.is_some() {
         return Err(Rejection::Malformed("username given twice"));
     }
     if given.userhash.is_some_and(|u| u.is(b"true")) {
         return Err(Rejection::Malformed("userhash was not offered"));
     }
-    if nonce.is_empty() || response.is_empty() || !is_for(given, space.realm) {
+    if nonce.is_empty() || response.is_empty() {
         return Err(Rejection::Unasked);
     }
-    let algorithm = offered(given, space).ok_or(Rejection::Unasked)?;
+    let algorithm = algorithm.ok_or(Rejection::Unasked)?;
     if uri.is_empty() {
         return Err(Rejection::Malformed("digest uri empty"));
     }
     let (protection, which) = protection(given, facts, space.qop)?;
-    let stamp = Stamp::open(nonce, space.key, space.source).ok_or(Rejection::Stale)?;
-    let known = ha1(&user.text(), algorithm);
+    let stamp = Stamp::open(nonce, space.nonces, space.key, space.source).ok_or(Rejection::Stale)?;
+    let known = ha1(algorithm);
     // A user who is not there costs the same work as one who is.
     let secret = known.unwrap_or_else(|| nobody(algorithm));
     let inputs = Inputs {
@@ -146,7 +162,8 @@ pub fn check_response(
         nonce,
         protection,
     };
-    let right = Response::compute(algorithm, &secret, &inputs).matches(response);
+    let ha2 = hashes.ha2(algorithm, &inputs);
+    let right = Response::from_hashes(algorithm, &secret, &inputs, &ha2).matches(response);
     if known.is_none() {
         return Err(Rejection::UnknownUser);
     }

@@ -166,6 +166,11 @@ impl Pool {
         self.used_bytes
     }
 
+    /// Bytes in all buffers.
+    pub fn bytes_held(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Bytes in free buffers.
     pub fn free_bytes(&self) -> usize {
         self.held_bytes - self.used_bytes

@@ -72,7 +72,7 @@ pub fn write_forward(
     edits: &mut Edits,
     out: &mut Vec<u8>,
 ) {
-    match Places::of(request, forwarding) {
+    match Places::of(identity, request, forwarding) {
         Some(places) => write_at_places(identity, request, forwarding, &places, branch, out),
         None => write_draft(identity, request, forwarding, branch, edits, out),
     }
@@ -85,6 +85,7 @@ struct Places {
     route: Span,
     max_forwards: Span,
     hops: u64,
+    credentials: Span,
 }
 
 /// What is done at a place.
@@ -94,19 +95,21 @@ enum Step {
     Via,
     Route,
     MaxForwards,
+    Credentials,
 }
 
 impl Places {
-    fn of(request: Message<'_>, forwarding: &Forwarding<'_>) -> Option<Self> {
+    fn of(identity: &Identity, request: Message<'_>, forwarding: &Forwarding<'_>) -> Option<Self> {
         let taken = forwarding.taken;
         let route = match taken.cut {
             Some(cut) => cut,
             None if taken.pop == 0 && !taken.strict => Span::default(),
             None => return None,
         };
-        let in_pieces = !forwarding.routes.is_empty()
-            || request.has(Name::ProxyAuthorization)
-            || !request.has(Name::ContentLength);
+        let mut ours = own_credentials(identity, request);
+        let credentials = ours.next().unwrap_or_default();
+        let in_pieces =
+            !forwarding.routes.is_empty() || ours.next().is_some() || !request.has(Name::ContentLength);
         if in_pieces || next_route(request, taken).is_some_and(|next| !is_loose(next)) {
             return None;
         }
@@ -122,22 +125,20 @@ impl Places {
             route,
             max_forwards: max_forwards.span,
             hops: hops_left(max_forwards.value),
+            credentials,
         })
     }
 
     /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> [(u16, Step); 4] {
+    fn in_order(&self) -> [(u16, Step); 5] {
         let mut places = [
             (self.record_route, Step::RecordRoute),
             (self.via, Step::Via),
             (self.route.start, Step::Route),
             (self.max_forwards.start, Step::MaxForwards),
+            (self.credentials.start, Step::Credentials),
         ];
-        for (a, b) in [(0, 1), (1, 2), (0, 1), (2, 3), (1, 2), (0, 1)] {
-            if places[a].0 > places[b].0 {
-                places.swap(a, b);
-            }
-        }
+        places.sort_by_key(|&(place, _)| place);
         places
     }
 }
@@ -179,6 +180,9 @@ fn write_at_places(
                 copy.instead_of(places.route);
             }
             Step::MaxForwards => put_number(copy.instead_of(places.max_forwards), places.hops),
+            Step::Credentials => {
+                copy.instead_of(places.credentials);
+            }
         }
     }
     copy.finish();
@@ -215,7 +219,9 @@ fn write_draft(
         });
     }
     // Step 5: what else changes: our credentials end here.
-    strip_credentials(identity, &mut draft, request);
+    for line in own_credentials(identity, request) {
+        draft.remove_line(line);
+    }
     draft.stamp_via(forwarding.arrival.stamp);
     // Step 8: Via.
     draft.push_top(Name::Via, |out| write_via(identity, forwarding, branch, out));
@@ -368,22 +374,19 @@ fn write_record_route(
     }
 }
 
-/// Proxy-Authorization for a realm of ours ends here (RFC 3261 §22.3).
-fn strip_credentials(identity: &Identity, draft: &mut Draft<'_, '_>, request: Message<'_>) {
-    if !request.has(Name::ProxyAuthorization) {
-        return;
-    }
-    for field in request.fields_of(Name::ProxyAuthorization) {
-        let Ok(Credentials::Digest(given)) = Credentials::parse(field.value) else {
-            continue;
+/// The lines of Proxy-Authorization for a realm of ours: it ends here (RFC 3261 §22.3).
+fn own_credentials(identity: &Identity, request: Message<'_>) -> impl Iterator<Item = Span> {
+    let is_ours = |value| {
+        let Ok(Credentials::Digest(given)) = Credentials::parse(value) else {
+            return false;
         };
-        let Some(given) = given.realm.map(|realm| realm.text()) else {
-            continue;
-        };
-        if identity.realms.iter().any(|realm| *realm.as_bytes() == *given) {
-            draft.remove_line(field.line);
-        }
-    }
+        let realm = given.realm.map(|realm| realm.text());
+        realm.is_some_and(|given| identity.realms.iter().any(|realm| *realm.as_bytes() == *given))
+    };
+    request
+        .fields_of(Name::ProxyAuthorization)
+        .filter(move |field| is_ours(field.value))
+        .map(|field| field.line)
 }
 
 fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKind, out: &mut Vec<u8>) {

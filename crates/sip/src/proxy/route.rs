@@ -180,7 +180,7 @@ fn own_token(listeners: &Listeners, element: &[u8]) -> Option<u64> {
 }
 
 /// Whether an element names this node, and its token if it has one.
-fn token_of_ours<'a>(element: &'a [u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<Option<&'a [u8]>> {
+fn token_of_ours(element: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<Option<&[u8]>> {
     match NameAddr::parse(element).map(|address| address.uri) {
         Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
         _ => None,

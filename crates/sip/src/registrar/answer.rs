@@ -3,7 +3,7 @@
 use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Name};
 
-use super::binding::Bindings;
+use super::binding::{Binding, Bindings};
 use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
@@ -48,7 +48,12 @@ impl DateLine {
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
-    for binding in record.live(now_secs) {
+    write_contacts_of(record.live(now_secs), now_secs, out);
+}
+
+/// [`write_contacts`] for some of the bindings.
+pub fn write_contacts_of<'a>(bindings: impl Iterator<Item = Binding<'a>>, now_secs: u64, out: &mut Vec<u8>) {
+    for binding in bindings {
         let left = u64::from(binding.expires_at).saturating_sub(now_secs);
         put_contact(binding.contact, binding.params, left, out);
     }

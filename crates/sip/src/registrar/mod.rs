@@ -9,7 +9,7 @@ mod register;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{DateLine, write_answer, write_contacts};
+pub use answer::{DateLine, write_answer, write_contacts, write_contacts_of};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,

@@ -119,7 +119,6 @@ fn too_many_contacts() -> Reject {
 /// is what is stored for the address-of-record. Nothing is changed unless everything can be: only
 /// [`Outcome::Changed`] leaves a new record in `out`, which is emptied first. If the Contact lines of the answer are known
 /// at once they are left in `contacts`, else that is empty.
-#[expect(clippy::too_many_arguments, reason = "what goes in, and what comes out")]
 pub fn register(
     request: Message<'_>,
     record: Bindings<'_>,

@@ -43,6 +43,13 @@ impl KeyHasher {
         FoldHasher::with_seed(self.first, &self.seed)
     }
 
+    /// A seeded hash of a Call-ID, for the choice of a shard.
+    pub fn of_call_id(&self, call_id: &[u8]) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write(call_id);
+        hasher.finish()
+    }
+
     /// A seeded hash of a Call-ID and a tag, for tables.
     pub fn of_call(&self, call_id: &[u8], tag: &[u8]) -> u64 {
         let mut hasher = self.hasher();

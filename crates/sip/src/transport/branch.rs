@@ -111,12 +111,10 @@ impl Branches {
 
     /// The shard that a branch names as the owner of its transaction. It proves nothing: the owner reads the whole branch.
     pub fn shard_of(&self, branch: &[u8]) -> Option<u16> {
-        let rest = branch.strip_prefix(COOKIE)?;
-        if rest.first() != Some(&b't') || rest.len() != 1 + TOKEN_DIGITS + 16 {
-            return None;
+        match self.read(branch)? {
+            OurBranch::Stateful { shard, .. } => Some(shard),
+            OurBranch::Stateless { .. } => None,
         }
-        let (name, boot) = (hex(&rest[1..9])?, hex(&rest[17..25])? as u16);
-        (boot == self.boot).then_some((name >> 16) as u16)
     }
 
     /// The loop part of a branch that may be ours.
@@ -175,7 +173,7 @@ fn number_of(digits: &[u8; 16]) -> u64 {
 fn half_number_of(digits: [u8; 8]) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let text = u64::from_be_bytes(digits);
-    let bytes = (text & (EACH * 15)) + (text >> 6 & EACH) * 9 & (EACH * 15);
+    let bytes = ((text & (EACH * 15)) + (text >> 6 & EACH) * 9) & (EACH * 15);
     let pairs = (bytes | bytes >> 4) & 0x00ff_00ff_00ff_00ff;
     let quads = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     (quads | quads >> 16) & 0xffff_ffff

@@ -3,7 +3,7 @@
 use strowger_syntax::message::{Index, StartLine};
 
 use super::branch::Branches;
-use crate::keys::MacKey;
+use crate::transaction::KeyHasher;
 
 /// Whose a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub enum Owner {
 
 /// A request belongs to the shard of its Call-ID, so that INVITE, CANCEL, ACK and BYE meet; a response to the shard
 /// that its branch names. What has neither is dealt with where it arrived.
-pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &Branches) -> Owner {
+pub fn owner(bytes: &[u8], index: &Index, shards: u16, hasher: &KeyHasher, branches: &Branches) -> Owner {
     if shards <= 1 {
         return Owner::Here;
     }
     match index.start_line() {
         Some(StartLine::Request { .. }) => match index.call_id(bytes) {
-            Some(call_id) => Owner::Shard(of_call_id(call_id, shards, key)),
+            Some(call_id) => Owner::Shard(of_call_id(call_id, shards, hasher)),
             None => Owner::Here,
         },
         Some(StartLine::Response { .. }) => {
@@ -37,6 +37,6 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, key: &MacKey, branches: &
 }
 
 /// The shard of a Call-ID.
-pub fn of_call_id(call_id: &[u8], shards: u16, key: &MacKey) -> u16 {
-    (key.hash_of(call_id) % u64::from(shards.max(1))) as u16
+fn of_call_id(call_id: &[u8], shards: u16, hasher: &KeyHasher) -> u16 {
+    (hasher.of_call_id(call_id) % u64::from(shards.max(1))) as u16
 }

@@ -1,17 +1,12 @@
 //! Authentication (RFC 3261 §20.6, §20.7, §20.27, §20.28, §20.44; RFC 7616; RFC 8760).
 
-use super::{Encode, Header, HeaderError, Name, ParamValue};
-use crate::scan::{is_word, is_ws, quoted_end, skip_ws, token_end, trim};
+use wide::u8x16;
 
-/// The parameter at `at` of a comma-separated list: name, value and what follows its comma. `Some(None)` at the end,
-/// `None` when it is malformed. Empty elements are skipped.
-fn next_param(text: &[u8], mut at: usize) -> Option<Option<(&[u8], ParamValue<'_>, usize)>> {
-    while at < text.len() && (is_ws(text[at]) || text[at] == b',') {
-        at += 1;
-    }
-    if at == text.len() {
-        return Some(None);
-    }
+use super::{Encode, Header, HeaderError, Name, ParamValue};
+use crate::scan::{first_mark, is_word, is_ws, marks, quoted_end, skip_ws, token_end, trim};
+
+/// The parameter at `at` of a list: name, value and what follows it. `None` when it is malformed.
+fn any_param(text: &[u8], at: usize) -> Option<(&[u8], ParamValue<'_>, usize)> {
     let end = token_end(text, at);
     let equals = skip_ws(text, end);
     if end == at || text.get(equals) != Some(&b'=') {
@@ -20,18 +15,108 @@ fn next_param(text: &[u8], mut at: usize) -> Option<Option<(&[u8], ParamValue<'_
     let from = skip_ws(text, equals + 1);
     let to = match text.get(from) {
         Some(b'"') => quoted_end(text, from)?,
-        _ => {
-            from + text[from..]
-                .iter()
-                .take_while(|&&b| !is_ws(b) && !matches!(b, b',' | b'"'))
-                .count()
-        }
+        _ => token_value_end(text, from),
     };
     let next = skip_ws(text, to);
     if text.get(next).is_some_and(|&b| b != b',') {
         return None;
     }
-    Some(Some((&text[at..end], ParamValue::of(&text[from..to]), next)))
+    Some((&text[at..end], ParamValue::of(&text[from..to]), next))
+}
+
+fn token_value_end(text: &[u8], from: usize) -> usize {
+    let ends = |b: u8| is_ws(b) || matches!(b, b',' | b'"');
+    text[from..]
+        .iter()
+        .position(|&b| ends(b))
+        .map_or(text.len(), |at| from + at)
+}
+
+/// A name of letters as numbers, in which case does not matter: its first eight, and the ninth or 0.
+type Key = (u64, u8);
+
+/// [`any_param`] as nearly all are written: a name of one to nine letters, `=` and a value, with nothing in between. The
+/// name as its [`key`]. `None` for everything else, malformed or not.
+#[inline]
+fn plain_param(text: &[u8], at: usize) -> Option<(Key, ParamValue<'_>, usize)> {
+    let rest = text.get(at..)?;
+    let word = u64::from_le_bytes(*rest.first_chunk()?);
+    let equals = marks(word, b'=');
+    // Letters in lower case.
+    let lower = word | 0x2020_2020_2020_2020;
+    let (name, len) = if equals != 0 {
+        let len = first_mark(equals);
+        ((lower & !(u64::MAX << (8 * len)), 0), len)
+    } else {
+        match rest[8..] {
+            [b'=', ..] => ((lower, 0), 8),
+            [ninth, b'=', ..] => ((lower, ninth | 0x20), 9),
+            _ => return None,
+        }
+    };
+    let from = at + len + 1;
+    let (value, to) = if text.get(from) == Some(&b'"') {
+        let end = first_marked(text, from + 1, quotes)?;
+        let inside = text.get(from + 1..end).filter(|_| text[end] == b'"')?;
+        (ParamValue::Quoted(inside), end + 1)
+    } else {
+        let end = first_marked(text, from, low_signs).unwrap_or(text.len());
+        (ParamValue::Token(text.get(from..end)?), end)
+    };
+    let next = match *text.get(to..)? {
+        [b',', b' ', ..] => to + 2,
+        [b',', ..] | [] => to,
+        _ => return None,
+    };
+    Some((name, value, next))
+}
+
+/// The position from `at` on of the first byte that gets a mark, in a text of sixteen bytes at least.
+#[inline]
+fn first_marked(text: &[u8], mut at: usize, marks: impl Fn(&[u8; 16]) -> u32) -> Option<usize> {
+    let last = text.last_chunk()?;
+    loop {
+        let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+            // The end of the last sixteen are those that are left.
+            let found = marks(last) >> (at + 16).saturating_sub(text.len()).min(16);
+            return (found != 0).then(|| at + found.trailing_zeros() as usize);
+        };
+        let found = marks(chunk);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize);
+        }
+        at += 16;
+    }
+}
+
+/// Marks quotes and backslashes: a bit for each byte, the lowest for the first.
+#[inline]
+fn quotes(chunk: &[u8; 16]) -> u32 {
+    let bytes = u8x16::new(*chunk);
+    let ends = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    ends.to_bitmask()
+}
+
+/// Marks what is no greater than a comma: what may end a value that is not quoted, and a few signs that it may have.
+#[inline]
+fn low_signs(chunk: &[u8; 16]) -> u32 {
+    let above = u8x16::new(*chunk).saturating_sub(u8x16::splat(b','));
+    above.simd_eq(u8x16::splat(0)).to_bitmask()
+}
+
+/// The key of a name; of one that is not all letters, what is no key.
+const fn key(name: &[u8]) -> Key {
+    let (mut first, mut ninth, mut i) = (0, 0, 0);
+    while i < name.len() {
+        // Of each byte of a key, bit 5 is set.
+        match name[i] {
+            letter @ (b'a'..=b'z') if i < 8 => first |= (letter as u64) << (8 * i),
+            letter @ (b'a'..=b'z') if i == 8 => ninth = letter,
+            _ => return (1, 0),
+        }
+        i += 1;
+    }
+    (first, ninth)
 }
 
 /// A struct with a field for each parameter of a list that we know. Others are let pass; a known one that comes twice is
@@ -48,21 +133,55 @@ macro_rules! parameters {
             fn $parse(text: &'a [u8]) -> Result<Self, &'static str> {
                 let mut found = Self::default();
                 let mut at = 0;
-                while let Some((name, value, next)) = next_param(text, at).ok_or("malformed parameters")? {
-                    at = next;
-                    $(
-                        {
-                            const WORD: Option<&[u8; $text.len()]> = $text.as_bytes().first_chunk();
-                            if WORD.is_some_and(|word| is_word(name, word)) {
-                                if found.$field.replace(value).is_some() {
-                                    return Err("parameter repeated");
-                                }
-                                continue;
-                            }
+                loop {
+                    // Empty elements are skipped.
+                    while let Some(&byte) = text.get(at) && (byte == b',' || is_ws(byte)) {
+                        at += 1;
+                    }
+                    if at == text.len() {
+                        return Ok(found);
+                    }
+                    let plain = plain_param(text, at).and_then(|(name, value, next)| {
+                        Some((found.named(name)?, value, next))
+                    });
+                    let (field, value, next) = match plain {
+                        Some((field, value, next)) => (Some(field), value, next),
+                        None => {
+                            let (name, value, next) = any_param(text, at).ok_or("malformed parameters")?;
+                            (found.spelled(name), value, next)
                         }
-                    )*
+                    };
+                    if let Some(field) = field && field.replace(value).is_some() {
+                        return Err("parameter repeated");
+                    }
+                    at = next;
                 }
-                Ok(found)
+            }
+
+            /// The field of a name with this key.
+            #[inline]
+            #[expect(non_upper_case_globals, reason = "they are patterns")]
+            fn named(&mut self, name: Key) -> Option<&mut Option<ParamValue<'a>>> {
+                $(const $field: Key = key($text.as_bytes());)*
+                match name {
+                    $($field => Some(&mut self.$field),)*
+                    _ => None,
+                }
+            }
+
+            /// The field of a name.
+            fn spelled(&mut self, name: &[u8]) -> Option<&mut Option<ParamValue<'a>>> {
+                $(
+                    if name.eq_ignore_ascii_case($text.as_bytes()) {
+                        return Some(&mut self.$field);
+                    }
+                )*
+                None
+            }
+
+            /// Whether none of the parameters that we know is there.
+            pub fn is_empty(&self) -> bool {
+                $(self.$field.is_none())&&*
             }
         }
 
@@ -131,11 +250,11 @@ parameters! {
 impl<'a> DigestResponse<'a> {
     /// The nonce count as a number; `None` when it is absent or not eight hexadecimal digits.
     pub fn nonce_count(&self) -> Option<u32> {
-        let text = self.nc?.inside();
-        let digits = std::str::from_utf8(text)
-            .ok()
-            .filter(|t| t.len() == 8 && t.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        u32::from_str_radix(digits, 16).ok()
+        let digits: &[u8; 8] = self.nc?.inside().try_into().ok()?;
+        digits.iter().try_fold(0, |count, &digit| {
+            let value = char::from(digit).to_digit(16)?;
+            Some(count << 4 | value)
+        })
     }
 }
 
@@ -167,15 +286,6 @@ fn split_scheme(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     }
 }
 
-/// Parameters that say something: the grammar wants one at least.
-fn said<T: Default + PartialEq>(parameters: T) -> Result<T, &'static str> {
-    if parameters == T::default() {
-        Err("no digest parameters")
-    } else {
-        Ok(parameters)
-    }
-}
-
 /// The value of an Authorization or Proxy-Authorization field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -198,10 +308,15 @@ impl<'a> Credentials<'a> {
     /// Reads a value.
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let (scheme, rest) = split_scheme(value)?;
-        if scheme.eq_ignore_ascii_case(b"Digest") {
-            return said(DigestResponse::read(rest)?).map(Self::Digest);
+        if !is_word(scheme, b"Digest") {
+            return Ok(Self::Other { scheme, rest });
         }
-        Ok(Self::Other { scheme, rest })
+        let said = DigestResponse::read(rest)?;
+        if said.is_empty() {
+            // The grammar wants one at least.
+            return Err("no digest parameters");
+        }
+        Ok(Self::Digest(said))
     }
 
     /// The digest response, if it is one.
@@ -231,10 +346,15 @@ impl<'a> Challenge<'a> {
     /// Reads a value.
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let (scheme, rest) = split_scheme(value)?;
-        if scheme.eq_ignore_ascii_case(b"Digest") {
-            return said(DigestChallenge::read(rest)?).map(Self::Digest);
+        if !is_word(scheme, b"Digest") {
+            return Ok(Self::Other { scheme, rest });
         }
-        Ok(Self::Other { scheme, rest })
+        let said = DigestChallenge::read(rest)?;
+        if said.is_empty() {
+            // The grammar wants one at least.
+            return Err("no digest parameters");
+        }
+        Ok(Self::Digest(said))
     }
 
     /// The digest challenge, if it is one.

@@ -1,8 +1,6 @@
 //! The table of header field names: one line each yields the parser, the writer, the compact forms and the
 //! reference in the documentation.
 
-use crate::scan::{first_mark, marks_ascii};
-
 /// How often a header field's value may occur (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Multiplicity {
@@ -107,50 +105,40 @@ names! {
 
 /// A name and the colon behind it, with zeros up to its size. No name has a colon, so no key is the beginning of another
 /// one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key(u64, u64, u64);
+type Key = [u64; 3];
 
-impl Key {
-    /// The bytes of a key.
-    const SIZE: usize = 24;
-    /// What no name has.
-    const NONE: Self = Self(0, 0, 0);
+/// The bytes of a key.
+const KEY_SIZE: usize = 24;
+/// What no name has.
+const NO_KEY: Key = [0; 3];
 
-    /// The key of a name; [`NONE`](Self::NONE) when it is too long to be known or has a colon.
-    const fn of(name: &[u8]) -> Self {
-        let mut text = [0; Self::SIZE];
-        if name.len() >= text.len() {
-            return Self::NONE;
+/// The key of a name; [`NO_KEY`] when it is too long to be known or has a colon.
+const fn key_of(name: &[u8]) -> Key {
+    let mut text = [0; KEY_SIZE];
+    if name.len() >= text.len() {
+        return NO_KEY;
+    }
+    let mut i = 0;
+    while i < name.len() {
+        if name[i] == b':' {
+            return NO_KEY;
         }
-        let mut i = 0;
-        while i < name.len() {
-            if name[i] == b':' {
-                return Self::NONE;
-            }
-            text[i] = name[i];
-            i += 1;
-        }
-        text[i] = b':';
-        let [first, second, third] = text.as_chunks::<8>().0 else {
-            return Self::NONE;
-        };
-        Self(
-            u64::from_le_bytes(*first),
-            u64::from_le_bytes(*second),
-            u64::from_le_bytes(*third),
-        )
+        text[i] = name[i];
+        i += 1;
     }
+    text[i] = b':';
+    words_of(text)
+}
 
-    /// Where to look for it in the table, in whatever case it is.
-    #[inline]
-    const fn slot(self) -> usize {
-        let mixed = (self.0 ^ self.1.rotate_left(24) ^ self.2.rotate_left(40)) & 0xDFDF_DFDF_DFDF_DFDF;
-        (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
-    }
-
-    const fn fold(self) -> Self {
-        Self(fold(self.0), fold(self.1), fold(self.2))
-    }
+const fn words_of(text: [u8; KEY_SIZE]) -> Key {
+    let [first, second, third] = text.as_chunks::<8>().0 else {
+        return NO_KEY;
+    };
+    [
+        u64::from_le_bytes(*first),
+        u64::from_le_bytes(*second),
+        u64::from_le_bytes(*third),
+    ]
 }
 
 /// Makes the capital letters in a word small. Of what is no letter, nothing becomes one.
@@ -158,98 +146,138 @@ const fn fold(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-/// The part of a key that a word is: up to the first colon, which is marked.
-#[inline]
-const fn up_to(word: u64, colons: u64) -> u64 {
-    word & (colons ^ (colons - 1))
+/// A name in one way to write it.
+#[derive(Clone, Copy)]
+struct Known {
+    key: Key,
+    /// What a line begins with: the name, its colon and a space.
+    start: [u64; 2],
+    /// The bits of that.
+    mask: [u64; 2],
+    name: Name,
+    len: u8,
+    /// Whether all of that is in two words.
+    is_short: bool,
 }
 
-type Table = [(Key, Name); 256];
+const UNKNOWN: Known = Known {
+    key: NO_KEY,
+    start: [0; 2],
+    mask: [0; 2],
+    name: Name::Other,
+    len: 0,
+    is_short: false,
+};
 
-/// Open addressing, filled at compile time with the long and the compact forms.
+type Table = [Known; 256];
+
+/// Open addressing by the first three bytes, which every name has with its colon and a space, in any case; filled at compile
+/// time with the long and the compact forms. Of those that begin alike, the one that most messages have is found first.
 static TABLE: Table = {
-    let mut table = [(Key::NONE, Name::Other); 256];
+    let mut table = [UNKNOWN; 256];
+    insert(
+        &mut table,
+        Name::MaxForwards,
+        Name::MaxForwards.as_str().as_bytes(),
+    );
+    insert(
+        &mut table,
+        Name::ContentLength,
+        Name::ContentLength.as_str().as_bytes(),
+    );
+    insert(
+        &mut table,
+        Name::ContentType,
+        Name::ContentType.as_str().as_bytes(),
+    );
     let mut i = 0;
     while i < Name::COUNT {
-        insert(&mut table, Name::TEXTS[i].as_bytes(), Name::KNOWN[i]);
+        insert(&mut table, Name::KNOWN[i], Name::TEXTS[i].as_bytes());
         if let Some(letter) = Name::COMPACTS[i] {
-            insert(&mut table, &[letter], Name::KNOWN[i]);
+            insert(&mut table, Name::KNOWN[i], &[letter]);
         }
         i += 1;
     }
     table
 };
 
-const fn insert(table: &mut Table, text: &[u8], name: Name) {
-    let key = Key::of(text);
-    assert!(key.0 != 0, "a name is longer than a key");
-    let mut at = key.slot();
-    while table[at].0.0 != 0 {
+const fn insert(table: &mut Table, name: Name, text: &[u8]) {
+    let key = key_of(text);
+    assert!(key[0] != 0, "a name is longer than a key");
+    let (mut start, mut mask) = ([0; KEY_SIZE], [0; KEY_SIZE]);
+    let mut i = 0;
+    while i < text.len() + 2 && i < KEY_SIZE {
+        (start[i], mask[i]) = (b' ', 0xFF);
+        if i < text.len() {
+            start[i] = text[i];
+        } else if i == text.len() {
+            start[i] = b':';
+        }
+        i += 1;
+    }
+    let ([first, second, _], mask) = (words_of(start), words_of(mask));
+    let mut at = slot(first);
+    while table[at].key[0] != 0 {
         at = (at + 1) & 255;
     }
-    table[at] = (key, name);
+    table[at] = Known {
+        key,
+        start: [first, second],
+        mask: [mask[0], mask[1]],
+        name,
+        len: text.len() as u8,
+        is_short: mask[2] == 0,
+    };
 }
 
-/// The name of a key that is equal to it in the way that is asked for.
+/// Where to look in the table for what begins with a word.
 #[inline(always)]
-fn find(key: Key, equal: impl Fn(Key) -> bool) -> Name {
-    let mut at = key.slot();
-    loop {
-        let (found, name) = &TABLE[at];
-        if equal(*found) || *name == Name::Other {
-            return *name;
-        }
-        at = (at + 1) & 255;
-    }
+const fn slot(word: u64) -> usize {
+    let mixed = ((word as u32) & 0x00DF_DFDF).wrapping_mul(0x9E37_79B9);
+    (mixed >> 24) as usize
 }
 
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        let key = Key::of(name);
-        find(key, |found| found.fold() == key.fold())
+        let mut key = key_of(name);
+        let mut at = match key {
+            NO_KEY => return Self::Other,
+            [first, ..] if name.len() == 1 => slot(first | u64::from(b' ') << 16),
+            [first, ..] => slot(first),
+        };
+        key = key.map(fold);
+        loop {
+            let known = &TABLE[at];
+            if known.key.map(fold) == key || known.name == Self::Other {
+                return known.name;
+            }
+            at = (at + 1) & 255;
+        }
     }
 
-    /// The known name that begins a text, written as it is in the table, with nothing between it and its colon, and the
-    /// name's length. Looks beyond the colon, but takes nothing from there: where the text ends soon, a name may not be
-    /// seen.
+    /// The known name that begins a line, and its length: written as it is in the table, and followed by a colon and a space
+    /// within these bytes.
     #[inline(always)]
-    pub(crate) fn before_colon(text: &[u8]) -> Option<(Self, usize)> {
-        let [first, rest @ ..] = text.as_chunks::<8>().0 else {
-            return None;
-        };
-        let first = u64::from_le_bytes(*first);
-        let colons = marks_ascii(first, b':');
-        // A colon ends a key: what is equal up to it is equal. What is marked and is no colon is in no key.
-        let (name, len) = if colons != 0 {
-            let first = up_to(first, colons);
-            (find(Key(first, 0, 0), |key| key.0 == first), first_mark(colons))
-        } else {
-            let [second, rest @ ..] = rest else {
-                return None;
-            };
-            let second = u64::from_le_bytes(*second);
-            let colons = marks_ascii(second, b':');
-            if colons != 0 {
-                let key = Key(first, up_to(second, colons), 0);
-                let equal = |found: Key| found.0 == key.0 && found.1 == key.1;
-                (find(key, equal), 8 + first_mark(colons))
-            } else {
-                let third = u64::from_le_bytes(*rest.first()?);
-                let colons = marks_ascii(third, b':');
-                if colons == 0 {
-                    return None;
-                }
-                let key = Key(first, second, up_to(third, colons));
-                (find(key, |found| found == key), 16 + first_mark(colons))
+    pub(crate) fn at_start(line: &[u8; 16]) -> Option<(Self, u8)> {
+        let words = u128::from_le_bytes(*line);
+        let [first, second] = [words as u64, (words >> 64) as u64];
+        let mut at = slot(first);
+        loop {
+            let known = &TABLE[at];
+            if first & known.mask[0] == known.start[0] && second & known.mask[1] == known.start[1] {
+                return known.is_short.then_some((known.name, known.len));
             }
-        };
-        (name != Self::Other).then_some((name, len))
+            at = (at + 1) & 255;
+        }
     }
 
     /// The long form, as it is written; empty for [`Other`](Self::Other).
-    pub fn as_str(self) -> &'static str {
-        Self::TEXTS.get(self as usize).copied().unwrap_or("")
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Other => "",
+            known => Self::TEXTS[known as usize],
+        }
     }
 
     /// The compact form (RFC 3261 §7.3.3), if there is one.
@@ -280,6 +308,30 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_at_the_start_of_a_line() {
+        let compacts = Name::KNOWN
+            .iter()
+            .filter_map(|&name| Some((name, name.compact()?.to_string())));
+        let names = Name::KNOWN.iter().map(|&name| (name, name.as_str().to_owned()));
+        let found = |line: &str| Name::at_start(line.as_bytes().first_chunk().expect("long enough"));
+        for (name, text) in names.chain(compacts) {
+            // Longer names are left to those who know where they end.
+            let known = (text.len() < 15).then_some((name, text.len() as u8));
+            assert_eq!(found(&format!("{text}: a value and more of it")), known, "{text}");
+            for other in [
+                "x: a value",
+                " : a value",
+                "\0: a value",
+                "  a: value",
+                ":a value",
+            ] {
+                let line = format!("{text}{other} and more of it");
+                assert_eq!(found(&line).map(|(found, _)| found == name), None, "{line}");
+            }
+        }
+    }
 
     #[test]
     fn every_name_is_found_in_any_case() {

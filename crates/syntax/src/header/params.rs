@@ -76,6 +76,12 @@ impl<'a> ParamValue<'a> {
         }
     }
 
+    /// Whether it means this text: without quotes and escapes, byte by byte.
+    pub fn means(self, text: &[u8]) -> bool {
+        let inside = self.inside();
+        (inside == text && !inside.contains(&b'\\')) || *self.text() == *text
+    }
+
     /// Whether it is this token, in any case, quoted or not.
     pub fn is(self, token: &[u8]) -> bool {
         self.inside().eq_ignore_ascii_case(token)

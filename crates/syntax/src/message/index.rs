@@ -25,7 +25,7 @@ pub enum StartLine {
 }
 
 /// One header field line, folded lines included.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Which header field it is.
     pub name: Name,
@@ -33,6 +33,85 @@ pub struct Field {
     pub(super) start: u16,
     pub(super) value: Span,
     pub(super) end: u16,
+}
+
+impl Field {
+    const NONE: Self = Self {
+        name: Name::Other,
+        name_len: 0,
+        start: 0,
+        value: Span { start: 0, end: 0 },
+        end: 0,
+    };
+}
+
+/// The fields of a message. Room once made is kept, and filled place by place; it never has a place [`ABSENT`].
+#[derive(Clone)]
+pub(super) struct Fields {
+    pub(super) places: Vec<Field>,
+    pub(super) len: usize,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            places: vec![Field::NONE; 32],
+            len: 0,
+        }
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Fields {}
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl std::ops::Deref for Fields {
+    type Target = [Field];
+
+    #[inline]
+    fn deref(&self) -> &[Field] {
+        self.places.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Fields {
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// The field at a place of [`Index::first`]: there is none at [`ABSENT`].
+    #[inline(always)]
+    pub(super) fn at(&self, place: u8) -> Option<&Field> {
+        self.places.get(usize::from(place))
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, field: Field) {
+        if self.len == self.places.len() {
+            self.grow();
+        }
+        if let Some(place) = self.places.get_mut(self.len) {
+            *place = field;
+            self.len += 1;
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        let room = (2 * self.places.len()).min(usize::from(ABSENT));
+        self.places.resize(room, Field::NONE);
+    }
 }
 
 /// The `rport` parameter of the top Via (RFC 3581 §3).
@@ -48,7 +127,7 @@ pub enum Rport {
 }
 
 /// The top Via value, decoded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViaIndex {
     /// The whole value, without white space at its ends.
     pub value: Span,
@@ -67,7 +146,7 @@ pub struct ViaIndex {
 }
 
 /// A From or To value, as far as every message needs it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Party {
     /// The URI, without its angle brackets; empty when it could be read in two ways (§20: with a `?` it needs brackets).
     pub uri: Span,
@@ -190,13 +269,19 @@ impl std::error::Error for BadMessage {}
 
 pub(super) const ABSENT: u8 = u8::MAX;
 
+/// How many different [`Name`]s there are, with [`Name::Other`].
+const NAMES: usize = Name::COUNT + 1;
+const _: () = assert!(NAMES <= u128::BITS as usize, "a name has no bit");
+
 /// Where everything is in one message. Reused from message to message; it owns no bytes of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     pub(super) start_line: Option<StartLine>,
-    pub(super) fields: Vec<Field>,
-    pub(super) first: [u8; Name::COUNT],
-    pub(super) repeated: Option<Name>,
+    pub(super) fields: Fields,
+    /// The place of each name's first field, [`ABSENT`] without one and for [`Name::Other`].
+    pub(super) first: [u8; NAMES],
+    /// The names that have more than one field, a bit for each.
+    pub(super) again: u128,
     pub(super) body_start: u32,
     pub(super) body_end: u32,
     pub(super) via: ViaIndex,
@@ -211,9 +296,9 @@ impl Default for Index {
     fn default() -> Self {
         Self {
             start_line: None,
-            fields: Vec::with_capacity(32),
-            first: [ABSENT; Name::COUNT],
-            repeated: None,
+            fields: Fields::default(),
+            first: [ABSENT; NAMES],
+            again: 0,
             body_start: 0,
             body_end: 0,
             via: ViaIndex::default(),
@@ -230,7 +315,17 @@ impl Index {
     /// Indexes a datagram: what follows the body is ignored, a body shorter than Content-Length is an error
     /// (RFC 3261 §18.3), and without Content-Length the body reaches to the end.
     pub fn parse<'a>(&'a mut self, bytes: &'a [u8], limits: &Limits) -> Result<Message<'a>, BadMessage> {
-        self.run(bytes, limits, false)
+        self.run::<true>(bytes, limits, false)
+    }
+
+    /// [`parse`](Self::parse) by the whole grammar alone, as what is written in unusual ways is read: for tests that compare.
+    #[doc(hidden)]
+    pub fn parse_by_grammar<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Message<'a>, BadMessage> {
+        self.run::<false>(bytes, limits, false)
     }
 
     /// Indexes a message of a stream: Content-Length must be there (RFC 3261 §18.3).
@@ -239,17 +334,17 @@ impl Index {
         bytes: &'a [u8],
         limits: &Limits,
     ) -> Result<Message<'a>, BadMessage> {
-        self.run(bytes, limits, true)
+        self.run::<true>(bytes, limits, true)
     }
 
-    fn run<'a>(
+    fn run<'a, const PLAIN: bool>(
         &'a mut self,
         bytes: &'a [u8],
         limits: &Limits,
         framed: bool,
     ) -> Result<Message<'a>, BadMessage> {
         self.clear();
-        match self.read(bytes, limits, framed) {
+        match self.read::<PLAIN>(bytes, limits, framed) {
             Ok(()) => Ok(Message::view(bytes, self)),
             Err(fault) => {
                 let is_request = matches!(self.start_line, Some(StartLine::Request { .. }));
@@ -272,18 +367,18 @@ impl Index {
     fn clear(&mut self) {
         self.start_line = None;
         self.fields.clear();
-        self.first = [ABSENT; Name::COUNT];
-        self.repeated = None;
+        self.first = [ABSENT; NAMES];
+        self.again = 0;
         (self.body_start, self.body_end) = (0, 0);
-        self.clear_core();
-    }
-
-    /// Forgets the values that every message must have.
-    pub(super) fn clear_core(&mut self) {
         self.via = ViaIndex::default();
         self.call_id = Span::default();
         (self.cseq, self.cseq_method) = (0, Method::Other);
         (self.from, self.to) = (Party::default(), Party::default());
+    }
+
+    /// Whether there is more than one field of this name.
+    pub(super) fn occurs_again(&self, name: Name) -> bool {
+        self.again >> name as u32 & 1 != 0
     }
 
     /// The Call-ID found, if any: enough to choose the shard that owns a request.

@@ -1,11 +1,10 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
 use super::index::{ABSENT, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
-use super::plain::Plain;
 use crate::edits::Span;
 use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
 use crate::scan::{
-    self, find_near, find_odd, is_call_id, is_token, is_uri_text, is_word, number, skip_ws, trim, trim_end,
+    self, call_id_end, find_near, is_token, is_uri_text, is_word, number, odd_at, skip_ws, trim, trim_end,
     trim_start,
 };
 use crate::{Limits, Method, Name, Status, Transport};
@@ -13,20 +12,29 @@ use crate::{Limits, Method, Name, Status, Transport};
 const VERSION: &[u8; 7] = b"SIP/2.0";
 
 impl Index {
-    pub(super) fn read(&mut self, bytes: &[u8], limits: &Limits, framed: bool) -> Result<(), Fault> {
-        let (head_end, plain) = self.read_lines(bytes, limits)?;
+    /// Reads a message; `PLAIN` is whether what is written plainly is read by the short way.
+    pub(super) fn read<const PLAIN: bool>(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        framed: bool,
+    ) -> Result<(), Fault> {
+        let head_end = self.read_lines::<PLAIN>(bytes, limits)?;
         let body = self.read_body_length(bytes, head_end, limits, framed);
-        if !plain.is_all() || self.repeated.is_some() {
-            self.read_core(bytes, limits)?;
-        }
+        self.read_core::<PLAIN>(bytes, limits)?;
         body
     }
 
-    /// Start line and fields, up to the empty line; the offset behind it, and what was read on the way.
-    fn read_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(usize, Plain), Fault> {
+    /// Start line and fields, up to the empty line; the offset behind it.
+    fn read_lines<const PLAIN: bool>(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
         let cut = head.len() < bytes.len();
-        let (start, fault) = match self.read_plain_start(head, limits) {
+        let plain = if PLAIN {
+            self.read_plain_start(head, limits)
+        } else {
+            None
+        };
+        let (start, fault) = match plain {
             Some(start) => (start, None),
             None => {
                 let end = line_end(head, 0).ok_or(Fault::NotSip)?;
@@ -36,7 +44,7 @@ impl Index {
         if fault == Some(Fault::NotSip) {
             return Err(Fault::NotSip);
         }
-        let (at, plain, found) = self.read_fields(head, start, limits);
+        let (at, found) = self.read_fields::<PLAIN>(head, start, limits);
         let fault = fault.or(match found {
             Some(LineFault::Open) if !cut => Some(Fault::NoEnd),
             Some(LineFault::Open | LineFault::Many) => Some(Fault::TooLarge),
@@ -48,10 +56,10 @@ impl Index {
         match fault {
             Some(fault) => {
                 // What can be found helps to answer; what cannot is already at fault.
-                let _ = self.read_core(bytes, limits);
+                let _ = self.read_core::<PLAIN>(bytes, limits);
                 Err(fault)
             }
-            None => Ok((at, plain)),
+            None => Ok(at),
         }
     }
 
@@ -118,58 +126,59 @@ impl Index {
         Ok(())
     }
 
-    /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, what was read
-    /// on the way, and the first fault.
-    // A function of its own, so that what the loop needs stays in registers.
-    #[inline(never)]
-    fn read_fields(
+    /// The fields from `at` on, up to the empty line or a fault that ends the head; the offset behind them, and the first
+    /// fault.
+    fn read_fields<const PLAIN: bool>(
         &mut self,
         head: &[u8],
         mut at: usize,
         limits: &Limits,
-    ) -> (usize, Plain, Option<LineFault>) {
-        let limit = limits.fields.min(254);
-        let mut plain = Plain::default();
+    ) -> (usize, Option<LineFault>) {
+        let most = limits.fields.min(usize::from(ABSENT) - 1);
         let mut broken = None;
-        let mut rest = head.get(at..).unwrap_or_default();
         loop {
-            let line = match self.read_plain_line(rest, at, limits, &mut plain) {
-                Some(line) => line,
-                None => match read_line(rest) {
-                    Ok(line) => line,
-                    Err(LineEnd::Empty) => return (at + 2, plain, broken),
-                    Err(LineEnd::Open) => return (at, plain, broken.or(Some(LineFault::Open))),
-                    Err(LineEnd::Broken { len }) => {
-                        broken = broken.or(Some(LineFault::Broken));
-                        at += len;
-                        rest = rest.get(len..).unwrap_or_default();
-                        continue;
-                    }
-                },
-            };
-            if self.fields.len() >= limit {
-                return (at, plain, broken.or(Some(LineFault::Many)));
+            if PLAIN {
+                at = self.read_plain_lines(head, at, most);
             }
-            self.push_field(Field {
-                name: line.name,
-                name_len: line.name_len as u8,
-                start: at as u16,
-                value: Span::new(at + line.value.0, at + line.value.1),
-                end: (at + line.len) as u16,
-            });
-            at += line.len;
-            rest = rest.get(line.len..).unwrap_or_default();
+            let rest = head.get(at..).unwrap_or_default();
+            if rest.starts_with(b"\r\n") {
+                return (at + 2, broken);
+            }
+            match read_line(rest) {
+                Ok(_) if self.fields.len() >= most => return (at, broken.or(Some(LineFault::Many))),
+                Ok(line) => {
+                    self.push_field(&line, at);
+                    at += line.len;
+                }
+                Err(LineEnd::Open) => return (at, broken.or(Some(LineFault::Open))),
+                Err(LineEnd::Broken { len }) => {
+                    broken = broken.or(Some(LineFault::Broken));
+                    at += len;
+                }
+            }
         }
     }
 
-    #[inline]
-    fn push_field(&mut self, field: Field) {
-        match self.first.get_mut(field.name as usize) {
-            Some(first) if *first == ABSENT => *first = self.fields.len() as u8,
-            Some(_) if occurs_once(field.name) => _ = self.repeated.get_or_insert(field.name),
-            _ => {}
+    fn push_field(&mut self, line: &Line, at: usize) {
+        if line.name != Name::Other {
+            self.note_name(line.name, self.fields.len);
         }
-        self.fields.push(field);
+        self.fields.push(Field {
+            name: line.name,
+            name_len: line.name_len as u8,
+            start: at as u16,
+            value: Span::new(at + line.value.0, at + line.value.1),
+            end: (at + line.len) as u16,
+        });
+    }
+
+    /// Notes that the field at a place has this name, which is a known one.
+    #[inline(always)]
+    pub(super) fn note_name(&mut self, name: Name, place: usize) {
+        match &mut self.first[name as usize] {
+            first if *first == ABSENT => *first = place as u8,
+            _ => self.again |= 1 << name as u32,
+        }
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
@@ -201,59 +210,74 @@ impl Index {
 
     /// The mandatory fields. Via comes first: with it a request can be answered.
     #[inline(never)]
-    fn read_core(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
-        self.clear_core();
-        let via = self.span(Name::Via).ok_or(Fault::Missing(Name::Via))?;
-        let (via, whole) = read_via(bytes, via).ok_or(Fault::Malformed(Name::Via))?;
-        self.via = via;
-        let mut fault = (!whole).then_some(Fault::Malformed(Name::Via));
+    fn read_core<const PLAIN: bool>(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
+        let mut fault = None;
         let mut note = |found: Fault| {
             fault.get_or_insert(found);
         };
+        let via = self.span(Name::Via).ok_or(Fault::Missing(Name::Via))?;
+        if !(PLAIN && self.via.read_plain(bytes, via)) {
+            let (via, whole) = read_via(bytes, via).ok_or(Fault::Malformed(Name::Via))?;
+            self.via = via;
+            if !whole {
+                note(Fault::Malformed(Name::Via));
+            }
+        }
         match self.span(Name::CallId) {
             None => note(Fault::Missing(Name::CallId)),
-            Some(span) if span.of(bytes).len() > limits.call_id || !is_call_id(span.of(bytes)) => {
-                note(Fault::Malformed(Name::CallId))
-            }
+            Some(span) if !is_call_id_at(bytes, span, limits) => note(Fault::Malformed(Name::CallId)),
             Some(span) => self.call_id = span,
         }
-        match self.span(Name::CSeq).map(|span| CSeq::parse(span.of(bytes))) {
+        match self.span(Name::CSeq) {
             None => note(Fault::Missing(Name::CSeq)),
-            Some(None) => note(Fault::Malformed(Name::CSeq)),
-            Some(Some(cseq)) => {
-                self.cseq = cseq.number;
-                self.cseq_method = cseq.method;
-                if let Some(StartLine::Request {
-                    method, method_text, ..
-                }) = self.start_line
-                    && (method != cseq.method
-                        || method == Method::Other && method_text.of(bytes) != cseq.method_text)
-                {
-                    note(Fault::CSeqMethod);
-                }
-            }
+            Some(span) if PLAIN && self.read_plain_cseq(bytes, span) => {}
+            Some(span) => self.read_cseq(bytes, span).unwrap_or_else(&mut note),
         }
         for (name, party) in [(Name::From, &mut self.from), (Name::To, &mut self.to)] {
-            let field = self.first[name as usize];
-            match self
-                .fields
-                .get(usize::from(field))
-                .map(|f| read_party(bytes, f.value))
-            {
+            let field = self.fields.at(self.first[name as usize]);
+            match field.map(|f| f.value) {
                 None => note(Fault::Missing(name)),
-                Some(None) => note(Fault::Malformed(name)),
-                Some(Some(found)) => *party = found,
+                Some(span) if PLAIN && party.read_plain(bytes, span) => {}
+                Some(span) => match read_party(bytes, span) {
+                    None => note(Fault::Malformed(name)),
+                    Some(found) => *party = found,
+                },
             }
         }
-        if let Some(name) = self.repeated {
+        if self.again != 0
+            && let Some(name) = self.repeated()
+        {
             note(Fault::Duplicate(name));
         }
         fault.map_or(Ok(()), Err)
     }
 
+    /// The first name that is there again though it may occur once.
+    #[cold]
+    fn repeated(&self) -> Option<Name> {
+        let first_at = |name: Name| usize::from(self.first[name as usize]);
+        let mut fields = self.fields.iter().enumerate();
+        let again = fields.find(|(at, field)| occurs_once(field.name) && first_at(field.name) < *at);
+        again.map(|(_, field)| field.name)
+    }
+
+    fn read_cseq(&mut self, bytes: &[u8], span: Span) -> Result<(), Fault> {
+        let cseq = CSeq::parse(span.of(bytes)).ok_or(Fault::Malformed(Name::CSeq))?;
+        self.cseq = cseq.number;
+        self.cseq_method = cseq.method;
+        let Some(StartLine::Request {
+            method, method_text, ..
+        }) = self.start_line
+        else {
+            return Ok(());
+        };
+        let same =
+            method == cseq.method && (method != Method::Other || method_text.of(bytes) == cseq.method_text);
+        if same { Ok(()) } else { Err(Fault::CSeqMethod) }
+    }
+
     fn span(&self, name: Name) -> Option<Span> {
-        let first = *self.first.get(name as usize)?;
-        self.fields.get(usize::from(first)).map(|f| f.value)
+        self.fields.at(self.first[name as usize]).map(|f| f.value)
     }
 
     fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {
@@ -283,8 +307,6 @@ pub(super) struct Line {
 
 /// Why there is no field line.
 enum LineEnd {
-    /// It is the empty line that ends a head.
-    Empty,
     /// It does not end.
     Open,
     /// It is no header field.
@@ -305,7 +327,7 @@ enum LineFault {
 #[inline(always)]
 fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += find_odd(head.get(at..)?)?;
+        at = odd_at(head, at);
         let rest = head.get(at..)?;
         if rest.starts_with(b"\r\n") {
             return Some(at);
@@ -320,12 +342,9 @@ fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
 /// The field line that a text begins with, however it is written.
 #[inline(never)]
 fn read_line(text: &[u8]) -> Result<Line, LineEnd> {
-    if text.starts_with(b"\r\n") {
-        return Err(LineEnd::Empty);
-    }
     let (line, next) = split_line(text).ok_or(LineEnd::Open)?;
     let len = text.len() - next.len();
-    let (name, name_len, value) = split_field(text, line).ok_or(LineEnd::Broken { len })?;
+    let (name, name_len, value) = split_field(line).ok_or(LineEnd::Broken { len })?;
     Ok(Line {
         name,
         name_len,
@@ -351,17 +370,14 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The name of the field line that a text begins with, the length of the name's text, and where the value is, without
 /// white space around it.
 #[inline(always)]
-pub(super) fn split_field(text: &[u8], line: &[u8]) -> Option<(Name, usize, Range)> {
-    let (name, name_len, colon) = match Name::before_colon(text) {
-        Some((name, len)) => (name, len, len),
-        None => split_name(line)?,
-    };
+pub(super) fn split_field(line: &[u8]) -> Option<(Name, usize, Range)> {
+    let (name, name_len, colon) = split_name(line)?;
     let value = trim_start(line.get(colon + 1..)?);
     let start = line.len() - value.len();
     Some((name, name_len, (start, start + trim_end(value).len())))
 }
 
-/// Name, its length and the colon of a field line whose name is not known or not close to its colon.
+/// Name, its length and the colon of a field line.
 #[cold]
 #[inline(never)]
 fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
@@ -372,6 +388,14 @@ fn split_name(line: &[u8]) -> Option<(Name, usize, usize)> {
         return None;
     }
     Some((name, text.len(), colon))
+}
+
+/// Whether all of a value is one Call-ID that is not too long.
+#[inline(always)]
+fn is_call_id_at(bytes: &[u8], value: Span, limits: &Limits) -> bool {
+    let (start, end) = (usize::from(value.start), usize::from(value.end));
+    // What it may have does not include line ends: nothing is found beyond its own.
+    call_id_end(bytes, start) == end && start < end && end - start <= limits.call_id
 }
 
 /// A From or To value; `None` when it breaks the grammar (RFC 3261 §20.20).

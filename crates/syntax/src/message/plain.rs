@@ -1,46 +1,35 @@
-//! Field lines as nearly all peers write them: a known name, a colon, a space, the value, a line end. The fields that every
-//! message must have are read on the way to the end of their line.
+//! What nearly all peers write: lines of a name, a colon, at most one space, the value and a line end, and values of the
+//! fields that every message must have without anything unusual in them.
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{ABSENT, Index, Party, Rport, StartLine, ViaIndex};
-use super::parse::Line;
+use super::index::{Field, Index, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
+use crate::lanes::odd_bits;
 use crate::scan::{
-    call_id_end, digits_end, far_host_end, far_token_end, find_near, find_odd, is_ws, number_at, param_end,
-    port, quoted_near, uri_end,
+    far_host_end, far_token_end, find_near, is_word, number_at, odd_at, param_end, port, quoted_near,
+    token_end, uri_end,
 };
-use crate::{Limits, Method, Name, Transport};
+use crate::{Limits, Method, Name, Status, Transport};
 
-/// Which of the fields that every message must have were read with their line: a bit for each.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Plain(u8);
-
-impl Plain {
-    const VIA: Self = Self(1);
-    const FROM: Self = Self(2);
-    const TO: Self = Self(4);
-    const CALL_ID: Self = Self(8);
-    const CSEQ: Self = Self(16);
-    /// Of a field that a message may lack.
-    const OTHER: Self = Self(0);
-
-    /// Whether all were, so that nobody must look at them again.
-    pub(super) fn is_all(self) -> bool {
-        self.0 == Self::VIA.0 | Self::FROM.0 | Self::TO.0 | Self::CALL_ID.0 | Self::CSEQ.0
-    }
+/// The `N` bytes at `at`.
+#[inline(always)]
+fn at<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> {
+    text.get(at..)?.first_chunk()
 }
 
 impl Index {
-    /// The Request-Line of a known method that `head` begins with; where the next line starts.
-    #[inline(never)]
+    /// The Request-Line of a known method or the Status-Line that `head` begins with; where the next line starts.
     pub(super) fn read_plain_start(&mut self, head: &[u8], limits: &Limits) -> Option<usize> {
-        let method_end = find_near(head, b' ')?;
+        if let Some(b"SIP/2.0 ") = at(head, 0) {
+            return self.read_plain_status(head);
+        }
+        let method_end = find_near(at::<16>(head, 0)?, b' ')?;
         let method = Method::from_token(head.get(..method_end)?);
         let start = method_end + 1;
         let end = uri_end(head, start);
         let fits = method != Method::Other && end > start && end - start <= limits.request_uri;
-        if !fits || !head.get(end..)?.starts_with(b" SIP/2.0\r\n") {
+        if !fits || at(head, end) != Some(b" SIP/2.0\r\n") {
             return None;
         }
         self.start_line = Some(StartLine::Request {
@@ -51,177 +40,359 @@ impl Index {
         Some(end + b" SIP/2.0\r\n".len())
     }
 
-    /// The field line that `rest` begins with, which is at `at` in the head. The value of a field that every message must
-    /// have is put into the index; if not all are, that means nothing.
-    #[inline(always)]
-    pub(super) fn read_plain_line(
-        &mut self,
-        rest: &[u8],
-        at: usize,
-        limits: &Limits,
-        plain: &mut Plain,
-    ) -> Option<Line> {
-        let (name, name_len) = Name::before_colon(rest)?;
-        let ([colon, space], value) = rest.get(name_len..)?.split_first_chunk()?;
-        if [*colon, *space] != *b": " {
+    fn read_plain_status(&mut self, head: &[u8]) -> Option<usize> {
+        let start = b"SIP/2.0 200 ".len();
+        let [code @ .., b' '] = at::<4>(head, start - 4)? else {
             return None;
-        }
-        let start = name_len + 2;
-        let (len, read) = self.read_plain_value(name, value, at + start, limits)?;
-        let [cr, lf, next] = *value.get(len..)?.first_chunk()?;
-        if [cr, lf] != *b"\r\n" || matches!(next, b' ' | b'\t') {
-            return None;
-        }
-        plain.0 |= read.0;
-        Some(Line {
-            name,
-            name_len,
-            value: (start, start + len),
-            len: start + len + 2,
-        })
-    }
-
-    /// The length of the value that `text` begins with, which is at `at` in the head, and which of the fields that every
-    /// message must have it was read as.
-    #[inline(always)]
-    fn read_plain_value(
-        &mut self,
-        name: Name,
-        text: &[u8],
-        at: usize,
-        limits: &Limits,
-    ) -> Option<(usize, Plain)> {
-        let is_first = |index: &Self| index.first.get(name as usize) == Some(&ABSENT);
-        Some(match name {
-            Name::Via if is_first(self) => (self.via.read_plain(text, at)?, Plain::VIA),
-            Name::From if is_first(self) => (self.from.read_plain(text, at)?, Plain::FROM),
-            Name::To if is_first(self) => (self.to.read_plain(text, at)?, Plain::TO),
-            Name::CallId if is_first(self) => {
-                let len = call_id_end(text, 0);
-                self.call_id = Span::new(at, at + len);
-                if len == 0 || len > limits.call_id {
-                    return None;
-                }
-                (len, Plain::CALL_ID)
-            }
-            Name::ContentLength | Name::MaxForwards => match digits_end(text, 0) {
-                0 => return None,
-                len => (len, Plain::OTHER),
-            },
-            Name::CSeq if is_first(self) => (self.read_plain_cseq(text)?, Plain::CSEQ),
-            _ => {
-                let len = find_odd(text)?;
-                let (first, last) = (*text.first()?, *text.get(len.checked_sub(1)?)?);
-                if is_ws(first) || is_ws(last) {
-                    return None;
-                }
-                (len, Plain::OTHER)
-            }
-        })
-    }
-
-    /// The length of the CSeq value that `text` begins with, whose method is known and, in a request, the right one.
-    #[inline(never)]
-    fn read_plain_cseq(&mut self, text: &[u8]) -> Option<usize> {
-        let (number, end) = number_at(text, 0, (1 << 31) - 1)?;
-        let text = text.get(end..)?.strip_prefix(b" ")?;
-        let method = match self.start_line? {
-            StartLine::Request { method, .. } => method,
-            StartLine::Response { .. } => Method::from_token(&text[..find_near(text, b'\r')?]),
         };
+        let code = code.iter().try_fold(0, |code, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| code * 10 + u16::from(digit - b'0'))
+        })?;
+        let end = odd_at(head, start);
+        if !(100..700).contains(&code) || at(head, end) != Some(b"\r\n") {
+            return None;
+        }
+        self.start_line = Some(StartLine::Response {
+            status: Status::new(code),
+            reason: Span::new(start, end),
+        });
+        Some(end + 2)
+    }
+
+    /// Reads the field lines from `start` on as long as they are plain and there is room for them; where it stopped.
+    // A function of its own, so that what the loop needs stays in registers.
+    #[inline(never)]
+    pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
+        let most = most.min(self.fields.places.len());
+        let mut count = self.fields.len;
+        // Positions of less than a word: their sums need no checks.
+        let mut start = start as u32;
+        let mut odd = OddBytes::before(start);
+        while count < most
+            && let Some(end) = odd.line_end(head, start)
+            && let Some(field) = plain_field(head, start, end)
+            && let Some(place) = self.fields.places.get_mut(count)
+        {
+            *place = field;
+            if field.name != Name::Other {
+                self.note_name(field.name, count);
+            }
+            count += 1;
+            start = end + 2;
+        }
+        self.fields.len = count;
+        start as usize
+    }
+
+    /// Reads a CSeq value whose method is known and, in a request, the right one; whether it is that.
+    #[inline]
+    pub(super) fn read_plain_cseq(&mut self, head: &[u8], value: Span) -> bool {
+        let (start, end) = (usize::from(value.start), usize::from(value.end));
+        let Some((number, space)) = number_at(head, start, (1 << 31) - 1) else {
+            return false;
+        };
+        let text = space + 1;
+        if space == start || head.get(space) != Some(&b' ') || end < text {
+            return false;
+        }
+        let method = match self.start_line {
+            Some(StartLine::Request {
+                method, method_text, ..
+            }) if is_same(head, text, end, method_text) => method,
+            Some(StartLine::Response { .. }) => Method::from_token(&head[text..end]),
+            _ => return false,
+        };
+        if method == Method::Other {
+            return false;
+        }
         (self.cseq, self.cseq_method) = (number, method);
-        let expected = method.as_str().as_bytes();
-        let fits = end > 0 && method != Method::Other && text.starts_with(expected);
-        fits.then_some(end + 1 + expected.len())
+        true
     }
 }
 
+/// Whether the bytes from `start` to `end` are those of a method's text, which begins the head.
+#[inline(always)]
+fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
+    let len = usize::from(method.end);
+    let (Some(first), Some(second)) = (at::<8>(head, 0), at::<8>(head, start)) else {
+        return false;
+    };
+    if len > 8 || end - start != len {
+        return head[start..end] == head[..len];
+    }
+    let different = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*second);
+    len > 0 && different << (64 - 8 * len) == 0
+}
+
+/// The field line that has no control characters from `start` to its line end at `end`.
+#[inline(always)]
+fn plain_field(head: &[u8], start: u32, end: u32) -> Option<Field> {
+    let (name, name_len, value) = match at_near(head, start).and_then(Name::at_start) {
+        Some((name, len)) => (name, len, start + u32::from(len) + 2),
+        None => other_name(head, start, end)?,
+    };
+    let is_space = |at: u32| head.get(at as usize) == Some(&b' ');
+    if is_space(value) || is_space(end.wrapping_sub(1)) {
+        return None;
+    }
+    Some(Field {
+        name,
+        name_len,
+        start: start as u16,
+        value: Span {
+            start: value as u16,
+            end: end as u16,
+        },
+        end: (end + 2) as u16,
+    })
+}
+
+/// The name at `start` that is not known, or not written as in the table, or long, its length, and where the value may begin.
+#[inline(never)]
+fn other_name(head: &[u8], start: u32, end: u32) -> Option<(Name, u8, u32)> {
+    if start == end {
+        return None;
+    }
+    let text = head.get(start as usize..)?;
+    let len = far_token_end(text, 0);
+    let space = match text.get(len..)? {
+        [b':', b' ', ..] => 1,
+        [b':', ..] => 0,
+        _ => return None,
+    };
+    let name = Name::from_bytes(&text[..len]);
+    let short = u8::try_from(len).ok().filter(|&len| len > 0)?;
+    Some((name, short, start + 1 + len as u32 + space))
+}
+
+/// [`at`] a position of less than a word.
+#[inline(always)]
+fn at_near<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
+    let at = at as usize;
+    text.get(at..at + N)?.try_into().ok()
+}
+
+/// The control characters and bytes that are not ASCII of 64 bytes of a head, as far as nobody has asked for them.
+struct OddBytes {
+    /// Where the 64 bytes are.
+    from: u32,
+    bits: u64,
+}
+
+impl OddBytes {
+    /// Nothing, and then what is at `start`.
+    fn before(start: u32) -> Self {
+        Self {
+            from: start.wrapping_sub(64),
+            bits: 0,
+        }
+    }
+
+    /// The end of the line at `start`, if there are no control characters in it and it is not folded. Must be asked for line
+    /// after line.
+    #[inline(always)]
+    fn line_end(&mut self, head: &[u8], start: u32) -> Option<u32> {
+        loop {
+            while self.bits == 0 {
+                self.from = start.max(self.from.wrapping_add(64));
+                self.bits = match at_near(head, self.from) {
+                    Some(bytes) => odd_bits(bytes),
+                    None => last_odd_bits(head, self.from as usize)?,
+                };
+            }
+            let end = self.from.wrapping_add(self.bits.trailing_zeros());
+            self.bits &= self.bits - 1;
+            let line_end = u32::from_le_bytes(*at_near(head, end)?);
+            if line_end as u16 == LINE_END {
+                // The line feed.
+                self.bits &= self.bits.wrapping_sub(1);
+                // Space and tab, and a few more bytes that begin no name.
+                let folded = line_end & 0x00D6_0000 == 0;
+                return (!folded).then_some(end);
+            }
+            if (line_end as u8).is_ascii() {
+                return None;
+            }
+        }
+    }
+}
+
+/// The bits of the less than 64 bytes from `from` to the end, which are part of the last 64.
+#[inline(never)]
+fn last_odd_bits(head: &[u8], from: usize) -> Option<u64> {
+    let seen = 64usize.checked_sub(head.len().checked_sub(from)?)?;
+    odd_bits(head.last_chunk()?).checked_shr(seen as u32)
+}
+
+const LINE_END: u16 = u16::from_le_bytes(*b"\r\n");
+
 impl Party {
-    /// The length of the From or To value that `text` begins with, which is at `at` in the head: maybe a quoted display
-    /// name, an address in angle brackets, and no parameter but a tag.
+    /// Reads a From or To value: maybe a display name, an address in angle brackets, and no parameter but a tag. Whether it is
+    /// that.
     #[inline(never)]
-    fn read_plain(&mut self, text: &[u8], at: usize) -> Option<usize> {
-        let mut open = 0;
-        if text.first() == Some(&b'"') {
-            open = quoted_near(text, 0)?;
-            open += usize::from(text.get(open) == Some(&b' '));
-        }
-        if text.get(open) != Some(&b'<') {
+    pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
+        let found = Self::plain(head, usize::from(value.start), usize::from(value.end));
+        *self = found.unwrap_or_default();
+        found.is_some()
+    }
+
+    #[inline(always)]
+    fn plain(head: &[u8], start: usize, end: usize) -> Option<Self> {
+        let open = match head.get(start)? {
+            b'<' => start,
+            b'"' => {
+                let end = quoted_near(head, start)?;
+                end + usize::from(head.get(end) == Some(&b' '))
+            }
+            _ => words_end(head, start),
+        };
+        if head.get(open) != Some(&b'<') {
             return None;
         }
-        let close = uri_end(text, open + 1);
-        if close == open + 1 {
+        let close = uri_end(head, open + 1);
+        if close == open + 1 || head.get(close) != Some(&b'>') {
             return None;
         }
-        self.uri = Span::new(at + open + 1, at + close);
-        let rest = text.get(close..)?;
-        if rest.starts_with(b">;tag=") {
-            let start = close + b">;tag=".len();
-            let end = far_token_end(text, start);
-            self.tag = Some(Span::new(at + start, at + end));
-            return (end > start).then_some(end);
+        let uri = Span::new(open + 1, close);
+        if close + 1 == end {
+            return Some(Self { uri, tag: None });
         }
-        rest.starts_with(b">").then_some(close + 1)
+        let tag = close + b">;tag=".len();
+        let whole = at(head, close) == Some(b">;tag=") && tag < end && far_token_end(head, tag) == end;
+        whole.then(|| Self {
+            uri,
+            tag: Some(Span::new(tag, end)),
+        })
+    }
+}
+
+/// The end of the words at `at`, and of the spaces between and behind them.
+fn words_end(text: &[u8], mut at: usize) -> usize {
+    loop {
+        at = far_token_end(text, at);
+        if text.get(at) != Some(&b' ') {
+            return at;
+        }
+        at += 1;
     }
 }
 
 impl ViaIndex {
-    /// The length of the value that `head` begins with, which is at `base` in the whole head, if it is alone in its field.
-    /// All parameters are ones that we know.
+    /// Reads the value if it is alone in its field; whether it is.
     #[inline(never)]
-    fn read_plain(&mut self, head: &[u8], base: usize) -> Option<usize> {
-        let [protocol @ .., a, b, c, b' '] = head.first_chunk::<12>()? else {
-            return None;
-        };
-        if protocol != b"SIP/2.0/" {
+    pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
+        let found = Self::plain(head, value).filter(|via| via.value == value);
+        *self = found.unwrap_or_default();
+        found.is_some()
+    }
+
+    #[inline(always)]
+    fn plain(head: &[u8], value: Span) -> Option<Self> {
+        let start = usize::from(value.start);
+        if at(head, start) != Some(b"SIP/2.0/") {
             return None;
         }
-        self.transport = Some(match [*a, *b, *c] {
-            [b'U', b'D', b'P'] => Transport::Udp,
-            [b'T', b'C', b'P'] => Transport::Tcp,
-            [b'T', b'L', b'S'] => Transport::Tls,
-            [b'W', b'S', b'S'] => Transport::Wss,
+        let transport = match u32::from_le_bytes(*at(head, start + 8)?) {
+            UDP => Transport::Udp,
+            TCP => Transport::Tcp,
+            TLS => Transport::Tls,
+            WSS => Transport::Wss,
             _ => return None,
-        });
-        let host = b"SIP/2.0/UDP ".len();
+        };
+        let host = start + b"SIP/2.0/UDP ".len();
         let mut end = far_host_end(head, host);
-        self.host = Span::new(base + host, base + end);
         if end == host {
             return None;
         }
+        let mut via = Self {
+            transport: Some(transport),
+            host: Span::new(host, end),
+            ..Self::default()
+        };
         if head.get(end) == Some(&b':') {
             let (value, behind) = port(head, end + 1)?;
-            (self.port, end) = (Some(value), behind);
+            (via.port, end) = (Some(value), behind);
         }
-        while let [b';', param @ ..] = head.get(end..)? {
-            let start = end + 1;
-            end = if param.starts_with(b"branch=") && self.branch.is_none() {
-                value_of(head, start + b"branch=".len(), base, &mut self.branch)?
-            } else if param.starts_with(b"rport") && self.rport == Rport::Absent {
-                let end = start + b"rport".len();
-                if head.get(end) == Some(&b'=') {
-                    let (value, end) = port(head, end + 1)?;
-                    self.rport = Rport::Value(value);
-                    end
-                } else {
-                    self.rport = Rport::Asked((base + end) as u16);
-                    end
-                }
-            } else if param.starts_with(b"received=") && self.received.is_none() {
-                value_of(head, start + b"received=".len(), base, &mut self.received)?
-            } else {
-                return None;
-            };
+        while head.get(end) == Some(&b';') {
+            end = via.read_plain_param(head, end + 1)?;
         }
-        self.value = Span::new(base, base + end);
-        Some(end)
+        via.value = Span::new(start, end);
+        Some(via)
+    }
+
+    /// The end of the parameter at `start`.
+    #[inline(always)]
+    fn read_plain_param(&mut self, head: &[u8], start: usize) -> Option<usize> {
+        let name = u64::from_le_bytes(*at(head, start)?);
+        if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
+            value_of(head, start + b"branch=".len(), &mut self.branch)
+        } else if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
+            let end = start + b"rport".len();
+            if head.get(end) == Some(&b'=') {
+                let (value, end) = port(head, end + 1)?;
+                self.rport = Rport::Value(value);
+                return Some(end);
+            }
+            self.rport = Rport::Asked(end as u16);
+            Some(end)
+        } else if name == RECEIVED.word && self.received.is_none() && head.get(start + 8) == Some(&b'=') {
+            value_of(head, start + b"received=".len(), &mut self.received)
+        } else {
+            other_param_end(head, start)
+        }
     }
 }
 
-/// The end of a parameter's value that begins at `at` of a text, which begins at `base`.
-#[inline]
-fn value_of(text: &[u8], at: usize, base: usize, value: &mut Option<Span>) -> Option<usize> {
-    let end = param_end(text, at);
-    *value = Some(Span::new(base + at, base + end));
-    (end > at).then_some(end)
+// Compared as words; a pattern of bytes would be compared byte by byte.
+const UDP: u32 = u32::from_le_bytes(*b"UDP ");
+const TCP: u32 = u32::from_le_bytes(*b"TCP ");
+const TLS: u32 = u32::from_le_bytes(*b"TLS ");
+const WSS: u32 = u32::from_le_bytes(*b"WSS ");
+const BRANCH: Start = Start::of(b"branch=");
+const RPORT: Start = Start::of(b"rport");
+const RECEIVED: Start = Start::of(b"received");
+
+/// What a word begins with.
+struct Start {
+    word: u64,
+    mask: u64,
+}
+
+impl Start {
+    const fn of(text: &[u8]) -> Self {
+        let (mut word, mut at) = (0, text.len());
+        while at > 0 {
+            at -= 1;
+            word = word << 8 | text[at] as u64;
+        }
+        Self {
+            word,
+            mask: u64::MAX >> (64 - 8 * text.len()),
+        }
+    }
+}
+
+/// The end of a parameter's value that begins at `start`.
+#[inline(always)]
+fn value_of(text: &[u8], start: usize, value: &mut Option<Span>) -> Option<usize> {
+    let end = param_end(text, start);
+    *value = Some(Span::new(start, end));
+    (end > start).then_some(end)
+}
+
+/// The end of a Via's parameter at `start` that we do not know.
+#[inline(never)]
+fn other_param_end(text: &[u8], start: usize) -> Option<usize> {
+    let end = token_end(text, start);
+    let name = &text[start..end];
+    if name.is_empty() || is_word(name, b"branch") || is_word(name, b"rport") || is_word(name, b"received") {
+        return None;
+    }
+    match text.get(end..)? {
+        [b'=', b'"', ..] => quoted_near(text, end + 1),
+        [b'=', ..] => Some(param_end(text, end + 1)),
+        _ => Some(end),
+    }
 }

@@ -1,5 +1,7 @@
 //! Framing on stream transports (RFC 3261 §18.3, §7.5) with the keep-alives of RFC 5626 §3.5.1.
 
+use wide::i8x32;
+
 use super::parse::split_field;
 use crate::scan::{find_line_end, number};
 use crate::{Limits, Name};
@@ -189,6 +191,7 @@ impl Head {
     /// Reads on, line by line; where the head ends, if it does.
     fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
         loop {
+            self.pass_lines(bytes);
             let Some(end) = find_line_end(bytes, self.at) else {
                 self.at = bytes.len();
                 return Ok(None);
@@ -211,15 +214,74 @@ impl Head {
             }
         }
     }
+
+    /// Passes over lines, a block of bytes at a time, up to one that matters: it may be Content-Length, it is folded, it ends
+    /// wrongly, or an empty one may follow it. What is left begins with the CR of its end at the latest.
+    // A function of its own, so that what the loop needs stays in registers.
+    #[inline(never)]
+    fn pass_lines(&mut self, bytes: &[u8]) {
+        let (start, mut line, mut at) = (self.start, self.line, self.at);
+        let mut carry = 0;
+        'blocks: for block in bytes[at..].as_chunks().0 {
+            let LineEnds { returns, feeds } = LineEnds::of(block);
+            // A LF is where a CR was before it, and nowhere else.
+            let expected = u64::from(returns) << 1 | carry;
+            if expected as u32 != feeds {
+                break;
+            }
+            let mut rest = feeds;
+            while rest != 0 {
+                let next = at + rest.trailing_zeros() as usize + 1;
+                let is_length = line != start && Length::may_be(&bytes[line..]);
+                if is_length || matches!(bytes.get(next), None | Some(b'\r' | b' ' | b'\t')) {
+                    (at, carry) = (next - 2, 0);
+                    break 'blocks;
+                }
+                line = next;
+                rest &= rest - 1;
+            }
+            at += block.len();
+            carry = expected >> 32;
+        }
+        (self.line, self.at) = (line, at - carry as usize);
+    }
+}
+
+/// Which bytes of a block are CR or LF, the first one in the lowest bit.
+struct LineEnds {
+    returns: u32,
+    feeds: u32,
+}
+
+impl LineEnds {
+    #[inline(always)]
+    fn of(block: &[u8; 32]) -> Self {
+        let lanes = i8x32::new(block.map(|byte| byte as i8));
+        let marks = |byte: u8| lanes.simd_eq(i8x32::splat(byte as i8)).to_bitmask();
+        Self {
+            returns: marks(b'\r'),
+            feeds: marks(b'\n'),
+        }
+    }
 }
 
 impl Length {
+    /// Whether the line that a text begins with may be a Content-Length: a few letters tell it from nearly all others.
+    #[inline]
+    fn may_be(text: &[u8]) -> bool {
+        matches!(
+            text,
+            [b'C' | b'c', _, _, _, _, _, _, b'-', b'L' | b'l', ..]
+                | [b'L' | b'l', b':' | b' ' | b'\t' | b'\r', ..]
+        )
+    }
+
     /// What is known after one more line of the head, the first `len` bytes of a text, folded lines included.
     fn and(self, text: &[u8], len: usize) -> Self {
-        if !matches!(text.first(), Some(b'C' | b'c' | b'L' | b'l')) {
+        if !Self::may_be(text) {
             return self;
         }
-        match split_field(text, &text[..len]) {
+        match split_field(&text[..len]) {
             Some((Name::ContentLength, _, value)) => match (self, number(&text[value.0..value.1])) {
                 (Self::Unsaid, Some(length)) => Self::Said(length),
                 _ => Self::Broken,

@@ -393,7 +393,7 @@ fn a_response_loses_its_top_via_and_nothing_else() {
             .parse(text.as_bytes(), &Limits::DEFAULT)
             .expect("a response");
         assert_eq!(message.has_second_via(), left.contains("other"), "{vias}");
-        super::write_without_top_via(message, &mut out);
+        write_without_top_via(message, &mut out);
         assert_eq!(String::from_utf8_lossy(&out), response(&left), "{vias}");
     }
 }

@@ -135,22 +135,17 @@ impl<'a> Message<'a> {
 
     /// Whether there is one Via value only: the request comes from whom it began with.
     pub fn is_first_hop(self) -> bool {
-        let first = usize::from(self.index.first[Name::Via as usize]);
-        match self.index.fields.get(first..) {
-            Some([via, rest @ ..]) => {
-                via.value == self.index.via.value && rest.iter().all(|f| f.name != Name::Via)
-            }
-            _ => false,
-        }
+        let via = self.first_field(Name::Via);
+        via.is_some_and(|f| f.value == self.index.via.value) && !self.index.occurs_again(Name::Via)
     }
 
     /// Whether there is a Via value below the top one.
     pub fn has_second_via(self) -> bool {
-        let first = usize::from(self.index.first[Name::Via as usize]);
-        match self.index.fields.get(first..) {
-            Some([via, rest @ ..]) if via.value == self.index.via.value => rest
-                .iter()
-                .any(|f| f.name == Name::Via && has_element(f.value.of(self.bytes))),
+        match self.first_field(Name::Via) {
+            Some(via) if via.value == self.index.via.value => {
+                let below = self.fields_of(Name::Via).skip(1);
+                self.index.occurs_again(Name::Via) && below.map(|f| f.value).any(has_element)
+            }
             _ => self.elements(Name::Via).nth(1).is_some(),
         }
     }
@@ -184,14 +179,11 @@ impl<'a> Message<'a> {
 
     /// The value of a field that is there once.
     pub fn only(self, name: Name) -> Option<&'a [u8]> {
-        let mut fields = self.fields_of(name);
-        let field = fields.next()?;
-        fields.next().is_none().then_some(field.value)
+        self.first(name).filter(|_| !self.index.occurs_again(name))
     }
 
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
-        let first = *self.index.first.get(name as usize)?;
-        self.index.fields.get(usize::from(first))
+        self.index.fields.at(self.index.first[name as usize])
     }
 
     /// The first such field.
@@ -225,15 +217,14 @@ impl<'a> Message<'a> {
 
     /// The fields of one name, in order.
     pub fn fields_of(self, name: Name) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let first = self
-            .index
-            .first
-            .get(name as usize)
-            .map_or(usize::MAX, |&i| usize::from(i));
-        let rest = self.index.fields.get(first..).unwrap_or(&[]);
-        rest.iter()
-            .filter(move |f| f.name == name)
-            .map(move |f| self.field_view(f))
+        let first = usize::from(self.index.first[name as usize]);
+        let fields = self.index.fields.get(first..).unwrap_or(&[]);
+        let fields = match fields {
+            [first, ..] if !self.index.occurs_again(name) => std::slice::from_ref(first),
+            all => all,
+        };
+        let fields = fields.iter().filter(move |f| f.name == name);
+        fields.map(move |f| self.field_view(f))
     }
 
     /// The elements of a list field, across commas and lines.

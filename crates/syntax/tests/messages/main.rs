@@ -7,6 +7,7 @@ mod framing;
 mod header_reference;
 mod mutate;
 mod mutation;
+mod plain;
 mod round_trip;
 mod samples;
 mod sdp;

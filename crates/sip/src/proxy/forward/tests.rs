@@ -30,7 +30,7 @@ fn endpoint() -> Endpoint {
                 [Transport::Udp, Transport::Tcp].map(listener).to_vec(),
                 Vec::new(),
             )),
-            realms: Arc::from([]),
+            realms: ["ours".to_owned()].into(),
             timers: Timers::DEFAULT,
             limits: Limits::DEFAULT,
         },
@@ -58,7 +58,9 @@ fn requests() -> Vec<String> {
     let more = [
         "",
         "Record-Route: <sip:before.test;lr>\r\n",
-        "Proxy-Authorization: Digest realm=\"r\"\r\n",
+        "Proxy-Authorization: Digest realm=\"ours\"\r\n",
+        "Proxy-Authorization: Digest realm=\"theirs\"\r\nProxy-Authorization: Digest realm=\"ours\"\r\n",
+        "Proxy-Authorization: Digest realm=\"ours\"\r\nProxy-Authorization: Digest realm=\"ours\"\r\n",
     ];
     let mut all = Vec::new();
     for route in &routes {
@@ -123,7 +125,7 @@ fn one_pass_writes_what_a_draft_writes() {
                 };
                 let (mut quick, mut drafted) = (Vec::new(), Vec::new());
                 write_draft(identity, request, &forwarding, branch, &mut edits, &mut drafted);
-                if let Some(places) = Places::of(request, &forwarding) {
+                if let Some(places) = Places::of(identity, request, &forwarding) {
                     write_at_places(identity, request, &forwarding, &places, branch, &mut quick);
                     let [quick, drafted] = [&quick, &drafted].map(|text| String::from_utf8_lossy(text));
                     assert_eq!(quick, drafted, "{text}");

@@ -1,0 +1,182 @@
+//! Sixteen bytes of a text at once: how many of them are before the first one that ends something.
+
+use wide::i8x16;
+
+type Block = [u8; 16];
+
+/// Bytes of a text side by side, as signed numbers.
+#[derive(Clone, Copy)]
+struct Lanes(i8x16);
+
+/// Which of them something is true for.
+#[derive(Clone, Copy)]
+struct Marks(i8x16);
+
+impl Lanes {
+    #[inline(always)]
+    fn of(block: &Block) -> Self {
+        Self(i8x16::new(block.map(|byte| byte as i8)))
+    }
+
+    #[inline(always)]
+    fn or(self, byte: u8) -> Self {
+        Self(self.0 | i8x16::splat(byte as i8))
+    }
+
+    #[inline(always)]
+    fn plus(self, byte: u8) -> Self {
+        Self(self.0 + i8x16::splat(byte as i8))
+    }
+
+    #[inline(always)]
+    fn equal(self, byte: u8) -> Marks {
+        Marks(self.0.simd_eq(i8x16::splat(byte as i8)))
+    }
+
+    #[inline(always)]
+    fn below(self, least: u8) -> Marks {
+        Marks(self.0.simd_lt(i8x16::splat(least as i8)))
+    }
+}
+
+impl Marks {
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// How many bytes are before the first mark.
+    #[inline(always)]
+    fn before(self) -> usize {
+        (self.0.to_bitmask() | 1 << 16).trailing_zeros() as usize
+    }
+}
+
+/// Marks the control characters, and the bytes that are not ASCII, of 64 bytes: a bit for each.
+#[inline(always)]
+pub(crate) fn odd_bits(bytes: &[u8; 64]) -> u64 {
+    let bits = |block| u64::from(odd(Lanes::of(block)).0.to_bitmask());
+    let blocks = bytes.as_chunks().0;
+    blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
+}
+
+/// A control character, or a byte that is not ASCII.
+#[inline(always)]
+fn odd(bytes: Lanes) -> Marks {
+    bytes.below(b' ')
+}
+
+/// What is not visible, and a byte that is not ASCII.
+#[inline(always)]
+fn invisible(bytes: Lanes) -> Marks {
+    // With one more, the deletion character too is negative.
+    bytes.plus(1).below(b' ' + 2)
+}
+
+/// What no URI has in a header field.
+#[inline(always)]
+fn no_uri(bytes: Lanes) -> Marks {
+    // `<` and `>` differ in one bit.
+    let angles = bytes.or(b'<' ^ b'>').equal(b'>');
+    invisible(bytes).or(bytes.equal(b'"')).or(angles)
+}
+
+/// What ends a Call-ID.
+#[inline(always)]
+fn no_call_id(bytes: Lanes) -> Marks {
+    invisible(bytes).or(bytes.equal(b','))
+}
+
+/// What is no letter, digit, hyphen or dot.
+#[inline(always)]
+fn no_word(bytes: Lanes) -> Marks {
+    // Moved to where only those that are meant are not below the bound: what would come behind them is negative.
+    let no_letter = bytes.or(b'a' ^ b'A').plus(0x7F - b'z').below(0x7F - b'z' + b'a');
+    let no_digit = bytes.plus(0x7F - b'9').below(0x7F - b'9' + b'-');
+    no_letter.and(no_digit.or(bytes.equal(b'/')))
+}
+
+/// What ends a quoted string or is an escape in it, and control characters; other bytes that are not ASCII are in names.
+#[inline(always)]
+fn no_quoted(bytes: Lanes) -> Marks {
+    // Taken as unsigned numbers: with the highest bit the other way around.
+    let control = bytes.plus(0x80).below(b' ' + 0x80);
+    bytes.equal(b'"').or(bytes.equal(b'\\')).or(control)
+}
+
+macro_rules! befores {
+    ($($name:ident: $marks:ident;)*) => {
+        $(
+            #[doc = concat!("How many bytes are before the first one of `", stringify!($marks), "`.")]
+            #[inline(always)]
+            pub(crate) fn $name(block: &Block) -> usize {
+                $marks(Lanes::of(block)).before()
+            }
+        )*
+
+        #[cfg(test)]
+        type Before = fn(&Block) -> usize;
+        #[cfg(test)]
+        const ALL: &[(&str, Before)] = &[$((stringify!($marks), $name)),*];
+    };
+}
+
+befores! {
+    before_odd: odd;
+    before_no_uri: no_uri;
+    before_no_call_id: no_call_id;
+    before_no_word: no_word;
+    before_no_quoted: no_quoted;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same, of one byte.
+    fn is_of(name: &str, byte: u8) -> bool {
+        let visible = byte.is_ascii_graphic();
+        match name {
+            "odd" => byte < b' ' || !byte.is_ascii(),
+            "no_uri" => !visible || b"<>\"".contains(&byte),
+            "no_call_id" => !visible || byte == b',',
+            "no_word" => !byte.is_ascii_alphanumeric() && !b"-.".contains(&byte),
+            "no_quoted" => byte < b' ' || b"\"\\".contains(&byte),
+            _ => panic!("{name} is not known"),
+        }
+    }
+
+    #[test]
+    fn each_odd_byte_has_its_bit() {
+        for byte in 0..=u8::MAX {
+            for at in 0..64 {
+                let mut bytes = [byte; 64];
+                bytes[at] = b'a';
+                let all = if is_of("odd", byte) { u64::MAX } else { 0 };
+                assert_eq!(odd_bits(&bytes), all & !(1 << at), "{byte} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_find_what_single_bytes_find() {
+        for (name, before) in ALL {
+            // Each byte at each place, beside one that may change what is found at its neighbours by a carry.
+            for (byte, beside) in
+                (0..=u8::MAX).flat_map(|byte| [0, b' ', b'a', 0x7F, 0xFF].map(|beside| (byte, beside)))
+            {
+                for at in 0..16 {
+                    let mut block = [beside; 16];
+                    block[at] = byte;
+                    let expected = block.iter().position(|&byte| is_of(name, byte)).unwrap_or(16);
+                    assert_eq!(before(&block), expected, "{name}: {block:?}");
+                }
+            }
+        }
+    }
+}
