@@ -9,7 +9,7 @@ use super::key::ServerKey;
 use super::{
     Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
 };
-use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse};
+use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse, table_bytes};
 use crate::{Destination, Flow, Outbox};
 
 /// Whose timer it is.
@@ -240,7 +240,8 @@ impl Layer {
 
     /// Bytes of the transactions and of the table that finds them.
     pub fn bytes(&self) -> usize {
-        self.servers.bytes() + self.clients.bytes() + self.cancels.bytes() + self.by_key.allocation_size()
+        let records = self.servers.bytes() + self.clients.bytes() + self.cancels.bytes();
+        records + table_bytes(self.by_key.capacity(), size_of::<KeyPlace>())
     }
 
     /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).
