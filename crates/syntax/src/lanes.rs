@@ -57,12 +57,20 @@ impl Marks {
     }
 }
 
-/// Marks the control characters, and the bytes that are not ASCII, of 64 bytes: a bit for each.
+/// Marks the control characters, and some of the bytes that are not ASCII, of 64 bytes: a bit for each.
 #[inline(always)]
-pub(crate) fn odd_bits(bytes: &[u8; 64]) -> u64 {
-    let bits = |block| u64::from(odd(Lanes::of(block)).0.to_bitmask());
+pub(crate) fn control_bits(bytes: &[u8; 64]) -> u64 {
+    // What is less than a space gets the highest bit, which the mask is made of.
+    let bits = |block| u64::from(Lanes::of(block).plus(0u8.wrapping_sub(b' ')).0.to_bitmask());
     let blocks = bytes.as_chunks().0;
     blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
+}
+
+/// Whether a block begins with a text: with its bits where the mask has any.
+#[inline(always)]
+pub(crate) fn begins(block: &Block, text: &Block, mask: &Block) -> bool {
+    let equal = (Lanes::of(block).0 & Lanes::of(mask).0).simd_eq(Lanes::of(text).0);
+    equal.to_bitmask() == 0xFFFF
 }
 
 /// A control character, or a byte that is not ASCII.
@@ -152,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn each_odd_byte_has_its_bit() {
+    fn each_control_character_has_its_bit() {
         for byte in 0..=u8::MAX {
             for at in 0..64 {
                 let mut bytes = [byte; 64];
                 bytes[at] = b'a';
-                let all = if is_of("odd", byte) { u64::MAX } else { 0 };
-                assert_eq!(odd_bits(&bytes), all & !(1 << at), "{byte} {at}");
+                let all = if byte < b' ' || byte >= 0xA0 { u64::MAX } else { 0 };
+                assert_eq!(control_bits(&bytes), all & !(1 << at), "{byte} {at}");
             }
         }
     }

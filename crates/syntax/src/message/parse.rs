@@ -2,7 +2,7 @@
 
 use super::index::{ABSENT, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
-use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
+use crate::header::{CSeq, Named, Range, layout, next_param, sent_protocol};
 use crate::scan::{
     self, call_id_end, find_near, is_token, is_uri_text, is_word, number, odd_at, skip_ws, trim, trim_end,
     trim_start,
@@ -161,24 +161,20 @@ impl Index {
 
     fn push_field(&mut self, line: &Line, at: usize) {
         if line.name != Name::Other {
-            self.note_name(line.name, self.fields.len);
+            match &mut self.first[line.name as usize] {
+                first if *first == ABSENT => *first = self.fields.len as u8,
+                _ => self.again |= 1 << line.name as u32,
+            }
         }
         self.fields.push(Field {
-            name: line.name,
-            name_len: line.name_len as u8,
+            named: Named {
+                name: line.name,
+                len: line.name_len as u8,
+            },
             start: at as u16,
             value: Span::new(at + line.value.0, at + line.value.1),
             end: (at + line.len) as u16,
         });
-    }
-
-    /// Notes that the field at a place has this name, which is a known one.
-    #[inline(always)]
-    pub(super) fn note_name(&mut self, name: Name, place: usize) {
-        match &mut self.first[name as usize] {
-            first if *first == ABSENT => *first = place as u8,
-            _ => self.again |= 1 << name as u32,
-        }
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
@@ -257,8 +253,8 @@ impl Index {
     fn repeated(&self) -> Option<Name> {
         let first_at = |name: Name| usize::from(self.first[name as usize]);
         let mut fields = self.fields.iter().enumerate();
-        let again = fields.find(|(at, field)| occurs_once(field.name) && first_at(field.name) < *at);
-        again.map(|(_, field)| field.name)
+        let again = fields.find(|(at, field)| occurs_once(field.name()) && first_at(field.name()) < *at);
+        again.map(|(_, field)| field.name())
     }
 
     fn read_cseq(&mut self, bytes: &[u8], span: Span) -> Result<(), Fault> {

@@ -164,7 +164,7 @@ impl<'o> ResponseWriter<'o> {
         for (i, via) in vias
             .iter()
             .enumerate()
-            .filter(|(_, field)| field.name == Name::Via)
+            .filter(|(_, field)| field.name() == Name::Via)
         {
             copy.take(via, out);
             if i == 0 && request.via.value.end != 0 {
