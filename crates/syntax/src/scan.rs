@@ -439,10 +439,10 @@ fn digits(value: u16) -> (u64, usize) {
     let (high, low) = (value / 100, value % 100);
     let [a, b] = PAIRS[(high % 100) as usize];
     let [c, d] = PAIRS[low as usize];
-    let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
-    let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
-    let zeros = zeros.iter().sum::<usize>();
-    (u64::from_le_bytes(digits) >> (8 * zeros), 5 - zeros)
+    let digits = u64::from_le_bytes([b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0]);
+    // The last digit is written even if it is a zero.
+    let zeros = (digits ^ each(b'0') | 1 << 32).trailing_zeros() / 8;
+    (digits >> (8 * zeros), 5 - zeros as usize)
 }
 
 /// An IPv4 address in two words, and how long their texts are.

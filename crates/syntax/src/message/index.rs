@@ -381,7 +381,14 @@ impl Index {
         (self.from, self.to) = (Party::default(), Party::default());
     }
 
+    /// The first field of this name.
+    #[inline(always)]
+    pub(super) fn first_field(&self, name: Name) -> Option<&Field> {
+        self.fields.at(self.first[name as usize])
+    }
+
     /// Whether there is more than one field of this name.
+    #[inline]
     pub(super) fn occurs_again(&self, name: Name) -> bool {
         self.again >> name as u32 & 1 != 0
     }

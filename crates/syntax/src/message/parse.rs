@@ -273,7 +273,7 @@ impl Index {
     }
 
     fn span(&self, name: Name) -> Option<Span> {
-        self.fields.at(self.first[name as usize]).map(|f| f.value)
+        self.first_field(name).map(|f| f.value)
     }
 
     fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {

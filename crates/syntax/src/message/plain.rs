@@ -8,8 +8,7 @@ use crate::edits::Span;
 use crate::header::Named;
 use crate::lanes::control_bits;
 use crate::scan::{
-    far_host_end, far_token_end, find_near, is_word, number_at, odd_at, param_end, port, quoted_near,
-    token_end, uri_end,
+    far_host_end, far_token_end, is_word, number_at, odd_at, param_end, port, quoted_near, token_end, uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -25,8 +24,7 @@ impl Index {
         if let Some(b"SIP/2.0 ") = at(head, 0) {
             return self.read_plain_status(head);
         }
-        let method_end = find_near(at::<16>(head, 0)?, b' ')?;
-        let method = Method::from_token(head.get(..method_end)?);
+        let (method, method_end) = Method::at_start(at(head, 0)?);
         let start = method_end + 1;
         let end = uri_end(head, start);
         let fits = method != Method::Other && end > start && end - start <= limits.request_uri;

@@ -183,7 +183,7 @@ impl<'a> Message<'a> {
     }
 
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
-        self.index.fields.at(self.index.first[name as usize])
+        self.index.first_field(name)
     }
 
     /// The first such field.
