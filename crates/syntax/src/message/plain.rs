@@ -6,9 +6,10 @@
 use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
 use crate::header::Named;
-use crate::lanes::control_bits;
+use crate::lanes::{control_bits, far_no_word_bits};
 use crate::scan::{
-    far_host_end, far_token_end, is_word, number_at, odd_at, param_end, port, quoted_near, token_end, uri_end,
+    HOST, PARAM, far_token_end, is_of, is_word, number_at, odd_at, param_end, port, quoted_near, token_end,
+    uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -356,72 +357,134 @@ fn words_end(text: &[u8], mut at: usize) -> usize {
 }
 
 impl ViaIndex {
-    /// Reads the value if it is alone in its field; whether it is.
+    /// Reads the value if it is alone in its field; whether it is. What was not read is as it was.
     #[inline(never)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
-        let found = Self::plain(head, value).filter(|via| via.value == value);
-        *self = found.unwrap_or_default();
-        found.is_some()
+        let read = self.read_value(head, value).is_some();
+        if !read {
+            *self = Self::default();
+        }
+        read
     }
 
     #[inline(always)]
-    fn plain(head: &[u8], value: Span) -> Option<Self> {
-        let start = usize::from(value.start);
-        if at(head, start) != Some(b"SIP/2.0/") {
+    fn read_value(&mut self, head: &[u8], value: Span) -> Option<()> {
+        let start = u32::from(value.start);
+        if u64::from_le_bytes(*at_near(head, start)?) != PROTOCOL {
             return None;
         }
-        let transport = match u32::from_le_bytes(*at(head, start + 8)?) {
-            UDP => Transport::Udp,
-            TCP => Transport::Tcp,
-            TLS => Transport::Tls,
-            WSS => Transport::Wss,
+        self.transport = match u32::from_le_bytes(*at_near(head, start + 8)?) {
+            UDP => Some(Transport::Udp),
+            TCP => Some(Transport::Tcp),
+            TLS => Some(Transport::Tls),
+            WSS => Some(Transport::Wss),
             _ => return None,
         };
-        let host = start + b"SIP/2.0/UDP ".len();
-        let mut end = far_host_end(head, host);
+        let host = start + b"SIP/2.0/UDP ".len() as u32;
+        let mut breaks = Breaks::from(head, host);
+        let (mut end, mut byte) = breaks.end_of(HOST)?;
         if end == host {
             return None;
         }
-        let mut via = Self {
-            transport: Some(transport),
-            host: Span::new(host, end),
-            ..Self::default()
-        };
-        if head.get(end) == Some(&b':') {
-            let (value, behind) = port(head, end + 1)?;
-            (via.port, end) = (Some(value), behind);
+        self.host = span(host, end);
+        if byte == b':' {
+            let (value, behind) = port(head, end as usize + 1)?;
+            self.port = Some(value);
+            (end, byte) = breaks.at(behind as u32)?;
         }
-        while head.get(end) == Some(&b';') {
-            end = via.read_plain_param(head, end + 1)?;
+        while byte == b';' {
+            (end, byte) = self.read_plain_param(head, &mut breaks, end + 1)?;
         }
-        via.value = Span::new(start, end);
-        Some(via)
+        self.value = span(start, end);
+        (self.value == value).then_some(())
     }
 
-    /// The end of the parameter at `start`.
+    /// Reads the parameter at `start`; where it ends, and the byte there.
     #[inline(always)]
-    fn read_plain_param(&mut self, head: &[u8], start: usize) -> Option<usize> {
-        let name = u64::from_le_bytes(*at(head, start)?);
+    fn read_plain_param(&mut self, head: &[u8], breaks: &mut Breaks<'_>, start: u32) -> Option<(u32, u8)> {
+        let name = u64::from_le_bytes(*at_near(head, start)?);
         if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
-            value_of(head, start + b"branch=".len(), &mut self.branch)
-        } else if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
-            let end = start + b"rport".len();
-            if head.get(end) == Some(&b'=') {
-                let (value, end) = port(head, end + 1)?;
-                self.rport = Rport::Value(value);
-                return Some(end);
+            return value_of(breaks, start + b"branch=".len() as u32, &mut self.branch);
+        }
+        if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
+            let (end, byte) = breaks.at(start + b"rport".len() as u32)?;
+            if byte != b'=' {
+                self.rport = Rport::Asked(end as u16);
+                return Some((end, byte));
             }
-            self.rport = Rport::Asked(end as u16);
-            Some(end)
-        } else if name == RECEIVED.word && self.received.is_none() && head.get(start + 8) == Some(&b'=') {
-            value_of(head, start + b"received=".len(), &mut self.received)
-        } else {
-            other_param_end(head, start)
+            let (value, end) = port(head, end as usize + 1)?;
+            self.rport = Rport::Value(value);
+            return breaks.at(end as u32);
+        }
+        if name == RECEIVED.word && self.received.is_none() && head.get(start as usize + 8) == Some(&b'=') {
+            return value_of(breaks, start + b"received=".len() as u32, &mut self.received);
+        }
+        breaks.at(other_param_end(head, start as usize)? as u32)
+    }
+}
+
+fn span(start: u32, end: u32) -> Span {
+    Span {
+        start: start as u16,
+        end: end as u16,
+    }
+}
+
+/// The places of what is no letter, digit, hyphen or dot, from a position on.
+struct Breaks<'a> {
+    head: &'a [u8],
+    /// Where the 64 bytes are that the bits are of.
+    base: u32,
+    bits: u64,
+}
+
+impl<'a> Breaks<'a> {
+    #[inline(always)]
+    fn from(head: &'a [u8], start: u32) -> Self {
+        Self {
+            head,
+            base: start.wrapping_sub(64),
+            bits: 0,
+        }
+    }
+
+    /// The next one, and the byte there; `None` too in the last few bytes.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u32, u8)> {
+        while self.bits == 0 {
+            self.base = self.base.wrapping_add(64);
+            self.bits = far_no_word_bits(at_near(self.head, self.base)?);
+        }
+        let at = self.base + self.bits.trailing_zeros();
+        self.bits &= self.bits - 1;
+        Some((at, *self.head.get(at as usize)?))
+    }
+
+    /// The next one that is not of a class.
+    #[inline(always)]
+    fn end_of(&mut self, class: u8) -> Option<(u32, u8)> {
+        loop {
+            let (at, byte) = self.next()?;
+            if !is_of(byte, class) {
+                return Some((at, byte));
+            }
+        }
+    }
+
+    /// The one at a position, if there is one.
+    #[inline(always)]
+    fn at(&mut self, position: u32) -> Option<(u32, u8)> {
+        loop {
+            let (at, byte) = self.next()?;
+            if at >= position {
+                return (at == position).then_some((at, byte));
+            }
         }
     }
 }
 
 // Compared as words; a pattern of bytes would be compared byte by byte.
+const PROTOCOL: u64 = u64::from_le_bytes(*b"SIP/2.0/");
 const UDP: u32 = u32::from_le_bytes(*b"UDP ");
 const TCP: u32 = u32::from_le_bytes(*b"TCP ");
 const TLS: u32 = u32::from_le_bytes(*b"TLS ");
@@ -450,12 +513,12 @@ impl Start {
     }
 }
 
-/// The end of a parameter's value that begins at `start`.
+/// Reads a parameter's value that begins at `start`, behind an equals sign; where it ends, and the byte there.
 #[inline(always)]
-fn value_of(text: &[u8], start: usize, value: &mut Option<Span>) -> Option<usize> {
-    let end = param_end(text, start);
-    *value = Some(Span::new(start, end));
-    (end > start).then_some(end)
+fn value_of(breaks: &mut Breaks<'_>, start: u32, value: &mut Option<Span>) -> Option<(u32, u8)> {
+    let (end, byte) = breaks.end_of(PARAM)?;
+    *value = Some(span(start, end));
+    (end > start).then_some((end, byte))
 }
 
 /// The end of a Via's parameter at `start` that we do not know.
