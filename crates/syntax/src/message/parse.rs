@@ -26,15 +26,33 @@ impl Index {
     }
 
     /// Start line and fields, up to the empty line; the offset behind it.
+    #[inline(always)]
     fn read_lines<const PLAIN: bool>(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
+        let mut read_to = None;
+        if PLAIN && let Some(start) = self.read_plain_start(head, limits) {
+            let end = self.read_plain_lines(head, start, most_fields(limits));
+            if head.get(end..end + 2) == Some(b"\r\n") {
+                self.body_start = end as u32 + 2;
+                self.body_end = bytes.len() as u32;
+                return Ok(end + 2);
+            }
+            read_to = Some(end);
+        }
+        self.read_any_lines::<PLAIN>(bytes, head, read_to, limits)
+    }
+
+    /// Start line and fields in whatever way they are written, but for those that were read up to an offset.
+    #[inline(never)]
+    fn read_any_lines<const PLAIN: bool>(
+        &mut self,
+        bytes: &[u8],
+        head: &[u8],
+        read_to: Option<usize>,
+        limits: &Limits,
+    ) -> Result<usize, Fault> {
         let cut = head.len() < bytes.len();
-        let plain = if PLAIN {
-            self.read_plain_start(head, limits)
-        } else {
-            None
-        };
-        let (start, fault) = match plain {
+        let (start, fault) = match read_to {
             Some(start) => (start, None),
             None => {
                 let end = line_end(head, 0).ok_or(Fault::NotSip)?;
@@ -134,7 +152,7 @@ impl Index {
         mut at: usize,
         limits: &Limits,
     ) -> (usize, Option<LineFault>) {
-        let most = limits.fields.min(usize::from(ABSENT) - 1);
+        let most = most_fields(limits);
         let mut broken = None;
         loop {
             if PLAIN {
@@ -279,6 +297,11 @@ impl Index {
     fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {
         self.span(name).map(|s| s.of(bytes))
     }
+}
+
+/// How many fields a message may have; a place of each is less than [`ABSENT`].
+fn most_fields(limits: &Limits) -> usize {
+    limits.fields.min(usize::from(ABSENT) - 1)
 }
 
 /// The fields that every message is read by: two of one would let two readers see two different messages. Of the other

@@ -307,11 +307,13 @@ fn last_control_bits(head: &[u8], from: usize) -> Option<u64> {
 
 impl Party {
     /// Reads a From or To value: maybe a display name, an address in angle brackets, and no parameter but a tag. Whether it is
-    /// that.
-    #[inline(never)]
+    /// that. What was not read is as it was.
+    #[inline(always)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
         let found = Self::plain(head, usize::from(value.start), usize::from(value.end));
-        *self = found.unwrap_or_default();
+        if let Some(found) = found {
+            *self = found;
+        }
         found.is_some()
     }
 
