@@ -10,6 +10,7 @@
 mod account;
 mod address;
 mod affinity;
+mod allocator;
 mod application;
 mod clock;
 mod counters;
@@ -31,6 +32,7 @@ mod udp;
 
 pub use account::{become_account, is_root, rehearse_account};
 pub use affinity::allowed_cpus;
+pub use allocator::give_large_blocks_back;
 pub use application::{Application, Handled};
 pub use clock::now;
 pub use counters::{Count, CountKind, Counters};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strowger_syntax::header::{Header as _, Via};
 use strowger_syntax::message::{Index, ResponseWriter, ViaIndex, ViaStamp};
-use strowger_syntax::{Limits, Message, Name, Status};
+use strowger_syntax::{Limits, Message, Name, Status, Transport};
 
 use crate::keys::Keys;
 use crate::reject::Reject;
@@ -73,7 +73,30 @@ pub struct Ingress {
     via: ViaIndex,
 }
 
+/// What of that the forwarded copy of a request is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The transport it arrived by.
+    pub transport: Transport,
+    /// The listener it arrived at.
+    pub listener: u16,
+    /// Our address that it was sent to.
+    pub local: IpAddr,
+    /// What its top Via is told.
+    pub stamp: ViaStamp,
+}
+
 impl Ingress {
+    /// What the forwarded copy needs.
+    pub fn arrival(&self) -> Arrival {
+        Arrival {
+            transport: self.source.transport,
+            listener: self.source.listener,
+            local: self.source.local.ip(),
+            stamp: self.stamp,
+        }
+    }
+
     /// For a request and its source (RFC 3261 §18.2).
     pub fn of(request: Message<'_>, source: &Source) -> Self {
         Self {

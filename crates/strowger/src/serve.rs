@@ -24,6 +24,8 @@ use crate::place::{AddressFile, told};
 use crate::privileges::{self, Account, account};
 
 pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
+    // Before there are threads, and blocks to be kept.
+    strowger_net::give_large_blocks_back();
     let config = load(args.config.as_deref(), &args.flags())?;
     let account = args.user.as_deref().map(account).transpose()?;
     logging::start(config.log.level);

@@ -192,6 +192,15 @@ impl Site {
         })
     }
 
+    /// The bytes that the nodes hold, by what for.
+    pub fn memory(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = BTreeMap::new();
+        for (part, bytes) in self.shards.iter().flat_map(|shard| shard.tally.memory()) {
+            *all.entry(part).or_default() += bytes;
+        }
+        all
+    }
+
     /// The contacts of each address-of-record that have not expired, and when they will, in seconds since the beginning.
     pub(crate) fn bindings(&self) -> BTreeMap<String, Vec<(String, u64)>> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

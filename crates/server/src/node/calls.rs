@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
+use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, Wheel, is_sparse};
 use strowger_sip::proxy::{Cause, Progress};
 use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
@@ -25,7 +25,7 @@ enum State {
     Answered,
 }
 
-/// At most 300 bytes; texts that do not fit are cut.
+/// A small record; of its texts only so much is kept.
 #[derive(Debug)]
 struct Record {
     key: u64,
@@ -37,41 +37,51 @@ struct Record {
     state: State,
     lengths: [u8; 3],
     /// From, To and Call-ID.
-    text: [u8; TEXT],
+    text: Stored,
 }
 
 /// All calls of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     records: Slab<Record>,
+    /// Of the records: apart from the transactions' messages, which have a limit of their own.
+    texts: Pool,
     by_key: HashMap<u64, Id, foldhash::fast::FixedState>,
 }
 
 impl Record {
-    fn texts(&self) -> [&[u8]; 3] {
-        let [a, b, c] = self.lengths.map(usize::from);
-        [
-            &self.text[..a],
-            &self.text[a..a + b],
-            &self.text[a + b..a + b + c],
-        ]
+    /// From, To and Call-ID in the text that is kept of them.
+    fn texts<'t>(&self, text: &'t [u8]) -> [&'t [u8]; 3] {
+        let mut rest = text;
+        self.lengths.map(|len| {
+            let (text, behind) = rest.split_at(usize::from(len).min(rest.len()));
+            rest = behind;
+            text
+        })
     }
+}
 
-    fn set_texts(&mut self, texts: [&[u8]; 3]) {
-        let mut at = 0;
-        for (i, (text, share)) in texts.into_iter().zip([TEXT / 3, TEXT / 3, TEXT / 3]).enumerate() {
-            let len = text.len().min(share);
-            self.text[at..at + len].copy_from_slice(&text[..len]);
-            self.lengths[i] = len as u8;
-            at += len;
-        }
+/// The texts one behind the other, cut to what may be kept of each, and their lengths.
+fn joined(texts: [&[u8]; 3]) -> ([u8; TEXT], [u8; 3]) {
+    let (mut text, mut lengths, mut at) = ([0; TEXT], [0; 3], 0);
+    for (part, length) in texts.into_iter().zip(&mut lengths) {
+        let len = part.len().min(TEXT / 3);
+        text[at..at + len].copy_from_slice(&part[..len]);
+        *length = len as u8;
+        at += len;
     }
+    (text, lengths)
 }
 
 impl Calls {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Bytes of their records and of the table that finds them.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.bytes() + self.texts.bytes_held() + self.by_key.allocation_size()
     }
 
     /// The call of a Call-ID, whose keyed hash is `key`.
@@ -94,10 +104,14 @@ impl Calls {
             Entry::Occupied(known) => return (*known.get(), false),
             Entry::Vacant(place) => place,
         };
+        let from = or_value(invite.from_uri(), invite, Name::From);
+        let to = or_value(invite.to_uri(), invite, Name::To);
+        let (text, lengths) = joined([from, to, invite.call_id()]);
+        let len = lengths.iter().map(|&len| usize::from(len)).sum();
         let id = self.records.insert_with(|id| {
             let timer = wheel.add(Timed::Call(id));
             wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
-            let mut record = Record {
+            Record {
                 key,
                 started_ms: now.wall_ms,
                 answered_ms: 0,
@@ -105,13 +119,9 @@ impl Calls {
                 source: ingress.source.remote,
                 branches: branches as u16,
                 state: State::Trying,
-                lengths: [0; 3],
-                text: [0; TEXT],
-            };
-            let from = or_value(invite.from_uri(), invite, Name::From);
-            let to = or_value(invite.to_uri(), invite, Name::To);
-            record.set_texts([from, to, invite.call_id()]);
-            record
+                lengths,
+                text: self.texts.store(&text[..len]),
+            }
         });
         place.insert(id);
         (id, true)
@@ -187,8 +197,11 @@ impl Calls {
             return;
         };
         self.by_key.remove(&record.key);
+        if is_sparse(self.by_key.len(), self.by_key.capacity()) {
+            self.by_key.shrink_to(4 * self.by_key.len());
+        }
         wheel.remove(record.timer);
-        let [from, to, call_id] = record.texts();
+        let [from, to, call_id] = record.texts(self.texts.bytes(&record.text));
         let talked = now.wall_ms.saturating_sub(record.answered_ms) / 1000;
         let line = match (record.state, status) {
             (State::Answered, Status::OK) => journal
@@ -206,12 +219,15 @@ impl Calls {
                 }),
         };
         line.map(|l| l.text("from", from).text("to", to).text("call-id", call_id));
+        self.texts.give(record.text);
     }
 
     /// All calls, for an administrator.
     pub(super) fn list(&self) -> Vec<admin::Call> {
         let describe = |(_, record): (Id, &Record)| {
-            let [from, to, call_id] = record.texts().map(|t| String::from_utf8_lossy(t).into_owned());
+            let [from, to, call_id] = record
+                .texts(self.texts.bytes(&record.text))
+                .map(|t| String::from_utf8_lossy(t).into_owned());
             let state = match record.state {
                 State::Trying => CallState::Trying,
                 State::Ringing => CallState::Ringing,
@@ -253,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_takes_at_most_300_bytes() {
-        assert!(size_of::<Record>() <= 300, "{}", size_of::<Record>());
+    fn a_call_takes_at_most_88_bytes_beside_its_texts() {
+        assert!(size_of::<Record>() <= 88, "{}", size_of::<Record>());
     }
 }

@@ -621,7 +621,7 @@ impl Node {
             taken,
             record_route: None,
             hop: target.hop,
-            ingress,
+            arrival: ingress.arrival(),
             loop_part,
         };
         let start = out.bytes.len();
@@ -630,7 +630,10 @@ impl Node {
             identity,
             request,
             &forwarding,
-            BranchKind::Stateless(key),
+            BranchKind::Stateless {
+                key,
+                reply_address: ingress.reply_address(),
+            },
             &mut self.work.edits,
             &mut out.bytes,
         );

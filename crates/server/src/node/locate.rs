@@ -11,7 +11,7 @@ use strowger_sip::transport::{Ways, way_to};
 use strowger_sip::{Now, Outbox, Reject, Source};
 use strowger_syntax::{Message, Status};
 
-use super::Node;
+use super::{Kept, Node};
 
 /// A host name to look up, off the shard.
 #[derive(Clone, Debug)]
@@ -179,24 +179,25 @@ impl Node {
         let Some(pending) = self.lookups.remove(ticket) else {
             return;
         };
-        let mut index = self.work.kept_index.take().unwrap_or_default();
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        let pool = &mut self.endpoint.layer.pool;
+        pool.take(pending.request, &mut text);
+        pool.take(pending.uri, &mut self.work.name);
         let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
         let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(from, ip));
-        if let Ok(request) = index.parse(pending.request.bytes(), &KEPT) {
+        if let Ok(request) = index.parse(&text, &KEPT) {
             let first = hops.next();
             let second = hops.next().map(|(hop, _)| hop);
             self.work.targets.clear();
             if let Some((hop, fallback)) = first {
                 self.work
                     .targets
-                    .add(pending.uri.bytes(), &[], hop, fallback.or(second));
+                    .add(&self.work.name, &[], hop, fallback.or(second));
             }
             self.go_on(request, &pending.waiting, now, out);
             self.account(now);
         }
-        self.work.kept_index = Some(index);
-        self.endpoint.layer.pool.give(pending.request);
-        self.endpoint.layer.pool.give(pending.uri);
+        self.work.kept = Some(Kept { text, index });
     }
 
     /// The caller gave up before the next hop's address was known.
@@ -211,8 +212,10 @@ impl Node {
         else {
             return;
         };
-        let mut index = self.work.kept_index.take().unwrap_or_default();
-        if let Ok(request) = index.parse(pending.request.bytes(), &KEPT)
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.endpoint.layer.pool.take(pending.request, &mut text);
+        self.endpoint.layer.pool.give(pending.uri);
+        if let Ok(request) = index.parse(&text, &KEPT)
             && let Some(start) = pending.waiting.start()
         {
             self.refuse(
@@ -224,9 +227,7 @@ impl Node {
                 out,
             );
         }
-        self.work.kept_index = Some(index);
-        self.endpoint.layer.pool.give(pending.request);
-        self.endpoint.layer.pool.give(pending.uri);
+        self.work.kept = Some(Kept { text, index });
     }
 
     /// A 100 is due to what is no INVITE (RFC 4320 §4.1), also while the next hop's address is looked up.
@@ -238,7 +239,8 @@ impl Node {
                 .proxy
                 .on_trying_due(&mut self.endpoint, server, now.mono_ms(), out);
         };
-        if let Ok(request) = self.work.index.parse(pending.request.bytes(), &KEPT) {
+        let request = self.endpoint.layer.pool.bytes(&pending.request);
+        if let Ok(request) = self.work.index.parse(request, &KEPT) {
             let (start, stamp) = (out.bytes.len(), pending.waiting.ingress.stamp);
             self.endpoint
                 .identity

@@ -43,6 +43,7 @@ use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
+use tally::Held;
 
 /// What the control side sends to a shard.
 #[derive(Debug)]
@@ -99,8 +100,15 @@ struct Work {
     date: DateLine,
     edits: Edits,
     index: Index,
-    /// Of a request that was kept; it is out while that goes on.
-    kept_index: Option<Index>,
+    /// `None` while one goes on.
+    kept: Option<Kept>,
+}
+
+/// A request that was kept, while it goes on.
+#[derive(Default)]
+struct Kept {
+    text: Vec<u8>,
+    index: Index,
 }
 
 impl std::fmt::Debug for Node {
@@ -234,9 +242,21 @@ impl Node {
     }
 
     fn publish(&self) {
-        let (servers, clients) = self.endpoint.layer.counts();
-        self.tally
-            .publish(servers, clients, self.calls.len(), &self.endpoint.layer.pool);
+        let layer = &self.endpoint.layer;
+        let (servers, clients) = layer.counts();
+        let held = Held {
+            server_transactions: servers,
+            client_transactions: clients,
+            calls: self.calls.len(),
+            message_bytes: layer.pool.used_bytes(),
+            spare_bytes: layer.pool.free_bytes(),
+            transaction_bytes: layer.bytes(),
+            proxy_bytes: self.proxy.bytes(),
+            timer_bytes: layer.wheel.bytes(),
+            call_bytes: self.calls.bytes(),
+            waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
+        };
+        self.tally.publish(&held);
     }
 }
 
@@ -331,6 +351,7 @@ impl Application for Node {
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
+                Expired::Ringing(user) => self.proxy.on_ringing(&mut self.endpoint, user),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {

@@ -16,7 +16,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
-use super::{Node, Work};
+use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
@@ -169,9 +169,10 @@ impl Node {
 
     /// Whether this very request waits for its commit: it will be answered then.
     fn is_being_committed(&self, request: Message<'_>) -> bool {
+        let pool = &self.endpoint.layer.pool;
         self.registers
             .iter()
-            .any(|(_, pending)| pending.request.bytes() == request.bytes())
+            .any(|(_, pending)| pool.bytes(&pending.request) == request.bytes())
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -268,8 +269,9 @@ impl Node {
         let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
-        let mut index = self.work.kept_index.take().unwrap_or_default();
-        if let Ok(request) = index.parse(waiting.request.bytes(), &KEPT)
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.endpoint.layer.pool.take(waiting.request, &mut text);
+        if let Ok(request) = index.parse(&text, &KEPT)
             && self.find_aor(request, None).is_ok()
         {
             let admitted = &Admitted {
@@ -287,8 +289,7 @@ impl Node {
                 Err(CommitError::Failed(_)) => self.store_failed(admitted, now, out),
             }
         }
-        self.work.kept_index = Some(index);
-        self.endpoint.layer.pool.give(waiting.request);
+        self.work.kept = Some(Kept { text, index });
     }
 
     fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use strowger_sip::memory::Pool;
 use strowger_syntax::{Method, Status};
 
 use crate::admin::{Family, Kind, Sample};
@@ -24,11 +23,45 @@ pub struct Tally {
     unanswered: AtomicU64,
     calls_started: AtomicU64,
     calls_answered: AtomicU64,
-    server_transactions: AtomicU64,
-    client_transactions: AtomicU64,
-    calls: AtomicU64,
-    kept_bytes: AtomicU64,
-    spare_bytes: AtomicU64,
+    held: HeldCounts,
+}
+
+macro_rules! held {
+    ($($(#[$doc:meta])* $field:ident)*) => {
+        /// What a shard holds at one moment.
+        #[derive(Clone, Copy, Debug)]
+        pub(super) struct Held {
+            $($(#[$doc])* pub(super) $field: usize,)*
+        }
+
+        #[derive(Debug, Default)]
+        struct HeldCounts {
+            $($field: AtomicU64,)*
+        }
+
+        impl HeldCounts {
+            fn store(&self, held: &Held) {
+                $(self.$field.store(held.$field as u64, Relaxed);)*
+            }
+        }
+    };
+}
+
+held! {
+    server_transactions
+    client_transactions
+    calls
+    /// Stored messages in their buffers.
+    message_bytes
+    /// Free buffers.
+    spare_bytes
+    transaction_bytes
+    /// Response contexts.
+    proxy_bytes
+    timer_bytes
+    call_bytes
+    /// Requests that wait for a commit or a name.
+    waiting_bytes
 }
 
 /// The writer is one thread, so that reading and writing back loses nothing and needs no locked instruction.
@@ -67,27 +100,38 @@ impl Tally {
         add_one(&self.rejected[usize::from(status.class()).min(6)]);
     }
 
-    pub(super) fn publish(&self, servers: usize, clients: usize, calls: usize, pool: &Pool) {
-        self.server_transactions.store(servers as u64, Relaxed);
-        self.client_transactions.store(clients as u64, Relaxed);
-        self.calls.store(calls as u64, Relaxed);
-        self.kept_bytes.store(pool.used_bytes() as u64, Relaxed);
-        self.spare_bytes.store(pool.free_bytes() as u64, Relaxed);
+    pub(super) fn publish(&self, held: &Held) {
+        self.held.store(held);
     }
 
     /// Server and client transactions.
     pub fn transactions(&self) -> u64 {
-        self.server_transactions.load(Relaxed) + self.client_transactions.load(Relaxed)
+        self.held.server_transactions.load(Relaxed) + self.held.client_transactions.load(Relaxed)
     }
 
     /// Call records.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Relaxed)
+        self.held.calls.load(Relaxed)
     }
 
     /// Bytes of messages that are kept.
     pub fn kept_bytes(&self) -> u64 {
-        self.kept_bytes.load(Relaxed)
+        self.held.message_bytes.load(Relaxed)
+    }
+
+    /// Bytes that the shard holds, by what for. What was given back to the system is in none of them.
+    pub fn memory(&self) -> [(&'static str, u64); 7] {
+        let held = &self.held;
+        [
+            ("transactions", &held.transaction_bytes),
+            ("proxy", &held.proxy_bytes),
+            ("messages", &held.message_bytes),
+            ("spare", &held.spare_bytes),
+            ("calls", &held.call_bytes),
+            ("timers", &held.timer_bytes),
+            ("waiting", &held.waiting_bytes),
+        ]
+        .map(|(part, bytes)| (part, bytes.load(Relaxed)))
     }
 
     /// The figures of all shards, added up.
@@ -211,10 +255,4 @@ const FIGURES: &[Figure] = &[
         Tally::transactions,
     ),
     ("strowger_calls", "Calls held.", Kind::Gauge, Tally::calls),
-    (
-        "strowger_pool_bytes",
-        "Bytes of stored messages and their spare buffers.",
-        Kind::Gauge,
-        |t| t.kept_bytes() + t.spare_bytes.load(Relaxed),
-    ),
 ];

@@ -63,6 +63,30 @@ impl Running {
         Ok(calls)
     }
 
+    /// Bytes by what they are for: what the shards hold, added up, and what they share.
+    fn memory(&self) -> Family {
+        let mut parts = vec![
+            ("bindings", self.shared.location.bytes() as u64),
+            ("users", self.shared.subscribers.bytes() as u64),
+        ];
+        for (part, bytes) in self.tallies.iter().flat_map(|tally| tally.memory()) {
+            match parts.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, sum)) => *sum += bytes,
+                None => parts.push((part, bytes)),
+            }
+        }
+        let sample = |(part, bytes): (&str, u64)| Sample {
+            labels: vec![("subsystem", part.to_owned())],
+            value: bytes as f64,
+        };
+        Family {
+            name: "strowger_memory_bytes",
+            help: "Bytes held, by what for: records, stored messages and their spare buffers, bindings with their index, users.",
+            kind: Kind::Gauge,
+            samples: parts.into_iter().map(sample).collect(),
+        }
+    }
+
     fn counts(&self, contacts: u64) -> Counts {
         let mut connections = 0;
         for counters in self.handle.counters() {
@@ -291,11 +315,7 @@ impl Admin for Running {
             "Addresses-of-record with bindings.",
             self.shared.location.len(),
         ));
-        families.push(gauge(
-            "strowger_location_bytes",
-            "Bytes of bindings and their index.",
-            self.shared.location.bytes(),
-        ));
+        families.push(self.memory());
         let (accounts, sources) = self.shared.defence.counts();
         let banned = |kind: &str, value: u64| Sample {
             labels: vec![("kind", kind.to_owned())],

@@ -95,6 +95,13 @@ impl Directory {
         self.users.load(Ordering::Relaxed)
     }
 
+    /// About how many bytes the names take: each its own block with a header, and a pointer to it in a table that is about half
+    /// full.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.users() + self.aliases.load(Ordering::Relaxed);
+        names * (size_of::<(u128, Entry)>() + 40)
+    }
+
     pub(super) fn has_aliases(&self) -> bool {
         self.aliases.load(Ordering::Relaxed) != 0
     }

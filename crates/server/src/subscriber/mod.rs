@@ -132,6 +132,11 @@ impl Subscribers {
         self.directory.users()
     }
 
+    /// About how many bytes the users and aliases take in memory.
+    pub fn bytes(&self) -> usize {
+        self.directory.bytes()
+    }
+
     /// How many users each domain has, by its name, whether it is served or not.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! same however many there are; the next deadline is found from one bitmap a level. A timer that is put off stays where it
 //! is until that comes up, so that putting it off again and again costs nothing.
 
+use super::Chunks;
+
 const LEVELS: usize = 6;
 const SLOTS: usize = 64;
 const NONE: u32 = u32::MAX;
@@ -25,8 +27,7 @@ struct Node<T> {
 /// Timers that each carry a payload.
 #[derive(Debug)]
 pub struct Wheel<T> {
-    nodes: Vec<Node<T>>,
-    free: Vec<u32>,
+    nodes: Chunks<Node<T>>,
     heads: Box<[u32]>,
     occupied: [u64; LEVELS],
     /// Everything before this is in the list of what is due.
@@ -36,8 +37,7 @@ pub struct Wheel<T> {
 impl<T> Default for Wheel<T> {
     fn default() -> Self {
         Self {
-            nodes: Vec::new(),
-            free: Vec::new(),
+            nodes: Chunks::default(),
             heads: vec![NONE; LEVELS * SLOTS + 1].into_boxed_slice(),
             occupied: [0; LEVELS],
             elapsed_ms: 0,
@@ -55,23 +55,16 @@ impl<T: Copy> Wheel<T> {
             prev: NONE,
             slot: IDLE,
         };
-        match self.free.pop() {
-            Some(index) => {
-                self.nodes[index as usize] = node;
-                TimerId(index)
-            }
-            None => {
-                self.nodes.push(node);
-                TimerId(self.nodes.len() as u32 - 1)
-            }
-        }
+        TimerId(self.nodes.insert_with(|_| node))
     }
 
     /// Sets a timer to a deadline (monotonic milliseconds), or clears it.
     #[inline]
     pub fn set(&mut self, timer: TimerId, deadline_ms: Option<u64>) {
         let index = timer.0;
-        let node = &mut self.nodes[index as usize];
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
         if let Some(at) = deadline_ms
             && node.slot < DUE
             && at >= node.at_ms
@@ -81,8 +74,8 @@ impl<T: Copy> Wheel<T> {
             return;
         }
         self.unlink(index);
-        if let Some(at_ms) = deadline_ms {
-            self.nodes[index as usize].at_ms = at_ms;
+        if let (Some(at_ms), Some(node)) = (deadline_ms, self.nodes.get_mut(index)) {
+            node.at_ms = at_ms;
             self.link(index);
         }
     }
@@ -90,18 +83,15 @@ impl<T: Copy> Wheel<T> {
     /// Takes a timer away.
     pub fn remove(&mut self, timer: TimerId) {
         self.unlink(timer.0);
-        self.free.push(timer.0);
+        self.nodes.remove(timer.0);
     }
 
     /// The payload of one timer that is due at `now_ms`; that timer is then not set. Call until it says `None`.
     pub fn expired(&mut self, now_ms: u64) -> Option<T> {
         self.advance(now_ms);
         let index = self.heads[DUE as usize];
-        if index == NONE {
-            return None;
-        }
         self.unlink(index);
-        Some(self.nodes[index as usize].payload)
+        self.nodes.get(index).map(|node| node.payload)
     }
 
     /// When to look again, in monotonic milliseconds: never later than the earliest deadline. A far deadline is
@@ -139,16 +129,17 @@ impl<T: Copy> Wheel<T> {
     fn empty_slot(&mut self, level: usize, slot: usize) {
         let mut index = std::mem::replace(&mut self.heads[level * SLOTS + slot], NONE);
         self.occupied[level] &= !(1 << slot);
-        while index != NONE {
-            let next = self.nodes[index as usize].next;
-            self.nodes[index as usize].slot = IDLE;
+        while let Some(node) = self.nodes.get_mut(index) {
+            let next = node.next;
+            node.slot = IDLE;
             self.link(index);
             index = next;
         }
     }
 
     fn link(&mut self, index: u32) {
-        let at = self.nodes[index as usize].at_ms;
+        let Some(node) = self.nodes.get(index) else { return };
+        let at = node.at_ms;
         let slot = if at <= self.elapsed_ms {
             DUE
         } else {
@@ -161,30 +152,39 @@ impl<T: Copy> Wheel<T> {
             (level * SLOTS + slot) as u16
         };
         let head = std::mem::replace(&mut self.heads[slot as usize], index);
-        if head != NONE {
-            self.nodes[head as usize].prev = index;
+        if let Some(head) = self.nodes.get_mut(head) {
+            head.prev = index;
         }
-        let node = &mut self.nodes[index as usize];
-        (node.next, node.prev, node.slot) = (head, NONE, slot);
+        if let Some(node) = self.nodes.get_mut(index) {
+            (node.next, node.prev, node.slot) = (head, NONE, slot);
+        }
     }
 
     fn unlink(&mut self, index: u32) {
-        let Node { next, prev, slot, .. } = self.nodes[index as usize];
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let Node { next, prev, slot, .. } = *node;
         if slot == IDLE {
             return;
         }
-        if next != NONE {
-            self.nodes[next as usize].prev = prev;
+        node.slot = IDLE;
+        if let Some(next) = self.nodes.get_mut(next) {
+            next.prev = prev;
         }
-        if prev == NONE {
+        if let Some(prev) = self.nodes.get_mut(prev) {
+            prev.next = next;
+        } else {
             self.heads[slot as usize] = next;
             if next == NONE && slot != DUE {
                 self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
             }
-        } else {
-            self.nodes[prev as usize].next = next;
         }
-        self.nodes[index as usize].slot = IDLE;
+    }
+
+    /// Bytes of the timers' places.
+    pub fn bytes(&self) -> usize {
+        self.nodes.bytes()
     }
 }
 

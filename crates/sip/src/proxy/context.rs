@@ -8,12 +8,14 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::best::is_better;
 use super::forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+use super::progress::{Cause, Progress};
 use super::route::Taken;
-use super::targets::{Target, TargetSet};
-use crate::endpoint::Ingress;
-use crate::memory::{Id, Slab, Stored, TimerId};
+use super::targets::{Target, TargetSet, TargetTexts};
+use crate::endpoint::{Arrival, Ingress};
+use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
 use crate::reject::Reject;
 use crate::transaction::{FailedSend, KEPT, Timed, User};
+use crate::transport::Hop;
 use crate::{Endpoint, Outbox};
 
 /// What holds for every request that is forwarded.
@@ -21,52 +23,6 @@ use crate::{Endpoint, Outbox};
 pub struct ProxyConfig {
     /// Timer C, in milliseconds: more than three minutes (RFC 3261 §16.6 step 11).
     pub timer_c_ms: u64,
-}
-
-/// Something that whoever keeps an account of calls wants to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The account given at the start.
-    pub call: Id,
-    /// The method of the request.
-    pub method: Method,
-    /// The status that was sent to the caller.
-    pub status: Status,
-    /// The time in seconds after which the session ends unless refreshed, when the answer names one (RFC 4028).
-    pub session_expires: Option<u32>,
-    /// Why it was answered here; `None` when somebody else's answer was passed on.
-    pub cause: Option<Cause>,
-}
-
-/// Why a request got a final answer of our own instead of a target's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The caller cancelled it.
-    Cancelled,
-    /// It could not be sent: nobody listens there, or there is no way.
-    NextHopUnreachable,
-    /// Nothing came back in time.
-    NextHopSilent,
-    /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
-    NextHopUnavailable,
-    /// The name of the next hop has no address.
-    NextHopHasNoAddress,
-    /// It rang, and nobody answered (timer C).
-    NobodyAnswered,
-}
-
-impl Cause {
-    /// One word for a log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancelled => "cancelled",
-            Self::NextHopUnreachable => "next-hop-unreachable",
-            Self::NextHopSilent => "next-hop-silent",
-            Self::NextHopUnavailable => "next-hop-unavailable",
-            Self::NextHopHasNoAddress => "next-hop-has-no-address",
-            Self::NobodyAnswered => "nobody-answered",
-        }
-    }
 }
 
 /// A request that is to be forwarded.
@@ -100,7 +56,9 @@ enum BranchState {
 struct Branch {
     client: Id,
     state: BranchState,
-    target: Target,
+    /// The target's texts, and the place of its other way.
+    target: TargetTexts,
+    fallback: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,26 +73,34 @@ enum Phase {
     Refused,
 }
 
+/// What stays until the last client transaction has ended, because of the answers of forked UAS.
 #[derive(Debug)]
 struct ResponseContext {
     server: Id,
+    call: Option<Id>,
     method: Method,
-    ingress: Ingress,
+    phase: Phase,
+    /// Client transactions that have not ended.
+    alive: u16,
+    /// The place of its pending part, as long as it has one.
+    pending: Option<u32>,
+}
+
+/// What is needed of a context as long as a branch waits for its final response.
+#[derive(Debug)]
+struct Pending {
+    arrival: Arrival,
     loop_part: u64,
     taken: Taken,
     record_route: Option<RecordRoute>,
-    call: Option<Id>,
-    phase: Phase,
     branches: SmallVec<[Branch; 3]>,
-    /// Client transactions that have not ended.
-    alive: usize,
     started_ms: u64,
     best: Option<(Status, Stored)>,
     /// What the branches without a response count as (§16.6 step 7, §16.9).
     failed: Option<Status>,
-    /// The request and the targets' texts, as long as something may still need them.
-    request: Option<Stored>,
-    texts: Option<Stored>,
+    request: Stored,
+    /// The targets' texts.
+    texts: Stored,
     timer_c: Option<TimerId>,
 }
 
@@ -142,10 +108,15 @@ struct ResponseContext {
 #[derive(Debug)]
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
+    pending: Chunks<Pending>,
+    /// The branches' other ways.
+    fallbacks: Chunks<Hop>,
     config: ProxyConfig,
     progress: VecDeque<Progress>,
     edits: Edits,
     scratch: Index,
+    /// Of something that was kept.
+    text: Vec<u8>,
 }
 
 impl Proxy {
@@ -153,10 +124,13 @@ impl Proxy {
     pub fn new(config: ProxyConfig) -> Self {
         Self {
             contexts: Slab::default(),
+            pending: Chunks::default(),
+            fallbacks: Chunks::default(),
             config,
             progress: VecDeque::new(),
             edits: Edits::default(),
             scratch: Index::default(),
+            text: Vec::new(),
         }
     }
 
@@ -168,6 +142,11 @@ impl Proxy {
     /// Whether nothing is under way.
     pub fn is_empty(&self) -> bool {
         self.contexts.is_empty()
+    }
+
+    /// Bytes of what is kept of requests under way, without their texts.
+    pub fn bytes(&self) -> usize {
+        self.contexts.bytes() + self.pending.bytes() + self.fallbacks.bytes()
     }
 
     /// Takes the next report for an account of calls.
@@ -191,35 +170,40 @@ impl Proxy {
             layer.pool.store(request.bytes()),
             layer.pool.store(targets.text()),
         );
-        let id = self.contexts.insert_with(|id| {
-            // Step 11: timer C.
-            let timer_c = (method == Method::Invite).then(|| {
-                let timer = layer.wheel.add(Timed::Context(id));
-                layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
-                timer
-            });
-            ResponseContext {
-                server: start.server,
-                method,
-                ingress: *start.ingress,
-                loop_part: start.loop_part,
-                taken: start.taken,
-                record_route: start.record_route,
-                call: start.call,
-                phase: Phase::Open,
-                branches: SmallVec::new(),
-                alive: 0,
-                started_ms: now_ms,
-                best: None,
-                failed: None,
-                request: Some(kept),
-                texts: Some(texts),
-                timer_c,
-            }
+        let pending = Pending {
+            arrival: start.ingress.arrival(),
+            loop_part: start.loop_part,
+            taken: start.taken,
+            record_route: start.record_route,
+            branches: SmallVec::new(),
+            started_ms: now_ms,
+            best: None,
+            failed: None,
+            request: kept,
+            texts,
+            timer_c: None,
+        };
+        let pending = self.pending.insert_with(|_| pending);
+        let id = self.contexts.insert_with(|_| ResponseContext {
+            server: start.server,
+            call: start.call,
+            method,
+            phase: Phase::Open,
+            alive: 0,
+            pending: Some(pending),
         });
+        // Step 11: timer C.
+        if method == Method::Invite
+            && let Some(pending) = self.pending.get_mut(pending)
+        {
+            let timer = layer.wheel.add(Timed::Context(id));
+            layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
+            pending.timer_c = Some(timer);
+        }
         layer.set_context(start.server, Some(id));
         for target in targets.targets() {
-            self.forward(endpoint, id, request, target.clone(), None, now_ms, out);
+            let texts = targets.text();
+            self.forward(endpoint, id, request, texts, target.clone(), None, now_ms, out);
         }
         self.conclude(endpoint, id, now_ms, out);
     }
@@ -231,25 +215,25 @@ impl Proxy {
         endpoint: &mut Endpoint,
         id: Id,
         request: Message<'_>,
+        texts: &[u8],
         target: Target,
         again: Option<u16>,
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        let Some(texts) = &context.texts else { return };
         let forwarding = Forwarding {
-            uri: target.uri(texts.bytes()),
-            routes: target.routes(texts.bytes()),
-            taken: context.taken,
-            record_route: context.record_route,
+            uri: target.uri(texts),
+            routes: target.routes(texts),
+            taken: pending.taken,
+            record_route: pending.record_route,
             hop: target.hop,
-            ingress: &context.ingress,
-            loop_part: context.loop_part,
+            arrival: pending.arrival,
+            loop_part: pending.loop_part,
         };
-        let number = again.unwrap_or(context.branches.len() as u16);
+        let number = again.unwrap_or(pending.branches.len() as u16);
         let user = User {
             context: id,
             branch: number,
@@ -277,9 +261,10 @@ impl Proxy {
         let branch = Branch {
             client,
             state: BranchState::Pending,
-            target,
+            target: target.texts(),
+            fallback: target.fallback.map(|hop| self.fallbacks.insert_with(|_| hop)),
         };
-        context.put(number, branch);
+        pending.put(number, branch);
     }
 
     /// The ten steps of §16.7 for a response that a client transaction passed up.
@@ -293,28 +278,26 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        let Some(context) = self.contexts.get_mut(user.context) else {
-            return;
-        };
-        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else {
-            return;
-        };
-        // Step 2: timer C; what was cancelled gets no more time.
-        if status.is_provisional() {
-            if status != Status::TRYING
-                && branch.state == BranchState::Pending
-                && let Some(timer) = context.timer_c
-            {
-                endpoint
-                    .layer
-                    .wheel
-                    .set(timer, Some(now_ms + self.config.timer_c_ms));
+        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
+        if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
+            let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
+                return;
+            };
+            // Step 2: timer C; what was cancelled gets no more time.
+            if status.is_provisional() {
+                if status != Status::TRYING
+                    && branch.state == BranchState::Pending
+                    && let Some(timer) = pending.timer_c
+                {
+                    let timer_c = now_ms + self.config.timer_c_ms;
+                    endpoint.layer.wheel.set(timer, Some(timer_c));
+                }
+                if branch.state == BranchState::CancelWanted {
+                    endpoint.layer.cancel(branch.client, now_ms, out);
+                }
+            } else {
+                branch.state = BranchState::Done;
             }
-            if branch.state == BranchState::CancelWanted {
-                endpoint.layer.cancel(branch.client, now_ms, out);
-            }
-        } else {
-            branch.state = BranchState::Done;
         }
         match status.class() {
             // Step 3: without another Via it was meant for us.
@@ -378,10 +361,10 @@ impl Proxy {
     }
 
     fn keep_if_better(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, status: Status) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        match context.best {
+        match pending.best {
             Some((best, _)) if is_challenge(best) && is_challenge(status) => {
                 return self.add_challenges(endpoint, id, response);
             }
@@ -389,21 +372,21 @@ impl Proxy {
             _ => {}
         }
         let kept = endpoint.layer.pool.store(response.bytes());
-        if let Some((_, old)) = context.best.replace((status, kept)) {
+        if let Some((_, old)) = pending.best.replace((status, kept)) {
             endpoint.layer.pool.give(old);
         }
     }
 
     /// Step 7: the challenges of every branch go into the response that is passed on.
     fn add_challenges(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        let Some((_, kept)) = &mut context.best else {
+        let Some((_, kept)) = &mut pending.best else {
             return;
         };
         let mut all = Vec::new();
-        if let Ok(best) = self.scratch.parse(kept.bytes(), &KEPT) {
+        if let Ok(best) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
             let mut draft = Draft::of(best, &mut self.edits);
             for field in response.fields() {
                 if matches!(field.name, Name::WwwAuthenticate | Name::ProxyAuthenticate) {
@@ -421,13 +404,13 @@ impl Proxy {
 
     /// Step 10: CANCEL for every branch without a final response.
     fn cancel_pending(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
         if context.method != Method::Invite {
             return;
         }
-        for branch in context
+        for branch in pending
             .branches
             .iter_mut()
             .filter(|b| b.state == BranchState::Pending)
@@ -436,7 +419,7 @@ impl Proxy {
             endpoint.layer.cancel(branch.client, now_ms, out);
         }
         // A cancelled branch that never answers is given up as §9.1 says.
-        if let Some(timer) = context.timer_c {
+        if let Some(timer) = pending.timer_c {
             endpoint
                 .layer
                 .wheel
@@ -499,56 +482,55 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let Some(context) = self.contexts.get_mut(user.context) else {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
             return;
         };
-        let too_late = context.is_too_late(endpoint, now_ms);
-        let Some(branch) = context.branches.get_mut(usize::from(user.branch)) else {
+        let too_late = is_too_late(context, pending, endpoint, now_ms);
+        let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
             return;
         };
-        let retry = branch
-            .target
+        let fallback = branch
             .fallback
             .take()
-            .filter(|_| branch.state == BranchState::Pending && !too_late);
+            .and_then(|place| self.fallbacks.remove(place));
+        let retry = fallback.filter(|_| branch.state == BranchState::Pending && !too_late);
         branch.state = BranchState::Done;
-        if retry.is_none() && context.failed.is_none_or(|failed| is_better(status, failed)) {
-            context.failed = Some(status);
+        if retry.is_none() && pending.failed.is_none_or(|failed| is_better(status, failed)) {
+            pending.failed = Some(status);
         }
         let Some(hop) = retry else { return };
-        let Some(kept) = context.request.take() else {
-            return;
-        };
-        let mut target = branch.target.clone();
-        target.hop = hop;
-        let mut index = std::mem::take(&mut self.scratch);
-        if let Ok(request) = index.parse(kept.bytes(), &KEPT) {
+        let target = branch.target.with(hop);
+        let (mut index, mut text) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
+        text.clear();
+        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.request));
+        let request_len = text.len();
+        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.texts));
+        let (request, texts) = text.split_at(request_len);
+        if let Ok(request) = index.parse(request, &KEPT) {
             self.forward(
                 endpoint,
                 user.context,
                 request,
+                texts,
                 target,
                 Some(user.branch),
                 now_ms,
                 out,
             );
         }
-        self.scratch = index;
-        if let Some(context) = self.contexts.get_mut(user.context) {
-            context.request = Some(kept);
-        }
+        (self.scratch, self.text) = (index, text);
     }
 
     /// Timer C fired (§16.8), or a cancelled branch never answered.
     pub fn on_deadline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        if context.phase == Phase::Open && context.branches.iter().any(|b| b.state == BranchState::Pending) {
+        if context.phase == Phase::Open && pending.branches.iter().any(|b| b.state == BranchState::Pending) {
             self.cancel_pending(endpoint, id, now_ms, out);
             return;
         }
-        for branch in context
+        for branch in pending
             .branches
             .iter_mut()
             .filter(|b| b.state != BranchState::Done)
@@ -562,20 +544,20 @@ impl Proxy {
 
     /// Step 6, once every branch is done: the best response, or one of our own; then lets go of what nobody needs.
     fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some(context) = self.contexts.get_mut(id) else {
-            return;
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return self.let_go(endpoint, id);
         };
-        if context.branches.iter().any(|b| b.state != BranchState::Done) {
+        if pending.branches.iter().any(|b| b.state != BranchState::Done) {
             return;
         }
         if matches!(context.phase, Phase::Open | Phase::Cancelled) {
             // What a branch without an answer counts as may be better than any answer.
-            let failed = context.failed;
+            let failed = pending.failed;
             let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
-            if let Some((_, kept)) = context.best.take_if(|best| beaten(best)) {
+            if let Some((_, kept)) = pending.best.take_if(|best| beaten(best)) {
                 endpoint.layer.pool.give(kept);
             }
-            match context.best.take() {
+            match pending.best.take() {
                 // A 503 says that this next hop is overloaded, not that we are (step 6).
                 Some((Status::SERVICE_UNAVAILABLE, kept)) => {
                     endpoint.layer.pool.give(kept);
@@ -589,22 +571,23 @@ impl Proxy {
                     );
                 }
                 Some((_, kept)) => {
-                    let mut index = std::mem::take(&mut self.scratch);
-                    if let Ok(response) = index.parse(kept.bytes(), &KEPT) {
+                    let (mut index, mut text) =
+                        (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
+                    endpoint.layer.pool.take(kept, &mut text);
+                    if let Ok(response) = index.parse(&text, &KEPT) {
                         self.pass_on(endpoint, id, response, now_ms, out);
                     }
-                    self.scratch = index;
-                    endpoint.layer.pool.give(kept);
+                    (self.scratch, self.text) = (index, text);
                 }
                 None => {
-                    let status = match (context.phase, context.method, context.failed) {
+                    let status = match (context.phase, context.method, pending.failed) {
                         (Phase::Cancelled, ..) => Status::REQUEST_TERMINATED,
                         (_, _, Some(Status::SERVICE_UNAVAILABLE)) => Status::SERVER_INTERNAL_ERROR,
                         (_, Method::Invite, _) => Status::REQUEST_TIMEOUT,
                         // No 408 to anything else (RFC 4320 §4.2).
                         _ => Status::SERVER_TIMEOUT,
                     };
-                    let cause = match (context.phase, context.failed) {
+                    let cause = match (context.phase, pending.failed) {
                         (Phase::Cancelled, _) => Cause::Cancelled,
                         (_, Some(Status::SERVICE_UNAVAILABLE)) => Cause::NextHopUnreachable,
                         (_, Some(_)) => Cause::NextHopSilent,
@@ -627,17 +610,17 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        let Some(kept) = &context.request else { return };
-        if context.is_too_late(endpoint, now_ms) {
+        let kept = &pending.request;
+        if is_too_late(context, pending, endpoint, now_ms) {
             endpoint.layer.drop_server(context.server);
-        } else if let Ok(request) = self.scratch.parse(kept.bytes(), &KEPT) {
+        } else if let Ok(request) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
             let start = out.bytes.len();
             endpoint
                 .identity
-                .write_reject(request, context.ingress.stamp, &reject, &mut out.bytes);
+                .write_reject(request, pending.arrival.stamp, &reject, &mut out.bytes);
             let _ = endpoint
                 .layer
                 .respond(context.server, reject.status, start, now_ms, out);
@@ -655,23 +638,53 @@ impl Proxy {
         }
     }
 
+    /// A branch has been ringing for a while. Who has answered is not given up for another way, and when no branch has one
+    /// left, all that is needed of the request is what an answer is made from.
+    pub fn on_ringing(&mut self, endpoint: &mut Endpoint, user: User) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
+            return;
+        };
+        if let Some(branch) = pending.branches.get_mut(usize::from(user.branch))
+            && let Some(place) = branch.fallback.take()
+        {
+            self.fallbacks.remove(place);
+        }
+        if pending.texts.is_empty() || pending.branches.iter().any(|b| b.fallback.is_some()) {
+            return;
+        }
+        let pool = &mut endpoint.layer.pool;
+        let Ok(request) = self.scratch.parse(pool.bytes(&pending.request), &KEPT) else {
+            return;
+        };
+        self.text.clear();
+        write_answerable(request, &mut self.text);
+        for (kept, text) in [(&mut pending.request, &self.text[..]), (&mut pending.texts, &[])] {
+            let short = pool.store(text);
+            pool.give(std::mem::replace(kept, short));
+        }
+    }
+
     /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
     pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
-        let context = endpoint
-            .layer
-            .context_of(server)
-            .and_then(|id| self.contexts.get(id));
-        let Some(kept) = context.and_then(|c| c.request.as_ref().map(|r| (r, c.ingress.stamp))) else {
+        let context = endpoint.layer.context_of(server);
+        let context = context.and_then(|id| whole(&mut self.contexts, &mut self.pending, id));
+        let Some((_, pending)) = context else {
             endpoint.layer.drop_server(server);
             return;
         };
-        let Ok(request) = self.scratch.parse(kept.0.bytes(), &KEPT) else {
+        let Ok(request) = self
+            .scratch
+            .parse(endpoint.layer.pool.bytes(&pending.request), &KEPT)
+        else {
             return;
         };
         let start = out.bytes.len();
-        endpoint
-            .identity
-            .write_reject(request, kept.1, &Reject::new(Status::TRYING), &mut out.bytes);
+        endpoint.identity.write_reject(
+            request,
+            pending.arrival.stamp,
+            &Reject::new(Status::TRYING),
+            &mut out.bytes,
+        );
         let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
     }
 
@@ -680,17 +693,21 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        for stored in [context.request.take(), context.texts.take()]
-            .into_iter()
-            .flatten()
+        if let Some(pending) = context
+            .pending
+            .take()
+            .and_then(|place| self.pending.remove(place))
         {
-            endpoint.layer.pool.give(stored);
-        }
-        if let Some((_, kept)) = context.best.take() {
-            endpoint.layer.pool.give(kept);
-        }
-        if let Some(timer) = context.timer_c.take() {
-            endpoint.layer.wheel.remove(timer);
+            let best = pending.best.map(|(_, kept)| kept);
+            for stored in [pending.request, pending.texts].into_iter().chain(best) {
+                endpoint.layer.pool.give(stored);
+            }
+            for place in pending.branches.iter().filter_map(|branch| branch.fallback) {
+                self.fallbacks.remove(place);
+            }
+            if let Some(timer) = pending.timer_c {
+                endpoint.layer.wheel.remove(timer);
+            }
         }
         let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;
         if !more_2xx || context.alive == 0 {
@@ -700,19 +717,47 @@ impl Proxy {
     }
 }
 
-impl ResponseContext {
+/// A context with its pending part, if it still has one.
+fn whole<'p>(
+    contexts: &'p mut Slab<ResponseContext>,
+    pending: &'p mut Chunks<Pending>,
+    id: Id,
+) -> Option<(&'p mut ResponseContext, &'p mut Pending)> {
+    let context = contexts.get_mut(id)?;
+    let pending = pending.get_mut(context.pending?)?;
+    Some((context, pending))
+}
+
+/// Whether the caller's timer F must have fired: an answer to anything but INVITE would only be a stray one
+/// (RFC 4320 §4.2).
+fn is_too_late(context: &ResponseContext, pending: &Pending, endpoint: &Endpoint, now_ms: u64) -> bool {
+    context.method != Method::Invite && now_ms >= pending.started_ms + endpoint.layer.timers.lifetime_ms()
+}
+
+impl Pending {
     fn put(&mut self, number: u16, branch: Branch) {
         match self.branches.get_mut(usize::from(number)) {
             Some(place) => *place = branch,
             None => self.branches.push(branch),
         }
     }
+}
 
-    /// Whether the caller's timer F must have fired: an answer to anything but INVITE would only be a stray one
-    /// (RFC 4320 §4.2).
-    fn is_too_late(&self, endpoint: &Endpoint, now_ms: u64) -> bool {
-        self.method != Method::Invite && now_ms >= self.started_ms + endpoint.layer.timers.lifetime_ms()
+/// A request with the fields that a response copies (RFC 3261 §8.2.6.2), and no others.
+fn write_answerable(request: Message<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.method_text());
+    out.push(b' ');
+    out.extend_from_slice(request.request_uri());
+    out.extend_from_slice(b" SIP/2.0\r\n");
+    for field in request.fields() {
+        if matches!(
+            field.name,
+            Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq
+        ) {
+            out.extend_from_slice(field.line.of(request.bytes()));
+        }
     }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn is_challenge(status: Status) -> bool {
@@ -726,4 +771,19 @@ fn is_challenge(status: Status) -> bool {
 fn leading_number(value: &[u8]) -> Option<u32> {
     let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
     strowger_syntax::scan::number(&value[..digits]).and_then(|n| u32::try_from(n).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_small_and_smaller_once_no_branch_is_pending() {
+        assert!(
+            size_of::<ResponseContext>() <= 32,
+            "{}",
+            size_of::<ResponseContext>()
+        );
+        assert!(size_of::<Pending>() <= 304, "{}", size_of::<Pending>());
+    }
 }

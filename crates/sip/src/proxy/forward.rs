@@ -4,6 +4,7 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
@@ -11,7 +12,7 @@ use strowger_syntax::scan::{number, put_number};
 use strowger_syntax::{Message, Name, Transport};
 
 use super::route::{LOOSE_AND_TOKEN, Taken, is_loose, next_route};
-use crate::endpoint::{Identity, Ingress};
+use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
 use crate::transport::Hop;
@@ -27,8 +28,13 @@ pub enum BranchKind {
         /// What stands behind that.
         check: u32,
     },
-    /// One that the same request always gets (§16.11); made from what identifies its server transaction.
-    Stateless(ServerKey),
+    /// One that the same request always gets (§16.11).
+    Stateless {
+        /// What identifies its server transaction.
+        key: ServerKey,
+        /// The address that its top Via names once it is stamped.
+        reply_address: SocketAddr,
+    },
 }
 
 /// What Record-Route says of us.
@@ -52,7 +58,7 @@ pub struct Forwarding<'a> {
     /// The way it leaves.
     pub hop: Hop,
     /// Where the request came in.
-    pub ingress: &'a Ingress,
+    pub arrival: Arrival,
     /// The loop part of the branch.
     pub loop_part: u64,
 }
@@ -168,7 +174,7 @@ fn write_at_places(
                 out.extend_from_slice(b"Via: ");
                 write_via(identity, forwarding, branch, out);
                 out.extend_from_slice(b"\r\n");
-                copy.stamp_via(forwarding.ingress.stamp);
+                copy.stamp_via(forwarding.arrival.stamp);
             }
             Step::Route => {
                 copy.instead_of(places.route);
@@ -216,7 +222,7 @@ fn write_draft(
     for line in own_credentials(identity, request) {
         draft.remove_line(line);
     }
-    draft.stamp_via(forwarding.ingress.stamp);
+    draft.stamp_via(forwarding.arrival.stamp);
     // Step 8: Via.
     draft.push_top(Name::Via, |out| write_via(identity, forwarding, branch, out));
     // Step 9: Content-Length.
@@ -349,8 +355,8 @@ fn write_record_route(
     RecordRoute { token }: RecordRoute,
     mut push: impl FnMut(&RecordRouteEntry),
 ) {
-    let source = &forwarding.ingress.source;
-    let inside = (source.transport, source.listener, source.local.ip());
+    let arrival = &forwarding.arrival;
+    let inside = (arrival.transport, arrival.listener, arrival.local);
     let outside = (
         forwarding.hop.transport,
         forwarding.hop.listener,
@@ -392,8 +398,8 @@ fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKin
                 .branches
                 .write_stateful(out, identity.shard, client, check, forwarding.loop_part);
         }
-        BranchKind::Stateless(key) => {
-            let token = identity.stateless_token(key, forwarding.ingress.reply_address());
+        BranchKind::Stateless { key, reply_address } => {
+            let token = identity.stateless_token(key, reply_address);
             identity
                 .branches
                 .write_stateless(out, token, forwarding.loop_part);

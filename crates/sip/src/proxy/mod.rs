@@ -3,12 +3,14 @@
 mod best;
 mod context;
 mod forward;
+mod progress;
 mod route;
 mod validate;
 
 pub use best::is_better;
-pub use context::{Cause, Progress, Proxy, ProxyConfig, Start};
+pub use context::{Proxy, ProxyConfig, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, preprocess};
 pub use targets::{Target, TargetSet};
 pub use validate::validate;

@@ -1,18 +1,23 @@
 //! The target set (RFC 3261 §16.5): where a request is to be sent, each with the way to it.
 
-use std::ops::Range;
-
 use crate::transport::Hop;
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    uri: Range<u32>,
-    routes: Range<u32>,
+    texts: TargetTexts,
     /// The way to it.
     pub hop: Hop,
     /// The way that is tried when the first fails before an answer.
     pub fallback: Option<Hop>,
+}
+
+/// Where a target's texts are among those of all targets: first its Request-URI, then the values for Route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetTexts {
+    start: u32,
+    middle: u32,
+    end: u32,
 }
 
 /// Targets with their texts; reused from request to request.
@@ -37,8 +42,7 @@ impl TargetSet {
         self.text.extend_from_slice(routes);
         let end = self.text.len() as u32;
         self.targets.push(Target {
-            uri: start..middle,
-            routes: middle..end,
+            texts: TargetTexts { start, middle, end },
             hop,
             fallback,
         });
@@ -63,13 +67,29 @@ impl TargetSet {
 impl Target {
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.uri.start as usize..self.uri.end as usize)
+        text.get(self.texts.start as usize..self.texts.middle as usize)
             .unwrap_or(&[])
     }
 
     /// The values for its Route header field.
     pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.routes.start as usize..self.routes.end as usize)
+        text.get(self.texts.middle as usize..self.texts.end as usize)
             .unwrap_or(&[])
+    }
+
+    /// Where its texts are.
+    pub fn texts(&self) -> TargetTexts {
+        self.texts
+    }
+}
+
+impl TargetTexts {
+    /// The same target by another way, the last one.
+    pub fn with(self, hop: Hop) -> Target {
+        Target {
+            texts: self,
+            hop,
+            fallback: None,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use strowger_syntax::Status;
 
-use super::{Cx, Next};
+use super::{Cx, NEVER, Next};
 use crate::memory::{Pool, Stored};
 
 /// ```text
@@ -20,17 +20,19 @@ pub enum InviteClient {
     Calling {
         /// The INVITE.
         request: Stored,
-        /// Timer A; none on a reliable transport.
-        resend_a: Option<u64>,
+        /// Timer A; never on a reliable transport.
+        resend_a: u64,
         /// The interval that led to `resend_a`.
-        interval_ms: u64,
+        interval_ms: u32,
         /// Timer B, or the time after which a silent next hop is given up.
         until_b: u64,
     },
     /// A provisional response came; how long to wait on is the proxy's business (timer C).
     Proceeding {
-        /// The INVITE: CANCEL and ACK are made from it.
+        /// The INVITE, or what CANCEL and ACK are made from of it.
         request: Stored,
+        /// When the rest of it goes; never once that is done.
+        shorten_at: u64,
     },
     /// A 2xx came; more of them go to the user (RFC 6026 §7.2).
     Accepted {
@@ -59,10 +61,10 @@ impl InviteClient {
     /// Sends the INVITE that was written to the outbox since `start`.
     pub fn start(start: usize, cx: &mut Cx<'_>) -> Self {
         let request = cx.send_and_keep(start);
-        let interval_ms = cx.timers.t1_ms;
+        let interval_ms = cx.timers.t1_ms as u32;
         Self::Calling {
             request,
-            resend_a: (!cx.reliable).then_some(cx.now_ms + interval_ms),
+            resend_a: cx.resend_after(interval_ms),
             interval_ms,
             until_b: cx.now_ms + cx.timers.lifetime_ms().min(cx.timers.next_hop_timeout_ms),
         }
@@ -86,7 +88,10 @@ impl InviteClient {
             (Self::Calling { .. }, 1) => {
                 if let Self::Calling { request, .. } = std::mem::replace(self, Self::Accepted { until_m: 0 })
                 {
-                    *self = Self::Proceeding { request };
+                    *self = Self::Proceeding {
+                        request,
+                        shorten_at: cx.now_ms + cx.timers.t1_ms,
+                    };
                 }
                 Delivery::Pass
             }
@@ -96,9 +101,9 @@ impl InviteClient {
                 std::mem::replace(self, Self::Accepted { until_m }).dispose(cx.pool);
                 Delivery::Pass
             }
-            (Self::Calling { request, .. } | Self::Proceeding { request }, _) => {
+            (Self::Calling { request, .. } | Self::Proceeding { request, .. }, _) => {
                 let start = cx.out.bytes.len();
-                write_ack(request.bytes(), &mut cx.out.bytes);
+                write_ack(cx.pool.bytes(request), &mut cx.out.bytes);
                 let ack = cx.send_and_keep(start);
                 let until_d = cx.after_unless_reliable(cx.timers.d_ms());
                 std::mem::replace(self, Self::Completed { ack, until_d }).dispose(cx.pool);
@@ -113,9 +118,9 @@ impl InviteClient {
     }
 
     /// The INVITE, as long as it is kept.
-    pub fn request(&self) -> Option<&[u8]> {
+    pub fn request(&self) -> Option<&Stored> {
         match self {
-            Self::Calling { request, .. } | Self::Proceeding { request } => Some(request.bytes()),
+            Self::Calling { request, .. } | Self::Proceeding { request, .. } => Some(request),
             Self::Accepted { .. } | Self::Completed { .. } => None,
         }
     }
@@ -135,8 +140,8 @@ impl InviteClient {
         match self {
             Self::Calling {
                 resend_a, until_b, ..
-            } => Some(resend_a.map_or(*until_b, |a| a.min(*until_b))),
-            Self::Proceeding { .. } => None,
+            } => Some(*resend_a.min(until_b)),
+            Self::Proceeding { shorten_at, .. } => (*shorten_at != NEVER).then_some(*shorten_at),
             Self::Accepted { until_m } => Some(*until_m),
             Self::Completed { until_d, .. } => Some(*until_d),
         }
@@ -147,13 +152,13 @@ impl InviteClient {
         match self {
             Self::Calling {
                 request,
-                resend_a: Some(at),
+                resend_a,
                 interval_ms,
                 until_b,
-            } if cx.now_ms < *until_b => {
+            } if *resend_a != NEVER && cx.now_ms < *until_b => {
                 cx.resend(request);
-                *interval_ms *= 2;
-                *at = cx.now_ms + *interval_ms;
+                *interval_ms = interval_ms.saturating_mul(2);
+                *resend_a = cx.resend_after(*interval_ms);
                 Next::Live
             }
             Self::Proceeding { .. } => Next::Live,
@@ -161,11 +166,31 @@ impl InviteClient {
         }
     }
 
+    /// Drops of the INVITE what nobody needs once it is not sent again, when its next hop has been ringing for a while: most
+    /// are answered sooner, and are spared it. `write` writes what stays. Whether it is time, for others to do the like.
+    pub fn shorten(&mut self, write: impl FnOnce(&[u8], &mut Vec<u8>), cx: &mut Cx<'_>) -> bool {
+        let Self::Proceeding { request, shorten_at } = self else {
+            return false;
+        };
+        if *shorten_at > cx.now_ms {
+            return false;
+        }
+        *shorten_at = NEVER;
+        let start = cx.out.bytes.len();
+        write(cx.pool.bytes(request), &mut cx.out.bytes);
+        if cx.out.bytes.len() > start {
+            let short = cx.pool.store(&cx.out.bytes[start..]);
+            cx.out.bytes.truncate(start);
+            cx.pool.give(std::mem::replace(request, short));
+        }
+        true
+    }
+
     /// Gives back what it keeps.
     pub fn dispose(self, pool: &mut Pool) {
         match self {
             Self::Calling { request: stored, .. }
-            | Self::Proceeding { request: stored }
+            | Self::Proceeding { request: stored, .. }
             | Self::Completed { ack: stored, .. } => pool.give(stored),
             Self::Accepted { .. } => {}
         }

@@ -2,7 +2,7 @@
 
 use strowger_syntax::Status;
 
-use super::{Cx, Misuse, Next};
+use super::{Cx, Misuse, NEVER, Next};
 use crate::memory::Stored;
 
 /// ```text
@@ -31,9 +31,9 @@ pub enum InviteServer {
         /// The response.
         response: Stored,
         /// Timer G: when it is sent again; never on a reliable transport.
-        resend_g: Option<u64>,
+        resend_g: u64,
         /// The interval that led to `resend_g`.
-        interval_ms: u64,
+        interval_ms: u32,
         /// Timer H: when waiting is given up.
         until_h: u64,
     },
@@ -85,8 +85,8 @@ impl InviteServer {
             (Self::Accepted { .. }, 2) => cx.send_written(start),
             (Self::Proceeding { .. }, _) => {
                 let response = cx.send_and_keep(start);
-                let interval_ms = cx.timers.t1_ms;
-                let resend_g = (!cx.reliable).then_some(cx.now_ms + interval_ms);
+                let interval_ms = cx.timers.t1_ms as u32;
+                let resend_g = cx.resend_after(interval_ms);
                 let until_h = cx.now_ms + cx.timers.lifetime_ms();
                 self.become_state(
                     Self::Completed {
@@ -123,7 +123,7 @@ impl InviteServer {
             Self::Accepted { until_l } => Some(*until_l),
             Self::Completed {
                 resend_g, until_h, ..
-            } => Some(resend_g.map_or(*until_h, |g| g.min(*until_h))),
+            } => Some(*resend_g.min(until_h)),
             Self::Confirmed { until_i } => Some(*until_i),
         }
     }
@@ -134,13 +134,13 @@ impl InviteServer {
             Self::Proceeding { .. } => Next::Live,
             Self::Completed {
                 response,
-                resend_g: Some(at),
+                resend_g,
                 interval_ms,
                 until_h,
-            } if cx.now_ms < *until_h => {
+            } if *resend_g != NEVER && cx.now_ms < *until_h => {
                 cx.resend(response);
-                *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms);
-                *at = cx.now_ms + *interval_ms;
+                *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms as u32);
+                *resend_g = cx.resend_after(*interval_ms);
                 Next::Live
             }
             _ => Next::Ended,

@@ -1,14 +1,16 @@
 //! The transaction layer: owns a shard's transactions and their timers, and finds the one that a message belongs to.
 
-use hashbrown::HashMap;
-use strowger_syntax::{Index, Message, Method, Name, Status};
+use std::net::SocketAddr;
+
+use hashbrown::HashTable;
+use strowger_syntax::{Index, Message, Method, Name, Status, Transport};
 
 use super::key::ServerKey;
 use super::{
     Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
 };
-use crate::memory::{Id, Pool, Slab, TimerId, Wheel};
-use crate::{Destination, Outbox};
+use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse};
+use crate::{Destination, Flow, Outbox};
 
 /// Whose timer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub enum Expired {
         /// Whether no final response came.
         timed_out: bool,
     },
+    /// The next hop of an INVITE has been ringing for a while: time to drop what is not needed of one that rings.
+    Ringing(User),
     /// A non-INVITE server transaction must send a 100 (RFC 4320 §4.1).
     TryingDue(Id),
     /// A response context's timer.
@@ -80,12 +84,44 @@ enum ServerMachine {
 struct Server {
     machine: ServerMachine,
     key: ServerKey,
-    to: Destination,
-    /// Where responses go when the connection is gone (RFC 3261 §18.2.2).
-    fallback: Option<Destination>,
-    reliable: bool,
+    way: Way,
     timer: TimerId,
     context: Option<Id>,
+}
+
+/// Where responses go. What came by datagram has no other way, and what came by a connection leaves by that.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Only(Destination),
+    /// The connection, and where they go when it is gone (RFC 3261 §18.2.2).
+    Flow(Flow, Transport, SocketAddr),
+}
+
+impl Way {
+    fn new(to: Destination, fallback: Option<Destination>) -> Self {
+        match (to, fallback) {
+            (Destination::Flow(flow), Some(Destination::Connect { transport, to })) => {
+                Self::Flow(flow, transport, to)
+            }
+            _ => Self::Only(to),
+        }
+    }
+
+    fn to(&self) -> Destination {
+        match *self {
+            Self::Only(to) => to,
+            Self::Flow(flow, ..) => Destination::Flow(flow),
+        }
+    }
+
+    /// Takes the other way, if there is one.
+    fn turn(&mut self) -> bool {
+        let Self::Flow(_, transport, to) = *self else {
+            return false;
+        };
+        *self = Self::Only(Destination::Connect { transport, to });
+        true
+    }
 }
 
 #[derive(Debug)]
@@ -102,8 +138,8 @@ enum ClientMachine {
 enum Cancel {
     /// None was sent.
     Not,
-    /// It was sent and has its own transaction.
-    Sent(NonInviteClient),
+    /// It was sent and has its own transaction: its place among them.
+    Sent(u32),
     /// Its transaction has ended.
     Done,
 }
@@ -113,7 +149,6 @@ struct Client {
     machine: ClientMachine,
     method: Method,
     to: Destination,
-    reliable: bool,
     timer: TimerId,
     user: User,
     /// What stands behind its name in its branch.
@@ -127,30 +162,23 @@ fn token(kind: u64, id: Id) -> u64 {
     kind | u64::from(id.index & 0x3fff_ffff) << 32 | u64::from(id.counter)
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Identity;
-
-impl std::hash::BuildHasher for Identity {
-    type Hasher = IdentityHasher;
-
-    fn build_hasher(&self) -> IdentityHasher {
-        IdentityHasher(0)
-    }
+/// Where the server transaction of a key is. Enough of the key, which is a hash, is beside it that a table can grow without
+/// reading every transaction.
+#[derive(Clone, Copy, Debug)]
+struct KeyPlace {
+    hash: u32,
+    index: u32,
 }
 
-/// Server keys are keyed hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct IdentityHasher(u64);
-
-impl std::hash::Hasher for IdentityHasher {
-    fn finish(&self) -> u64 {
-        self.0
+impl KeyPlace {
+    fn new(key: ServerKey, index: u32) -> Self {
+        let hash = key.0 as u32;
+        Self { hash, index }
     }
 
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
+    /// For a table, which takes the place from one end of it and tells neighbours apart by the other.
+    fn hash(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
     }
 }
 
@@ -165,23 +193,29 @@ pub struct Layer {
     pub wheel: Wheel<Timed>,
     servers: Slab<Server>,
     clients: Slab<Client>,
-    by_key: HashMap<ServerKey, Id, Identity>,
+    /// Those of the CANCELs of `clients`.
+    cancels: Chunks<NonInviteClient>,
+    by_key: HashTable<KeyPlace>,
     scratch: Index,
 }
 
 /// Splits the layer into a transaction's context and the rest.
 macro_rules! cx {
-    ($layer:ident, $record:expr, $token:expr, $now:expr, $out:expr) => {
+    ($layer:ident, $to:expr, $token:expr, $now:expr, $out:expr) => {
         Cx {
             now_ms: $now,
             timers: &$layer.timers,
-            reliable: $record.reliable,
-            to: $record.to,
+            reliable: is_reliable($to),
+            to: $to,
             token: $token,
             out: $out,
             pool: &mut $layer.pool,
         }
     };
+}
+
+fn is_reliable(to: Destination) -> bool {
+    !matches!(to, Destination::Datagram { .. })
 }
 
 impl Layer {
@@ -193,7 +227,8 @@ impl Layer {
             wheel: Wheel::default(),
             servers: Slab::default(),
             clients: Slab::default(),
-            by_key: HashMap::with_hasher(Identity),
+            cancels: Chunks::default(),
+            by_key: HashTable::new(),
             scratch: Index::default(),
         }
     }
@@ -201,6 +236,11 @@ impl Layer {
     /// How many server and client transactions there are. A key without its transaction counts as one.
     pub fn counts(&self) -> (usize, usize) {
         (self.by_key.len(), self.clients.len())
+    }
+
+    /// Bytes of the transactions and of the table that finds them.
+    pub fn bytes(&self) -> usize {
+        self.servers.bytes() + self.clients.bytes() + self.cancels.bytes() + self.by_key.allocation_size()
     }
 
     /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).
@@ -211,13 +251,13 @@ impl Layer {
         now_ms: u64,
         out: &mut Outbox,
     ) -> Matched {
-        let Some(&id) = self.by_key.get(&key) else {
+        let Some(id) = self.find(key) else {
             return Matched::New;
         };
         let Some(server) = self.servers.get_mut(id) else {
             return Matched::New;
         };
-        let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
+        let mut cx = cx!(self, server.way.to(), token(SERVER_TOKEN, id), now_ms, out);
         match (&mut server.machine, request.method()) {
             (ServerMachine::Invite(_), Method::Cancel) => return Matched::Cancel(id),
             (ServerMachine::Invite(invite), Method::Ack) if invite.is_accepted() => return Matched::New,
@@ -230,7 +270,8 @@ impl Layer {
         Matched::Absorbed
     }
 
-    /// Makes a server transaction for a request that no other knows.
+    /// Makes a server transaction for a request that no other knows. What came by a connection may have a `fallback`: a new
+    /// one.
     pub fn accept(
         &mut self,
         key: ServerKey,
@@ -241,7 +282,6 @@ impl Layer {
         out: &mut Outbox,
     ) -> Id {
         let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
-        let reliable = !matches!(to, Destination::Datagram { .. });
         let id = self.servers.insert_with(|id| {
             let machine = if method == Method::Invite {
                 ServerMachine::Invite(InviteServer::new())
@@ -249,7 +289,7 @@ impl Layer {
                 let cx = Cx {
                     now_ms,
                     timers,
-                    reliable,
+                    reliable: is_reliable(to),
                     to,
                     token: 0,
                     out,
@@ -262,15 +302,26 @@ impl Layer {
             Server {
                 machine,
                 key,
-                to,
-                fallback,
-                reliable,
+                way: Way::new(to, fallback),
                 timer,
                 context: None,
             }
         });
-        self.by_key.insert(key, id);
+        let place = KeyPlace::new(key, id.index);
+        self.by_key.insert_unique(place.hash(), place, KeyPlace::hash);
         id
+    }
+
+    fn find(&self, key: ServerKey) -> Option<Id> {
+        let server = |place: &KeyPlace| {
+            self.servers
+                .at(place.index)
+                .filter(|(_, server)| server.key == key)
+        };
+        let wanted = KeyPlace::new(key, 0);
+        let is_it = |place: &KeyPlace| place.hash == wanted.hash && server(place).is_some();
+        let (id, _) = server(self.by_key.find(wanted.hash(), is_it)?)?;
+        Some(id)
     }
 
     /// Joins a server transaction to the context that answers it.
@@ -306,7 +357,7 @@ impl Layer {
             out.bytes.truncate(start);
             return Err(Misuse);
         };
-        let mut cx = cx!(self, record, token(SERVER_TOKEN, server), now_ms, out);
+        let mut cx = cx!(self, record.way.to(), token(SERVER_TOKEN, server), now_ms, out);
         let sent = match &mut record.machine {
             ServerMachine::Invite(invite) => invite.respond(status, start, &mut cx),
             ServerMachine::NonInvite(other) => other.respond(status, start, &mut cx),
@@ -320,11 +371,22 @@ impl Layer {
     pub fn drop_server(&mut self, server: Id) {
         if let Some(record) = self.servers.remove(server) {
             self.wheel.remove(record.timer);
-            self.by_key.remove(&record.key);
+            self.forget_key(KeyPlace::new(record.key, server.index));
             match record.machine {
                 ServerMachine::Invite(invite) => invite.dispose(&mut self.pool),
                 ServerMachine::NonInvite(other) => other.dispose(&mut self.pool),
             }
+        }
+    }
+
+    /// A table that has become far too large gets smaller.
+    fn forget_key(&mut self, gone: KeyPlace) {
+        let is_it = |place: &KeyPlace| place.index == gone.index;
+        if let Ok(entry) = self.by_key.find_entry(gone.hash(), is_it) {
+            entry.remove();
+        }
+        if is_sparse(self.by_key.len(), self.by_key.capacity()) {
+            self.by_key.shrink_to(4 * self.by_key.len(), KeyPlace::hash);
         }
     }
 
@@ -340,14 +402,14 @@ impl Layer {
         write: impl FnOnce(Id, &mut Vec<u8>),
     ) -> Id {
         let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
-        let reliable = !matches!(to, Destination::Datagram { .. });
+        let cancels = &self.cancels;
         self.clients.insert_with(|id| {
             let start = out.bytes.len();
             write(id, &mut out.bytes);
             let mut cx = Cx {
                 now_ms,
                 timers,
-                reliable,
+                reliable: is_reliable(to),
                 to,
                 token: token(CLIENT_TOKEN, id),
                 out,
@@ -366,12 +428,11 @@ impl Layer {
                 ))
             };
             let timer = wheel.add(Timed::Client(id));
-            wheel.set(timer, machine.deadline());
+            wheel.set(timer, machine.deadline(cancels));
             Client {
                 machine,
                 method,
                 to,
-                reliable,
                 timer,
                 user,
                 check: 0,
@@ -400,7 +461,8 @@ impl Layer {
                 ClientMachine::Invite { invite, .. } => invite.wait_out(now_ms + self.timers.lifetime_ms()),
                 ClientMachine::NonInvite(other) => other.wait_out(),
             }
-            self.wheel.set(record.timer, record.machine.deadline());
+            self.wheel
+                .set(record.timer, record.machine.deadline(&self.cancels));
         }
     }
 
@@ -414,11 +476,13 @@ impl Layer {
     ) -> Option<User> {
         let status = response.status()?;
         let record = self.clients.get_mut(client)?;
-        let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
+        let mut cx = cx!(self, record.to, token(CLIENT_TOKEN, client), now_ms, out);
         let scratch = &mut self.scratch;
         let delivery = match (&mut record.machine, response.method()) {
             (ClientMachine::Invite { cancel, .. }, Method::Cancel) => {
-                if let Cancel::Sent(cancel) = cancel {
+                if let Cancel::Sent(cancel) = *cancel
+                    && let Some(cancel) = self.cancels.get_mut(cancel)
+                {
                     cancel.on_response(status, &mut cx);
                 }
                 Delivery::Absorbed
@@ -435,7 +499,7 @@ impl Layer {
             // The method of CSeq is half of the match (§17.1.3).
             (ClientMachine::NonInvite(_) | ClientMachine::Invite { .. }, _) => Delivery::Absorbed,
         };
-        let deadline = record.machine.deadline();
+        let deadline = record.machine.deadline(&self.cancels);
         self.wheel.set(record.timer, deadline);
         (delivery == Delivery::Pass).then_some(record.user)
     }
@@ -453,7 +517,7 @@ impl Layer {
         let Some(record) = self.clients.get_mut(client) else {
             return true;
         };
-        let mut cx = cx!(self, record, token(CLIENT_TOKEN, client), now_ms, out);
+        let mut cx = cx!(self, record.to, token(CLIENT_TOKEN, client), now_ms, out);
         if let ClientMachine::Invite {
             invite,
             cancel: cancel @ Cancel::Not,
@@ -463,10 +527,12 @@ impl Layer {
                 return !invite.is_pending();
             };
             let start = cx.out.bytes.len();
+            let request = cx.pool.bytes(request);
             write_hop_request(&mut self.scratch, request, "CANCEL", &[], &mut cx.out.bytes);
             // The next hop has spoken already: if it is silent now, that is a loss.
-            *cancel = Cancel::Sent(NonInviteClient::start(start, u64::MAX, &mut cx));
-            let deadline = record.machine.deadline();
+            let machine = NonInviteClient::start(start, u64::MAX, &mut cx);
+            *cancel = Cancel::Sent(self.cancels.insert_with(|_| machine));
+            let deadline = record.machine.deadline(&self.cancels);
             self.wheel.set(record.timer, deadline);
         }
         true
@@ -479,7 +545,9 @@ impl Layer {
             match record.machine {
                 ClientMachine::Invite { invite, cancel } => {
                     invite.dispose(&mut self.pool);
-                    if let Cancel::Sent(cancel) = cancel {
+                    if let Cancel::Sent(cancel) = cancel
+                        && let Some(cancel) = self.cancels.remove(cancel)
+                    {
                         cancel.dispose(&mut self.pool);
                     }
                 }
@@ -506,7 +574,7 @@ impl Layer {
 
     fn server_deadline(&mut self, id: Id, now_ms: u64, out: &mut Outbox) -> Option<Expired> {
         let server = self.servers.get_mut(id)?;
-        let mut cx = cx!(self, server, token(SERVER_TOKEN, id), now_ms, out);
+        let mut cx = cx!(self, server.way.to(), token(SERVER_TOKEN, id), now_ms, out);
         let next = match &mut server.machine {
             ServerMachine::Invite(invite) => invite.on_deadline(&mut cx),
             ServerMachine::NonInvite(other) if other.wants_trying(now_ms) => {
@@ -526,17 +594,25 @@ impl Layer {
 
     fn client_deadline(&mut self, id: Id, now_ms: u64, out: &mut Outbox) -> Option<Expired> {
         let client = self.clients.get_mut(id)?;
-        let mut cx = cx!(self, client, token(CLIENT_TOKEN, id), now_ms, out);
+        let mut cx = cx!(self, client.to, token(CLIENT_TOKEN, id), now_ms, out);
         let user = client.user;
+        let mut ringing = false;
         let (next, timed_out) = match &mut client.machine {
             ClientMachine::Invite { invite, cancel } => {
-                if let Cancel::Sent(machine) = cancel
+                if let Cancel::Sent(place) = *cancel
+                    && let Some(machine) = self.cancels.get_mut(place)
                     && machine.deadline().is_some_and(|d| d <= now_ms)
                     && machine.on_deadline(&mut cx) == Next::Ended
-                    && let Cancel::Sent(ended) = std::mem::replace(cancel, Cancel::Done)
+                    && let Some(ended) = self.cancels.remove(place)
                 {
+                    *cancel = Cancel::Done;
                     ended.dispose(cx.pool);
                 }
+                let scratch = &mut self.scratch;
+                let write = |request: &[u8], out: &mut Vec<u8>| {
+                    write_hop_request(scratch, request, "INVITE", &[], out);
+                };
+                ringing = invite.shorten(write, &mut cx);
                 let due = invite.deadline().is_some_and(|d| d <= now_ms);
                 let next = if due {
                     invite.on_deadline(&mut cx)
@@ -551,9 +627,9 @@ impl Layer {
             self.drop_client(id);
             return Some(Expired::Client { user, timed_out });
         }
-        let deadline = client.machine.deadline().map(|d| d.max(now_ms + 1));
+        let deadline = client.machine.deadline(&self.cancels).map(|d| d.max(now_ms + 1));
         self.wheel.set(client.timer, deadline);
-        None
+        ringing.then_some(Expired::Ringing(user))
     }
 
     /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
@@ -596,9 +672,10 @@ impl Layer {
         let Some(record) = self.servers.get_mut(server) else {
             return;
         };
-        let Some(to) = record.fallback.take() else { return };
-        record.to = to;
-        let mut cx = cx!(self, record, 0, now_ms, out);
+        if !record.way.turn() {
+            return;
+        }
+        let mut cx = cx!(self, record.way.to(), 0, now_ms, out);
         match &mut record.machine {
             ServerMachine::Invite(invite) => invite.on_request(&mut cx),
             ServerMachine::NonInvite(other) => other.on_request(&mut cx),
@@ -616,11 +693,11 @@ impl ServerMachine {
 }
 
 impl ClientMachine {
-    fn deadline(&self) -> Option<u64> {
+    fn deadline(&self, cancels: &Chunks<NonInviteClient>) -> Option<u64> {
         match self {
             Self::Invite { invite, cancel } => {
                 let cancel = match cancel {
-                    Cancel::Sent(machine) => machine.deadline(),
+                    Cancel::Sent(place) => cancels.get(*place).and_then(NonInviteClient::deadline),
                     Cancel::Not | Cancel::Done => None,
                 };
                 [invite.deadline(), cancel].into_iter().flatten().min()
@@ -630,7 +707,8 @@ impl ClientMachine {
     }
 }
 
-/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent: the same Request-URI, top Via,
+/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent, or an INVITE that the same can be
+/// made from: the same Request-URI, top Via,
 /// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
 /// INVITE's.
 fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {
@@ -661,4 +739,23 @@ fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8]
     out.push(b' ');
     out.extend_from_slice(method.as_bytes());
     out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_takes_at_most_136_bytes() {
+        assert!(
+            size_of::<(u32, Server)>() <= 136,
+            "{}",
+            size_of::<(u32, Server)>()
+        );
+        assert!(
+            size_of::<(u32, Client)>() <= 136,
+            "{}",
+            size_of::<(u32, Client)>()
+        );
+    }
 }

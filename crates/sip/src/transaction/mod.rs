@@ -71,8 +71,17 @@ impl Cx<'_> {
     /// Sends stored bytes again.
     fn resend(&mut self, stored: &Stored) {
         let start = self.out.bytes.len();
-        self.out.bytes.extend_from_slice(stored.bytes());
+        self.out.bytes.extend_from_slice(self.pool.bytes(stored));
         self.send_written(start);
+    }
+
+    /// When a message that was just sent is sent again, `interval` from now; never on a reliable transport.
+    fn resend_after(&self, interval_ms: u32) -> u64 {
+        if self.reliable {
+            NEVER
+        } else {
+            self.now_ms + u64::from(interval_ms)
+        }
     }
 
     /// `delay` from now on an unreliable transport, at once on a reliable one (timers I, J and K).
@@ -80,6 +89,9 @@ impl Cx<'_> {
         self.now_ms + if self.reliable { 0 } else { delay_ms }
     }
 }
+
+/// When a timer goes off that is not set.
+const NEVER: u64 = u64::MAX;
 
 /// Whether a machine goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

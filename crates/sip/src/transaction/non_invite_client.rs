@@ -2,7 +2,7 @@
 
 use strowger_syntax::Status;
 
-use super::{Cx, Delivery, Next};
+use super::{Cx, Delivery, NEVER, Next};
 use crate::memory::{Pool, Stored};
 
 /// ```text
@@ -18,21 +18,21 @@ pub enum NonInviteClient {
     Trying {
         /// The request.
         request: Stored,
-        /// Timer E; none on a reliable transport.
-        resend_e: Option<u64>,
+        /// Timer E; never on a reliable transport.
+        resend_e: u64,
         /// The interval that led to `resend_e`.
-        interval_ms: u64,
+        interval_ms: u32,
         /// Timer F, for when something is heard.
         until_f: u64,
-        /// Timer F, or earlier the time after which a silent next hop is given up.
-        silent_until: u64,
+        /// How long before timer F a silent next hop is given up.
+        earlier_ms: u32,
     },
     /// A provisional response came; the request is still repeated, every T2.
     Proceeding {
         /// The request.
         request: Stored,
         /// Timer E.
-        resend_e: Option<u64>,
+        resend_e: u64,
         /// Timer F.
         until_f: u64,
     },
@@ -48,26 +48,21 @@ impl NonInviteClient {
     /// given up; timer F ends it in any case.
     pub fn start(start: usize, patience_ms: u64, cx: &mut Cx<'_>) -> Self {
         let request = cx.send_and_keep(start);
-        let interval_ms = cx.timers.t1_ms;
+        let interval_ms = cx.timers.t1_ms as u32;
         let until_f = cx.now_ms + cx.timers.lifetime_ms();
         Self::Trying {
             request,
-            resend_e: (!cx.reliable).then_some(cx.now_ms + interval_ms),
+            resend_e: cx.resend_after(interval_ms),
             interval_ms,
             until_f,
-            silent_until: until_f.min(cx.now_ms.saturating_add(patience_ms)),
+            earlier_ms: cx.timers.lifetime_ms().saturating_sub(patience_ms) as u32,
         }
     }
 
     /// Gives a silent next hop the time until timer F.
     pub fn wait_out(&mut self) {
-        if let Self::Trying {
-            until_f,
-            silent_until,
-            ..
-        } = self
-        {
-            *silent_until = *until_f;
+        if let Self::Trying { earlier_ms, .. } = self {
+            *earlier_ms = 0;
         }
     }
 
@@ -106,14 +101,13 @@ impl NonInviteClient {
         match self {
             Self::Trying {
                 resend_e,
-                silent_until: until,
+                until_f,
+                earlier_ms,
                 ..
-            }
-            | Self::Proceeding {
-                resend_e,
-                until_f: until,
-                ..
-            } => Some(resend_e.map_or(*until, |e| e.min(*until))),
+            } => Some(*resend_e.min(&(until_f - u64::from(*earlier_ms)))),
+            Self::Proceeding {
+                resend_e, until_f, ..
+            } => Some(*resend_e.min(until_f)),
             Self::Completed { until_k } => Some(*until_k),
         }
     }
@@ -123,23 +117,23 @@ impl NonInviteClient {
         match self {
             Self::Trying {
                 request,
-                resend_e: Some(at),
+                resend_e,
                 interval_ms,
-                silent_until,
-                ..
-            } if cx.now_ms < *silent_until => {
+                until_f,
+                earlier_ms,
+            } if *resend_e != NEVER && cx.now_ms < *until_f - u64::from(*earlier_ms) => {
                 cx.resend(request);
-                *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms);
-                *at = cx.now_ms + *interval_ms;
+                *interval_ms = (*interval_ms * 2).min(cx.timers.t2_ms as u32);
+                *resend_e = cx.resend_after(*interval_ms);
                 Next::Live
             }
             Self::Proceeding {
                 request,
-                resend_e: Some(at),
+                resend_e,
                 until_f,
-            } if cx.now_ms < *until_f => {
+            } if *resend_e != NEVER && cx.now_ms < *until_f => {
                 cx.resend(request);
-                *at = cx.now_ms + cx.timers.t2_ms;
+                *resend_e = cx.now_ms + cx.timers.t2_ms;
                 Next::Live
             }
             _ => Next::Ended,

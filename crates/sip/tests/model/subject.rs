@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use strowger_sip::memory::Id;
 use strowger_sip::transaction::{Expired, FailedSend, KeyHasher, Layer, Matched, Timers, User};
-use strowger_sip::{Destination, Outbox};
+use strowger_sip::{Destination, Flow, Outbox};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 
 use crate::reference::back;
@@ -16,6 +16,11 @@ use crate::{Answer, Effect, Label, What};
 const BEGIN: u64 = 5_000_000;
 /// The port of the other way that a response has.
 const FALLBACK: u16 = 5062;
+const CONNECTION: Flow = Flow {
+    shard: 0,
+    index: 1,
+    generation: 1,
+};
 
 pub(crate) struct Subject {
     layer: Layer,
@@ -202,7 +207,11 @@ impl Subject {
             Matched::New => {}
         }
         if matches!(method, sequence::Method::Invite | sequence::Method::Message) {
-            let to = if way == Way::Udp { udp() } else { tcp(5061) };
+            let to = match way {
+                Way::Udp => udp(),
+                Way::Tcp => tcp(5061),
+                Way::TcpWithFallback => Destination::Flow(CONNECTION),
+            };
             let fallback = (way == Way::TcpWithFallback).then(|| tcp(FALLBACK));
             let method = request.method();
             let id = self
@@ -264,6 +273,7 @@ impl Subject {
                         effects.push(Effect::TryingDue { at_ms, server });
                         assert!(self.respond(id, server, 0, 100), "the 100 that is due");
                     }
+                    Expired::Ringing(_) => {}
                     Expired::Context(_) | Expired::Call(_) => panic!("nobody's timer"),
                 }
             }

@@ -338,6 +338,7 @@ impl Stage {
                     Expired::Client { user, timed_out } => {
                         self.proxy.on_client_ended(endpoint, user, timed_out, now, out);
                     }
+                    Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
                     Expired::Call(_) => panic!("nobody asked for it"),

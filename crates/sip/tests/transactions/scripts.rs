@@ -136,11 +136,14 @@ impl Subject for Transaction {
         });
         let mut effects: Vec<_> = sent.collect();
         effects.append(&mut self.for_tu);
-        effects.extend(self.bench.events.drain(..).map(|(at_ms, event)| match event {
+        let events = self.bench.events.drain(..);
+        // The proxy's, and nobody sees it.
+        let events = events.filter(|(_, event)| !matches!(event, Expired::Ringing(_)));
+        effects.extend(events.map(|(at_ms, event)| match event {
             Expired::Client { timed_out: true, .. } => effect(at_ms, "TU", "timeout", ""),
             Expired::Client { .. } => effect(at_ms, "TU", "ended", ""),
             Expired::TryingDue(_) => effect(at_ms, "TU", "send 100", ""),
-            Expired::Context(_) | Expired::Call(_) => panic!("nobody's timer"),
+            Expired::Context(_) | Expired::Call(_) | Expired::Ringing(_) => panic!("nobody's timer"),
         }));
         effects.sort_by_key(|effect| effect.at_ms);
         effects

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use strowger_syntax::{Index, Limits};
 
 use super::*;
+use crate::endpoint::Ingress;
 use crate::proxy::preprocess;
 use crate::transaction::Timers;
 use crate::transport::{Listener, Listeners};
@@ -115,7 +116,7 @@ fn one_pass_writes_what_a_draft_writes() {
                         local: source().local.ip(),
                         to: Destination::Connect { transport, to },
                     },
-                    ingress: &Ingress::of(request, &source()),
+                    arrival: Ingress::of(request, &source()).arrival(),
                     loop_part: 7,
                 };
                 let branch = BranchKind::Stateful {

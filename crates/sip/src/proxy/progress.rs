@@ -1,0 +1,51 @@
+//! What whoever keeps an account of calls is told.
+
+use strowger_syntax::{Method, Status};
+
+use crate::memory::Id;
+
+/// Something that whoever keeps an account of calls wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The account given at the start.
+    pub call: Id,
+    /// The method of the request.
+    pub method: Method,
+    /// The status that was sent to the caller.
+    pub status: Status,
+    /// The time in seconds after which the session ends unless refreshed, when the answer names one (RFC 4028).
+    pub session_expires: Option<u32>,
+    /// Why it was answered here; `None` when somebody else's answer was passed on.
+    pub cause: Option<Cause>,
+}
+
+/// Why a request got a final answer of our own instead of a target's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The caller cancelled it.
+    Cancelled,
+    /// It could not be sent: nobody listens there, or there is no way.
+    NextHopUnreachable,
+    /// Nothing came back in time.
+    NextHopSilent,
+    /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
+    NextHopUnavailable,
+    /// The name of the next hop has no address.
+    NextHopHasNoAddress,
+    /// It rang, and nobody answered (timer C).
+    NobodyAnswered,
+}
+
+impl Cause {
+    /// One word for a log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::NextHopUnreachable => "next-hop-unreachable",
+            Self::NextHopSilent => "next-hop-silent",
+            Self::NextHopUnavailable => "next-hop-unavailable",
+            Self::NextHopHasNoAddress => "next-hop-has-no-address",
+            Self::NobodyAnswered => "nobody-answered",
+        }
+    }
+}
