@@ -173,7 +173,7 @@ mod tests {
             for at in 0..64 {
                 let mut bytes = [byte; 64];
                 bytes[at] = b'a';
-                let all = if byte < b' ' || byte >= 0xA0 { u64::MAX } else { 0 };
+                let all = if (b' '..0xA0).contains(&byte) { 0 } else { u64::MAX };
                 assert_eq!(control_bits(&bytes), all & !(1 << at), "{byte} {at}");
                 let all = if is_of("no_word", byte) { u64::MAX } else { 0 };
                 assert_eq!(far_no_word_bits(&bytes), all & !(1 << at), "{byte} {at}");
