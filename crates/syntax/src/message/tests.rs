@@ -207,12 +207,17 @@ fn a_stamp_is_written_wherever_the_parameters_are() {
         (
             ";rport;b=1",
             stamp("192.0.2.255", Some(5060)),
-            ";rport=5060;b=1;received=192.0.2.255",
+            ";rport=5060;received=192.0.2.255;b=1",
         ),
         (
             ";b=1;rport",
             stamp("1.10.100.0", Some(65535)),
             ";b=1;rport=65535;received=1.10.100.0",
+        ),
+        (
+            ";rport;b=1",
+            stamp("2001:db8::1", Some(5060)),
+            ";rport=5060;received=2001:db8::1;b=1",
         ),
         (";b=1", stamp("2001:db8::1", None), ";b=1;received=2001:db8::1"),
         (

@@ -183,7 +183,7 @@ impl<'a> Message<'a> {
     }
 
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
-        self.index.fields.at(self.index.first[name as usize])
+        self.index.first_field(name)
     }
 
     /// The first such field.
@@ -201,10 +201,10 @@ impl<'a> Message<'a> {
     fn field_view(self, f: &'a Field) -> FieldView<'a> {
         let start = usize::from(f.start);
         FieldView {
-            name: f.name,
+            name: f.name(),
             text: self
                 .bytes
-                .get(start..start + usize::from(f.name_len))
+                .get(start..start + usize::from(f.named.len))
                 .unwrap_or(&[]),
             value: f.value.of(self.bytes),
             span: f.value,
@@ -223,7 +223,7 @@ impl<'a> Message<'a> {
             [first, ..] if !self.index.occurs_again(name) => std::slice::from_ref(first),
             all => all,
         };
-        let fields = fields.iter().filter(move |f| f.name == name);
+        let fields = fields.iter().filter(move |f| f.name() == name);
         fields.map(move |f| self.field_view(f))
     }
 
