@@ -207,16 +207,18 @@ impl<A: Application> Shard<A> {
     /// Takes what epoll tells. What is left out is told again, for it is level-triggered; another one begins each time, or
     /// the last ones might never have their turn.
     fn take_events(&mut self, events: &Events) {
-        let first = self.counters.turns.read() as usize;
+        let first = match events.len() {
+            0 | 1 => 0,
+            several => self.counters.turns.read() as usize % several,
+        };
         let before = self.counters.stream_messages_received.read();
         let (mut left_out, mut is_held) = (false, None);
-        for position in 0..events.len() {
-            let readiness = events.get((first + position) % events.len());
-            let is_connection = matches!(readiness.token, Token::Connection { .. });
-            let taken = self.counters.stream_messages_received.read() - before;
+        for position in first..first + events.len() {
+            let position = position.checked_sub(events.len()).unwrap_or(position);
+            let readiness = events.get(position);
             // While another shard does not keep up, nothing is read that might have to wait for it.
-            let is_late = is_connection
-                && (taken >= STREAM_MESSAGES_PER_TURN
+            let is_late = matches!(readiness.token, Token::Connection { .. })
+                && (self.counters.stream_messages_received.read() - before >= STREAM_MESSAGES_PER_TURN
                     || *is_held.get_or_insert_with(|| self.waits || self.crossing.links.is_crowded()));
             if is_late {
                 left_out = true;

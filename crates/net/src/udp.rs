@@ -33,6 +33,8 @@ pub(crate) struct UdpSocket {
     socket: Socket,
     listener: u16,
     local: SocketAddr,
+    /// Whether it has all our addresses, so that there is a choice of the one to send from.
+    is_wildcard: bool,
     /// The kernel's count of dropped datagrams as last seen.
     drops: u32,
     /// What goes out here at the end of this turn.
@@ -103,6 +105,7 @@ impl UdpSocket {
             socket,
             listener,
             local,
+            is_wildcard: local.ip().is_unspecified(),
             drops: 0,
             queue: Vec::new(),
             joins,
@@ -181,9 +184,10 @@ impl UdpSocket {
 
     /// The source address to ask the kernel for: only a wildcard socket has a choice.
     fn source_address(&self, from: Option<IpAddr>) -> Option<IpAddr> {
-        from.filter(|ip| {
-            self.local.ip().is_unspecified() && !ip.is_unspecified() && ip.is_ipv4() == self.local.is_ipv4()
-        })
+        if !self.is_wildcard {
+            return None;
+        }
+        from.filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == self.local.is_ipv4())
     }
 }
 

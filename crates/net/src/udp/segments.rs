@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Queued;
 
 /// The longest datagram that may be a segment, for the kernel refuses what does not fit the link's MTU: the smallest MTU
-/// of IPv6 (RFC 8200 §5) without its header and that of UDP.
+/// of IPv6 (RFC 8200) without its header and that of UDP.
 const SEGMENT_MAX: u32 = 1232;
 
 /// Segments of one message: what every kernel that knows them takes. As long as they may be, they are also fewer than
@@ -46,8 +46,11 @@ impl Arrangement {
     /// Says in which order the datagrams are to be sent, and marks those that follow one before as segments of the same
     /// message. The datagrams to one peer stay in order: each joins the peer's latest message or begins a new one.
     pub(super) fn arrange(&mut self, queue: &mut [Queued], joins: bool) -> &[u32] {
+        if queue.len() < 2 {
+            return &[0][..queue.len()];
+        }
         self.order.clear();
-        if !joins || queue.len() < 2 || !self.join(queue) {
+        if !joins || !self.join(queue) {
             self.order.extend(0..queue.len() as u32);
             return &self.order;
         }

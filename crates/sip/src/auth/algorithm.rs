@@ -121,7 +121,7 @@ impl Text {
             return self.md5();
         }
         self.push_long(&[]);
-        self.long.map_or(Hex::of([0; 32]), Long::hash)
+        self.long.map_or_else(|| Hex::of([0; 32]), Long::hash)
     }
 
     /// RFC 1321 §3.1 to §3.4: the padding, the length in bits and the blocks.
