@@ -453,7 +453,7 @@ fn any_tag(text: &[u8], mut at: usize) -> Option<Option<Range>> {
 /// The first value of a Via field (RFC 3261 §20.42), and whether its parameters are well-formed: with sent-by alone a
 /// request can be answered.
 #[inline(never)]
-fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
+pub(super) fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let base = usize::from(field.start);
     let text = field.of(bytes);
     let [_, _, transport] = sent_protocol(text)?;

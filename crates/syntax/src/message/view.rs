@@ -1,6 +1,7 @@
 //! A message as it is read: an index over bytes, both borrowed.
 
 use super::index::{Field, Index, StartLine, ViaIndex};
+use super::parse::read_via;
 use crate::edits::Span;
 use crate::scan::{quoted_end, trim};
 use crate::{Header, HeaderError, Method, Name, Status};
@@ -148,6 +149,21 @@ impl<'a> Message<'a> {
             }
             _ => self.elements(Name::Via).nth(1).is_some(),
         }
+    }
+
+    /// The Via value below the top one, decoded, with the text that its spans are of; `None` also for a malformed one.
+    pub fn second_via(self) -> Option<(ViaIndex, &'a [u8])> {
+        let mut via = ViaIndex::default();
+        // Nearly always each stands on a line of its own.
+        if self.first_field(Name::Via)?.value == self.index.via.value
+            && let Some(below) = self.fields_of(Name::Via).nth(1)
+            && via.read_plain(self.bytes, below.span)
+        {
+            return Some((via, self.bytes));
+        }
+        let text = self.elements(Name::Via).nth(1)?;
+        let (via, whole) = read_via(text, Span::new(0, text.len()))?;
+        whole.then_some((via, text))
     }
 
     /// The branch of the top Via.
