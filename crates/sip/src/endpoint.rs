@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use strowger_syntax::header::{Header as _, Via};
 use strowger_syntax::message::{Index, ResponseWriter, ViaIndex, ViaStamp};
-use strowger_syntax::{Limits, Message, Name, Status, Transport};
+use strowger_syntax::{Limits, Message, Status, Transport};
 
 use crate::keys::Keys;
 use crate::reject::Reject;
@@ -268,13 +267,13 @@ impl Identity {
 
     /// Where a response goes once it has lost our Via, if its request came from there and our branch has this token.
     pub fn way_back(&self, response: Message<'_>, token: u64) -> Option<Destination> {
-        let via = Via::decode(response.elements(Name::Via).nth(1)?).ok()?;
+        let (via, text) = response.second_via()?;
         let sent = SentBy {
-            branch: via.branch()?,
-            host: via.host_text,
+            branch: via.branch?.of(text),
+            host: via.host.of(text),
             port: via.port,
         };
-        let (transport, address) = (via.transport?, via::written_address(&via)?);
+        let (transport, address) = (via.transport?, via::written_address(&via, text)?);
         let key = self.key_hasher.of_sent(response, &sent)?;
         let ours = self.stateless_token(key, address) == token;
         let hop = self.listeners.hop(transport, address, None).filter(|_| ours)?;

@@ -12,7 +12,7 @@ use std::hint::black_box;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::stream::Framer;
 use strowger_syntax::message::{ListItems, ViaStamp};
-use strowger_syntax::{Draft, Edits, Index, Limits, Uri};
+use strowger_syntax::{Draft, Edits, Index, Limits, ResponseWriter, Status, Uri};
 
 const REGISTER: &[u8] = b"REGISTER sip:127.0.0.1:5060 SIP/2.0\r\n\
 Via: SIP/2.0/UDP 127.0.0.1:6000;rport;branch=z9hG4bK00000001-0000002aa\r\n\
@@ -88,6 +88,28 @@ fn stamp(times: usize) {
     }
 }
 
+/// The start of an answer, with everything stamped.
+fn respond(times: usize) {
+    let stamp = ViaStamp {
+        received: Some([127, 0, 0, 1].into()),
+        rport: Some(6000),
+    };
+    let (mut index, mut out) = (Index::default(), Vec::new());
+    if index.parse(REGISTER, &Limits::DEFAULT).is_err() {
+        return;
+    }
+    for _ in 0..times {
+        out.clear();
+        let (request, stamp, tag) = (
+            black_box(REGISTER),
+            black_box(stamp),
+            black_box(b"0123456789abcdef"),
+        );
+        ResponseWriter::begin(&mut out, request, &index, Status::OK, black_box("OK"), stamp, tag);
+        black_box(&out);
+    }
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_default();
@@ -102,8 +124,9 @@ fn main() {
         "contact-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(CONTACT)).next())),
         "via-items" => (0..times).for_each(|_| _ = black_box(ListItems::new(black_box(VIA)).next())),
         "stamp" => stamp(times),
+        "respond" => respond(times),
         _ => println!(
-            "register ({}), invite ({}), frame-register, frame-invite, name-addr, uri, contact-items, via-items or stamp",
+            "register ({}), invite ({}), frame-register, frame-invite, name-addr, uri, contact-items, via-items, stamp or respond",
             REGISTER.len(),
             INVITE.len()
         ),

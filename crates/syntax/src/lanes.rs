@@ -1,4 +1,4 @@
-//! Sixteen bytes of a text at once: how many of them are before the first one that ends something.
+//! Sixteen bytes of a text at once: which of them end something.
 
 use wide::i8x16;
 
@@ -50,19 +50,35 @@ impl Marks {
         Self(self.0 & other.0)
     }
 
-    /// How many bytes are before the first mark.
+    /// A bit for each byte.
     #[inline(always)]
-    fn before(self) -> usize {
-        (self.0.to_bitmask() | 1 << 16).trailing_zeros() as usize
+    fn bits(self) -> u32 {
+        self.0.to_bitmask()
     }
 }
 
-/// Marks the control characters, and the bytes that are not ASCII, of 64 bytes: a bit for each.
+/// Marks the control characters, and some of the bytes that are not ASCII, of 64 bytes: a bit for each.
 #[inline(always)]
-pub(crate) fn odd_bits(bytes: &[u8; 64]) -> u64 {
-    let bits = |block| u64::from(odd(Lanes::of(block)).0.to_bitmask());
+pub(crate) fn control_bits(bytes: &[u8; 64]) -> u64 {
+    // What is less than a space gets the highest bit, which the mask is made of.
+    let bits = |block| u64::from(Lanes::of(block).plus(0u8.wrapping_sub(b' ')).0.to_bitmask());
     let blocks = bytes.as_chunks().0;
     blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
+}
+
+/// Marks what is no letter, digit, hyphen or dot of 64 bytes: a bit for each.
+#[inline(always)]
+pub(crate) fn far_no_word_bits(bytes: &[u8; 64]) -> u64 {
+    let bits = |block| u64::from(no_word_bits(block));
+    let blocks = bytes.as_chunks().0;
+    blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
+}
+
+/// Whether a block begins with a text: with its bits where the mask has any.
+#[inline(always)]
+pub(crate) fn begins(block: &Block, text: &Block, mask: &Block) -> bool {
+    let equal = (Lanes::of(block).0 & Lanes::of(mask).0).simd_eq(Lanes::of(text).0);
+    equal.to_bitmask() == 0xFFFF
 }
 
 /// A control character, or a byte that is not ASCII.
@@ -109,29 +125,29 @@ fn no_quoted(bytes: Lanes) -> Marks {
     bytes.equal(b'"').or(bytes.equal(b'\\')).or(control)
 }
 
-macro_rules! befores {
+macro_rules! bits {
     ($($name:ident: $marks:ident;)*) => {
         $(
-            #[doc = concat!("How many bytes are before the first one of `", stringify!($marks), "`.")]
+            #[doc = concat!("Marks the bytes that are `", stringify!($marks), "`: a bit for each, the first one in the lowest.")]
             #[inline(always)]
-            pub(crate) fn $name(block: &Block) -> usize {
-                $marks(Lanes::of(block)).before()
+            pub(crate) fn $name(block: &Block) -> u32 {
+                $marks(Lanes::of(block)).bits()
             }
         )*
 
         #[cfg(test)]
-        type Before = fn(&Block) -> usize;
+        type Bits = fn(&Block) -> u32;
         #[cfg(test)]
-        const ALL: &[(&str, Before)] = &[$((stringify!($marks), $name)),*];
+        const ALL: &[(&str, Bits)] = &[$((stringify!($marks), $name)),*];
     };
 }
 
-befores! {
-    before_odd: odd;
-    before_no_uri: no_uri;
-    before_no_call_id: no_call_id;
-    before_no_word: no_word;
-    before_no_quoted: no_quoted;
+bits! {
+    odd_bits: odd;
+    no_uri_bits: no_uri;
+    no_call_id_bits: no_call_id;
+    no_word_bits: no_word;
+    no_quoted_bits: no_quoted;
 }
 
 #[cfg(test)]
@@ -152,20 +168,22 @@ mod tests {
     }
 
     #[test]
-    fn each_odd_byte_has_its_bit() {
+    fn each_byte_has_its_bit() {
         for byte in 0..=u8::MAX {
             for at in 0..64 {
                 let mut bytes = [byte; 64];
                 bytes[at] = b'a';
-                let all = if is_of("odd", byte) { u64::MAX } else { 0 };
-                assert_eq!(odd_bits(&bytes), all & !(1 << at), "{byte} {at}");
+                let all = if (b' '..0xA0).contains(&byte) { 0 } else { u64::MAX };
+                assert_eq!(control_bits(&bytes), all & !(1 << at), "{byte} {at}");
+                let all = if is_of("no_word", byte) { u64::MAX } else { 0 };
+                assert_eq!(far_no_word_bits(&bytes), all & !(1 << at), "{byte} {at}");
             }
         }
     }
 
     #[test]
     fn lanes_find_what_single_bytes_find() {
-        for (name, before) in ALL {
+        for (name, bits) in ALL {
             // Each byte at each place, beside one that may change what is found at its neighbours by a carry.
             for (byte, beside) in
                 (0..=u8::MAX).flat_map(|byte| [0, b' ', b'a', 0x7F, 0xFF].map(|beside| (byte, beside)))
@@ -173,8 +191,9 @@ mod tests {
                 for at in 0..16 {
                     let mut block = [beside; 16];
                     block[at] = byte;
-                    let expected = block.iter().position(|&byte| is_of(name, byte)).unwrap_or(16);
-                    assert_eq!(before(&block), expected, "{name}: {block:?}");
+                    let marked = |all: u32, &byte: &u8| all << 1 | u32::from(is_of(name, byte));
+                    let expected = block.iter().rev().fold(0, marked);
+                    assert_eq!(bits(&block), expected, "{name}: {block:?}");
                 }
             }
         }

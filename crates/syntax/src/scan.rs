@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::lanes::{before_no_call_id, before_no_quoted, before_no_uri, before_no_word, before_odd};
+use crate::lanes::{no_call_id_bits, no_quoted_bits, no_uri_bits, no_word_bits, odd_bits};
 
 /// Whether a byte is linear white space inside a value.
 #[inline]
@@ -16,9 +16,9 @@ pub const fn is_ws(byte: u8) -> bool {
 /// May stand in a `token`.
 const TOKEN: u8 = 1;
 /// May stand in the value of a parameter: a token or a host; `/`, `@` and `=` are met in the wild and harm nothing.
-const PARAM: u8 = 2;
+pub(crate) const PARAM: u8 = 2;
 /// May stand in a host name or an IPv4 address; underscores are in names of real machines.
-const HOST: u8 = 4;
+pub(crate) const HOST: u8 = 4;
 /// May stand in the user part of a URI and means nothing there: no separator and no escape.
 const USER: u8 = 8;
 /// May stand in a parameter of a URI, where it ends nothing and is no escape. With an `@`, what looks like parameters
@@ -56,7 +56,8 @@ const CLASSES: [u8; 256] = {
     table
 };
 
-const fn is_of(byte: u8, class: u8) -> bool {
+#[inline(always)]
+pub(crate) const fn is_of(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
 
@@ -73,15 +74,17 @@ fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
 /// has.
 #[inline]
 fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
-    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = before_no_word(block);
-        at += word;
-        if word < block.len() {
-            if !text.get(at).is_some_and(|&b| is_of(b, class)) {
-                return at;
+    let blocks = text.get(at..).unwrap_or_default().as_chunks().0;
+    for block in blocks {
+        let mut bits = no_word_bits(block);
+        while bits != 0 {
+            let end = at + bits.trailing_zeros() as usize;
+            if !text.get(end).is_some_and(|&b| is_of(b, class)) {
+                return end;
             }
-            at += 1;
+            bits &= bits - 1;
         }
+        at += block.len();
     }
     end_of(text, at, class)
 }
@@ -95,12 +98,6 @@ pub fn param_end(text: &[u8], at: usize) -> usize {
 #[inline]
 pub fn host_end(text: &[u8], at: usize) -> usize {
     end_of(text, at, HOST)
-}
-
-/// [`host_end`] of a host that is longer than a word.
-#[inline]
-pub fn far_host_end(text: &[u8], at: usize) -> usize {
-    far_end_of(text, at, HOST)
 }
 
 /// The end of a user part without password and escapes, if that is what starts at `at`.
@@ -224,18 +221,14 @@ pub fn find_near(text: &[u8], byte: u8) -> Option<usize> {
 /// The position of the first byte from `at` that a block of bytes may not have, or the end; those that are left over are
 /// looked at by their marks, as words.
 #[inline(always)]
-fn end_by(
-    text: &[u8],
-    mut at: usize,
-    before: impl Fn(&[u8; 16]) -> usize,
-    marks: impl Fn(u64) -> u64,
-) -> usize {
-    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let fine = before(block);
-        at += fine;
-        if fine < block.len() {
-            return at;
+fn end_by(text: &[u8], mut at: usize, bits: impl Fn(&[u8; 16]) -> u32, marks: impl Fn(u64) -> u64) -> usize {
+    let blocks = text.get(at..).unwrap_or_default().as_chunks().0;
+    for block in blocks {
+        let bits = bits(block);
+        if bits != 0 {
+            return at + bits.trailing_zeros() as usize;
         }
+        at += block.len();
     }
     let rest = text.get(at..).unwrap_or_default();
     at + find_marked(rest, marks).unwrap_or(rest.len())
@@ -245,7 +238,7 @@ fn end_by(
 #[inline]
 pub fn odd_at(text: &[u8], at: usize) -> usize {
     let odd = |word: u64| (word.wrapping_sub(each(b' ')) | word) & HIGH_BITS;
-    end_by(text, at, before_odd, odd)
+    end_by(text, at, odd_bits, odd)
 }
 
 /// The position of the first CR or LF from `at`.
@@ -263,7 +256,7 @@ pub fn find_line_end(text: &[u8], mut at: usize) -> Option<usize> {
 /// The end of a URI in a header field that starts at `at`: the first byte that it cannot have.
 #[inline]
 pub fn uri_end(text: &[u8], at: usize) -> usize {
-    end_by(text, at, before_no_uri, marks_no_uri)
+    end_by(text, at, no_uri_bits, marks_no_uri)
 }
 
 /// Whether no byte is one that a URI cannot have.
@@ -276,7 +269,7 @@ pub fn is_uri_text(text: &[u8]) -> bool {
 #[inline]
 pub fn call_id_end(text: &[u8], at: usize) -> usize {
     let marks_other = |word: u64| marks_invisible(word) | marks(word, b',');
-    end_by(text, at, before_no_call_id, marks_other)
+    end_by(text, at, no_call_id_bits, marks_other)
 }
 
 /// Whether all of it is one `callid`.
@@ -289,7 +282,7 @@ pub fn is_call_id(text: &[u8]) -> bool {
 pub fn quoted_near(text: &[u8], at: usize) -> Option<usize> {
     let odd = |word: u64| word.wrapping_sub(each(b' ')) & !word & HIGH_BITS;
     let marks_end = |word: u64| odd(word) | marks(word, b'"') | marks(word, b'\\');
-    let end = end_by(text, at + 1, before_no_quoted, marks_end);
+    let end = end_by(text, at + 1, no_quoted_bits, marks_end);
     (text.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
@@ -439,10 +432,10 @@ fn digits(value: u16) -> (u64, usize) {
     let (high, low) = (value / 100, value % 100);
     let [a, b] = PAIRS[(high % 100) as usize];
     let [c, d] = PAIRS[low as usize];
-    let digits = [b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0];
-    let zeros = [9999, 999, 99, 9].map(|most| usize::from(value <= most));
-    let zeros = zeros.iter().sum::<usize>();
-    (u64::from_le_bytes(digits) >> (8 * zeros), 5 - zeros)
+    let digits = u64::from_le_bytes([b'0' + (high / 100) as u8, a, b, c, d, 0, 0, 0]);
+    // The last digit is written even if it is a zero.
+    let zeros = (digits ^ each(b'0') | 1 << 32).trailing_zeros() / 8;
+    (digits >> (8 * zeros), 5 - zeros as usize)
 }
 
 /// An IPv4 address in two words, and how long their texts are.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, Wheel, is_sparse};
+use strowger_sip::memory::{Id, Pool, Slab, Stored, TimerId, Wheel, is_sparse, table_bytes};
 use strowger_sip::proxy::{Cause, Progress};
 use strowger_sip::transaction::Timed;
 use strowger_sip::{Ingress, Now};
@@ -81,7 +81,9 @@ impl Calls {
 
     /// Bytes of their records and of the table that finds them.
     pub(super) fn bytes(&self) -> usize {
-        self.records.bytes() + self.texts.bytes_held() + self.by_key.allocation_size()
+        self.records.bytes()
+            + self.texts.bytes_held()
+            + table_bytes(self.by_key.capacity(), size_of::<(u64, Id)>())
     }
 
     /// The call of a Call-ID, whose keyed hash is `key`.

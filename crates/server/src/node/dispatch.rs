@@ -17,7 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::locate::{NamedTarget, Waiting};
-use super::policy::{Checked, Sender};
+use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
 use crate::subscriber::Resolved;
@@ -112,13 +112,13 @@ impl Node {
             return;
         }
         let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
-        let case = Case {
+        let mut case = Case {
             request,
             ingress,
             routing,
             key,
         };
-        if let Err(reject) = self.decide(&case, now, out) {
+        if let Err(reject) = self.decide(&mut case, now, out) {
             self.reject_case(&case, self.sender_by_source(ingress), &reject, now, out);
         }
     }
@@ -130,7 +130,7 @@ impl Node {
     }
 
     /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
-    fn decide(&mut self, case: &Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+    fn decide(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
         let Case {
             request,
             ingress,
@@ -155,6 +155,9 @@ impl Node {
         let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
+        if sender == Sender::Authenticated {
+            case.routing.taken.credentials = only_proxy_credentials(request);
+        }
         if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
             self.reject_case(case, sender, &reject, now, out);
         }

@@ -8,8 +8,9 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
+use strowger_syntax::message::Span;
 use strowger_syntax::uri::{SipUri, Uri, escape};
-use strowger_syntax::{Message, Method, Status};
+use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::refused::Why;
@@ -249,6 +250,17 @@ fn challenger(method: Method) -> Challenger {
     } else {
         Challenger::Proxy
     }
+}
+
+/// The line of the credentials of a request whose sender has authenticated itself to this proxy, where there is no other.
+pub(super) fn only_proxy_credentials(request: Message<'_>) -> Option<Span> {
+    let mut lines = request
+        .fields_of(Name::ProxyAuthorization)
+        .map(|field| field.line);
+    let first = lines
+        .next()
+        .filter(|_| challenger(request.method()) == Challenger::Proxy);
+    first.filter(|_| lines.next().is_none())
 }
 
 /// The address that a request speaks for: the To of a REGISTER, else the From. `None` if it is no SIP address.

@@ -5,6 +5,10 @@ use super::rooms::Rooms;
 
 const NONE: u32 = u32::MAX;
 
+/// How many places of an empty chunk may have been touched that stays where it is: things that come and go one at a time
+/// open and close no chunk.
+const FEW: usize = 16;
+
 #[derive(Debug)]
 enum Place<T> {
     Used(T),
@@ -89,7 +93,7 @@ impl<T> Chunks<T> {
         chunk.used += 1;
         self.len += 1;
         if chunk.used as usize == Self::PLACES {
-            self.rooms.set(place, false);
+            self.rooms.close(place);
         }
         index
     }
@@ -99,7 +103,7 @@ impl<T> Chunks<T> {
         if place == self.chunks.len() {
             self.chunks.push(None);
         }
-        self.rooms.set(place, true);
+        self.rooms.open(place);
         place
     }
 
@@ -130,23 +134,44 @@ impl<T> Chunks<T> {
             return None;
         }
         let taken = std::mem::replace(entry, Place::Free(chunk.free));
-        chunk.free = at as u32;
-        if chunk.used as usize == Self::PLACES {
-            self.rooms.set(place, true);
-        }
-        chunk.used -= 1;
-        self.len -= 1;
-        if chunk.used == 0 {
-            self.close(place);
-        }
+        self.freed(place, at);
         match taken {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }
     }
 
+    /// Drops the thing with that number where it is.
+    pub fn discard(&mut self, index: u32) {
+        let (place, at) = Self::split(index);
+        let chunk = self.chunks.get_mut(place).and_then(Option::as_mut);
+        if let Some(chunk) = chunk
+            && let Some(entry @ Place::Used(_)) = chunk.places.get_mut(at)
+        {
+            *entry = Place::Free(chunk.free);
+            self.freed(place, at);
+        }
+    }
+
+    /// Puts a place that was freed before the others.
+    #[inline]
+    fn freed(&mut self, place: usize, at: usize) {
+        let Some(chunk) = &mut self.chunks[place] else {
+            return;
+        };
+        chunk.free = at as u32;
+        if chunk.used as usize == Self::PLACES {
+            self.rooms.open(place);
+        }
+        chunk.used -= 1;
+        self.len -= 1;
+        if chunk.used == 0 && chunk.places.len() > FEW {
+            self.close(place);
+        }
+    }
+
     fn close(&mut self, place: usize) {
-        self.rooms.set(place, false);
+        self.rooms.close(place);
         let Some(mut empty) = self.chunks[place].take() else {
             return;
         };

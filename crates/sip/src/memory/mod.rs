@@ -16,6 +16,12 @@ pub use wheel::{TimerId, Wheel};
 /// The least bytes of a chunk.
 pub const CHUNK_BYTES: usize = 128 << 10;
 
+/// About the bytes of a hash table with room for `capacity` entries of that size: its places are at most seven eighths full,
+/// and each has a byte beside it.
+pub const fn table_bytes(capacity: usize, entry: usize) -> usize {
+    (capacity + capacity / 7) * (entry + 1)
+}
+
 /// Whether a table with room for `capacity` entries should be made smaller now that it has so few: to four times those, so
 /// that it neither grows nor is made smaller again soon.
 pub fn is_sparse(len: usize, capacity: usize) -> bool {

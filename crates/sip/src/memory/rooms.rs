@@ -1,24 +1,51 @@
 //! Which of many chunks have room.
 
-/// One bit for each chunk, set while it has room.
-#[derive(Debug, Default)]
+const NONE: usize = usize::MAX;
+
+/// One bit for each chunk, set while it has room, and the first of them at hand.
+#[derive(Debug)]
 pub(super) struct Rooms {
     words: Vec<u64>,
+    first: usize,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            words: Vec::new(),
+            first: NONE,
+        }
+    }
 }
 
 impl Rooms {
     /// The first chunk with room.
+    #[inline]
     pub(super) fn first(&self) -> Option<usize> {
-        let word = self.words.iter().position(|&word| word != 0)?;
-        Some(word * 64 + self.words[word].trailing_zeros() as usize)
+        (self.first != NONE).then_some(self.first)
     }
 
-    /// Says whether a chunk has room.
-    pub(super) fn set(&mut self, chunk: usize, has_room: bool) {
+    /// A chunk has got room.
+    pub(super) fn open(&mut self, chunk: usize) {
         if chunk / 64 >= self.words.len() {
             self.words.resize(chunk / 64 + 1, 0);
         }
-        let word = &mut self.words[chunk / 64];
-        *word = *word & !(1 << (chunk % 64)) | u64::from(has_room) << (chunk % 64);
+        self.words[chunk / 64] |= 1 << (chunk % 64);
+        self.first = self.first.min(chunk);
+    }
+
+    /// A chunk is full, or gone.
+    pub(super) fn close(&mut self, chunk: usize) {
+        if let Some(word) = self.words.get_mut(chunk / 64) {
+            *word &= !(1 << (chunk % 64));
+        }
+        if chunk == self.first {
+            let words = self.words.iter().enumerate().skip(chunk / 64);
+            let next = words
+                .filter(|(_, word)| **word != 0)
+                .map(|(at, word)| at * 64 + word.trailing_zeros() as usize)
+                .next();
+            self.first = next.unwrap_or(NONE);
+        }
     }
 }

@@ -76,6 +76,13 @@ impl<T> Slab<T> {
         self.entries.remove(id.index).map(|e| e.1)
     }
 
+    /// Drops the record of that name where it is.
+    pub fn discard(&mut self, id: Id) {
+        if self.get(id).is_some() {
+            self.entries.discard(id.index);
+        }
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -83,7 +83,7 @@ impl<T: Copy> Wheel<T> {
     /// Takes a timer away.
     pub fn remove(&mut self, timer: TimerId) {
         self.unlink(timer.0);
-        self.nodes.remove(timer.0);
+        self.nodes.discard(timer.0);
     }
 
     /// The payload of one timer that is due at `now_ms`; that timer is then not set. Call until it says `None`.

@@ -170,7 +170,7 @@ impl Proxy {
             layer.pool.store(request.bytes()),
             layer.pool.store(targets.text()),
         );
-        let pending = Pending {
+        let pending = self.pending.insert_with(|_| Pending {
             arrival: start.ingress.arrival(),
             loop_part: start.loop_part,
             taken: start.taken,
@@ -182,8 +182,7 @@ impl Proxy {
             request: kept,
             texts,
             timer_c: None,
-        };
-        let pending = self.pending.insert_with(|_| pending);
+        });
         let id = self.contexts.insert_with(|_| ResponseContext {
             server: start.server,
             call: start.call,
@@ -693,26 +692,27 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(id) else {
             return;
         };
-        if let Some(pending) = context
-            .pending
-            .take()
-            .and_then(|place| self.pending.remove(place))
+        if let Some(place) = context.pending.take()
+            && let Some(pending) = self.pending.get_mut(place)
         {
-            let best = pending.best.map(|(_, kept)| kept);
-            for stored in [pending.request, pending.texts].into_iter().chain(best) {
-                endpoint.layer.pool.give(stored);
+            let pool = &mut endpoint.layer.pool;
+            pool.give(std::mem::take(&mut pending.request));
+            pool.give(std::mem::take(&mut pending.texts));
+            if let Some((_, kept)) = pending.best.take() {
+                pool.give(kept);
             }
             for place in pending.branches.iter().filter_map(|branch| branch.fallback) {
-                self.fallbacks.remove(place);
+                self.fallbacks.discard(place);
             }
             if let Some(timer) = pending.timer_c {
                 endpoint.layer.wheel.remove(timer);
             }
+            self.pending.discard(place);
         }
         let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;
         if !more_2xx || context.alive == 0 {
             endpoint.layer.set_context(context.server, None);
-            self.contexts.remove(id);
+            self.contexts.discard(id);
         }
     }
 }

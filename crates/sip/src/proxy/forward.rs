@@ -106,7 +106,7 @@ impl Places {
             None if taken.pop == 0 && !taken.strict => Span::default(),
             None => return None,
         };
-        let mut ours = own_credentials(identity, request);
+        let mut ours = own_credentials(identity, request, taken);
         let credentials = ours.next().unwrap_or_default();
         let in_pieces =
             !forwarding.routes.is_empty() || ours.next().is_some() || !request.has(Name::ContentLength);
@@ -219,7 +219,7 @@ fn write_draft(
         });
     }
     // Step 5: what else changes: our credentials end here.
-    for line in own_credentials(identity, request) {
+    for line in own_credentials(identity, request, forwarding.taken) {
         draft.remove_line(line);
     }
     draft.stamp_via(forwarding.arrival.stamp);
@@ -375,7 +375,8 @@ fn write_record_route(
 }
 
 /// The lines of Proxy-Authorization for a realm of ours: it ends here (RFC 3261 §22.3).
-fn own_credentials(identity: &Identity, request: Message<'_>) -> impl Iterator<Item = Span> {
+fn own_credentials(identity: &Identity, request: Message<'_>, taken: Taken) -> impl Iterator<Item = Span> {
+    let known = taken.credentials;
     let is_ours = |value| {
         let Ok(Credentials::Digest(given)) = Credentials::parse(value) else {
             return false;
@@ -383,10 +384,11 @@ fn own_credentials(identity: &Identity, request: Message<'_>) -> impl Iterator<I
         let realm = given.realm.map(|realm| realm.text());
         realm.is_some_and(|given| identity.realms.iter().any(|realm| *realm.as_bytes() == *given))
     };
-    request
+    let read = request
         .fields_of(Name::ProxyAuthorization)
-        .filter(move |field| is_ours(field.value))
-        .map(|field| field.line)
+        .filter(move |field| known.is_none() && is_ours(field.value))
+        .map(|field| field.line);
+    known.into_iter().chain(read)
 }
 
 fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKind, out: &mut Vec<u8>) {

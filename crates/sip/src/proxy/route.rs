@@ -31,7 +31,7 @@ pub enum RouteToken {
 /// What stands for a token, if it is one.
 type Token = Option<u64>;
 
-/// Which elements of a request's route set end here.
+/// What of a request ends here: elements of its route set, and credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// How many elements at the top are ours.
@@ -44,6 +44,8 @@ pub struct Taken {
     /// What is to be cut out of the request, as far as that is in one piece: the elements at the top that are ours, when
     /// they are all that is taken and stand on one line.
     pub cut: Option<Span>,
+    /// The line of Proxy-Authorization that is for us, where it is known to be the only one.
+    pub credentials: Option<Span>,
 }
 
 impl Taken {
@@ -55,6 +57,7 @@ impl Taken {
             strict,
             left: all.saturating_sub(pop + usize::from(strict)),
             cut: None,
+            credentials: None,
         }
     }
 }
@@ -128,6 +131,7 @@ pub fn preprocess<'a>(
         strict,
         left,
         cut,
+        credentials: None,
     };
     routing
 }

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 
 use hashbrown::HashTable;
-use strowger_syntax::{Index, Message, Method, Name, Status, Transport};
+use strowger_syntax::{Message, Method, Name, Status, Transport};
 
+use super::hop_request::write_hop_request;
 use super::key::ServerKey;
 use super::{
-    Cx, Delivery, InviteClient, InviteServer, KEPT, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
+    Cx, Delivery, InviteClient, InviteServer, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
 };
-use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse};
+use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse, table_bytes};
 use crate::{Destination, Flow, Outbox};
 
 /// Whose timer it is.
@@ -196,7 +197,6 @@ pub struct Layer {
     /// Those of the CANCELs of `clients`.
     cancels: Chunks<NonInviteClient>,
     by_key: HashTable<KeyPlace>,
-    scratch: Index,
 }
 
 /// Splits the layer into a transaction's context and the rest.
@@ -229,7 +229,6 @@ impl Layer {
             clients: Slab::default(),
             cancels: Chunks::default(),
             by_key: HashTable::new(),
-            scratch: Index::default(),
         }
     }
 
@@ -240,7 +239,8 @@ impl Layer {
 
     /// Bytes of the transactions and of the table that finds them.
     pub fn bytes(&self) -> usize {
-        self.servers.bytes() + self.clients.bytes() + self.cancels.bytes() + self.by_key.allocation_size()
+        let records = self.servers.bytes() + self.clients.bytes() + self.cancels.bytes();
+        records + table_bytes(self.by_key.capacity(), size_of::<KeyPlace>())
     }
 
     /// Offers a request to the transactions (RFC 3261 §17.2.3, §9.2).
@@ -477,7 +477,6 @@ impl Layer {
         let status = response.status()?;
         let record = self.clients.get_mut(client)?;
         let mut cx = cx!(self, record.to, token(CLIENT_TOKEN, client), now_ms, out);
-        let scratch = &mut self.scratch;
         let delivery = match (&mut record.machine, response.method()) {
             (ClientMachine::Invite { cancel, .. }, Method::Cancel) => {
                 if let Cancel::Sent(cancel) = *cancel
@@ -489,8 +488,7 @@ impl Layer {
             }
             (ClientMachine::Invite { invite, .. }, Method::Invite) => {
                 let to = response.first(Name::To).unwrap_or(&[]);
-                let ack =
-                    |request: &[u8], out: &mut Vec<u8>| write_hop_request(scratch, request, "ACK", to, out);
+                let ack = |request: &[u8], out: &mut Vec<u8>| write_hop_request(request, "ACK", to, out);
                 invite.on_response(status, ack, &mut cx)
             }
             (ClientMachine::NonInvite(other), method) if method == record.method => {
@@ -528,7 +526,7 @@ impl Layer {
             };
             let start = cx.out.bytes.len();
             let request = cx.pool.bytes(request);
-            write_hop_request(&mut self.scratch, request, "CANCEL", &[], &mut cx.out.bytes);
+            write_hop_request(request, "CANCEL", &[], &mut cx.out.bytes);
             // The next hop has spoken already: if it is silent now, that is a loss.
             let machine = NonInviteClient::start(start, u64::MAX, &mut cx);
             *cancel = Cancel::Sent(self.cancels.insert_with(|_| machine));
@@ -608,9 +606,8 @@ impl Layer {
                     *cancel = Cancel::Done;
                     ended.dispose(cx.pool);
                 }
-                let scratch = &mut self.scratch;
                 let write = |request: &[u8], out: &mut Vec<u8>| {
-                    write_hop_request(scratch, request, "INVITE", &[], out);
+                    write_hop_request(request, "INVITE", &[], out);
                 };
                 ringing = invite.shorten(write, &mut cx);
                 let due = invite.deadline().is_some_and(|d| d <= now_ms);
@@ -705,40 +702,6 @@ impl ClientMachine {
             Self::NonInvite(other) => other.deadline(),
         }
     }
-}
-
-/// Writes the ACK (RFC 3261 §17.1.1.3) or CANCEL (§9.1) that goes with an INVITE we sent, or an INVITE that the same can be
-/// made from: the same Request-URI, top Via,
-/// From, Call-ID, CSeq number and Routes. The To of an ACK is the response's, that of a CANCEL (empty `to`) the
-/// INVITE's.
-fn write_hop_request(scratch: &mut Index, invite: &[u8], method: &str, to: &[u8], out: &mut Vec<u8>) {
-    let Ok(invite) = scratch.parse(invite, &KEPT) else {
-        return;
-    };
-    out.extend_from_slice(method.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(invite.request_uri());
-    out.extend_from_slice(b" SIP/2.0\r\nVia: ");
-    out.extend_from_slice(invite.via().value.of(invite.bytes()));
-    out.extend_from_slice(b"\r\nMax-Forwards: 70\r\n");
-    for field in invite.fields() {
-        match field.name {
-            Name::To if !to.is_empty() => {
-                out.extend_from_slice(b"To: ");
-                out.extend_from_slice(to);
-                out.extend_from_slice(b"\r\n");
-            }
-            Name::From | Name::To | Name::CallId | Name::Route => {
-                out.extend_from_slice(field.line.of(invite.bytes()));
-            }
-            _ => {}
-        }
-    }
-    out.extend_from_slice(b"CSeq: ");
-    strowger_syntax::scan::put_number(out, u64::from(invite.cseq()));
-    out.push(b' ');
-    out.extend_from_slice(method.as_bytes());
-    out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! wants to be woken (`deadline`). Its state is an enum whose variants own their data and timers: leaving a state
 //! leaves its timers behind.
 
+mod hop_request;
 mod invite_client;
 mod invite_server;
 mod key;

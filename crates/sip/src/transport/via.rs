@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::Message;
-use strowger_syntax::header::Via;
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::uri::Host;
 
@@ -48,10 +47,18 @@ pub fn stamped_address(via: &ViaIndex, source: &Source) -> SocketAddr {
     SocketAddr::new(source.remote.ip(), port)
 }
 
-/// The address that the top Via of a response names (RFC 3261 §18.2.2, RFC 3581 §4).
-pub fn written_address(via: &Via<'_>) -> Option<SocketAddr> {
-    let ip = via.received().or_else(|| via.host.ip())?;
-    let port = via.rport().or(via.port);
+/// The address that a Via names to which a response goes (RFC 3261 §18.2.2, RFC 3581 §4); `text` is what its spans are of.
+pub fn written_address(via: &ViaIndex, text: &[u8]) -> Option<SocketAddr> {
+    let received = via
+        .received
+        .and_then(|received| Host::parse_bare(received.of(text)));
+    let ip = received
+        .and_then(|host| host.ip())
+        .or_else(|| host_ip(via.host.of(text)))?;
+    let port = match via.rport {
+        Rport::Value(port @ 1..) => Some(port),
+        Rport::Value(0) | Rport::Asked(_) | Rport::Absent => via.port,
+    };
     let default = via.transport.map_or(5060, Transport::default_port);
     Some(SocketAddr::new(ip, port.unwrap_or(default)))
 }

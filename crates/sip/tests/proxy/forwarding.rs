@@ -47,7 +47,7 @@ fn the_copy_differs_by_request_uri_max_forwards_and_via_only() {
     stage.start(text, &ways("a"));
     let expected = "INVITE sip:a@192.0.2.10:5061 SIP/2.0\r\n\
         Via: SIP/2.0/UDP 192.0.2.1:5060;branch=OURS\r\n\
-        v: SIP/2.0/UDP alice.example.test:6000 ;rport=6000;branch=z9hG4bKcaller;received=192.0.2.77,\
+        v: SIP/2.0/UDP alice.example.test:6000 ;rport=6000;received=192.0.2.77;branch=z9hG4bKcaller,\
         SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx\r\n\
         X-First:  odd   spaces \r\n\
         Max-Forwards: 11\r\n\

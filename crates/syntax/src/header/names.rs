@@ -1,6 +1,8 @@
 //! The table of header field names: one line each yields the parser, the writer, the compact forms and the
 //! reference in the documentation.
 
+use crate::lanes::begins;
+
 /// How often a header field's value may occur (RFC 3261 §7.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Multiplicity {
@@ -146,27 +148,41 @@ const fn fold(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-/// A name in one way to write it.
-#[derive(Clone, Copy)]
-struct Known {
-    key: Key,
-    /// What a line begins with: the name, its colon and a space.
-    start: [u64; 2],
-    /// The bits of that.
-    mask: [u64; 2],
-    name: Name,
-    len: u8,
-    /// Whether all of that is in two words.
-    is_short: bool,
+/// Which header field a line is, and the length of its name as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) name: Name,
+    pub(crate) len: u8,
 }
 
+impl Named {
+    /// Nothing that is known.
+    pub(crate) const NONE: Self = Self {
+        name: Name::Other,
+        len: 0,
+    };
+}
+
+/// A name in one way to write it.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Known {
+    /// What a line begins with: the name, its colon and a space. Nothing begins with it when that is longer.
+    start: [u8; START_SIZE],
+    /// The bits of that.
+    mask: [u8; START_SIZE],
+    key: Key,
+    named: Named,
+}
+
+/// The bytes at the start of a line that tell its name.
+const START_SIZE: usize = 16;
+
 const UNKNOWN: Known = Known {
+    start: [0; START_SIZE],
+    mask: [0; START_SIZE],
     key: NO_KEY,
-    start: [0; 2],
-    mask: [0; 2],
-    name: Name::Other,
-    len: 0,
-    is_short: false,
+    named: Named::NONE,
 };
 
 type Table = [Known; 256];
@@ -175,22 +191,18 @@ type Table = [Known; 256];
 /// time with the long and the compact forms. Of those that begin alike, the one that most messages have is found first.
 static TABLE: Table = {
     let mut table = [UNKNOWN; 256];
-    insert(
-        &mut table,
+    let first = [
+        Name::Contact,
         Name::MaxForwards,
-        Name::MaxForwards.as_str().as_bytes(),
-    );
-    insert(
-        &mut table,
         Name::ContentLength,
-        Name::ContentLength.as_str().as_bytes(),
-    );
-    insert(
-        &mut table,
         Name::ContentType,
-        Name::ContentType.as_str().as_bytes(),
-    );
+    ];
     let mut i = 0;
+    while i < first.len() {
+        insert(&mut table, first[i], first[i].as_str().as_bytes());
+        i += 1;
+    }
+    i = 0;
     while i < Name::COUNT {
         insert(&mut table, Name::KNOWN[i], Name::TEXTS[i].as_bytes());
         if let Some(letter) = Name::COMPACTS[i] {
@@ -204,9 +216,9 @@ static TABLE: Table = {
 const fn insert(table: &mut Table, name: Name, text: &[u8]) {
     let key = key_of(text);
     assert!(key[0] != 0, "a name is longer than a key");
-    let (mut start, mut mask) = ([0; KEY_SIZE], [0; KEY_SIZE]);
+    let (mut start, mut mask) = ([0; START_SIZE], [0; START_SIZE]);
     let mut i = 0;
-    while i < text.len() + 2 && i < KEY_SIZE {
+    while i < text.len() + 2 && i < START_SIZE {
         (start[i], mask[i]) = (b' ', 0xFF);
         if i < text.len() {
             start[i] = text[i];
@@ -215,25 +227,28 @@ const fn insert(table: &mut Table, name: Name, text: &[u8]) {
         }
         i += 1;
     }
-    let ([first, second, _], mask) = (words_of(start), words_of(mask));
-    let mut at = slot(first);
+    if text.len() + 2 > START_SIZE {
+        mask = [0; START_SIZE];
+    }
+    let mut at = slot(u32::from_le_bytes([start[0], start[1], start[2], 0]));
     while table[at].key[0] != 0 {
         at = (at + 1) & 255;
     }
     table[at] = Known {
+        start,
+        mask,
         key,
-        start: [first, second],
-        mask: [mask[0], mask[1]],
-        name,
-        len: text.len() as u8,
-        is_short: mask[2] == 0,
+        named: Named {
+            name,
+            len: text.len() as u8,
+        },
     };
 }
 
-/// Where to look in the table for what begins with a word.
+/// Where to look in the table for what begins with a word. Nearly all that begin differently have places of their own.
 #[inline(always)]
-const fn slot(word: u64) -> usize {
-    let mixed = ((word as u32) & 0x00DF_DFDF).wrapping_mul(0x9E37_79B9);
+const fn slot(word: u32) -> usize {
+    let mixed = (word & 0x00DF_DFDF).wrapping_mul(0x8E8B_68DB);
     (mixed >> 24) as usize
 }
 
@@ -243,30 +258,29 @@ impl Name {
         let mut key = key_of(name);
         let mut at = match key {
             NO_KEY => return Self::Other,
-            [first, ..] if name.len() == 1 => slot(first | u64::from(b' ') << 16),
-            [first, ..] => slot(first),
+            [first, ..] if name.len() == 1 => slot(first as u32 | u32::from(b' ') << 16),
+            [first, ..] => slot(first as u32),
         };
         key = key.map(fold);
         loop {
             let known = &TABLE[at];
-            if known.key.map(fold) == key || known.name == Self::Other {
-                return known.name;
+            if known.key.map(fold) == key || known.named.name == Self::Other {
+                return known.named.name;
             }
             at = (at + 1) & 255;
         }
     }
 
-    /// The known name that begins a line, and its length: written as it is in the table, and followed by a colon and a space
-    /// within these bytes.
+    /// The known name that begins a line: written as it is in the table, and followed by a colon and a space within these
+    /// bytes.
     #[inline(always)]
-    pub(crate) fn at_start(line: &[u8; 16]) -> Option<(Self, u8)> {
-        let words = u128::from_le_bytes(*line);
-        let [first, second] = [words as u64, (words >> 64) as u64];
+    pub(crate) fn at_start(line: &[u8; START_SIZE]) -> Named {
+        let first = line.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
         let mut at = slot(first);
         loop {
             let known = &TABLE[at];
-            if first & known.mask[0] == known.start[0] && second & known.mask[1] == known.start[1] {
-                return known.is_short.then_some((known.name, known.len));
+            if begins(line, &known.start, &known.mask) {
+                return known.named;
             }
             at = (at + 1) & 255;
         }
@@ -318,7 +332,10 @@ mod tests {
         let found = |line: &str| Name::at_start(line.as_bytes().first_chunk().expect("long enough"));
         for (name, text) in names.chain(compacts) {
             // Longer names are left to those who know where they end.
-            let known = (text.len() < 15).then_some((name, text.len() as u8));
+            let known = match text.len() {
+                len @ ..15 => Named { name, len: len as u8 },
+                _ => Named::NONE,
+            };
             assert_eq!(found(&format!("{text}: a value and more of it")), known, "{text}");
             for other in [
                 "x: a value",
@@ -328,7 +345,7 @@ mod tests {
                 ":a value",
             ] {
                 let line = format!("{text}{other} and more of it");
-                assert_eq!(found(&line).map(|(found, _)| found == name), None, "{line}");
+                assert_eq!(found(&line), Named::NONE, "{line}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where everything is in a message: the product of one pass over its head.
 
 use crate::edits::Span;
+use crate::header::Named;
 use crate::{Limits, Message, Method, Name, Status, Transport};
 
 /// The first line (RFC 3261 §7.1, §7.2).
@@ -27,9 +28,8 @@ pub enum StartLine {
 /// One header field line, folded lines included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Which header field it is.
-    pub name: Name,
-    pub(super) name_len: u8,
+    /// Which header field it is, and how long its name is.
+    pub(super) named: Named,
     pub(super) start: u16,
     pub(super) value: Span,
     pub(super) end: u16,
@@ -37,12 +37,17 @@ pub struct Field {
 
 impl Field {
     const NONE: Self = Self {
-        name: Name::Other,
-        name_len: 0,
+        named: Named::NONE,
         start: 0,
         value: Span { start: 0, end: 0 },
         end: 0,
     };
+
+    /// Which header field it is.
+    #[inline]
+    pub fn name(&self) -> Name {
+        self.named.name
+    }
 }
 
 /// The fields of a message. Room once made is kept, and filled place by place; it never has a place [`ABSENT`].
@@ -269,9 +274,9 @@ impl std::error::Error for BadMessage {}
 
 pub(super) const ABSENT: u8 = u8::MAX;
 
-/// How many different [`Name`]s there are, with [`Name::Other`].
-const NAMES: usize = Name::COUNT + 1;
-const _: () = assert!(NAMES <= u128::BITS as usize, "a name has no bit");
+/// More than there are different [`Name`]s, and a whole number of blocks that are cleared at once.
+pub(super) const NAMES: usize = 128;
+const _: () = assert!(Name::COUNT < NAMES, "a name has no bit");
 
 /// Where everything is in one message. Reused from message to message; it owns no bytes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,7 +381,14 @@ impl Index {
         (self.from, self.to) = (Party::default(), Party::default());
     }
 
+    /// The first field of this name.
+    #[inline(always)]
+    pub(super) fn first_field(&self, name: Name) -> Option<&Field> {
+        self.fields.at(self.first[name as usize])
+    }
+
     /// Whether there is more than one field of this name.
+    #[inline]
     pub(super) fn occurs_again(&self, name: Name) -> bool {
         self.again >> name as u32 & 1 != 0
     }

@@ -2,7 +2,7 @@
 
 use super::index::{ABSENT, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
-use crate::header::{CSeq, Range, layout, next_param, sent_protocol};
+use crate::header::{CSeq, Named, Range, layout, next_param, sent_protocol};
 use crate::scan::{
     self, call_id_end, find_near, is_token, is_uri_text, is_word, number, odd_at, skip_ws, trim, trim_end,
     trim_start,
@@ -26,15 +26,33 @@ impl Index {
     }
 
     /// Start line and fields, up to the empty line; the offset behind it.
+    #[inline(always)]
     fn read_lines<const PLAIN: bool>(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
         let head = &bytes[..bytes.len().min(limits.head.min(usize::from(u16::MAX)))];
+        let mut read_to = None;
+        if PLAIN && let Some(start) = self.read_plain_start(head, limits) {
+            let end = self.read_plain_lines(head, start, most_fields(limits));
+            if head.get(end..end + 2) == Some(b"\r\n") {
+                self.body_start = end as u32 + 2;
+                self.body_end = bytes.len() as u32;
+                return Ok(end + 2);
+            }
+            read_to = Some(end);
+        }
+        self.read_any_lines::<PLAIN>(bytes, head, read_to, limits)
+    }
+
+    /// Start line and fields in whatever way they are written, but for those that were read up to an offset.
+    #[inline(never)]
+    fn read_any_lines<const PLAIN: bool>(
+        &mut self,
+        bytes: &[u8],
+        head: &[u8],
+        read_to: Option<usize>,
+        limits: &Limits,
+    ) -> Result<usize, Fault> {
         let cut = head.len() < bytes.len();
-        let plain = if PLAIN {
-            self.read_plain_start(head, limits)
-        } else {
-            None
-        };
-        let (start, fault) = match plain {
+        let (start, fault) = match read_to {
             Some(start) => (start, None),
             None => {
                 let end = line_end(head, 0).ok_or(Fault::NotSip)?;
@@ -134,7 +152,7 @@ impl Index {
         mut at: usize,
         limits: &Limits,
     ) -> (usize, Option<LineFault>) {
-        let most = limits.fields.min(usize::from(ABSENT) - 1);
+        let most = most_fields(limits);
         let mut broken = None;
         loop {
             if PLAIN {
@@ -161,24 +179,20 @@ impl Index {
 
     fn push_field(&mut self, line: &Line, at: usize) {
         if line.name != Name::Other {
-            self.note_name(line.name, self.fields.len);
+            match &mut self.first[line.name as usize] {
+                first if *first == ABSENT => *first = self.fields.len as u8,
+                _ => self.again |= 1 << line.name as u32,
+            }
         }
         self.fields.push(Field {
-            name: line.name,
-            name_len: line.name_len as u8,
+            named: Named {
+                name: line.name,
+                len: line.name_len as u8,
+            },
             start: at as u16,
             value: Span::new(at + line.value.0, at + line.value.1),
             end: (at + line.len) as u16,
         });
-    }
-
-    /// Notes that the field at a place has this name, which is a known one.
-    #[inline(always)]
-    pub(super) fn note_name(&mut self, name: Name, place: usize) {
-        match &mut self.first[name as usize] {
-            first if *first == ABSENT => *first = place as u8,
-            _ => self.again |= 1 << name as u32,
-        }
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
@@ -257,8 +271,8 @@ impl Index {
     fn repeated(&self) -> Option<Name> {
         let first_at = |name: Name| usize::from(self.first[name as usize]);
         let mut fields = self.fields.iter().enumerate();
-        let again = fields.find(|(at, field)| occurs_once(field.name) && first_at(field.name) < *at);
-        again.map(|(_, field)| field.name)
+        let again = fields.find(|(at, field)| occurs_once(field.name()) && first_at(field.name()) < *at);
+        again.map(|(_, field)| field.name())
     }
 
     fn read_cseq(&mut self, bytes: &[u8], span: Span) -> Result<(), Fault> {
@@ -277,12 +291,17 @@ impl Index {
     }
 
     fn span(&self, name: Name) -> Option<Span> {
-        self.fields.at(self.first[name as usize]).map(|f| f.value)
+        self.first_field(name).map(|f| f.value)
     }
 
     fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {
         self.span(name).map(|s| s.of(bytes))
     }
+}
+
+/// How many fields a message may have; a place of each is less than [`ABSENT`].
+fn most_fields(limits: &Limits) -> usize {
+    limits.fields.min(usize::from(ABSENT) - 1)
 }
 
 /// The fields that every message is read by: two of one would let two readers see two different messages. Of the other
@@ -434,7 +453,7 @@ fn any_tag(text: &[u8], mut at: usize) -> Option<Option<Range>> {
 /// The first value of a Via field (RFC 3261 §20.42), and whether its parameters are well-formed: with sent-by alone a
 /// request can be answered.
 #[inline(never)]
-fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
+pub(super) fn read_via(bytes: &[u8], field: Span) -> Option<(ViaIndex, bool)> {
     let base = usize::from(field.start);
     let text = field.of(bytes);
     let [_, _, transport] = sent_protocol(text)?;

@@ -3,12 +3,13 @@
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{Field, Index, Party, Rport, StartLine, ViaIndex};
+use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
-use crate::lanes::odd_bits;
+use crate::header::Named;
+use crate::lanes::{control_bits, far_no_word_bits};
 use crate::scan::{
-    far_host_end, far_token_end, find_near, is_word, number_at, odd_at, param_end, port, quoted_near,
-    token_end, uri_end,
+    HOST, PARAM, far_token_end, is_of, is_word, number_at, odd_at, param_end, port, quoted_near, token_end,
+    uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
@@ -24,8 +25,7 @@ impl Index {
         if let Some(b"SIP/2.0 ") = at(head, 0) {
             return self.read_plain_status(head);
         }
-        let method_end = find_near(at::<16>(head, 0)?, b' ')?;
-        let method = Method::from_token(head.get(..method_end)?);
+        let (method, method_end) = Method::at_start(at(head, 0)?);
         let start = method_end + 1;
         let end = uri_end(head, start);
         let fits = method != Method::Other && end > start && end - start <= limits.request_uri;
@@ -62,28 +62,58 @@ impl Index {
     }
 
     /// Reads the field lines from `start` on as long as they are plain and there is room for them; where it stopped.
-    // A function of its own, so that what the loop needs stays in registers.
+    // A function of its own, so that what the loop needs stays in registers. What is known of a field is written at once;
+    // it counts when all of it is.
     #[inline(never)]
     pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
-        let most = most.min(self.fields.places.len());
-        let mut count = self.fields.len;
+        let mut tail = [0; TAIL];
+        if let (Some(tail), Some(last)) = (tail.first_chunk_mut(), head.last_chunk::<WINDOW>()) {
+            *tail = *last;
+        }
         // Positions of less than a word: their sums need no checks.
-        let mut start = start as u32;
-        let mut odd = OddBytes::before(start);
-        while count < most
-            && let Some(end) = odd.line_end(head, start)
-            && let Some(field) = plain_field(head, start, end)
-            && let Some(place) = self.fields.places.get_mut(count)
-        {
-            *place = field;
-            if field.name != Name::Other {
-                self.note_name(field.name, count);
+        let mut lines = Lines::from(head, &tail, start as u32);
+        let Some(mut window) = lines.window((start as u32).wrapping_sub(3)) else {
+            return start;
+        };
+        let (mut count, mut read_to) = (self.fields.len, start as u32);
+        let most = most.min(self.fields.places.len());
+        for place in self.fields.places.get_mut(count..most).unwrap_or_default() {
+            let (mut named, start) = (window.named(), lines.base);
+            place.named = named;
+            place.start = start as u16;
+            place.value.start = (start + u32::from(named.len) + 2) as u16;
+            if window.is_space_behind(named) {
+                break;
+            }
+            let Some((end, next)) = lines.next() else { break };
+            if named.len == 0 {
+                let Some((name, value)) = other_name(head, place.start, end) else {
+                    break;
+                };
+                (named, place.named, place.value.start) = (name, name, value);
+            }
+            let ends = next.may_be_folded();
+            if ends && !next.is_last() {
+                break;
+            }
+            place.value.end = end as u16;
+            place.end = (end + 2) as u16;
+            match &mut self.first[named.name as usize % NAMES] {
+                first if *first == ABSENT => *first = count as u8,
+                _ => again(&mut self.again, named.name),
             }
             count += 1;
-            start = end + 2;
+            read_to = lines.base;
+            if ends {
+                break;
+            }
+            window = next;
         }
+        // Other names are not told apart.
+        self.first[Name::Other as usize] = ABSENT;
+        self.again &= !(1 << Name::Other as u32);
         self.fields.len = count;
-        start as usize
+        read_to as usize
     }
 
     /// Reads a CSeq value whose method is known and, in a request, the right one; whether it is that.
@@ -126,45 +156,30 @@ fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
     len > 0 && different << (64 - 8 * len) == 0
 }
 
-/// The field line that has no control characters from `start` to its line end at `end`.
-#[inline(always)]
-fn plain_field(head: &[u8], start: u32, end: u32) -> Option<Field> {
-    let (name, name_len, value) = match at_near(head, start).and_then(Name::at_start) {
-        Some((name, len)) => (name, len, start + u32::from(len) + 2),
-        None => other_name(head, start, end)?,
-    };
-    let is_space = |at: u32| head.get(at as usize) == Some(&b' ');
-    if is_space(value) || is_space(end.wrapping_sub(1)) {
-        return None;
-    }
-    Some(Field {
-        name,
-        name_len,
-        start: start as u16,
-        value: Span {
-            start: value as u16,
-            end: end as u16,
-        },
-        end: (end + 2) as u16,
-    })
+/// Notes that a name is there again.
+#[cold]
+#[inline(never)]
+fn again(names: &mut u128, name: Name) {
+    *names |= 1 << name as u32;
 }
 
-/// The name at `start` that is not known, or not written as in the table, or long, its length, and where the value may begin.
+/// The name at `start` that is not known, or not written as in the table, or long, and where its value begins.
 #[inline(never)]
-fn other_name(head: &[u8], start: u32, end: u32) -> Option<(Name, u8, u32)> {
-    if start == end {
+fn other_name(head: &[u8], start: u16, end: u32) -> Option<(Named, u16)> {
+    if u32::from(start) == end {
         return None;
     }
-    let text = head.get(start as usize..)?;
+    let text = head.get(usize::from(start)..)?;
     let len = far_token_end(text, 0);
     let space = match text.get(len..)? {
+        [b':', b' ', b' ', ..] => return None,
         [b':', b' ', ..] => 1,
         [b':', ..] => 0,
         _ => return None,
     };
     let name = Name::from_bytes(&text[..len]);
     let short = u8::try_from(len).ok().filter(|&len| len > 0)?;
-    Some((name, short, start + 1 + len as u32 + space))
+    Some((Named { name, len: short }, start + u16::from(short) + 1 + space))
 }
 
 /// [`at`] a position of less than a word.
@@ -174,45 +189,109 @@ fn at_near<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
     text.get(at..at + N)?.try_into().ok()
 }
 
-/// The control characters and bytes that are not ASCII of 64 bytes of a head, as far as nobody has asked for them.
-struct OddBytes {
-    /// Where the 64 bytes are.
-    from: u32,
-    bits: u64,
+/// The last byte of a line, its line end, and what the next line begins with: a name, a colon, a space, and a byte more.
+struct Window<'a>(&'a [u8; WINDOW]);
+
+const WINDOW: usize = 3 + 16 + 2;
+
+/// What a head ends with, and zeros: no window that begins before the end reaches beyond them.
+const TAIL: usize = 2 * WINDOW;
+
+impl<'a> Window<'a> {
+    #[inline(always)]
+    fn word(&self) -> u32 {
+        self.0.first_chunk().map_or(0, |first| u32::from_le_bytes(*first))
+    }
+
+    /// Whether there is a line end, and no space before it.
+    #[inline(always)]
+    fn ends(&self) -> bool {
+        let different = self.word() ^ u32::from_le_bytes(*b" \r\n\0");
+        // Different is the first byte, and it alone; what is behind them does not matter.
+        (different << 8).wrapping_sub(0x100) < 0xFF00
+    }
+
+    /// Whether the next line may be folded into this one, or is empty: space, tab, carriage return, and a few more bytes that
+    /// begin no name.
+    #[inline(always)]
+    fn may_be_folded(&self) -> bool {
+        self.word() & 0xD2 << 24 == 0
+    }
+
+    /// Whether the next line is empty.
+    fn is_last(&self) -> bool {
+        self.0[3..].starts_with(b"\r\n")
+    }
+
+    /// The known name that the next line begins with, and its colon and a space.
+    #[inline(always)]
+    fn named(&self) -> Named {
+        self.0[3..].first_chunk().map_or(Named::NONE, Name::at_start)
+    }
+
+    /// Whether there is one more space.
+    #[inline(always)]
+    fn is_space_behind(&self, named: Named) -> bool {
+        self.0[usize::from(named.len & 15) + 5] == b' '
+    }
 }
 
-impl OddBytes {
-    /// Nothing, and then what is at `start`.
-    fn before(start: u32) -> Self {
+/// Finds the ends of the lines, by the control characters of 64 bytes.
+struct Lines<'a> {
+    head: &'a [u8],
+    tail: &'a [u8; TAIL],
+    /// Where those are that nobody has asked for, and the next line.
+    base: u32,
+    bits: u64,
+    /// Where the next ones are.
+    next: u32,
+}
+
+impl<'a> Lines<'a> {
+    fn from(head: &'a [u8], tail: &'a [u8; TAIL], start: u32) -> Self {
         Self {
-            from: start.wrapping_sub(64),
+            head,
+            tail,
+            base: start,
             bits: 0,
+            next: start,
         }
     }
 
-    /// The end of the line at `start`, if there are no control characters in it and it is not folded. Must be asked for line
-    /// after line.
+    /// The window at a position.
     #[inline(always)]
-    fn line_end(&mut self, head: &[u8], start: u32) -> Option<u32> {
+    fn window(&self, at: u32) -> Option<Window<'a>> {
+        if let Some(bytes) = at_near(self.head, at) {
+            return Some(Window(bytes));
+        }
+        let in_tail = (at as usize + WINDOW).checked_sub(self.head.len())?;
+        self.tail.get(in_tail..)?.first_chunk().map(Window)
+    }
+
+    /// The end of the next line, if there are no control characters in it and no space before its end.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u32, Window<'a>)> {
         loop {
             while self.bits == 0 {
-                self.from = start.max(self.from.wrapping_add(64));
-                self.bits = match at_near(head, self.from) {
-                    Some(bytes) => odd_bits(bytes),
-                    None => last_odd_bits(head, self.from as usize)?,
+                self.base = self.base.max(self.next);
+                self.bits = match at_near(self.head, self.base) {
+                    Some(bytes) => control_bits(bytes),
+                    None => last_control_bits(self.head, self.base as usize)?,
                 };
+                self.next = self.base + 64;
             }
-            let end = self.from.wrapping_add(self.bits.trailing_zeros());
-            self.bits &= self.bits - 1;
-            let line_end = u32::from_le_bytes(*at_near(head, end)?);
-            if line_end as u16 == LINE_END {
+            let before = self.bits.trailing_zeros();
+            let end = self.base + before;
+            let window = self.window(end.wrapping_sub(1))?;
+            self.bits = self.bits >> before >> 1;
+            self.base = end + 1;
+            if window.ends() {
                 // The line feed.
-                self.bits &= self.bits.wrapping_sub(1);
-                // Space and tab, and a few more bytes that begin no name.
-                let folded = line_end & 0x00D6_0000 == 0;
-                return (!folded).then_some(end);
+                self.bits >>= 1;
+                self.base += 1;
+                return Some((end, window));
             }
-            if (line_end as u8).is_ascii() {
+            if window.0[1].is_ascii() {
                 return None;
             }
         }
@@ -220,21 +299,21 @@ impl OddBytes {
 }
 
 /// The bits of the less than 64 bytes from `from` to the end, which are part of the last 64.
-#[inline(never)]
-fn last_odd_bits(head: &[u8], from: usize) -> Option<u64> {
+#[inline(always)]
+fn last_control_bits(head: &[u8], from: usize) -> Option<u64> {
     let seen = 64usize.checked_sub(head.len().checked_sub(from)?)?;
-    odd_bits(head.last_chunk()?).checked_shr(seen as u32)
+    control_bits(head.last_chunk()?).checked_shr(seen as u32)
 }
-
-const LINE_END: u16 = u16::from_le_bytes(*b"\r\n");
 
 impl Party {
     /// Reads a From or To value: maybe a display name, an address in angle brackets, and no parameter but a tag. Whether it is
-    /// that.
-    #[inline(never)]
+    /// that. What was not read is as it was.
+    #[inline(always)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
         let found = Self::plain(head, usize::from(value.start), usize::from(value.end));
-        *self = found.unwrap_or_default();
+        if let Some(found) = found {
+            *self = found;
+        }
         found.is_some()
     }
 
@@ -280,72 +359,134 @@ fn words_end(text: &[u8], mut at: usize) -> usize {
 }
 
 impl ViaIndex {
-    /// Reads the value if it is alone in its field; whether it is.
+    /// Reads the value if it is alone in its field; whether it is. What was not read is as it was.
     #[inline(never)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
-        let found = Self::plain(head, value).filter(|via| via.value == value);
-        *self = found.unwrap_or_default();
-        found.is_some()
+        let read = self.read_value(head, value).is_some();
+        if !read {
+            *self = Self::default();
+        }
+        read
     }
 
     #[inline(always)]
-    fn plain(head: &[u8], value: Span) -> Option<Self> {
-        let start = usize::from(value.start);
-        if at(head, start) != Some(b"SIP/2.0/") {
+    fn read_value(&mut self, head: &[u8], value: Span) -> Option<()> {
+        let start = u32::from(value.start);
+        if u64::from_le_bytes(*at_near(head, start)?) != PROTOCOL {
             return None;
         }
-        let transport = match u32::from_le_bytes(*at(head, start + 8)?) {
-            UDP => Transport::Udp,
-            TCP => Transport::Tcp,
-            TLS => Transport::Tls,
-            WSS => Transport::Wss,
+        self.transport = match u32::from_le_bytes(*at_near(head, start + 8)?) {
+            UDP => Some(Transport::Udp),
+            TCP => Some(Transport::Tcp),
+            TLS => Some(Transport::Tls),
+            WSS => Some(Transport::Wss),
             _ => return None,
         };
-        let host = start + b"SIP/2.0/UDP ".len();
-        let mut end = far_host_end(head, host);
+        let host = start + b"SIP/2.0/UDP ".len() as u32;
+        let mut breaks = Breaks::from(head, host);
+        let (mut end, mut byte) = breaks.end_of(HOST)?;
         if end == host {
             return None;
         }
-        let mut via = Self {
-            transport: Some(transport),
-            host: Span::new(host, end),
-            ..Self::default()
-        };
-        if head.get(end) == Some(&b':') {
-            let (value, behind) = port(head, end + 1)?;
-            (via.port, end) = (Some(value), behind);
+        self.host = span(host, end);
+        if byte == b':' {
+            let (value, behind) = port(head, end as usize + 1)?;
+            self.port = Some(value);
+            (end, byte) = breaks.at(behind as u32)?;
         }
-        while head.get(end) == Some(&b';') {
-            end = via.read_plain_param(head, end + 1)?;
+        while byte == b';' {
+            (end, byte) = self.read_plain_param(head, &mut breaks, end + 1)?;
         }
-        via.value = Span::new(start, end);
-        Some(via)
+        self.value = span(start, end);
+        (self.value == value).then_some(())
     }
 
-    /// The end of the parameter at `start`.
+    /// Reads the parameter at `start`; where it ends, and the byte there.
     #[inline(always)]
-    fn read_plain_param(&mut self, head: &[u8], start: usize) -> Option<usize> {
-        let name = u64::from_le_bytes(*at(head, start)?);
+    fn read_plain_param(&mut self, head: &[u8], breaks: &mut Breaks<'_>, start: u32) -> Option<(u32, u8)> {
+        let name = u64::from_le_bytes(*at_near(head, start)?);
         if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
-            value_of(head, start + b"branch=".len(), &mut self.branch)
-        } else if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
-            let end = start + b"rport".len();
-            if head.get(end) == Some(&b'=') {
-                let (value, end) = port(head, end + 1)?;
-                self.rport = Rport::Value(value);
-                return Some(end);
+            return value_of(breaks, start + b"branch=".len() as u32, &mut self.branch);
+        }
+        if name & RPORT.mask == RPORT.word && self.rport == Rport::Absent {
+            let (end, byte) = breaks.at(start + b"rport".len() as u32)?;
+            if byte != b'=' {
+                self.rport = Rport::Asked(end as u16);
+                return Some((end, byte));
             }
-            self.rport = Rport::Asked(end as u16);
-            Some(end)
-        } else if name == RECEIVED.word && self.received.is_none() && head.get(start + 8) == Some(&b'=') {
-            value_of(head, start + b"received=".len(), &mut self.received)
-        } else {
-            other_param_end(head, start)
+            let (value, end) = port(head, end as usize + 1)?;
+            self.rport = Rport::Value(value);
+            return breaks.at(end as u32);
+        }
+        if name == RECEIVED.word && self.received.is_none() && head.get(start as usize + 8) == Some(&b'=') {
+            return value_of(breaks, start + b"received=".len() as u32, &mut self.received);
+        }
+        breaks.at(other_param_end(head, start as usize)? as u32)
+    }
+}
+
+fn span(start: u32, end: u32) -> Span {
+    Span {
+        start: start as u16,
+        end: end as u16,
+    }
+}
+
+/// The places of what is no letter, digit, hyphen or dot, from a position on.
+struct Breaks<'a> {
+    head: &'a [u8],
+    /// Where the 64 bytes are that the bits are of.
+    base: u32,
+    bits: u64,
+}
+
+impl<'a> Breaks<'a> {
+    #[inline(always)]
+    fn from(head: &'a [u8], start: u32) -> Self {
+        Self {
+            head,
+            base: start.wrapping_sub(64),
+            bits: 0,
+        }
+    }
+
+    /// The next one, and the byte there; `None` too in the last few bytes.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u32, u8)> {
+        while self.bits == 0 {
+            self.base = self.base.wrapping_add(64);
+            self.bits = far_no_word_bits(at_near(self.head, self.base)?);
+        }
+        let at = self.base + self.bits.trailing_zeros();
+        self.bits &= self.bits - 1;
+        Some((at, *self.head.get(at as usize)?))
+    }
+
+    /// The next one that is not of a class.
+    #[inline(always)]
+    fn end_of(&mut self, class: u8) -> Option<(u32, u8)> {
+        loop {
+            let (at, byte) = self.next()?;
+            if !is_of(byte, class) {
+                return Some((at, byte));
+            }
+        }
+    }
+
+    /// The one at a position, if there is one.
+    #[inline(always)]
+    fn at(&mut self, position: u32) -> Option<(u32, u8)> {
+        loop {
+            let (at, byte) = self.next()?;
+            if at >= position {
+                return (at == position).then_some((at, byte));
+            }
         }
     }
 }
 
 // Compared as words; a pattern of bytes would be compared byte by byte.
+const PROTOCOL: u64 = u64::from_le_bytes(*b"SIP/2.0/");
 const UDP: u32 = u32::from_le_bytes(*b"UDP ");
 const TCP: u32 = u32::from_le_bytes(*b"TCP ");
 const TLS: u32 = u32::from_le_bytes(*b"TLS ");
@@ -374,12 +515,12 @@ impl Start {
     }
 }
 
-/// The end of a parameter's value that begins at `start`.
+/// Reads a parameter's value that begins at `start`, behind an equals sign; where it ends, and the byte there.
 #[inline(always)]
-fn value_of(text: &[u8], start: usize, value: &mut Option<Span>) -> Option<usize> {
-    let end = param_end(text, start);
-    *value = Some(Span::new(start, end));
-    (end > start).then_some(end)
+fn value_of(breaks: &mut Breaks<'_>, start: u32, value: &mut Option<Span>) -> Option<(u32, u8)> {
+    let (end, byte) = breaks.end_of(PARAM)?;
+    *value = Some(span(start, end));
+    (end > start).then_some((end, byte))
 }
 
 /// The end of a Via's parameter at `start` that we do not know.

@@ -207,12 +207,17 @@ fn a_stamp_is_written_wherever_the_parameters_are() {
         (
             ";rport;b=1",
             stamp("192.0.2.255", Some(5060)),
-            ";rport=5060;b=1;received=192.0.2.255",
+            ";rport=5060;received=192.0.2.255;b=1",
         ),
         (
             ";b=1;rport",
             stamp("1.10.100.0", Some(65535)),
             ";b=1;rport=65535;received=1.10.100.0",
+        ),
+        (
+            ";rport;b=1",
+            stamp("2001:db8::1", Some(5060)),
+            ";rport=5060;received=2001:db8::1;b=1",
         ),
         (";b=1", stamp("2001:db8::1", None), ";b=1;received=2001:db8::1"),
         (
@@ -363,14 +368,67 @@ fn an_rport_with_an_empty_value_is_left_alone() {
     assert_eq!(m.via().rport, Rport::Absent);
 }
 
+fn response(vias: &str) -> String {
+    format!(
+        "SIP/2.0 200 OK\r\nSubject: x\r\n{vias}From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\n\
+         CSeq: 1 INVITE\r\nContent-Length: 2\r\n\r\nhi"
+    )
+}
+
+#[test]
+fn the_second_via_is_read_wherever_it_stands() {
+    let ours = "SIP/2.0/UDP ours;branch=z9hG4bK1";
+    let read = |vias: &str| {
+        let (text, mut index) = (response(vias), Index::default());
+        let message = index
+            .parse(text.as_bytes(), &Limits::DEFAULT)
+            .expect("a response");
+        let (via, text) = message.second_via()?;
+        let of = |span: Option<Span>| span.map(|span| String::from_utf8_lossy(span.of(text)).into_owned());
+        let host = of(Some(via.host));
+        Some((
+            via.transport?,
+            host?,
+            via.port,
+            of(via.branch)?,
+            via.rport,
+            of(via.received),
+        ))
+    };
+    for other in [
+        "SIP/2.0/TCP other:5070;received=192.0.2.1;rport=7;branch=z9hG4bK2",
+        "SIP / 2.0 / tcp  other : 5070 ; Received = 192.0.2.1;x=\"y,\";branch=z9hG4bK2;rport=7",
+        "SIP/2.0/TCP other:5070;branch=z9hG4bK2;received=192.0.2.1;rport=7",
+    ] {
+        let found = Some((
+            crate::Transport::Tcp,
+            "other".to_owned(),
+            Some(5070),
+            "z9hG4bK2".to_owned(),
+            Rport::Value(7),
+            Some("192.0.2.1".to_owned()),
+        ));
+        for vias in [
+            format!("Via: {ours}\r\nVia: {other}\r\n"),
+            format!("Via: {ours}\r\nv: {other}, {ours}\r\nVia: {ours}\r\n"),
+            format!("Via: {ours}\r\nSubject: y\r\nVia: , ,{other}\r\n"),
+            format!("Via: {ours} ,\r\n {other},{ours}\r\n"),
+        ] {
+            assert_eq!(read(&vias), found, "{vias}");
+        }
+    }
+    for vias in [
+        format!("Via: {ours}\r\n"),
+        format!("Via: {ours}\r\nVia: ,\r\n"),
+        format!("Via: {ours}\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1;branch=z9hG4bK2\r\n"),
+        format!("Via: {ours}\r\nVia: SIP/2.0/UDP\r\n"),
+    ] {
+        assert_eq!(read(&vias), None, "{vias}");
+    }
+}
+
 #[test]
 fn a_response_loses_its_top_via_and_nothing_else() {
-    let response = |vias: &str| {
-        format!(
-            "SIP/2.0 200 OK\r\nSubject: x\r\n{vias}From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\n\
-             CSeq: 1 INVITE\r\nContent-Length: 2\r\n\r\nhi"
-        )
-    };
     let (ours, other) = (
         "SIP/2.0/UDP ours;branch=z9hG4bK1",
         "SIP/2.0/UDP other;branch=z9hG4bK2",

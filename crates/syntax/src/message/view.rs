@@ -1,6 +1,7 @@
 //! A message as it is read: an index over bytes, both borrowed.
 
 use super::index::{Field, Index, StartLine, ViaIndex};
+use super::parse::read_via;
 use crate::edits::Span;
 use crate::scan::{quoted_end, trim};
 use crate::{Header, HeaderError, Method, Name, Status};
@@ -150,6 +151,21 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The Via value below the top one, decoded, with the text that its spans are of; `None` also for a malformed one.
+    pub fn second_via(self) -> Option<(ViaIndex, &'a [u8])> {
+        let mut via = ViaIndex::default();
+        // Nearly always each stands on a line of its own.
+        if self.first_field(Name::Via)?.value == self.index.via.value
+            && let Some(below) = self.fields_of(Name::Via).nth(1)
+            && via.read_plain(self.bytes, below.span)
+        {
+            return Some((via, self.bytes));
+        }
+        let text = self.elements(Name::Via).nth(1)?;
+        let (via, whole) = read_via(text, Span::new(0, text.len()))?;
+        whole.then_some((via, text))
+    }
+
     /// The branch of the top Via.
     pub fn branch(self) -> Option<&'a [u8]> {
         self.index.via.branch.map(|s| s.of(self.bytes))
@@ -183,7 +199,7 @@ impl<'a> Message<'a> {
     }
 
     pub(super) fn first_field(self, name: Name) -> Option<&'a Field> {
-        self.index.fields.at(self.index.first[name as usize])
+        self.index.first_field(name)
     }
 
     /// The first such field.
@@ -201,10 +217,10 @@ impl<'a> Message<'a> {
     fn field_view(self, f: &'a Field) -> FieldView<'a> {
         let start = usize::from(f.start);
         FieldView {
-            name: f.name,
+            name: f.name(),
             text: self
                 .bytes
-                .get(start..start + usize::from(f.name_len))
+                .get(start..start + usize::from(f.named.len))
                 .unwrap_or(&[]),
             value: f.value.of(self.bytes),
             span: f.value,
@@ -223,7 +239,7 @@ impl<'a> Message<'a> {
             [first, ..] if !self.index.occurs_again(name) => std::slice::from_ref(first),
             all => all,
         };
-        let fields = fields.iter().filter(move |f| f.name == name);
+        let fields = fields.iter().filter(move |f| f.name() == name);
         fields.map(move |f| self.field_view(f))
     }
 

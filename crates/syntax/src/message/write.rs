@@ -17,37 +17,58 @@ pub struct ViaStamp {
 }
 
 impl ViaStamp {
-    /// Copies a top Via up to the end of its value, with the stamp in it.
+    /// Copies a top Via up to the end of its value, with the stamp in it: what it asks for in its place, and the address in
+    /// the place of another one, or behind the port, or at the end.
     #[inline(always)]
     pub(super) fn write(self, out: &mut Vec<u8>, copy: &mut Copying<'_>, via: &ViaIndex) {
-        let replaced = via.received.filter(|_| self.received.is_some());
-        let mut rport = match (via.rport, self.rport) {
+        let port = match (via.rport, self.rport) {
             (Rport::Asked(behind), Some(port)) => Some((behind, port)),
             _ => None,
         };
-        if let Some((behind, port)) = rport
-            && replaced.is_none_or(|received| behind <= received.start)
-        {
-            copy.write_to(usize::from(behind), out);
-            put_short(out, b'=', port);
-            rport = None;
+        match (port, self.received, via.received) {
+            (Some((behind, port)), Some(address), None) => {
+                copy.write_to(usize::from(behind), out);
+                put_short(out, b'=', port);
+                put_received(out, address);
+            }
+            (None, None, _) => {}
+            _ => self.write_apart(out, copy, via, port),
         }
-        if let Some(address) = self.received {
-            match replaced {
-                Some(old) => {
-                    copy.write_to(usize::from(old.start), out);
-                    copy.start = usize::from(old.end);
-                    put_ip(out, address);
+    }
+
+    /// [`write`](Self::write), however the parameters are.
+    #[inline(never)]
+    fn write_apart(
+        self,
+        out: &mut Vec<u8>,
+        copy: &mut Copying<'_>,
+        via: &ViaIndex,
+        port: Option<(u16, u16)>,
+    ) {
+        let put_port = |out: &mut Vec<u8>, copy: &mut Copying<'_>| {
+            if let Some((behind, port)) = port {
+                copy.write_to(usize::from(behind), out);
+                put_short(out, b'=', port);
+            }
+        };
+        match (self.received, via.received) {
+            (None, _) => put_port(out, copy),
+            (Some(address), None) => {
+                copy.write_to(usize::from(via.value.end), out);
+                put_received(out, address);
+            }
+            (Some(address), Some(old)) => {
+                let is_before = port.is_some_and(|(behind, _)| behind <= old.start);
+                if is_before {
+                    put_port(out, copy);
                 }
-                None => {
-                    copy.write_to(usize::from(via.value.end), out);
-                    put_received(out, address);
+                copy.write_to(usize::from(old.start), out);
+                copy.start = usize::from(old.end);
+                put_ip(out, address);
+                if !is_before {
+                    put_port(out, copy);
                 }
             }
-        }
-        if let Some((behind, port)) = rport {
-            copy.write_to(usize::from(behind), out);
-            put_short(out, b'=', port);
         }
     }
 }
@@ -99,6 +120,22 @@ impl<'a> Copying<'a> {
         self.end = usize::from(field.end);
     }
 
+    #[inline(always)]
+    fn take_first(&mut self, request: &Index, name: Name, out: &mut Vec<u8>) {
+        if let Some(field) = request.first_field(name) {
+            self.take(field, out);
+        }
+    }
+
+    /// Takes the fields of a name behind its first one.
+    #[cold]
+    fn take_again(&mut self, request: &Index, name: Name, out: &mut Vec<u8>) {
+        let fields = request.fields.iter().filter(|field| field.name() == name);
+        for field in fields.skip(1) {
+            self.take(field, out);
+        }
+    }
+
     /// Writes what was taken, up to an offset.
     #[inline]
     fn write_to(&mut self, end: usize, out: &mut Vec<u8>) {
@@ -134,7 +171,9 @@ fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
     let code = status.code();
     let [b, c] = two_digits(code % 100);
     let class = b'0' + (code / 100) as u8;
-    out.extend_from_slice(&[b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', class, b, c, b' ']);
+    let mut text = *b"SIP/2.0 200 ";
+    text[8..].copy_from_slice(&[class, b, c, b' ']);
+    out.extend_from_slice(&text);
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
@@ -159,33 +198,27 @@ impl<'o> ResponseWriter<'o> {
     ) -> Self {
         put_status_line(out, status, reason);
         let mut copy = Copying::of(bytes, Span::default());
-        let first = |name: Name| usize::from(request.first[name as usize]);
-        let vias = request.fields.get(first(Name::Via)..).unwrap_or_default();
-        for (i, via) in vias
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| field.name == Name::Via)
-        {
+        if let Some(via) = request.first_field(Name::Via) {
             copy.take(via, out);
-            if i == 0 && request.via.value.end != 0 {
+            if request.via.value.end != 0 {
                 stamp.write(out, &mut copy, &request.via);
             }
         }
-        let tagged = request.to.tag.is_some() || to_tag.is_empty();
-        for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
-            let Some(field) = request.fields.get(first(name)) else {
-                continue;
-            };
-            copy.take(field, out);
-            if name == Name::To && !tagged {
-                copy.write_to(usize::from(field.value.end), out);
+        if request.occurs_again(Name::Via) {
+            copy.take_again(request, Name::Via, out);
+        }
+        copy.take_first(request, Name::From, out);
+        if let Some(to) = request.first_field(Name::To) {
+            copy.take(to, out);
+            if request.to.tag.is_none() && !to_tag.is_empty() {
+                copy.write_to(usize::from(to.value.end), out);
                 put_tag(out, to_tag);
             }
         }
-        if status == Status::TRYING
-            && let Some(field) = request.fields.get(first(Name::Timestamp))
-        {
-            copy.take(field, out);
+        copy.take_first(request, Name::CallId, out);
+        copy.take_first(request, Name::CSeq, out);
+        if status == Status::TRYING {
+            copy.take_first(request, Name::Timestamp, out);
         }
         copy.finish(out);
         Self { out }

@@ -55,10 +55,15 @@ pub(crate) const CASES: &[Case] = &[
         mode: Mode::Stateless,
         ..node("forward-invite-stateless", Operation::Datagram(stateless))
     },
+    Case {
+        mode: Mode::Stateless,
+        ..node("forward-200-stateless", Operation::Datagram(ok_stateless))
+    },
     node("register-refresh", Operation::Datagram(refresh)),
     challenged("digest-challenge", challenge),
     challenged("digest-verify", verify),
     node("call", Operation::Steps(call)),
+    node("call-cancelled", Operation::Steps(call_cancelled)),
 ];
 
 const fn parse(name: &'static str, message: &'static [u8]) -> Case {
@@ -125,6 +130,11 @@ fn retransmission(site: &mut Site, n: u32) -> (char, String) {
 
 fn ok(site: &mut Site, n: u32) -> (char, String) {
     retransmission(site, n);
+    picked_up(site)
+}
+
+/// The answer to the INVITE that b has got.
+fn picked_up(site: &mut Site) -> (char, String) {
     let sdp = messages::SDP;
     let ok = site.response(
         'b',
@@ -142,6 +152,12 @@ fn ok(site: &mut Site, n: u32) -> (char, String) {
 
 fn stateless(_: &mut Site, n: u32) -> (char, String) {
     ('a', new_invite(n))
+}
+
+fn ok_stateless(site: &mut Site, n: u32) -> (char, String) {
+    site.send('a', &new_invite(n));
+    assert!(site.log().contains("b INVITE"));
+    picked_up(site)
 }
 
 fn registered(n: u32) -> String {
@@ -178,4 +194,20 @@ fn call(site: &mut Site, n: u32) {
     site.answer('b', 200);
     assert_eq!(site.log(), "a 100, b INVITE, a 180, a 200, b ACK, b BYE, a 200");
     site.pass(500);
+}
+
+/// INVITE, 180, CANCEL, 200, 487, ACK through the node.
+fn call_cancelled(site: &mut Site, n: u32) {
+    site.send('a', &new_invite(n));
+    site.answer('b', 180);
+    site.send('a', &request('a', "CANCEL", "sip:bob@example.test", n));
+    site.answer_cancel('b', 200);
+    site.answer('b', 487);
+    site.send('a', &request('a', "ACK", "sip:bob@example.test", n));
+    assert_eq!(
+        site.log(),
+        "a 100, b INVITE, a 180, a 200, b CANCEL, a 487, b ACK"
+    );
+    // Until the transactions have ended.
+    site.pass(40_000);
 }
