@@ -191,11 +191,6 @@ impl Default for Stored {
 }
 
 impl Stored {
-    /// Whether it is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     fn large(&self) -> Id {
         Id {
             index: self.chunk,

@@ -99,8 +99,10 @@ struct Pending {
     /// What the branches without a response count as (§16.6 step 7, §16.9).
     failed: Option<Status>,
     request: Stored,
-    /// The targets' texts.
+    /// The targets' texts, when there is another way to any of them.
     texts: Stored,
+    /// Whether only so much of the request is left as an answer is made from.
+    is_short: bool,
     timer_c: Option<TimerId>,
 }
 
@@ -166,10 +168,10 @@ impl Proxy {
     ) {
         let method = request.method();
         let layer = &mut endpoint.layer;
-        let (kept, texts) = (
-            layer.pool.store(request.bytes()),
-            layer.pool.store(targets.text()),
-        );
+        // The texts are for another attempt.
+        let has_fallback = targets.targets().iter().any(|target| target.fallback.is_some());
+        let texts = if has_fallback { targets.text() } else { &[] };
+        let (kept, texts) = (layer.pool.store(request.bytes()), layer.pool.store(texts));
         let pending = self.pending.insert_with(|_| Pending {
             arrival: start.ingress.arrival(),
             loop_part: start.loop_part,
@@ -181,6 +183,7 @@ impl Proxy {
             failed: None,
             request: kept,
             texts,
+            is_short: false,
             timer_c: None,
         });
         let id = self.contexts.insert_with(|_| ResponseContext {
@@ -202,7 +205,7 @@ impl Proxy {
         layer.set_context(start.server, Some(id));
         for target in targets.targets() {
             let texts = targets.text();
-            self.forward(endpoint, id, request, texts, target.clone(), None, now_ms, out);
+            self.forward(endpoint, id, request, texts, target, None, now_ms, out);
         }
         self.conclude(endpoint, id, now_ms, out);
     }
@@ -215,7 +218,7 @@ impl Proxy {
         id: Id,
         request: Message<'_>,
         texts: &[u8],
-        target: Target,
+        target: &Target,
         again: Option<u16>,
         now_ms: u64,
         out: &mut Outbox,
@@ -511,7 +514,7 @@ impl Proxy {
                 user.context,
                 request,
                 texts,
-                target,
+                &target,
                 Some(user.branch),
                 now_ms,
                 out,
@@ -648,7 +651,7 @@ impl Proxy {
         {
             self.fallbacks.remove(place);
         }
-        if pending.texts.is_empty() || pending.branches.iter().any(|b| b.fallback.is_some()) {
+        if pending.is_short || pending.branches.iter().any(|b| b.fallback.is_some()) {
             return;
         }
         let pool = &mut endpoint.layer.pool;
@@ -657,6 +660,7 @@ impl Proxy {
         };
         self.text.clear();
         write_answerable(request, &mut self.text);
+        pending.is_short = true;
         for (kept, text) in [(&mut pending.request, &self.text[..]), (&mut pending.texts, &[])] {
             let short = pool.store(text);
             pool.give(std::mem::replace(kept, short));

@@ -106,10 +106,19 @@ impl Places {
             None if taken.pop == 0 && !taken.strict => Span::default(),
             None => return None,
         };
-        let mut ours = own_credentials(identity, request, taken);
-        let credentials = ours.next().unwrap_or_default();
-        let in_pieces =
-            !forwarding.routes.is_empty() || ours.next().is_some() || !request.has(Name::ContentLength);
+        let credentials = match taken.credentials {
+            Some(line) => line,
+            None if !request.has(Name::ProxyAuthorization) => Span::default(),
+            None => {
+                let mut ours = own_credentials(identity, request);
+                let line = ours.next().unwrap_or_default();
+                if ours.next().is_some() {
+                    return None;
+                }
+                line
+            }
+        };
+        let in_pieces = !forwarding.routes.is_empty() || !request.has(Name::ContentLength);
         if in_pieces || next_route(request, taken).is_some_and(|next| !is_loose(next)) {
             return None;
         }
@@ -219,8 +228,9 @@ fn write_draft(
         });
     }
     // Step 5: what else changes: our credentials end here.
-    for line in own_credentials(identity, request, forwarding.taken) {
-        draft.remove_line(line);
+    match forwarding.taken.credentials {
+        Some(line) => draft.remove_line(line),
+        None => own_credentials(identity, request).for_each(|line| draft.remove_line(line)),
     }
     draft.stamp_via(forwarding.arrival.stamp);
     // Step 8: Via.
@@ -375,8 +385,7 @@ fn write_record_route(
 }
 
 /// The lines of Proxy-Authorization for a realm of ours: it ends here (RFC 3261 §22.3).
-fn own_credentials(identity: &Identity, request: Message<'_>, taken: Taken) -> impl Iterator<Item = Span> {
-    let known = taken.credentials;
+fn own_credentials(identity: &Identity, request: Message<'_>) -> impl Iterator<Item = Span> {
     let is_ours = |value| {
         let Ok(Credentials::Digest(given)) = Credentials::parse(value) else {
             return false;
@@ -384,11 +393,10 @@ fn own_credentials(identity: &Identity, request: Message<'_>, taken: Taken) -> i
         let realm = given.realm.map(|realm| realm.text());
         realm.is_some_and(|given| identity.realms.iter().any(|realm| *realm.as_bytes() == *given))
     };
-    let read = request
+    request
         .fields_of(Name::ProxyAuthorization)
-        .filter(move |field| known.is_none() && is_ours(field.value))
-        .map(|field| field.line);
-    known.into_iter().chain(read)
+        .filter(move |field| is_ours(field.value))
+        .map(|field| field.line)
 }
 
 fn write_via(identity: &Identity, forwarding: &Forwarding<'_>, branch: BranchKind, out: &mut Vec<u8>) {

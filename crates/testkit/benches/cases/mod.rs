@@ -206,7 +206,7 @@ fn call_cancelled(site: &mut Site, n: u32) {
     site.send('a', &request('a', "ACK", "sip:bob@example.test", n));
     assert_eq!(
         site.log(),
-        "a 100, b INVITE, a 180, a 200, b CANCEL, a 487, b ACK"
+        "a 100, b INVITE, a 180, a 200, b CANCEL, b ACK, a 487"
     );
     // Until the transactions have ended.
     site.pass(40_000);
