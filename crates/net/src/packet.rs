@@ -8,8 +8,8 @@ use strowger_syntax::Index;
 /// The longest datagram there can be.
 pub(crate) const DATAGRAM_MAX: usize = 65_535;
 
-/// A message with its index or the beginning of one, on its way between shards, or an empty buffer. Its memory is reserved for the longest
-/// datagram, but the pages of it that nothing was ever written to cost nothing.
+/// A message with its index or the beginning of one, on its way between shards, or an empty buffer. Its memory is reserved
+/// for the longest datagram, but the pages of it that nothing was ever written to cost nothing.
 #[derive(Debug)]
 pub(crate) struct Packet {
     /// The bytes of the message.

@@ -408,8 +408,11 @@ fn attempt<'a>(
                 Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EPROTO | libc::ENOPROTOOPT) => {
                     last = Failure::Unreachable;
                 }
-                Some(libc::EMSGSIZE) if segments > 1 => return Attempt::Unjoinable { ever: false },
-                Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) if segments > 1 => {
+                // Either tells, by the kernel's age, that a segment does not fit the path to this peer.
+                Some(libc::EMSGSIZE | libc::EINVAL) if segments > 1 => {
+                    return Attempt::Unjoinable { ever: false };
+                }
+                Some(libc::EIO | libc::EOPNOTSUPP) if segments > 1 => {
                     return Attempt::Unjoinable { ever: true };
                 }
                 _ => return Attempt::Failed(Failure::Unreachable),
@@ -463,7 +466,7 @@ mod tests {
             let len = peer.recv(&mut buffer).expect("a datagram");
             assert_eq!(buffer[..len], [number; 200]);
         }
-        assert!(!socket.joins);
+        assert!(socket.joins, "another peer may take segments");
         assert_eq!(counters.datagrams_sent.read(), 5);
         assert_eq!(counters.datagrams_not_sent.read(), 0);
     }

@@ -252,11 +252,17 @@ impl SendBatch {
     /// Fills the arrays; returns how many headers there are.
     fn lay_out<'a>(&mut self, datagrams: impl Iterator<Item = Datagram<'a>>) -> usize {
         let (mut count, mut size) = (0, 0);
-        for (iovec, datagram) in self.iovecs.iter_mut().zip(datagrams) {
-            *iovec = libc::iovec {
+        // A header's pointer is one into the whole array, because the kernel reads several of its iovecs by it.
+        let iovecs = self.iovecs.as_mut_ptr();
+        for (position, datagram) in (0..SEND_BATCH).zip(datagrams) {
+            // SAFETY: the position is one of the array's.
+            let iovec = unsafe { iovecs.add(position) };
+            let bytes = libc::iovec {
                 iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
                 iov_len: datagram.bytes.len(),
             };
+            // SAFETY: as above, and nothing else refers to the array.
+            unsafe { iovec.write(bytes) };
             if count > 0 && datagram.follows {
                 let header = &mut self.headers[count - 1].msg_hdr;
                 if header.msg_iovlen == 1 {
@@ -277,7 +283,7 @@ impl SendBatch {
 fn lay_out_for_sending(
     header: &mut libc::msghdr,
     slot: &mut Slot,
-    iovec: &mut libc::iovec,
+    iovec: *mut libc::iovec,
     datagram: Datagram<'_>,
 ) {
     header.msg_namelen = address::write(*datagram.to, &mut slot.name);

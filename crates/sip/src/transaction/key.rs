@@ -4,6 +4,7 @@ use std::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
+use siphasher::sip::SipHasher24;
 use strowger_syntax::{Message, Method, Name};
 
 /// A seeded hash over the fields that identify a server transaction. Seeded in secret and shown to nobody, because peers
@@ -17,6 +18,8 @@ pub struct ServerKey(pub u64);
 pub struct KeyHasher {
     first: u64,
     seed: SharedSeed,
+    /// Of their own, because these hashes are shown.
+    loops: (u64, SharedSeed),
 }
 
 impl std::fmt::Debug for KeyHasher {
@@ -33,9 +36,11 @@ impl KeyHasher {
     pub fn new(key: [u8; 16]) -> Self {
         let [a, b] =
             [&key[..8], &key[8..]].map(|half| half.iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte)));
+        let derived = |label: &[u8]| SipHasher24::new_with_key(&key).hash(label);
         Self {
             first: a,
             seed: SharedSeed::from_u64(b),
+            loops: (derived(b"first"), SharedSeed::from_u64(derived(b"seed"))),
         }
     }
 
@@ -57,9 +62,10 @@ impl KeyHasher {
         hasher.finish()
     }
 
-    /// A seeded hash of what the way of a request depends on (RFC 5393 §4.2).
+    /// A seeded hash of what the way of a request depends on (RFC 5393 §4.2). It stands in Via, so whoever sees many may work
+    /// out its seeds: they are those of no other hash, and lead to none.
     pub fn of_loop(&self, request: Message<'_>) -> u64 {
-        let mut hasher = FoldHasher::with_seed(!self.first, &self.seed);
+        let mut hasher = FoldHasher::with_seed(self.loops.0, &self.loops.1);
         let route = request.first(Name::Route).unwrap_or(&[]);
         let from_tag = request.from_tag().unwrap_or(&[]);
         put(

@@ -39,6 +39,9 @@ type Key = (u64, u8);
 /// name as its [`key`]. `None` for everything else, malformed or not.
 #[inline]
 fn plain_param(text: &[u8], at: usize) -> Option<(Key, ParamValue<'_>, usize)> {
+    if text.len() < 16 {
+        return None;
+    }
     let rest = text.get(at..)?;
     let word = u64::from_le_bytes(*rest.first_chunk()?);
     let equals = marks(word, b'=');
@@ -406,5 +409,48 @@ impl<'a> Header<'a> for AuthenticationInfo<'a> {
             name: Self::NAME,
             what,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_short_way_reads_the_grammar_reads_alike() {
+        let whole = b"nc=1, qop=auth,realm=a,uri=\"sip:a\", nonce=\"b,c\", algorithm=MD5,response=\"0123456789abcdef\",cnonce=x";
+        let known = [
+            "nc",
+            "qop",
+            "realm",
+            "uri",
+            "nonce",
+            "algorithm",
+            "response",
+            "cnonce",
+        ];
+        let known = known.map(|name| key(name.as_bytes()));
+        let mut read = 0;
+        for start in 0..whole.len() {
+            for end in start..=whole.len() {
+                let text = &whole[start..end];
+                let Some((name, value, next)) =
+                    plain_param(text, 0).filter(|(name, ..)| known.contains(name))
+                else {
+                    continue;
+                };
+                let (written, meant, behind) = any_param(text, 0).expect("the grammar takes it");
+                // Commas and spaces between two are skipped after both.
+                let separators = |from: usize| {
+                    let is_separator = |&&b: &&u8| b == b',' || is_ws(b);
+                    from + text[from..].iter().take_while(is_separator).count()
+                };
+                assert_eq!(separators(next), separators(behind), "{text:?}");
+                assert_eq!(name, key(&written.to_ascii_lowercase()), "{text:?}");
+                assert_eq!(format!("{value:?}"), format!("{meant:?}"));
+                read += 1;
+            }
+        }
+        assert!(read > 100, "{read} were read by the short way");
     }
 }

@@ -43,13 +43,13 @@ pub(super) struct Log {
     row: RowWriter,
 }
 
-/// A compaction under way. Rows are taken from the beginning of the log; those that still count are appended again, and all
-/// that were taken are deleted, in one transaction a step: whatever happens, the last row of an address stays the last.
+/// A compaction under way. Rows are taken from the beginning of the log; the commits of theirs that still count are appended
+/// again, and the rows are deleted, in one transaction a step: whatever happens, the last commit of an address stays the last.
 #[derive(Debug)]
 pub(super) struct Compaction {
     until: i64,
-    /// The addresses (128 bits of keyed hash) whose row has been appended again. Without it, an address whose record went
-    /// back and forth between two values would be copied for each row that says what counts.
+    /// The addresses (128 bits of keyed hash) whose commit has been appended again. Without it, an address whose record went
+    /// back and forth between two values would be copied for each commit that says what counts.
     copied: HashSet<u128>,
 }
 

@@ -1,7 +1,7 @@
 //! A row of the log: all that one transaction commits, packed, so that a batch of commits costs the database one insert.
 //!
 //! ```text
-//! 8 bytes    checksum of what follows; 0 in rows that were brought over from the first form of the log, which had none
+//! 8 bytes    checksum of what follows; 0 where there is none: rows of one commit, from a log without checksums
 //! then for each commit, in the order in which they were decided:
 //! 2 bytes    length of the address-of-record, little-endian
 //! 2 bytes    length of the record; 0 is a removal
@@ -75,10 +75,16 @@ pub(super) fn for_each(row: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> Resul
     }
     let mut count = 0;
     while !rest.is_empty() {
+        if sum == 0 && count == 1 {
+            return Err(Damaged);
+        }
         let ([a, b, c, d], texts) = rest.split_first_chunk::<LENGTHS>().ok_or(Damaged)?;
         let aor = usize::from(u16::from_le_bytes([*a, *b]));
         let record = usize::from(u16::from_le_bytes([*c, *d]));
         let (aor, texts) = texts.split_at_checked(aor).ok_or(Damaged)?;
+        if aor.is_empty() {
+            return Err(Damaged);
+        }
         let (record, behind) = texts.split_at_checked(record).ok_or(Damaged)?;
         visit(aor, record);
         count += 1;
@@ -146,5 +152,9 @@ mod tests {
         assert_eq!(read(&old).expect("taken").len(), 1);
         old.pop();
         assert_eq!(read(&old), Err(Damaged));
+        let mut two = row(&[(b"a@x", b"one"), (b"b@x", b"two")]);
+        two[..CHECKSUM].fill(0);
+        assert_eq!(read(&two), Err(Damaged));
+        assert_eq!(read(&[0; 2056]), Err(Damaged));
     }
 }

@@ -7,11 +7,12 @@
 //! they find their record. A reader that *misses* while links are being changed may have been led astray, so every such
 //! change counts `shape` up, to odd while it is under way: a miss counts only if `shape` was even and has stayed the same.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::Hasher;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use foldhash::quality::FixedState;
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 
 use self::arena::{Allocator, Arena, CHUNK_UNITS, Place};
 use self::index::Index;
@@ -32,8 +33,8 @@ pub struct Table {
     /// Odd while links are being changed; see the module.
     shape: AtomicU64,
     len: AtomicUsize,
-    /// Keyed, so that nobody can choose addresses that fall into one bucket.
-    hasher: FixedState,
+    /// Both seeds are secret, and no hash is shown, so that nobody can choose addresses that fall into one bucket.
+    seeds: (u64, SharedSeed),
     structure: Mutex<Structure>,
     max_bytes: usize,
 }
@@ -76,6 +77,11 @@ fn version(place: Place, sequence: u64) -> Version {
     Version { place, sequence }
 }
 
+fn seeds(key: [u8; 16]) -> (u64, SharedSeed) {
+    let key = u128::from_le_bytes(key);
+    (key as u64, SharedSeed::from_u64((key >> 64) as u64))
+}
+
 impl Table {
     /// An empty table that hashes with this key and uses at most `max_bytes` of memory for its records.
     pub fn new(key: [u8; 16], max_bytes: usize) -> Self {
@@ -84,7 +90,7 @@ impl Table {
             index: Index::new(),
             shape: AtomicU64::new(0),
             len: AtomicUsize::new(0),
-            hasher: FixedState::with_seed(u128::from_le_bytes(key) as u64),
+            seeds: seeds(key),
             structure: Mutex::new(Structure {
                 allocator: Allocator::new(max_bytes),
                 floor: 0,
@@ -213,7 +219,7 @@ impl Table {
     }
 
     fn hash(&self, aor: &[u8]) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
+        let mut hasher = FoldHasher::with_seed(self.seeds.0, &self.seeds.1);
         hasher.write(aor);
         (hasher.finish() & 0xffff_ffff) as u32
     }
