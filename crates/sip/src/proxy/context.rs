@@ -412,16 +412,18 @@ impl Proxy {
         if context.method != Method::Invite {
             return;
         }
+        let mut any = false;
         for branch in pending
             .branches
             .iter_mut()
             .filter(|b| b.state == BranchState::Pending)
         {
+            any = true;
             branch.state = BranchState::CancelWanted;
             endpoint.layer.cancel(branch.client, now_ms, out);
         }
         // A cancelled branch that never answers is given up as §9.1 says.
-        if let Some(timer) = pending.timer_c {
+        if any && let Some(timer) = pending.timer_c {
             endpoint
                 .layer
                 .wheel
