@@ -220,7 +220,7 @@ fn after_syncs_that_failed_what_is_answered_survives_as_well() {
     // Once in a commit, and in what it takes to write the file anew.
     for (seed, when) in ["60..60", "60..61", "60..68"].iter().enumerate() {
         let inject = format!("fsync,fdatasync:error=EIO:when={when}");
-        let (registers, cuts) = if full() { (2000, 200) } else { (400, 16) };
+        let (registers, cuts) = if full() { (2000, 200) } else { (1200, 16) };
         let wrong = cut("power", registers + seed as u64, Some(&inject), cuts);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
