@@ -42,10 +42,11 @@ pub trait Application {
     fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox);
 
     /// An ICMP error came back for a datagram that was sent to `remote`. Not every such datagram has one: routers limit
-    /// them, and for several datagrams of one length to one peer of this machine there may be one only, about the first.
-    /// The datagram may have been sent from another shard: of the sockets that share an address, the kernel picks one by the addresses alone. `quoted` is the beginning of that
-    /// datagram, at most 1,280 bytes of it, with IPv4 seldom more than 520. An answer of [`Handled::Hop`] has the same
-    /// call made on the shard that it names; there, or when it names this shard, such an answer is ignored.
+    /// them, and for several datagrams of one length to one peer of this machine there may be one only, about the
+    /// first. The datagram may have been sent from another shard: of the sockets that share an address, the kernel
+    /// picks one by the addresses alone. `quoted` is the beginning of that datagram, at most 1,280 bytes of it, with
+    /// IPv4 seldom more than 520. An answer of [`Handled::Hop`] has the same call made on the shard that it names;
+    /// there, or when it names this shard, such an answer is ignored.
     fn unreachable(
         &mut self,
         remote: SocketAddr,
