@@ -359,6 +359,8 @@ fn a_log_of_the_first_form_is_brought_over_and_loses_nothing() {
         .expect("written");
     }
     drop(old);
+    let peeked = Sqlite::peek(scratch.path(), settings(), NOW).expect("readable");
+    assert_eq!(peeked.len(), 2);
     let bench = sqlite(scratch.path()).expect("opens");
     assert_eq!(
         bench.all(),

@@ -13,18 +13,29 @@ use crate::database::{Database, Durability, OpenError, Schema, StoreFailure};
 use crate::location::expiry;
 use crate::location::table::{Refused, Table};
 
+/// A row of the log's first version, which has one commit, as a packed one without a checksum.
+macro_rules! packed {
+    () => {
+        "unhex('0000000000000000' || printf('%02X%02X%02X%02X',
+             length(aor) & 255, length(aor) >> 8, length(record) & 255, length(record) >> 8) || hex(aor) || hex(record))"
+    };
+}
+
 const SCHEMA: Schema = Schema {
     steps: &[
         "CREATE TABLE log (seq INTEGER PRIMARY KEY, aor BLOB NOT NULL, record BLOB NOT NULL)",
-        // A row becomes a packed one of a single commit, without a checksum.
-        "CREATE TABLE packed (seq INTEGER PRIMARY KEY, commits BLOB NOT NULL);
-         INSERT INTO packed (seq, commits) SELECT seq, unhex('0000000000000000' || printf('%02X%02X%02X%02X',
-             length(aor) & 255, length(aor) >> 8, length(record) & 255, length(record) >> 8) || hex(aor) || hex(record))
-             FROM log ORDER BY seq;
-         DROP TABLE log;
-         ALTER TABLE packed RENAME TO log",
+        concat!(
+            "CREATE TABLE packed (seq INTEGER PRIMARY KEY, commits BLOB NOT NULL);
+             INSERT INTO packed (seq, commits) SELECT seq, ",
+            packed!(),
+            " FROM log ORDER BY seq; DROP TABLE log; ALTER TABLE packed RENAME TO log"
+        ),
     ],
 };
+
+/// All rows, of a log as it is and of one of the first version.
+const ALL: &str = "SELECT commits FROM log ORDER BY seq";
+const ALL_OF_FIRST: &str = concat!("SELECT ", packed!(), " FROM log ORDER BY seq");
 
 /// The commits that one step of a compaction reads, and those of the row that it ends in: some milliseconds.
 const STEP_COMMITS: u64 = 2048;
@@ -83,7 +94,7 @@ impl Log {
             .database
             .connection()
             .map_err(|source| OpenError::of(&path, source))?;
-        self.commits = fold(connection, &path, table, now_secs, max_bytes)?;
+        self.commits = fold(connection, ALL, &path, table, now_secs, max_bytes)?;
         Ok(())
     }
 
@@ -225,20 +236,23 @@ pub(super) fn peek(path: &Path, table: &Table, now_secs: u32, max_bytes: usize) 
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(path, flags).map_err(|source| OpenError::of(path, source))?;
-    fold(&connection, path, table, now_secs, max_bytes).map(|_| ())
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|source| OpenError::of(path, source))?;
+    let sql = if version == 1 { ALL_OF_FIRST } else { ALL };
+    fold(&connection, sql, path, table, now_secs, max_bytes).map(|_| ())
 }
 
 fn fold(
     connection: &Connection,
+    sql: &str,
     path: &Path,
     table: &Table,
     now_secs: u32,
     max_bytes: usize,
 ) -> Result<u64, OpenError> {
     let failed = |source| OpenError::of(path, source);
-    let mut select = connection
-        .prepare("SELECT commits FROM log ORDER BY seq")
-        .map_err(failed)?;
+    let mut select = connection.prepare(sql).map_err(failed)?;
     let mut rows = select.query([]).map_err(failed)?;
     let (mut count, mut is_full) = (0, false);
     while let Some(row) = rows.next().map_err(failed)? {
