@@ -87,6 +87,21 @@ impl Defence {
         (defence, noted)
     }
 
+    /// The defence as it is at this moment, to try what a request would be held against whom. Nobody is told of its bans.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let read = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        Self {
+            meters: self.meters.copy(),
+            key: self.key.clone(),
+            bans_until: read(&self.bans_until),
+            pairs_banned: read(&self.pairs_banned),
+            sources_banned: read(&self.sources_banned),
+            new: mpsc::channel(1).0,
+            ..*self
+        }
+    }
+
     /// Whether a request of this source that is refused is still told so. Charges it.
     pub fn may_refuse(&self, source: IpAddr, now: Now) -> bool {
         let key = self.source_key(Held::Refusals, source);

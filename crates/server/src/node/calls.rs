@@ -26,7 +26,7 @@ enum State {
 }
 
 /// A small record; of its texts only so much is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     key: u64,
     started_ms: u64,
@@ -41,7 +41,7 @@ struct Record {
 }
 
 /// All calls of a shard.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     records: Slab<Record>,
     /// Of the records: apart from the transactions' messages, which have a limit of their own.

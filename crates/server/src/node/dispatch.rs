@@ -19,6 +19,9 @@ use super::Node;
 use super::locate::{NamedTarget, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::trace::{
+    AskedWhy, BindingUse, BoundTo, DroppedWhy, RecordRouteWhy, ResponseBranch, Role, RoleWhy, Step,
+};
 use crate::config::Mode;
 use crate::subscriber::Resolved;
 
@@ -47,6 +50,20 @@ enum Found<'a> {
     Name(NamedTarget<'a>),
 }
 
+impl Bound<'_> {
+    fn step(&self, routing: &Routing<'_>, method: Method) -> Step {
+        let to = match self {
+            Self::User(_) | Self::Node if method == Method::Register && routing.next.is_none() => {
+                BoundTo::Registrar
+            }
+            Self::User(_) => BoundTo::User,
+            Self::Node => BoundTo::Node,
+            Self::Foreign(_) => BoundTo::Foreign,
+        };
+        Step::bound(to, routing.next.unwrap_or(routing.request_uri))
+    }
+}
+
 /// A request on its way through the dispatcher.
 struct Case<'a> {
     request: Message<'a>,
@@ -72,6 +89,12 @@ impl Node {
         if !self.names_node(request.request_uri(), method) {
             return false;
         }
+        let to = if method == Method::Register {
+            BoundTo::Registrar
+        } else {
+            BoundTo::Node
+        };
+        self.trace.note(|| Step::bound(to, request.request_uri()));
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
@@ -109,9 +132,12 @@ impl Node {
         out: &mut Outbox,
     ) {
         if request.method() == Method::Ack && self.endpoint.identity.has_own_tag(request) {
+            let why = DroppedWhy::AckToOurs;
+            self.trace.note(|| Step::Dropped { why });
             return;
         }
         let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
+        self.trace.note(|| Step::route_set(request, &routing));
         let mut case = Case {
             request,
             ingress,
@@ -126,6 +152,8 @@ impl Node {
     fn reject_case(&mut self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
         if case.request.method() != Method::Ack {
             self.reject(case.request, case.ingress, sender, reject, now, out);
+        } else {
+            self.trace.note(|| Step::refused(reject, false));
         }
     }
 
@@ -139,6 +167,7 @@ impl Node {
         } = *case;
         let bound = self.bound_for(routing)?;
         let method = request.method();
+        self.trace.note(|| bound.step(routing, method));
         match bound {
             Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
                 self.on_register(request, ingress, now, out);
@@ -152,6 +181,7 @@ impl Node {
         }
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
+        self.trace.note(|| Step::validated(request));
         let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
@@ -191,10 +221,20 @@ impl Node {
         }
         let mode = self.shared.policy.mode;
         if mode == Mode::Redirect && routing.token != RouteToken::Valid {
+            let (role, why) = (Role::Redirect, RoleWhy::Mode);
+            self.trace.note(|| Step::Role { role, why });
             return self.redirect(bound, request, ingress, sender, now, out);
         }
         let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
         if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
+            self.trace.note(|| Step::Role {
+                role: Role::Stateless,
+                why: if mode == Mode::Stateless {
+                    RoleWhy::Mode
+                } else {
+                    RoleWhy::AckOrCancel
+                },
+            });
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
         }
@@ -213,9 +253,20 @@ impl Node {
     ) -> Result<(), Reject> {
         self.check_room(&case.routing)?;
         let record_route = self.record_route(case, sender);
+        self.trace.note(|| Step::Role {
+            role: match record_route {
+                Some(_) => Role::CallStateful,
+                None => Role::TransactionStateful,
+            },
+            why: match self.shared.policy.mode {
+                Mode::Redirect => RoleWhy::Dialog,
+                Mode::Stateful | Mode::Stateless => RoleWhy::Mode,
+            },
+        });
         let start = self.accept(case, record_route, loop_part, now, out);
         match found {
             Found::Targets => {
+                self.note_targets();
                 self.proxy.start(
                     &mut self.endpoint,
                     case.request,
@@ -309,12 +360,19 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                let (role, why) = (Role::Server, RoleWhy::Own);
+                self.trace.note(|| Step::Role { role, why });
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
                 Ok(())
             }
-            Method::Ack => Ok(()),
+            Method::Ack => {
+                let why = DroppedWhy::Ack;
+                self.trace.note(|| Step::Dropped { why });
+                Ok(())
+            }
             Method::Cancel => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             _ if request.to_tag().is_some() => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             Method::Invite => Err(Reject::new(Status::NOT_FOUND)),
@@ -334,16 +392,39 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<Option<Sender>, Reject> {
         let sender = self.sender_by_source(ingress);
+        let digest = self.shared.auth_on();
+        self.trace.note(|| Step::Sender {
+            sender: sender.into(),
+            digest,
+        });
         let method = request.method();
         let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
-        if exempt || matches!(method, Method::Ack | Method::Cancel) || !self.shared.auth_on() {
+        if exempt || matches!(method, Method::Ack | Method::Cancel) || !digest {
+            self.trace.note(|| Step::Asked {
+                why: match method {
+                    _ if !digest => AskedWhy::DigestOff,
+                    _ if routing.token == RouteToken::Valid => AskedWhy::Dialog,
+                    _ if exempt => AskedWhy::Trusted,
+                    _ => AskedWhy::AckOrCancel,
+                },
+            });
             return Ok(Some(sender));
         }
-        let asked = self.shared.is_challenged(method, request.method_text())
+        let by_method = self.shared.is_challenged(method, request.method_text());
+        let asked = by_method
             || (matches!(bound, Bound::User(_))
                 && self.shared.is_closed()
                 && !self.is_from_home(request, ingress, now));
-        if !asked && !request.has(Name::ProxyAuthorization) {
+        let shown = request.has(Name::ProxyAuthorization);
+        self.trace.note(|| Step::Asked {
+            why: match (by_method, asked, shown) {
+                (true, ..) => AskedWhy::Method,
+                (_, true, _) => AskedWhy::Closed,
+                (.., true) => AskedWhy::Shown,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        if !asked && !shown {
             return Ok(Some(sender));
         }
         match self.check_credentials(request, ingress, now) {
@@ -376,9 +457,11 @@ impl Node {
     ) -> Result<(), Reject> {
         let can_answer = !matches!(request.method(), Method::Ack | Method::Cancel);
         if self.shared.auth_on() && can_answer {
+            self.trace.note(|| Step::RelayDenied);
             self.challenge(request, ingress, Staleness::Fresh, now, out);
             return Ok(());
         }
+        self.trace.note(|| Step::RelayDenied);
         self.tell_refused(request, ingress, Why::RelayingDenied, now);
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
@@ -398,6 +481,7 @@ impl Node {
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 self.targets_of_aor(&ingress.source, now);
                 if self.work.targets.is_empty() {
                     return Err(self.nowhere(resolved, sender));
@@ -469,13 +553,22 @@ impl Node {
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 let (work, shared) = (&mut self.work, &self.shared);
                 shared.location.read(&work.aor, &mut work.record);
                 // No request is sent back here.
-                let names_node = |uri| matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if shared.is_ours(&sip));
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
-                    .filter(|binding| !names_node(binding.contact));
+                    .filter(|binding| {
+                        let elsewhere = !shared.names_us(binding.contact);
+                        let used = if elsewhere {
+                            BindingUse::Told
+                        } else {
+                            BindingUse::NamesUs
+                        };
+                        self.trace.note(|| Step::binding(binding, used, now));
+                        elsewhere
+                    });
                 work.lines.clear();
                 write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
@@ -484,6 +577,9 @@ impl Node {
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
                 let status = Status::MOVED_TEMPORARILY;
+                self.trace.note(|| Step::Answered {
+                    status: status.code(),
+                });
                 identity.reply_with(
                     request,
                     ingress,
@@ -566,10 +662,23 @@ impl Node {
             request.method(),
             Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
         );
-        let tag = request.from_tag()?;
+        let Some(tag) = request.from_tag() else {
+            let why = RecordRouteWhy::NoTag;
+            self.trace.note(|| Step::RecordRoute { why });
+            return None;
+        };
         let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
+        self.trace.note(|| Step::RecordRoute {
+            why: match sets_up {
+                false => RecordRouteWhy::NoDialog,
+                _ if routing.token == RouteToken::Valid => RecordRouteWhy::Dialog,
+                _ if !self.shared.policy.record_route => RecordRouteWhy::Off,
+                _ if !earned => RecordRouteWhy::Stranger,
+                _ => RecordRouteWhy::SetsUp,
+            },
+        });
         (wanted && earned).then(|| RecordRoute {
             token: self.endpoint.identity.route_token(request.call_id(), tag),
         })
@@ -618,6 +727,8 @@ impl Node {
             return;
         };
         let text = self.work.targets.text();
+        let listeners = &self.endpoint.identity.listeners;
+        self.trace.note(|| Step::target(target, text, listeners));
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
@@ -648,11 +759,17 @@ impl Node {
     pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
         match self.endpoint.identity.way_back(response, token) {
             Some(to) => {
+                let branch = ResponseBranch::Stateless;
+                self.trace.note(|| Step::Response { branch });
                 let start = out.bytes.len();
                 write_without_top_via(response, &mut out.bytes);
                 out.send_from(start, to, 0);
             }
-            None => self.tally.stray(),
+            None => {
+                let branch = ResponseBranch::Stray;
+                self.trace.note(|| Step::Response { branch });
+                self.tally.stray();
+            }
         }
     }
 
@@ -669,7 +786,9 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now)) {
+        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        self.trace.note(|| Step::refused(reject, told));
+        if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }

@@ -11,6 +11,7 @@ use strowger_sip::transport::{Ways, way_to};
 use strowger_sip::{Now, Outbox, Reject, Source};
 use strowger_syntax::{Message, Status};
 
+use super::trace::{BindingUse, Step, text};
 use super::{Kept, Node};
 
 /// A host name to look up, off the shard.
@@ -55,7 +56,7 @@ impl std::fmt::Debug for HostName {
 }
 
 /// A request that waits for the address of its next hop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
@@ -64,7 +65,7 @@ pub(super) struct PendingLookup {
 }
 
 /// What is known of a request that waits, beside its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     /// `None` for what is forwarded without state.
     server: Option<Id>,
@@ -140,6 +141,14 @@ impl Node {
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
+            self.trace.note(|| {
+                let used = match way {
+                    Some(_) => BindingUse::Target,
+                    None if shared.names_us(binding.contact) => BindingUse::NamesUs,
+                    None => BindingUse::NoWay,
+                };
+                Step::binding(&binding, used, now)
+            });
             if let Some((hop, fallback)) = way {
                 self.work
                     .targets
@@ -158,6 +167,9 @@ impl Node {
         out: &mut Outbox,
     ) {
         let shard = self.endpoint.identity.shard;
+        self.trace.note(|| Step::LookUp {
+            name: text(target.name),
+        });
         let pool = &mut self.endpoint.layer.pool;
         let pending = PendingLookup {
             waiting,
@@ -270,6 +282,7 @@ impl Node {
             let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
             self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
         } else {
+            self.note_targets();
             self.proxy.start(
                 &mut self.endpoint,
                 request,
@@ -278,6 +291,15 @@ impl Node {
                 now.mono_ms(),
                 out,
             );
+        }
+    }
+
+    /// Notes the targets in the work buffers.
+    pub(super) fn note_targets(&self) {
+        let (targets, listeners) = (&self.work.targets, &self.endpoint.identity.listeners);
+        for target in targets.targets() {
+            self.trace
+                .note(|| Step::target(target, targets.text(), listeners));
         }
     }
 
@@ -296,6 +318,7 @@ impl Node {
             .identity
             .write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
         self.tally.rejected(reject.status);
+        self.trace.note(|| Step::refused(reject, true));
         // The transaction may have ended meanwhile; then nobody waits for the answer.
         let _ = self
             .endpoint

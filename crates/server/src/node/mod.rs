@@ -15,6 +15,7 @@ mod refused;
 mod registrar;
 mod shared;
 mod tally;
+pub(crate) mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -44,6 +45,11 @@ use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
 use tally::Held;
+use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+
+/// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
+/// milliseconds.
+const MOST_COPIED: usize = 5000;
 
 /// What the control side sends to a shard.
 #[derive(Debug)]
@@ -74,6 +80,7 @@ pub struct Node {
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
+    trace: Tracer,
     draining: bool,
     work: Work,
 }
@@ -136,10 +143,44 @@ impl Node {
             journal,
             refused: refused::Quota::default(),
             tally,
+            trace: Tracer::default(),
             draining: false,
             work: Work::default(),
             shared,
         }
+    }
+
+    /// A node in the state of this one, over other stores, which notes its steps: to try what this one would do with a message.
+    /// `None` when there is too much to copy.
+    pub fn copy(&self, shared: Arc<Shared>, journal: Journal) -> Option<Self> {
+        let (servers, clients) = self.endpoint.layer.counts();
+        if servers + clients + self.calls.len() > MOST_COPIED {
+            return None;
+        }
+        Some(Self {
+            endpoint: self.endpoint.clone(),
+            proxy: self.proxy.clone(),
+            calls: self.calls.clone(),
+            registers: self.registers.clone(),
+            lookups: self.lookups.clone(),
+            journal,
+            refused: refused::Quota::default(),
+            tally: Arc::default(),
+            trace: Tracer::listening(),
+            draining: self.draining,
+            work: Work::default(),
+            shared,
+        })
+    }
+
+    /// Begins to note its steps.
+    pub fn listen(&mut self) {
+        self.trace = Tracer::listening();
+    }
+
+    /// The steps since they were last taken.
+    pub fn steps(&self) -> Vec<Step> {
+        self.trace.take()
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -158,8 +199,18 @@ impl Node {
         }
         let key = self.endpoint.identity.server_key(request);
         match self.endpoint.layer.on_request(request, key, now.mono_ms(), out) {
-            Matched::Absorbed => self.tally.absorbed(),
+            Matched::Absorbed => {
+                let found = TransactionFound::Absorbed;
+                self.trace.note(|| Step::Transaction { found });
+                self.tally.absorbed();
+            }
             Matched::Cancel(server) => {
+                self.trace.note(|| Step::Transaction {
+                    found: match self.endpoint.layer.context_of(server) {
+                        Some(_) => TransactionFound::CancelsForwarded,
+                        None => TransactionFound::CancelsLookUp,
+                    },
+                });
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
@@ -172,7 +223,11 @@ impl Node {
                 }
                 self.account(now);
             }
-            Matched::New => self.dispatch(request, &ingress, key, now, out),
+            Matched::New => {
+                let found = TransactionFound::New;
+                self.trace.note(|| Step::Transaction { found });
+                self.dispatch(request, &ingress, key, now, out);
+            }
         }
     }
 
@@ -187,18 +242,32 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
-                if let Some(user) = self
+                let user = self
                     .endpoint
                     .layer
-                    .on_response(client, response, now.mono_ms(), out)
-                {
+                    .on_response(client, response, now.mono_ms(), out);
+                self.trace.note(|| Step::Response {
+                    branch: match user {
+                        Some(_) => ResponseBranch::Passed,
+                        None => ResponseBranch::Absorbed,
+                    },
+                });
+                if let Some(user) = user {
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
-            _ => self.tally.stray(),
+            ours => {
+                self.trace.note(|| Step::Response {
+                    branch: match ours {
+                        Some(_) => ResponseBranch::Ended,
+                        None => ResponseBranch::Stray,
+                    },
+                });
+                self.tally.stray();
+            }
         }
     }
 
@@ -213,6 +282,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.tally.malformed();
+        self.trace.note(|| Step::unusable(bad));
         if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
             return;
         }

@@ -16,6 +16,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
+use super::trace::{AskedWhy, Role, RoleWhy, Step};
 use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -35,7 +36,7 @@ struct Admitted<'a> {
 }
 
 /// A REGISTER whose commit is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
@@ -60,6 +61,8 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        let (role, why) = (Role::Registrar, RoleWhy::Own);
+        self.trace.note(|| Step::Role { role, why });
         // Step 2: extensions.
         if request
             .elements(Name::Require)
@@ -72,7 +75,20 @@ impl Node {
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
         let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
-        if challenged && !self.shared.is_trusted(ingress.source.remote.ip()) {
+        let trusted = self.shared.is_trusted(ingress.source.remote.ip());
+        self.trace.note(|| Step::Sender {
+            sender: self.sender_by_source(ingress).into(),
+            digest: self.shared.auth_on(),
+        });
+        self.trace.note(|| Step::Asked {
+            why: match (challenged, trusted) {
+                (true, false) => AskedWhy::Method,
+                (true, true) => AskedWhy::Trusted,
+                _ if !self.shared.auth_on() => AskedWhy::DigestOff,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        if challenged && !trusted {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
@@ -100,10 +116,12 @@ impl Node {
         {
             // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
             if self.is_known_retransmission(request, ingress, now) {
+                self.trace.note(|| Step::Repeated { pending: false });
                 self.work.contacts.clear();
                 return self.answer_register(&admitted, now, out);
             }
             if self.is_being_committed(request) {
+                self.trace.note(|| Step::Repeated { pending: true });
                 return;
             }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
@@ -206,6 +224,9 @@ impl Node {
             &mut self.work.next_record,
             &mut self.work.contacts,
         );
+        if let Ok(outcome) = &decided {
+            self.trace.note(|| Step::registered(&self.work.aor, *outcome));
+        }
         match decided {
             Err(reject) => self.refuse_register(admitted, &reject, now, out),
             Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => {
@@ -311,6 +332,7 @@ impl Node {
     /// address that asks gets no more than fits.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
+        self.trace.note(|| Step::Answered { status: 200 });
         let Work {
             record,
             contacts,

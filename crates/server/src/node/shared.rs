@@ -1,11 +1,12 @@
 //! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
-use strowger_syntax::uri::SipUri;
+use strowger_syntax::uri::{SipUri, Uri};
 use tokio::sync::mpsc;
 
 use super::locate::Question;
@@ -49,9 +50,9 @@ pub struct Shared {
     /// Which hosts are ours.
     pub ours: Ours,
     /// The location service.
-    pub location: Box<dyn Location>,
+    pub location: Arc<dyn Location>,
     /// The users.
-    pub subscribers: Subscribers,
+    pub subscribers: Arc<Subscribers>,
     /// The nonces under way.
     pub nonces: NonceTable,
     /// What is held against sources.
@@ -73,6 +74,11 @@ impl Shared {
     /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         self.ours.is_ours(uri)
+    }
+
+    /// Whether a text is a URI that names this node.
+    pub fn names_us(&self, uri: &[u8]) -> bool {
+        matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if self.is_ours(&sip))
     }
 
     /// Whether digest is on.

@@ -14,7 +14,7 @@ const DUE: u16 = (LEVELS * SLOTS) as u16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerId(u32);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node<T> {
     payload: T,
     at_ms: u64,
@@ -25,7 +25,7 @@ struct Node<T> {
 }
 
 /// Timers that each carry a payload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Wheel<T> {
     nodes: Chunks<Node<T>>,
     heads: Box<[u32]>,

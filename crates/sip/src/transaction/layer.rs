@@ -75,13 +75,13 @@ pub enum FailedSend {
     Nobody,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ServerMachine {
     Invite(InviteServer),
     NonInvite(NonInviteServer),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Server {
     machine: ServerMachine,
     key: ServerKey,
@@ -125,7 +125,7 @@ impl Way {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ClientMachine {
     /// The CANCEL shares the INVITE's branch (RFC 3261 §9.1), and so its record.
     Invite {
@@ -135,7 +135,7 @@ enum ClientMachine {
     NonInvite(NonInviteClient),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cancel {
     /// None was sent.
     Not,
@@ -145,7 +145,7 @@ enum Cancel {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Client {
     machine: ClientMachine,
     method: Method,
@@ -184,7 +184,7 @@ impl KeyPlace {
 }
 
 /// A shard's transactions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     /// The timers' values.
     pub timers: Timers,
