@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+    Admin, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
 };
 
 use crate::access::{Access, guard};
@@ -24,6 +24,9 @@ use crate::{import, metrics};
 
 /// Bytes of a JSON body.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// Bytes of a JSON body with a message in hexadecimal, and records of DNS.
+const EXPLAIN_LIMIT: usize = 2 * MESSAGE_LIMIT + (2 << 20);
 
 /// How long the node may take to answer one request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,6 +46,10 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/users/{address}/password", put(set_password::<A>))
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
         .route("/api/v1/drain", post(drain::<A>))
+        .route(
+            "/api/v1/explain",
+            post(explain::<A>).layer(DefaultBodyLimit::max(EXPLAIN_LIMIT)),
+        )
         .layer(from_fn(in_time));
     let streaming = Router::new().route("/api/v1/users/import", post(import::import::<A>));
     answered_in_time
@@ -243,6 +250,13 @@ async fn set_password<A: Admin>(
     admin.set_password(user.clone(), password).await?;
     tracing::info!(%user, "password changed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn explain<A: Admin>(
+    State(admin): State<Arc<A>>,
+    body: Result<Json<Explain>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    Ok(Json(admin.explain(body?.0).await?).into_response())
 }
 
 async fn drain<A: Admin>(State(admin): State<Arc<A>>) -> Result<StatusCode, ApiError> {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod data_dir;
 mod database;
 pub mod defence;
+pub mod explain;
 pub mod location;
 pub mod node;
 pub mod running;

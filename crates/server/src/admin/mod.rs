@@ -2,6 +2,7 @@
 //! [`Admin`]; the console and the command line speak it.
 
 mod bans;
+mod explain;
 mod metrics;
 mod secret;
 mod users;
@@ -12,7 +13,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Explanation;
+
 pub use bans::{Ban, Unban};
+pub use explain::{Explain, MESSAGE_LIMIT};
 pub use metrics::{Family, Kind, Sample};
 pub use secret::Secret;
 pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
@@ -73,6 +77,9 @@ pub trait Admin: Send + Sync + 'static {
 
     /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
     fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
+
+    /// What would become of a message, and why. Nothing is changed by it.
+    fn explain(&self, asked: Explain) -> impl Future<Output = Result<Explanation, AdminError>> + Send;
 
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;

@@ -65,8 +65,21 @@ pub enum Control {
     },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Somebody wants to try what the shard would do.
+    Copy(Box<Copying>),
     /// New work is to be refused.
     Drain,
+}
+
+/// What the copy of a shard's node is made with, and where it goes; `None` when there is too much to copy.
+#[derive(Debug)]
+pub struct Copying {
+    /// What it shares with nobody.
+    pub shared: Arc<Shared>,
+    /// Its journal.
+    pub journal: Journal,
+    /// Who wants it.
+    pub reply: oneshot::Sender<Option<Box<Node>>>,
 }
 
 /// One shard's part of the node.
@@ -405,6 +418,14 @@ impl Application for Node {
             Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Copy(copy) => {
+                let Copying {
+                    shared,
+                    journal,
+                    reply,
+                } = *copy;
+                drop(reply.send(self.copy(shared, journal).map(Box::new)));
+            }
             Control::Drain => self.draining = true,
         }
     }

@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use super::Running;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, Counts, Family, Filter, Import, Kind, NewUser, Page,
+    Admin, AdminError, AuthStatus, Ban, Call, Counts, Explain, Family, Filter, Import, Kind, NewUser, Page,
     PageRequest, Registration, Sample, Secret, State, Status, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
+use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
 use crate::subscriber::SubscriberError;
@@ -33,7 +34,7 @@ const NOBODY: Caller = Caller {
 
 impl Running {
     /// Runs something that takes its time, or waits for the disk, beside the control runtime.
-    async fn beside<T: Send + 'static>(
+    pub(super) async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, AdminError> {
@@ -292,6 +293,10 @@ impl Admin for Running {
             return Err(AdminError::NoSuchBan(which.id()));
         }
         Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
+    }
+
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        self.explain_message(asked).await
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {

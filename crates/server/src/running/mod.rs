@@ -2,6 +2,7 @@
 
 mod administration;
 mod bind;
+mod explaining;
 mod resolver;
 
 use std::fmt;
@@ -21,6 +22,8 @@ use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
 use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
+
+pub use explaining::{System, names};
 
 use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Store};
@@ -87,6 +90,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     listeners: Vec<String>,
     shared: Arc<Shared>,
+    endpoint: EndpointConfig,
     bans: Bans,
     handle: Handle<Control>,
     shards: Mutex<Option<Shards<Control>>>,
@@ -158,6 +162,7 @@ impl Running {
             admin,
             listeners: names,
             shared,
+            endpoint,
             bans: Bans::default(),
             handle,
             shards: Mutex::new(Some(shards)),
@@ -263,7 +268,7 @@ fn warn_of_unserved(shared: &Shared) {
     }
 }
 
-fn endpoint_config(
+pub(crate) fn endpoint_config(
     config: &Config,
     shared: &Shared,
     secret: [u8; 32],
@@ -288,7 +293,7 @@ fn endpoint_config(
     }
 }
 
-fn node_policy(config: &Config, boot: u32) -> NodePolicy {
+pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
     let location = &config.location;
     NodePolicy {
         challenged: effective::digest(config).methods,

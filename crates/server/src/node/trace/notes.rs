@@ -1,13 +1,13 @@
 //! Steps, made of what the node has at hand when it decides.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use strowger_sip::auth::{Rejection, Selected, Staleness};
 use strowger_sip::proxy::{RouteToken, Routing, Target};
 use strowger_sip::registrar::{Binding, Changes, Outcome};
 use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::{Destination, Now, Reject};
-use strowger_syntax::message::BadMessage;
+use strowger_syntax::message::{BadMessage, Fault};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Transport};
 
@@ -44,6 +44,21 @@ pub(crate) fn destination(to: &Destination) -> String {
         Destination::Flow(flow) => {
             format!("connection {} of shard {}", flow.index, flow.shard)
         }
+    }
+}
+
+/// The clause that a fault of a message is about.
+fn clause(fault: Fault) -> &'static str {
+    match fault {
+        Fault::NotSip | Fault::StartLine => "RFC 3261 §7.1",
+        Fault::Version => "RFC 3261 §21.5.6",
+        Fault::Line | Fault::NoEnd => "RFC 3261 §7.3.1",
+        Fault::Missing(Name::ContentLength) | Fault::Truncated => "RFC 3261 §18.3",
+        Fault::Missing(_) => "RFC 3261 §8.1.1",
+        Fault::Duplicate(_) | Fault::Malformed(_) => "RFC 3261 §7.3",
+        Fault::CSeqMethod => "RFC 3261 §8.1.1.5",
+        Fault::TooLarge => "RFC 3261 §21.5.11",
+        Fault::UriTooLong => "RFC 3261 §21.4.12",
     }
 }
 
@@ -110,6 +125,7 @@ impl Step {
     pub(in crate::node) fn unusable(bad: BadMessage) -> Self {
         Self::Unusable {
             fault: bad.fault.reason().to_owned(),
+            clause: clause(bad.fault).to_owned(),
             answerable: bad.answerable,
         }
     }
@@ -184,10 +200,6 @@ impl Step {
                 .map(|hop| HopSeen::of(hop, listeners))
                 .collect(),
         }
-    }
-
-    pub(in crate::node) fn addresses(addresses: &[IpAddr]) -> Vec<String> {
-        addresses.iter().map(ToString::to_string).collect()
     }
 
     pub(in crate::node) fn challenged(status: Status, staleness: Staleness, told: bool) -> Self {

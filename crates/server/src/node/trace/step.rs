@@ -10,15 +10,17 @@ pub enum Step {
     Unusable {
         /// What is wrong, as an answer would say it.
         fault: String,
+        /// The clause that it breaks.
+        clause: String,
         /// Whether there is enough of a request to answer it.
         answerable: bool,
     },
-    /// It belongs to another shard than the one that it came to.
+    /// Whose it is of the shards: by its Call-ID, or by its branch if it is a response.
     Shard {
-        /// Where it came to.
-        arrived: u16,
-        /// Whose it is.
+        /// Whose.
         owner: u16,
+        /// How many there are.
+        shards: u16,
     },
     /// Whether a transaction knows it (RFC 3261 §17.2.3).
     Transaction {
@@ -433,10 +435,6 @@ pub enum DroppedWhy {
     AckToOurs,
     /// An ACK is never answered.
     Ack,
-    /// It is no SIP message, or one that can't be answered.
-    NoAnswer,
-    /// Its answer would be too large for a datagram to an address that was not proven.
-    TooLarge,
 }
 
 /// What the registrar made of a REGISTER.

@@ -1,0 +1,47 @@
+//! What a node shares with others, for one that may change nothing: stores that are read through, and copies of the tables
+//! that a request writes to.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::location::{Location, Overlay};
+use crate::node::{Journal, JournalEnd, Question, Shared};
+
+/// Questions to the resolver that one message may have.
+const QUESTIONS: usize = 256;
+
+/// A [`Shared`] that no running node has, and the ends of what leaves it.
+#[derive(Debug)]
+pub struct Detached {
+    /// For the node.
+    pub shared: Arc<Shared>,
+    pub(super) overlay: Arc<Overlay>,
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) lines: JournalEnd,
+}
+
+impl Detached {
+    /// Detaches what others share, and the journal of the node that is going to use it.
+    pub fn of(shared: &Shared) -> (Self, Journal) {
+        let overlay = Arc::new(Overlay::new(Arc::clone(&shared.location)));
+        let (resolver, questions) = mpsc::channel(QUESTIONS);
+        let (journal, lines) = Journal::new(true);
+        let shared = Arc::new(Shared {
+            policy: shared.policy.clone(),
+            ours: shared.ours.clone(),
+            location: Arc::clone(&overlay) as Arc<dyn Location>,
+            subscribers: Arc::clone(&shared.subscribers),
+            nonces: shared.nonces.copy(),
+            defence: shared.defence.copy(),
+            resolver,
+        });
+        let detached = Self {
+            shared,
+            overlay,
+            questions,
+            lines,
+        };
+        (detached, journal)
+    }
+}
