@@ -112,6 +112,7 @@ impl Shard {
 pub(crate) struct Built {
     pub(crate) shards: Vec<Shard>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoint: EndpointConfig,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
@@ -173,6 +174,7 @@ impl Plan {
         Built {
             shards: (0..self.shards).map(shard).collect(),
             shared,
+            endpoint,
             questions,
             store,
             scratch,

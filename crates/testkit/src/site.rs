@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
+use strowger_server::explain::{Asked, Detached, Explanation, Stage, Zone, owner};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Question, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
-use strowger_sip::{Destination, Failure, Now, Outbox, Source};
+use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
 use strowger_syntax::{Index, Limits};
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +36,7 @@ pub struct Site {
     pub arrival: usize,
     shards: Vec<Shard>,
     shared: Arc<Shared>,
+    endpoint: EndpointConfig,
     questions: mpsc::Receiver<Question>,
     store: Option<SlowStore>,
     meter: Meter,
@@ -89,6 +91,7 @@ impl Site {
         let Built {
             shards,
             shared,
+            endpoint,
             questions,
             store,
             scratch,
@@ -97,6 +100,7 @@ impl Site {
             arrival: 0,
             shards,
             shared,
+            endpoint,
             questions,
             store,
             meter,
@@ -363,6 +367,34 @@ impl Site {
         let ok = self.response('b', 200, &contact);
         self.send('b', &ok);
         self.last('a', "SIP/2.0 200").to_owned()
+    }
+}
+
+/// What would be.
+impl Site {
+    /// What would become of a datagram that a peer sent, or of a message over its connection. DNS has these records.
+    #[track_caller]
+    pub fn explain(&self, who: char, bytes: &[u8], by_connection: bool, dns: &str) -> Explanation {
+        let source = if by_connection {
+            peer::connection(who, self.arrival)
+        } else {
+            peer::datagram(who)
+        };
+        let asked = Asked {
+            bytes: bytes.to_owned(),
+            source,
+            now: self.now,
+            assumed: Vec::new(),
+            remarks: Vec::new(),
+        };
+        let shard = owner(&self.endpoint, bytes, by_connection);
+        let (detached, journal) = Detached::of(&self.shared);
+        let node = &self.shards[usize::from(shard)].node;
+        let node = node
+            .copy(Arc::clone(&detached.shared), journal)
+            .expect("few transactions");
+        let mut zone = Zone::parse(dns).expect("records");
+        Stage::over(node, detached, &self.endpoint, shard).explain(&asked, &mut zone)
     }
 }
 

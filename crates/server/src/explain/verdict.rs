@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use strowger_syntax::Status;
 
 use super::{MessageSeen, Sent};
-use crate::node::trace::{BoundTo, DroppedWhy, ResponseBranch, Role, Step, TransactionFound};
+use crate::node::trace::{
+    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, Known, ResponseBranch, Role, Step, TransactionFound,
+};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,8 +131,8 @@ fn line(
         Outcome::Answered if is_registration(steps) => format!("{what} is carried out and answered {answer}"),
         Outcome::Answered => format!("{what} is answered here with {answer}"),
         Outcome::Redirected => format!("{what} is redirected with {answer}"),
-        Outcome::Challenged => format!("{what} is asked for credentials with {answer}"),
-        Outcome::Refused => format!("{what} is refused with {answer}"),
+        Outcome::Challenged => format!("{what} is asked for credentials with {answer}{}", because(steps)),
+        Outcome::Refused => format!("{what} is refused with {answer}{}", because(steps)),
         Outcome::Absorbed => format!("{what} belongs to a transaction, which deals with it"),
         Outcome::PassedBack => {
             let all: Vec<_> = sent.iter().collect();
@@ -138,6 +140,38 @@ fn line(
         }
         Outcome::Dropped => format!("{what} is dropped: {}", why_dropped(steps)),
     }
+}
+
+/// What was the matter, if the answer alone does not say it.
+fn because(steps: &[Step]) -> String {
+    let why = steps.iter().rev().find_map(|step| match step {
+        Step::Credentials { outcome, user, .. } => {
+            let user = user.as_deref().unwrap_or("nobody");
+            Some(match outcome {
+                CredentialsOutcome::Right | CredentialsOutcome::RightForAlias => return None,
+                CredentialsOutcome::Absent => "it has none".to_owned(),
+                CredentialsOutcome::Wrong => format!("wrong password of `{user}`"),
+                CredentialsOutcome::UnknownUser => format!("there is no user `{user}`"),
+                CredentialsOutcome::Stale => "its nonce is stale".to_owned(),
+                CredentialsOutcome::NotOwner => format!("`{user}` does not own the address it speaks for"),
+                CredentialsOutcome::Banned => format!("`{user}` is banned there"),
+                CredentialsOutcome::Unasked => "its credentials answer no challenge".to_owned(),
+                CredentialsOutcome::Malformed(what) => what.clone(),
+            })
+        }
+        Step::NonceCount { fresh: false } => Some("its nonce count was used before".to_owned()),
+        Step::RelayDenied => Some("strangers may not send to somebody else's host".to_owned()),
+        Step::Binding {
+            used: BindingUse::NamesUs | BindingUse::NoWay,
+            ..
+        } => Some("none of its bindings can be reached".to_owned()),
+        Step::Address { aor, known, .. } => Some(match known {
+            Known::Unlisted => format!("{aor} is no user, and nobody has registered it"),
+            Known::User | Known::Alias => format!("{aor} is not registered"),
+        }),
+        _ => None,
+    });
+    why.map_or(String::new(), |why| format!(": {why}"))
 }
 
 fn is_registration(steps: &[Step]) -> bool {

@@ -7,7 +7,7 @@ use strowger_server::explain::{
 };
 
 /// Columns of what is to the left of the texts.
-const TOPIC: usize = 13;
+const TOPIC: usize = 16;
 /// Columns of a line, after which texts go on in the next one.
 const WIDTH: usize = 110;
 
@@ -117,12 +117,13 @@ impl<W: Write> Page<'_, W> {
     /// A topic, a text that goes on below itself, and the clause at its end.
     fn row(&mut self, topic: &str, mark: Mark, text: &str, clause: &str) -> io::Result<()> {
         let mut lines = wrapped(&visible(text), WIDTH - TOPIC);
-        let last = lines.len() - 1;
-        if !clause.is_empty() {
-            let fits = lines[last].chars().count() + clause.chars().count() + 2 <= WIDTH - TOPIC;
-            if !fits {
-                lines.push(String::new());
-            }
+        let clause = match clause {
+            "" => String::new(),
+            clause => format!("[{clause}]"),
+        };
+        let used = lines.last().map_or(0, |last| last.chars().count());
+        if !clause.is_empty() && used + 1 + clause.chars().count() > WIDTH - TOPIC {
+            lines.push(String::new());
         }
         let count = lines.len();
         for (number, line) in lines.iter().enumerate() {
@@ -134,8 +135,8 @@ impl<W: Write> Page<'_, W> {
                 Mark::Bad => self.paint(RED, line),
             };
             let end = if number + 1 == count && !clause.is_empty() {
-                let gap = if line.is_empty() { "" } else { "  " };
-                format!("{gap}{}", self.paint(DIM, clause))
+                let gap = if line.is_empty() { "" } else { " " };
+                format!("{gap}{}", self.paint(DIM, &clause))
             } else {
                 String::new()
             };
