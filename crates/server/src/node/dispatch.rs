@@ -4,7 +4,7 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, Turn, preprocess, validate,
     write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
@@ -415,7 +415,10 @@ impl Node {
                 };
                 match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
                     Located::Address(hop, fallback) => {
-                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
+                        let hops = [hop].into_iter().chain(fallback);
+                        self.work
+                            .targets
+                            .add(routing.request_uri, &[], hops, Turn::default());
                         Ok(Found::Targets)
                     }
                     Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
@@ -553,6 +556,7 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recurse: false,
         }
     }
 
@@ -614,16 +618,19 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().first() else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
         };
@@ -640,7 +647,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken};
+use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken, Turn};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Ways, way_to};
@@ -73,6 +73,7 @@ pub(super) struct Waiting {
     taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
+    recurse: bool,
 }
 
 impl Waiting {
@@ -85,6 +86,7 @@ impl Waiting {
             taken: start.taken,
             record_route: start.record_route,
             call: start.call,
+            recurse: start.recurse,
         }
     }
 
@@ -96,6 +98,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
             ..
         } = *self;
         Some(Start {
@@ -105,6 +108,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
         })
     }
 
@@ -117,6 +121,7 @@ impl Waiting {
             taken: routing.taken,
             record_route: None,
             call: None,
+            recurse: false,
         }
     }
 }
@@ -141,9 +146,10 @@ impl Node {
         for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             if let Some((hop, fallback)) = way {
+                let hops = [hop].into_iter().chain(fallback);
                 self.work
                     .targets
-                    .add(binding.contact, binding.path, hop, fallback);
+                    .add(binding.contact, binding.path, hops, Turn::default());
             }
         }
     }
@@ -190,9 +196,8 @@ impl Node {
             let second = hops.next().map(|(hop, _)| hop);
             self.work.targets.clear();
             if let Some((hop, fallback)) = first {
-                self.work
-                    .targets
-                    .add(&self.work.name, &[], hop, fallback.or(second));
+                let hops = [hop].into_iter().chain(fallback.or(second));
+                self.work.targets.add(&self.work.name, &[], hops, Turn::default());
             }
             self.go_on(request, &pending.waiting, now, out);
             self.account(now);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet};
+use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet, Turn};
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
@@ -195,7 +195,12 @@ impl Stage {
         );
         let mut targets = TargetSet::default();
         for way in ways {
-            targets.add(way.uri.as_bytes(), way.routes.as_bytes(), way.hop, way.fallback);
+            targets.add(
+                way.uri.as_bytes(),
+                way.routes.as_bytes(),
+                [way.hop].into_iter().chain(way.fallback),
+                Turn::default(),
+            );
         }
         let start = Start {
             server,
@@ -204,6 +209,7 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            recurse: false,
         };
         self.proxy
             .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
