@@ -4,8 +4,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
+    validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -616,6 +616,7 @@ impl Node {
             hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;

@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 use strowger_syntax::message::Edits;
-use strowger_syntax::scan::number;
 use strowger_syntax::{Index, Message, Method, Name, Status};
 
 use self::branch::Branch;
 pub use self::redirect::Redirected;
 use self::redirect::Redirection;
+use self::search::Opened;
 use super::best::is_better;
-use super::forward::RecordRoute;
+use super::forward::{RecordRoute, max_breadth};
 use super::progress::Progress;
 use super::route::Taken;
 use super::targets::TargetSet;
@@ -32,9 +32,6 @@ pub struct ProxyConfig {
     /// Timer C, in milliseconds: more than three minutes (RFC 3261 §16.6 step 11).
     pub timer_c_ms: u64,
 }
-
-/// How many branches a request may have at once that does not say so, and at most (RFC 5393 §5.3.3).
-pub(super) const MAX_BREADTH: u8 = 60;
 
 /// A request that is to be forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -176,9 +173,36 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let method = request.method();
-        let layer = &mut endpoint.layer;
-        let kept = layer.pool.store(request.bytes());
+        let kept = endpoint.layer.pool.store(request.bytes());
+        let (id, pending) = self.insert(endpoint, start, request, kept, now_ms);
+        if let Some(pending) = self.pending.get_mut(pending) {
+            for target in targets.targets() {
+                let ways = self.ways.keep(targets.hops(target));
+                pending
+                    .branches
+                    .push(Branch::new(target.texts(), ways, target.turn));
+            }
+        }
+        while self.open_group(endpoint, id, request, targets.text(), now_ms, out) == Opened::Skipped {}
+        // The texts are for other attempts.
+        if let Some(pending) = self.pending.get_mut(pending)
+            && pending.may_send_again()
+        {
+            pending.texts = endpoint.layer.pool.store(targets.text());
+        }
+        self.conclude(endpoint, id, now_ms, out);
+    }
+
+    /// A context without branches.
+    fn insert(
+        &mut self,
+        endpoint: &mut Endpoint,
+        start: &Start<'_>,
+        request: Message<'_>,
+        kept: Stored,
+        now_ms: u64,
+    ) -> (Id, u32) {
+        let (layer, method) = (&mut endpoint.layer, request.method());
         let pending = self.pending.insert_with(|_| Pending {
             arrival: start.ingress.arrival(),
             loop_part: start.loop_part,
@@ -192,7 +216,7 @@ impl Proxy {
             texts: Stored::default(),
             is_short: false,
             recurse: start.recurse,
-            breadth: breadth_of(request),
+            breadth: max_breadth(request),
             group: 0,
             redirections: 0,
             timer_c: branch::NEVER,
@@ -206,27 +230,13 @@ impl Proxy {
             alive: 0,
             pending: Some(pending),
         });
-        if let Some(pending) = self.pending.get_mut(pending) {
-            if method == Method::Invite {
-                pending.timer = Some(layer.wheel.add(Timed::Context(id)));
-            }
-            for target in targets.targets() {
-                let ways = self.ways.keep(targets.hops(target));
-                pending
-                    .branches
-                    .push(Branch::new(target.texts(), ways, target.turn));
-            }
+        if let Some(pending) = self.pending.get_mut(pending)
+            && method == Method::Invite
+        {
+            pending.timer = Some(layer.wheel.add(Timed::Context(id)));
         }
         layer.set_context(start.server, Some(id));
-        while self.open_group(endpoint, id, request, targets.text(), now_ms, out) == search::Opened::Skipped {
-        }
-        // The texts are for other attempts.
-        if let Some(pending) = self.pending.get_mut(pending)
-            && pending.may_send_again()
-        {
-            pending.texts = endpoint.layer.pool.store(targets.text());
-        }
-        self.conclude(endpoint, id, now_ms, out);
+        (id, pending)
     }
 
     /// A branch has been ringing for a while. Who has answered is not given up for another way, and when nobody else can
@@ -289,12 +299,6 @@ impl Pending {
     fn may_send_again(&self) -> bool {
         self.recurse || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
-}
-
-/// The most branches that a request allows at once (RFC 5393 §5.3.3).
-fn breadth_of(request: Message<'_>) -> u8 {
-    let given = request.first(Name::MaxBreadth).and_then(number);
-    given.map_or(MAX_BREADTH, |most| most.min(u64::from(MAX_BREADTH)) as u8)
 }
 
 /// A context with its pending part, if it still has one.

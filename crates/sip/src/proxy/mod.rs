@@ -11,7 +11,7 @@ mod ways;
 
 pub use best::is_better;
 pub use context::{Proxy, ProxyConfig, Redirected, Start};
-pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
 pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, preprocess};
 pub use targets::{Target, TargetSet, Turn};

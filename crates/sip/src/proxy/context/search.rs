@@ -69,36 +69,45 @@ impl Proxy {
         if context.method == Method::Invite {
             pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
         }
-        for number in 0..pending_len(self, id) {
-            let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-                break;
-            };
-            let started_ms = pending.started_ms;
-            let Some(branch) = pending.branches.get_mut(usize::from(number)) else {
-                break;
-            };
-            if branch.state != BranchState::Waiting || branch.group != group {
-                continue;
-            }
-            let hop = self.ways.take(&mut branch.ways);
-            branch.breadth = shares.next().unwrap_or(1);
-            branch.until = match branch.until {
-                NEVER => NEVER,
-                ring_ms => offset(started_ms, now_ms + u64::from(ring_ms)),
-            };
-            let attempt = hop.map(|hop| Attempt {
-                branch: number,
-                uri: branch.target.uri(texts),
-                routes: branch.target.routes(texts),
-                hop,
-                is_last: branch.ways.is_empty(),
-            });
-            match attempt {
-                Some(attempt) => self.send(endpoint, id, request, &attempt, now_ms, out),
-                None => branch.state = BranchState::Done,
+        for number in 0..pending.branches.len() as u16 {
+            let attempt = self.first_attempt(id, group, number, &mut shares, texts, now_ms);
+            if let Some(attempt) = attempt {
+                self.send(endpoint, id, request, &attempt, now_ms, out);
             }
         }
         Opened::Sent
+    }
+
+    /// The first attempt of a branch, if it is one of the group that has its turn.
+    fn first_attempt<'t>(
+        &mut self,
+        id: Id,
+        group: u16,
+        number: u16,
+        shares: &mut impl Iterator<Item = u8>,
+        texts: &'t [u8],
+        now_ms: u64,
+    ) -> Option<Attempt<'t>> {
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, id)?;
+        let started_ms = pending.started_ms;
+        let branch = pending.branches.get_mut(usize::from(number))?;
+        if branch.state != BranchState::Waiting || branch.group != group {
+            return None;
+        }
+        branch.state = BranchState::Done;
+        branch.breadth = shares.next().unwrap_or(1);
+        branch.until = match branch.until {
+            NEVER => NEVER,
+            ring_ms => offset(started_ms, now_ms + u64::from(ring_ms)),
+        };
+        let hop = self.ways.take(&mut branch.ways)?;
+        Some(Attempt {
+            branch: number,
+            uri: branch.target.uri(texts),
+            routes: branch.target.routes(texts),
+            hop,
+            is_last: branch.ways.is_empty(),
+        })
     }
 
     /// §16.6 for one target: the first attempt of a branch, or the next.
@@ -125,6 +134,7 @@ impl Proxy {
             hop: attempt.hop,
             arrival: pending.arrival,
             loop_part: pending.loop_part,
+            breadth: branch.breadth,
         };
         let user = User {
             context: id,
@@ -299,11 +309,6 @@ impl Proxy {
         pending.give_up(endpoint, now_ms, out, |until| all || until <= now);
         self.conclude(endpoint, id, now_ms, out);
     }
-}
-
-fn pending_len(proxy: &mut Proxy, id: Id) -> u16 {
-    let pending = whole(&mut proxy.contexts, &mut proxy.pending, id);
-    pending.map_or(0, |(_, pending)| pending.branches.len() as u16)
 }
 
 /// A time in milliseconds after the start.
