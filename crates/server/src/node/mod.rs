@@ -148,11 +148,13 @@ impl Node {
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        out.of_call(Some(message.call_id()));
         if message.is_request() {
             self.on_request(message, source, now, out);
         } else {
             self.on_response(message, now, out);
         }
+        out.of_call(None);
     }
 
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
