@@ -153,10 +153,7 @@ fn a_binding_whose_listener_is_gone_is_reached_by_another_one_of_its_kind() {
         advertise: None,
     };
     let before = listeners();
-    let all = [
-        before.all(),
-        &[also(Transport::Udp), also(Transport::Tcp)],
-    ];
+    let all = [before.all(), &[also(Transport::Udp), also(Transport::Tcp)]];
     let next = |live: &[u16]| Listeners::new(all.concat(), vec![]).following(&before, live.to_vec());
     let first = |live: &[u16], connection_of| {
         let (hop, _) = hops(&next(live), "sip:b@10.0.0.5", "", connection_of)?;
