@@ -204,7 +204,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(&case.routing)?;
+        self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
         let start = self.accept(case, record_route, loop_part, now, out);
         match found {
@@ -484,16 +484,24 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// Whether a request came to a listener that takes no new work.
+    pub(super) fn is_retired(&self, ingress: &Ingress) -> bool {
+        self.endpoint
+            .identity
+            .listeners
+            .is_retired(ingress.source.listener)
+    }
+
+    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
+    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || (self.draining && !begun)
+            || ((self.draining || self.is_retired(ingress)) && !begun)
         {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }

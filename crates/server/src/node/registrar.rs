@@ -72,6 +72,10 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        if self.is_retired(ingress) {
+            let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
+            return self.refuse_unproven(request, ingress, &reject, now, out);
+        }
         // Step 2: extensions.
         if request
             .elements(Name::Require)
