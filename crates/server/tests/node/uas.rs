@@ -108,3 +108,54 @@ fn no_extension_is_applied_that_the_request_does_not_support() {
     assert_eq!(lines(&told, "Path"), ["<sip:192.0.2.15;lr>"]);
     assert!(lines(&told, "Require").is_empty());
 }
+
+// §16.3 step 1, §16.6 step 1: bodies are for the called phone, whatever describes them.
+#[test]
+fn a_body_that_nobody_here_understands_is_forwarded() {
+    let mut site = Site::new();
+    site.register('b');
+    for (n, description) in [
+        "Content-Type: application/x-odd",
+        "Content-Type: text/plain\r\nContent-Encoding: gzip",
+        "Content-Type: text/plain\r\nContent-Language: xx",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        site.send(
+            'a',
+            &with_body(&request('a', "MESSAGE", BOB, n as u32), description),
+        );
+        let sent = site.last('b', "MESSAGE");
+        assert!(
+            sent.contains(description) && sent.ends_with("\r\n\r\nv=0"),
+            "{sent}"
+        );
+        site.answer('b', 415);
+        assert_eq!(site.log(), "b MESSAGE, a 415");
+    }
+    site.assert_ends();
+}
+
+// §16.7 step 9: a To without a tag goes back as it came. §18.3: what has lost its end is no response.
+#[test]
+fn responses_of_older_phones_go_back_and_broken_ones_do_not() {
+    let mut site = Site::new();
+    site.register('b');
+    site.send('a', &request('a', "MESSAGE", BOB, 1));
+    let answer = site.response('b', 200, "X-Odd: <<>>");
+    let tag = lines(&answer, "To")[0]
+        .find(";tag=")
+        .map(|at| lines(&answer, "To")[0][at..].to_owned());
+    let untagged = answer.replace(&tag.expect("a tag"), "");
+    site.send('b', &untagged.replace("Content-Length: 0", "Content-Length: 9"));
+    assert_eq!(site.log(), "b MESSAGE");
+    site.send('b', &untagged);
+    assert_eq!(site.log(), "a 200");
+    assert_eq!(
+        lines(site.last('a', "SIP/2.0 200"), "To"),
+        ["<sip:bob@example.test>"]
+    );
+    assert_eq!(lines(site.last('a', "SIP/2.0 200"), "X-Odd"), ["<<>>"]);
+    site.assert_ends();
+}
