@@ -10,6 +10,7 @@ use strowger_sip::proxy::{
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
@@ -283,7 +284,7 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11).
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -296,6 +297,7 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                check_content(request)?;
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
@@ -451,7 +453,13 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         match (bound, request.method()) {
-            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
+            (_, Method::Cancel) => {
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, b"", out);
+                Ok(())
+            }
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
