@@ -150,7 +150,7 @@ impl Plan {
             },
             location,
             subscribers: Arc::new(subscribers(&scratch, self.users)),
-            nonces: NonceTable::new(BOOT, 4096, 300),
+            nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
             resolver,

@@ -84,7 +84,11 @@ impl Candidate {
             ours: effective::ours(config, &listens, &machine),
             location,
             subscribers: Arc::new(subscribers),
-            nonces: NonceTable::new(BOOT, NonceTable::SLOTS, NonceTable::LIFETIME_SECS),
+            nonces: Arc::new(NonceTable::new(
+                BOOT,
+                NonceTable::SLOTS,
+                NonceTable::LIFETIME_SECS,
+            )),
             defence: Defence::new(&config.defence, TABLE_KEY).0,
             resolver: mpsc::channel(1).0,
         };

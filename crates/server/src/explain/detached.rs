@@ -32,7 +32,7 @@ impl Detached {
             ours: shared.ours.clone(),
             location: Arc::clone(&overlay) as Arc<dyn Location>,
             subscribers: Arc::clone(&shared.subscribers),
-            nonces: shared.nonces.copy(),
+            nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
             resolver,
         });

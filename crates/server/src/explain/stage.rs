@@ -163,8 +163,11 @@ impl Stage {
                 addresses: addresses.iter().map(ToString::to_string).collect(),
                 from: names.authority(),
             });
-            let ticket = question.ticket;
-            let resolved = Control::Resolved { ticket, addresses };
+            let resolved = Control::Resolved {
+                ticket: question.ticket,
+                number: question.number,
+                addresses,
+            };
             self.node.control(resolved, now, &mut play.out);
             play.collect(&self.node);
         }

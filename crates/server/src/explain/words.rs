@@ -100,7 +100,13 @@ impl Step {
                 addresses,
                 from,
             } => addresses_line(name, addresses, from),
-            Self::Target { uri, routes, hops } => target(uri, routes.as_deref(), hops),
+            Self::Target {
+                uri,
+                routes,
+                group,
+                ring_ms,
+                hops,
+            } => target(uri, routes.as_deref(), (*group, *ring_ms), hops),
             Self::Role { role, why } => role_line(*role, *why),
             Self::RecordRoute { why } => record_route(*why),
             Self::Challenged { status, stale, told } => challenged(*status, *stale, *told),
@@ -401,9 +407,15 @@ fn addresses_line(name: &str, addresses: &[String], from: &str) -> Line {
     )
 }
 
-fn target(uri: &str, routes: Option<&str>, hops: &[HopSeen]) -> Line {
+fn target(uri: &str, routes: Option<&str>, (group, ring_ms): (u16, Option<u32>), hops: &[HopSeen]) -> Line {
     let way = |hop: &HopSeen| format!("{}:{} from {}", hop.transport, hop.to, hop.listener);
     let mut text = uri.to_owned();
+    if group > 0 {
+        text.push_str(&format!(" in turn {}", group + 1));
+    }
+    if let Some(ring_ms) = ring_ms {
+        text.push_str(&format!(" for {} s", f64::from(ring_ms) / 1000.0));
+    }
     if let Some(routes) = routes {
         text.push_str(&format!(" by way of {routes}"));
     }

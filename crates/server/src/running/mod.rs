@@ -253,7 +253,7 @@ fn open(
         ours,
         location,
         subscribers: Arc::new(subscribers),
-        nonces,
+        nonces: Arc::new(nonces),
         defence,
         resolver,
     };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use strowger_sip::auth::{Rejection, Selected, Staleness};
-use strowger_sip::proxy::{RouteToken, Routing, Target};
+use strowger_sip::proxy::{RouteToken, Routing, Target, TargetSet};
 use strowger_sip::registrar::{Binding, Changes, Outcome};
 use strowger_sip::transport::{Hop, Listeners};
 use strowger_sip::{Destination, Now, Reject};
@@ -189,16 +189,15 @@ impl Step {
         }
     }
 
-    pub(in crate::node) fn target(target: &Target, texts: &[u8], listeners: &Listeners) -> Self {
-        let hops = [Some(&target.hop), target.fallback.as_ref()];
+    pub(in crate::node) fn target(targets: &TargetSet, target: &Target, listeners: &Listeners) -> Self {
+        let texts = targets.text();
+        let hops = targets.hops(target).iter();
         Self::Target {
             uri: text(target.uri(texts)),
             routes: some_text(target.routes(texts)),
-            hops: hops
-                .into_iter()
-                .flatten()
-                .map(|hop| HopSeen::of(hop, listeners))
-                .collect(),
+            group: target.turn.group,
+            ring_ms: target.turn.ring_ms,
+            hops: hops.map(|hop| HopSeen::of(hop, listeners)).collect(),
         }
     }
 

@@ -132,6 +132,10 @@ pub enum Step {
         uri: String,
         /// What is put on top of its route set.
         routes: Option<String>,
+        /// When it is tried: the group with the smallest number first, all of a group at once.
+        group: u16,
+        /// How long it may ring, in milliseconds.
+        ring_ms: Option<u32>,
         /// The ways, the first first.
         hops: Vec<HopSeen>,
     },
