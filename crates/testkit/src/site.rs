@@ -1,12 +1,13 @@
 //! The nodes of a plan, a virtual clock, and a log of who was sent what.
 
+mod explaining;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
-use strowger_server::explain::{Asked, Detached, Explanation, Stage, Zone, owner};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Question, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
@@ -367,34 +368,6 @@ impl Site {
         let ok = self.response('b', 200, &contact);
         self.send('b', &ok);
         self.last('a', "SIP/2.0 200").to_owned()
-    }
-}
-
-/// What would be.
-impl Site {
-    /// What would become of a datagram that a peer sent, or of a message over its connection. DNS has these records.
-    #[track_caller]
-    pub fn explain(&self, who: char, bytes: &[u8], by_connection: bool, dns: &str) -> Explanation {
-        let source = if by_connection {
-            peer::connection(who, self.arrival)
-        } else {
-            peer::datagram(who)
-        };
-        let asked = Asked {
-            bytes: bytes.to_owned(),
-            source,
-            now: self.now,
-            assumed: Vec::new(),
-            remarks: Vec::new(),
-        };
-        let shard = owner(&self.endpoint, bytes, by_connection);
-        let (detached, journal) = Detached::of(&self.shared);
-        let node = &self.shards[usize::from(shard)].node;
-        let node = node
-            .copy(Arc::clone(&detached.shared), journal)
-            .expect("few transactions");
-        let mut zone = Zone::parse(dns).expect("records");
-        Stage::over(node, detached, &self.endpoint, shard).explain(&asked, &mut zone)
     }
 }
 
