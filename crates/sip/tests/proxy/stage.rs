@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet, Turn};
+use strowger_sip::proxy::{
+    Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
+};
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
@@ -206,7 +208,11 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
-            recurse: self.recurse,
+            recursion: if self.recurse {
+                Recursion::Anywhere
+            } else {
+                Recursion::Never
+            },
         };
         self.proxy
             .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
