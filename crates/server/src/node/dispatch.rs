@@ -10,6 +10,7 @@ use strowger_sip::proxy::{
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
@@ -204,7 +205,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(&case.routing)?;
+        self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
         let recursion = self.recursion(case, sender);
         let start = self.accept(case, record_route, recursion, loop_part, now, out);
@@ -284,7 +285,7 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11).
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -297,6 +298,7 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                check_content(request)?;
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
@@ -452,7 +454,13 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         match (bound, request.method()) {
-            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
+            (_, Method::Cancel) => {
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, b"", out);
+                Ok(())
+            }
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
@@ -485,16 +493,24 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// Whether a request came to a listener that takes no new work.
+    pub(super) fn is_retired(&self, ingress: &Ingress) -> bool {
+        self.endpoint
+            .identity
+            .listeners
+            .is_retired(ingress.source.listener)
+    }
+
+    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
+    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || (self.draining && !begun)
+            || ((self.draining || self.is_retired(ingress)) && !begun)
         {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
