@@ -2,6 +2,7 @@
 //! among them has been looked up.
 
 use strowger_sip::proxy::{TargetSet, Turn};
+use strowger_sip::registrar::Q_DEFAULT;
 use strowger_sip::transport::{Hop, Ways};
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
@@ -68,6 +69,11 @@ pub struct Terms {
     pub way: Way,
 }
 
+/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
+pub(super) fn group_of(q: u16) -> u16 {
+    Q_DEFAULT.saturating_sub(q)
+}
+
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
     pub fn new(origin: Origin, way: Way) -> Self {
@@ -117,6 +123,14 @@ impl Candidates {
             origin,
             way,
         });
+    }
+
+    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
+    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
+        let last = self.list.iter().map(|candidate| candidate.group).max();
+        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+            candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
+        }
     }
 
     /// Puts back others that were kept; where their texts are to be put.

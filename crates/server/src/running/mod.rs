@@ -297,6 +297,9 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         mode: config.proxy.mode,
         record_route: config.proxy.record_route,
         udp_limit: usize::from(config.proxy.udp_limit),
+        fork: config.proxy.fork,
+        ring_timeout_ms: config.proxy.ring_timeout.as_millis() as u32,
+        recurse: config.proxy.recurse,
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
