@@ -11,7 +11,7 @@ pub use best::is_better;
 pub use context::{Proxy, ProxyConfig, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, preprocess};
+pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Target, TargetSet};
 pub use validate::validate;
 
