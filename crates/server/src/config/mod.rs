@@ -4,6 +4,7 @@
 
 mod defence;
 mod diagnostic;
+mod dns;
 pub mod effective;
 mod flags;
 mod home;
@@ -23,6 +24,7 @@ pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use reference::reference;
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
@@ -52,6 +54,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How names of next hops are looked up.
+    pub dns: Dns,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
     /// What is held against sources.
@@ -74,6 +78,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),

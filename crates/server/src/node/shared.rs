@@ -1,17 +1,17 @@
 //! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
-use tokio::sync::mpsc;
 
-use super::locate::Question;
 use crate::config::effective::{self, Ours};
 use crate::config::{Cidr, Mode};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::Location;
 use crate::subscriber::Subscribers;
 
@@ -56,8 +56,8 @@ pub struct Shared {
     pub nonces: NonceTable,
     /// What is held against sources.
     pub defence: Defence,
-    /// Where host names are looked up.
-    pub resolver: mpsc::Sender<Question>,
+    /// The servers behind names.
+    pub dns: Arc<Dns>,
 }
 
 impl std::fmt::Debug for Shared {
