@@ -8,8 +8,9 @@ use strowger_server::config::effective::{self, Machine};
 use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
+use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
+use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
@@ -137,7 +138,7 @@ impl Plan {
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
         let config = config::check(&text, "plan").expect("a configuration");
-        let (resolver, questions) = mpsc::channel(self.questions);
+        let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -161,7 +162,7 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
-            resolver,
+            dns: Arc::new(dns),
         });
         let endpoint = endpoint(self.shards);
         let shard = |number| {

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
+use super::dns::DNS;
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
@@ -185,6 +186,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Forwarding.",
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
+    },
+    Key {
+        name: "dns",
+        example: "",
+        given: Given::Table,
+        doc: "How the next hops of names are found.",
+        read: |config, item, report| item.table(DNS, &mut config.dns, report),
     },
     Key {
         name: "limits",
@@ -727,7 +735,7 @@ fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Repo
 }
 
 /// The list without what it repeats; each repetition is reported.
-fn distinct<T: PartialEq>(list: Vec<T>, item: &Item<'_, '_>, report: &mut Report<'_>) -> Vec<T> {
+pub(super) fn distinct<T: PartialEq>(list: Vec<T>, item: &Item<'_, '_>, report: &mut Report<'_>) -> Vec<T> {
     let mut kept: Vec<T> = Vec::with_capacity(list.len());
     for value in list {
         if kept.contains(&value) {

@@ -18,7 +18,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
@@ -187,7 +187,7 @@ impl Node {
         if mode == Mode::Redirect && routing.token != RouteToken::Valid {
             return self.redirect(bound, request, ingress, sender, now, out);
         }
-        let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
+        let found = self.find_targets(case, bound, sender, now)?;
         if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
@@ -221,13 +221,10 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Names => self.look_up(
-                case.request,
-                Waiting::stateful(&start),
-                case.routing.next,
-                now,
-                out,
-            ),
+            Found::Names => {
+                let onward = self.onward(case);
+                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            }
         }
         Ok(())
     }
@@ -243,8 +240,9 @@ impl Node {
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
             Found::Names => {
-                let waiting = Waiting::stateless(ingress, routing, loop_part);
-                self.look_up(request, waiting, routing.next, now, out);
+                let onward = self.onward(case);
+                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                self.look_up(&onward, waiting, now, out);
             }
         }
     }
@@ -373,13 +371,11 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set, or whose names have to be looked up for it.
+    /// §16.5: the target set, or that names have to be looked up for it.
     fn find_targets(
         &mut self,
+        case: &Case<'_>,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'_>,
         sender: Sender,
         now: Now,
     ) -> Result<Found, Reject> {
@@ -388,7 +384,7 @@ impl Node {
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&ingress.source, now);
+                self.candidates_of_aor(&case.ingress.source, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -396,28 +392,46 @@ impl Node {
             Bound::Foreign => {
                 let candidates = &mut self.work.candidates;
                 candidates.clear();
-                let terms = Terms::new(Origin::RequestUri, Way::ByUri);
-                candidates.add(routing.request_uri, &[], terms);
+                candidates.add(
+                    case.routing.request_uri,
+                    &[],
+                    Terms::new(Origin::RequestUri, Way::ByUri),
+                );
             }
         }
-        let found = self.locate_candidates(routing.next, &ingress.source, self.size_of(request, routing));
+        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(Reject::because(
-                Status::SERVER_INTERNAL_ERROR,
-                "No Way To Next Hop",
-            ));
+            return Err(self.no_way());
         }
         Ok(found)
     }
 
-    /// How large a request is when it leaves. A dialog that was set up through us has reached its target by datagrams of any
-    /// size.
-    fn size_of(&self, request: Message<'_>, routing: &Routing<'_>) -> Size {
-        match routing.token {
+    /// Why a request goes nowhere although there are candidates.
+    fn no_way(&self) -> Reject {
+        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+    }
+
+    /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
+    /// any size.
+    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let size = match routing.token {
             RouteToken::Valid => Size::Small,
             RouteToken::Absent | RouteToken::Forged => {
                 Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
+        };
+        let next = routing.next;
+        Onward {
+            request,
+            ingress,
+            next,
+            size,
         }
     }
 
