@@ -4,20 +4,21 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
+    validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
-use strowger_sip::transport::{Located, Size, locate};
+use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
-use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{NamedTarget, Waiting};
+use super::candidates::{Origin, Terms, Way};
+use super::locate::{Found, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
@@ -36,16 +37,8 @@ enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host; the URI to find it by.
-    Foreign(SipUri<'a>),
-}
-
-/// What the targets of a request come to.
-enum Found<'a> {
-    /// They are in the work buffers.
-    Targets,
-    /// One, whose host must be looked up.
-    Name(NamedTarget<'a>),
+    /// Somebody else's host.
+    Foreign,
 }
 
 /// A request on its way through the dispatcher.
@@ -182,7 +175,7 @@ impl Node {
             ..
         } = *case;
         let method = request.method();
-        if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        if matches!(bound, Bound::Foreign) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
@@ -208,11 +201,11 @@ impl Node {
         case: &Case<'_>,
         sender: Sender,
         loop_part: u64,
-        found: Found<'_>,
+        found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(&case.routing)?;
+        self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
         let start = self.accept(case, record_route, loop_part, now, out);
         match found {
@@ -227,20 +220,19 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
+            Found::Names => self.look_up(
+                case.request,
+                Waiting::stateful(&start),
+                case.routing.next,
+                now,
+                out,
+            ),
         }
         Ok(())
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(
-        &mut self,
-        case: &Case<'_>,
-        loop_part: u64,
-        found: Found<'_>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
         let Case {
             request,
             ingress,
@@ -249,14 +241,9 @@ impl Node {
         } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Name(target) => {
-                self.look_up(
-                    request,
-                    Waiting::stateless(ingress, routing, loop_part),
-                    target,
-                    now,
-                    out,
-                );
+            Found::Names => {
+                let waiting = Waiting::stateless(ingress, routing, loop_part);
+                self.look_up(request, waiting, routing.next, now, out);
             }
         }
     }
@@ -275,14 +262,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),
+                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign(sip))
+                Ok(Bound::Foreign)
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -385,51 +372,50 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set.
-    fn find_targets<'a>(
+    /// §16.5: the target set, or whose names have to be looked up for it.
+    fn find_targets(
         &mut self,
-        bound: &Bound<'a>,
+        bound: &Bound<'_>,
         request: Message<'_>,
         ingress: &Ingress,
-        routing: &Routing<'a>,
+        routing: &Routing<'_>,
         sender: Sender,
         now: Now,
-    ) -> Result<Found<'a>, Reject> {
+    ) -> Result<Found, Reject> {
         match bound {
-            Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
+            Bound::Node => return Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.targets_of_aor(&ingress.source, now);
-                if self.work.targets.is_empty() {
+                self.candidates_of_aor(&ingress.source, now);
+                if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
-                Ok(Found::Targets)
             }
-            Bound::Foreign(sip) => {
-                self.work.targets.clear();
-                // A dialog that was set up through us has reached its target by datagrams of any size.
-                let size = match routing.token {
-                    RouteToken::Valid => Size::Small,
-                    RouteToken::Absent | RouteToken::Forged => {
-                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
-                    }
-                };
-                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
-                    Located::Address(hop, fallback) => {
-                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
-                        Ok(Found::Targets)
-                    }
-                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
-                        uri: routing.request_uri,
-                        name,
-                        ways,
-                    })),
-                    Located::Unreachable => Err(Reject::because(
-                        Status::SERVER_INTERNAL_ERROR,
-                        "No Way To Next Hop",
-                    )),
-                }
+            Bound::Foreign => {
+                let candidates = &mut self.work.candidates;
+                candidates.clear();
+                let terms = Terms::new(Origin::RequestUri, Way::ByUri);
+                candidates.add(routing.request_uri, &[], terms);
+            }
+        }
+        let found = self.locate_candidates(routing.next, &ingress.source, self.size_of(request, routing));
+        if found == Found::Targets && self.work.targets.is_empty() {
+            return Err(Reject::because(
+                Status::SERVER_INTERNAL_ERROR,
+                "No Way To Next Hop",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// How large a request is when it leaves. A dialog that was set up through us has reached its target by datagrams of any
+    /// size.
+    fn size_of(&self, request: Message<'_>, routing: &Routing<'_>) -> Size {
+        match routing.token {
+            RouteToken::Valid => Size::Small,
+            RouteToken::Absent | RouteToken::Forged => {
+                Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
         }
     }
@@ -506,16 +492,24 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// Whether a request came to a listener that takes no new work.
+    pub(super) fn is_retired(&self, ingress: &Ingress) -> bool {
+        self.endpoint
+            .identity
+            .listeners
+            .is_retired(ingress.source.listener)
+    }
+
+    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
+    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || (self.draining && !begun)
+            || ((self.draining || self.is_retired(ingress)) && !begun)
         {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
@@ -561,6 +555,7 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recurse: false,
         }
     }
 
@@ -622,18 +617,22 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().first() else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
@@ -648,7 +647,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -5,6 +5,7 @@
 //! the node itself), [`policy`] says who may do what, and [`locate`] finds where it goes.
 
 mod calls;
+mod candidates;
 mod dispatch;
 mod guard;
 mod journal;
@@ -32,6 +33,7 @@ use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
+pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
 pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
@@ -52,15 +54,37 @@ pub enum Control {
     Committed(Vec<Committed>),
     /// A host name was looked up; no address when it has none.
     Resolved {
-        /// Which question it answers.
+        /// Which request has asked.
         ticket: Id,
+        /// For which of its candidates.
+        number: u16,
         /// The addresses, best first.
         addresses: Vec<IpAddr>,
     },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Another configuration is in force.
+    Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// Another configuration for a shard that runs.
+pub struct Reload {
+    /// What the shards share now.
+    pub shared: Arc<Shared>,
+    /// What the endpoint is made of now.
+    pub endpoint: Arc<EndpointConfig>,
+    /// Whether log lines are wanted.
+    pub logs: bool,
+    /// Gets what they shared before, once nothing of the shard needs it any more.
+    pub done: oneshot::Sender<Arc<Shared>>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reload").finish_non_exhaustive()
+    }
 }
 
 /// One shard's part of the node.
@@ -81,6 +105,7 @@ pub struct Node {
 /// Buffers that are reused from request to request.
 #[derive(Default)]
 struct Work {
+    candidates: Candidates,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -126,10 +151,9 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
-        let timer_c_ms = shared.policy.timer_c_ms;
         Self {
             endpoint: Endpoint::new(shard, endpoint),
-            proxy: Proxy::new(ProxyConfig { timer_c_ms }),
+            proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
@@ -143,11 +167,13 @@ impl Node {
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        out.of_call(Some(message.call_id()));
         if message.is_request() {
             self.on_request(message, source, now, out);
         } else {
             self.on_response(message, now, out);
         }
+        out.of_call(None);
     }
 
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -241,6 +267,24 @@ impl Node {
             .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
+    /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
+    fn reload(&mut self, reload: Reload) {
+        let Reload {
+            shared,
+            endpoint,
+            logs,
+            done,
+        } = reload;
+        self.endpoint.reconfigure(&endpoint);
+        self.proxy.reconfigure(proxy_config(&shared.policy));
+        self.journal.want(logs);
+        self.work.own = OwnNames::default();
+        self.work.challenges = ChallengeLines::default();
+        let former = std::mem::replace(&mut self.shared, shared);
+        // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
+        drop(done.send(former));
+    }
+
     fn publish(&self) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -257,6 +301,12 @@ impl Node {
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
         };
         self.tally.publish(&held);
+    }
+}
+
+fn proxy_config(policy: &NodePolicy) -> ProxyConfig {
+    ProxyConfig {
+        timer_c_ms: policy.timer_c_ms,
     }
 }
 
@@ -332,9 +382,14 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
+            Control::Resolved {
+                ticket,
+                number,
+                addresses,
+            } => self.on_resolved(ticket, number, &addresses, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }
     }
