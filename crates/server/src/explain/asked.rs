@@ -19,7 +19,7 @@ const CONNECTION: Flow = Flow {
 
 /// What is asked for, but for the message, as it is written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct Circumstances<'a> {
     /// `ADDR:PORT`: where the message comes from.
     pub source: Option<&'a str>,
     /// The listener that it comes to, as `udp:192.0.2.1:5060`.
@@ -57,7 +57,12 @@ impl Asked {
     ///
     /// # Errors
     /// [`Unclear`]: the source, the listener or the time is none.
-    pub fn of(given: &[u8], wanted: &Wanted<'_>, listeners: &Listeners, now: Now) -> Result<Self, Unclear> {
+    pub fn of(
+        given: &[u8],
+        wanted: &Circumstances<'_>,
+        listeners: &Listeners,
+        now: Now,
+    ) -> Result<Self, Unclear> {
         let (mut assumed, mut remarks) = (Vec::new(), Vec::new());
         let bytes = match with_crlf(given) {
             Cow::Borrowed(bytes) => bytes.to_owned(),

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use strowger_sip::auth::NonceTable;
 use strowger_sip::transport::{Listener, Listeners};
 use strowger_sip::{EndpointConfig, Now};
-use tokio::sync::mpsc;
 
-use super::{Asked, Detached, Explanation, Ground, Names, Stage, Unclear, Wanted, owner};
+use super::{Asked, Circumstances, Detached, Explanation, Ground, Names, Stage, Unclear, owner};
 use crate::config::Config;
 use crate::config::effective::{self, Machine};
 use crate::data_dir::{DataDirError, SECRET_LEN, peek_secret};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::{Location, OpenError, Settings, Sqlite};
 use crate::node::Shared;
 use crate::running::{endpoint_config, node_policy};
@@ -90,7 +90,7 @@ impl Candidate {
                 NonceTable::LIFETIME_SECS,
             )),
             defence: Defence::new(&config.defence, TABLE_KEY).0,
-            resolver: mpsc::channel(1).0,
+            dns: Arc::new(Dns::new(&config.dns, TABLE_KEY).0),
         };
         let describe = |listen: &crate::config::Listen| Listener {
             transport: listen.uri.transport,
@@ -98,6 +98,7 @@ impl Candidate {
             advertise: listen.advertise.as_ref().map(ToString::to_string),
         };
         let listeners = Listeners::new(listens.iter().map(describe).collect(), machine.addresses);
+        shared.dns.carry(&listeners);
         let shards = effective::shards(config, strowger_net::allowed_cpus().len());
         let secret = secret.unwrap_or([0; SECRET_LEN]);
         let endpoint = endpoint_config(config, &shared, secret, shards, listeners);
@@ -112,22 +113,22 @@ impl Candidate {
     ///
     /// # Errors
     /// [`Unclear`].
-    pub fn explain(
+    pub async fn explain(
         &self,
         given: &[u8],
-        wanted: &Wanted<'_>,
+        wanted: &Circumstances<'_>,
         now: Now,
-        names: &mut dyn Names,
+        names: &Names,
     ) -> Result<Explanation, Unclear> {
         let mut asked = Asked::of(given, wanted, &self.endpoint.listeners, now)?;
         asked.assumed.extend_from_slice(&self.assumed);
         let shard = owner(&self.endpoint, &asked.bytes, asked.source.flow.is_some());
         let stage = Stage::new(
-            Detached::of(&self.shared),
+            Detached::of(&self.shared, names.is_given()),
             &self.endpoint,
             Ground::Candidate,
             shard,
         );
-        Ok(stage.explain(&asked, names))
+        Ok(stage.explain(&asked, names).await)
     }
 }

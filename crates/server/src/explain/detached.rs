@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::dns::Question;
 use crate::location::{Location, Overlay};
-use crate::node::{Journal, JournalEnd, Question, Shared};
-
-/// Questions to the resolver that one message may have.
-const QUESTIONS: usize = 256;
+use crate::node::{Journal, JournalEnd, Shared};
 
 /// A [`Shared`] that no running node has, and the ends of what leaves it.
 #[derive(Debug)]
@@ -22,10 +20,11 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// Detaches what others share, and the journal of the node that is going to use it.
-    pub fn of(shared: &Shared) -> (Self, Journal) {
+    /// Detaches what others share, and the journal of the node that is going to use it. With `forgetful` it knows nothing
+    /// that DNS has said before.
+    pub fn of(shared: &Shared, forgetful: bool) -> (Self, Journal) {
         let overlay = Arc::new(Overlay::new(Arc::clone(&shared.location)));
-        let (resolver, questions) = mpsc::channel(QUESTIONS);
+        let (dns, questions) = shared.dns.copy(forgetful);
         let (journal, lines) = Journal::new(true);
         let shared = Arc::new(Shared {
             policy: shared.policy.clone(),
@@ -34,7 +33,7 @@ impl Detached {
             subscribers: Arc::clone(&shared.subscribers),
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
-            resolver,
+            dns: Arc::new(dns),
         });
         let detached = Self {
             shared,

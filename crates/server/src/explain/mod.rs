@@ -10,11 +10,10 @@ mod remarks;
 mod stage;
 mod verdict;
 mod words;
-mod zone;
 
 use serde::{Deserialize, Serialize};
 
-pub use asked::{Asked, Unclear, Wanted};
+pub use asked::{Asked, Circumstances, Unclear};
 pub use candidate::{Candidate, CandidateError};
 pub use change::RecordChange;
 pub use detached::Detached;
@@ -23,8 +22,8 @@ pub use remarks::{Remark, Weight};
 pub use stage::{Names, Stage, owner};
 pub use verdict::{Outcome, Verdict};
 pub use words::{Line, Mark};
-pub use zone::{Zone, ZoneError};
 
+pub use crate::dns::ZoneError;
 pub use crate::node::trace::*;
 
 /// What a message was explained on.

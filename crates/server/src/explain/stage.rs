@@ -1,6 +1,5 @@
 //! Where a message is played through: a node, its stores, its clock, and whatever it asks for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -11,6 +10,8 @@ use strowger_syntax::{Index, Limits, Message};
 use super::detached::Detached;
 use super::verdict::Verdict;
 use super::{Arrival, Asked, Explanation, Ground, Later, MessageSeen, RecordChange, Sent, remarks};
+use crate::config;
+use crate::dns::{Dns, Observed, Question, System, Zone, ZoneError};
 use crate::node::trace::{Step, TransactionFound, listener, place};
 use crate::node::{Control, Journal, Node};
 
@@ -20,13 +21,50 @@ const HORIZON_MS: u64 = 240_000;
 const TURNS: usize = 20_000;
 const TOLD: usize = 64;
 
-/// Who is asked for the addresses of names.
-pub trait Names {
-    /// The addresses of a name, best first.
-    fn look_up(&mut self, name: &str) -> Vec<IpAddr>;
+/// Who is asked for names: DNS, or records that are given instead.
+#[derive(Debug)]
+pub struct Names {
+    records: Arc<Observed>,
+    /// Whether they are given, so that nothing counts that DNS has said before.
+    given: bool,
+}
 
-    /// Who says so.
-    fn authority(&self) -> String;
+impl Names {
+    /// Of records, one to a line, if there are any; else of DNS as it is configured.
+    ///
+    /// # Errors
+    /// [`ZoneError`]: the first line that is no record.
+    pub fn of(records: Option<&str>, settings: &config::Dns) -> Result<Self, ZoneError> {
+        Ok(match records {
+            Some(text) => Self {
+                records: Arc::new(Observed::file(Zone::parse(text)?)),
+                given: true,
+            },
+            None => Self {
+                records: Arc::new(Observed::system(System::new(settings))),
+                given: false,
+            },
+        })
+    }
+
+    /// Answers a question into what is known; what was asked for it, and the servers.
+    pub async fn answer(&self, dns: &Dns, question: &Question, now_ms: u64) -> Vec<Step> {
+        let (answer, asked) = self.records.answer(dns, question, now_ms).await;
+        let asked = asked.into_iter().map(|asked| Step::Dns {
+            question: asked.question,
+            answers: asked.answers,
+            ttl: asked.ttl_secs,
+            failed: asked.failed,
+            from: self.records.authority().to_owned(),
+        });
+        let servers = Step::servers(question.host.as_bytes(), &answer.servers, false);
+        asked.chain([servers]).collect()
+    }
+
+    /// Whether they are given.
+    pub fn is_given(&self) -> bool {
+        self.given
+    }
 }
 
 /// The shard that a message belongs to; the first where that depends on where it arrives.
@@ -95,8 +133,8 @@ impl Stage {
         }
     }
 
-    /// Plays a message through.
-    pub fn explain(mut self, asked: &Asked, names: &mut dyn Names) -> Explanation {
+    /// Plays a message through. To be called within a tokio runtime if names are asked for.
+    pub async fn explain(mut self, asked: &Asked, names: &Names) -> Explanation {
         let listeners = Arc::clone(&self.endpoint.listeners);
         let (source, now) = (&asked.source, asked.now);
         let mut index = indexed(&asked.bytes, &self.endpoint.limits, source.flow.is_some());
@@ -125,10 +163,10 @@ impl Stage {
             .receive(&asked.bytes, &mut index, source, now, &mut play.out);
         debug_assert_eq!(handled, Handled::Done, "the stage is of the owner's");
         play.collect(&self.node);
-        self.answer_questions(&mut play, names, now);
+        self.answer_questions(&mut play, names, now).await;
         let changed = self.detached.overlay.changes();
         let log = self.log(now);
-        let later = self.play_on(&mut play, names, now, &asked.bytes);
+        let later = self.play_on(&mut play, names, now, &asked.bytes).await;
         Explanation {
             verdict: Verdict::of(&message, &play.steps, &play.sent),
             ground: self.ground,
@@ -154,22 +192,15 @@ impl Stage {
     }
 
     /// Answers what the node asks for, until it asks for nothing more.
-    fn answer_questions(&mut self, play: &mut Play<'_>, names: &mut dyn Names, now: Now) {
+    async fn answer_questions(&mut self, play: &mut Play<'_>, names: &Names, now: Now) {
         while let Ok(question) = self.detached.questions.try_recv() {
-            let name = question.host.as_str();
-            let addresses = names.look_up(name);
-            play.steps.push(Step::Addresses {
-                name: name.to_owned(),
-                addresses: addresses.iter().map(ToString::to_string).collect(),
-                from: names.authority(),
-            });
-            let resolved = Control::Resolved {
-                ticket: question.ticket,
-                number: question.number,
-                addresses,
-            };
-            self.node.control(resolved, now, &mut play.out);
-            play.collect(&self.node);
+            let dns = Arc::clone(&self.detached.shared.dns);
+            let mut steps = names.answer(&dns, &question, now.mono_ms()).await;
+            play.steps.append(&mut steps);
+            if let Some((_, ticket)) = question.asker {
+                self.node.control(Control::Resolved(ticket), now, &mut play.out);
+                play.collect(&self.node);
+            }
         }
     }
 
@@ -185,13 +216,7 @@ impl Stage {
     }
 
     /// Lets the time pass in which nobody answers. What the node does for others meanwhile is left out.
-    fn play_on(
-        &mut self,
-        play: &mut Play<'_>,
-        names: &mut dyn Names,
-        begun: Now,
-        bytes: &[u8],
-    ) -> Vec<Later> {
+    async fn play_on(&mut self, play: &mut Play<'_>, names: &Names, begun: Now, bytes: &[u8]) -> Vec<Later> {
         let limits = &self.endpoint.limits;
         let call_id = indexed(bytes, limits, false).call_id(bytes).map(<[u8]>::to_owned);
         let Some(call_id) = call_id else {
@@ -214,7 +239,7 @@ impl Stage {
             };
             self.node.wake(now, &mut play.out);
             play.collect_of(&self.node, Some(&call_id));
-            self.answer_questions(play, names, now);
+            self.answer_questions(play, names, now).await;
             for sent in play.sent.drain(..) {
                 let same = |other: &Sent| (&other.to, &other.text) == (&sent.to, &sent.text);
                 let again = before.iter().any(same) || later.iter().any(|later| same(&later.sent));

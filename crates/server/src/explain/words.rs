@@ -94,12 +94,23 @@ impl Step {
             ),
             Self::Address { asked, aor, known } => address(asked, aor, *known),
             Self::Binding { binding, used } => binding_line(binding, *used),
-            Self::LookUp { name } => plain("DNS", "RFC 3263 §4", format!("{name} has to be looked up")),
-            Self::Addresses {
-                name,
-                addresses,
+            Self::LookUp { name, wanted } => plain(
+                "next hop",
+                "RFC 3263 §4",
+                format!("{name}: {wanted} have to be looked up"),
+            ),
+            Self::Dns {
+                question,
+                answers,
+                ttl,
+                failed,
                 from,
-            } => addresses_line(name, addresses, from),
+            } => dns(question, answers, *ttl, *failed, from),
+            Self::Servers {
+                name,
+                servers,
+                cached,
+            } => servers_line(name, servers, *cached),
             Self::Target {
                 uri,
                 routes,
@@ -395,16 +406,36 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
     }
 }
 
-fn addresses_line(name: &str, addresses: &[String], from: &str) -> Line {
+fn dns(question: &str, answers: &[String], ttl: u32, failed: bool, from: &str) -> Line {
+    let text = match answers {
+        _ if failed => format!("{question}: {from} did not answer"),
+        [] => format!("{question}: none ({from}, for {ttl} s)"),
+        answers => format!("{question}: {} ({from}, for {ttl} s)", answers.join(", ")),
+    };
+    plain("DNS", "", text)
+}
+
+fn servers_line(name: &str, servers: &[ServerSeen], cached: bool) -> Line {
     let clause = "RFC 3263 §4.2";
-    if addresses.is_empty() {
-        return bad("DNS", clause, format!("{name} has no address ({from})"));
+    let known = if cached { ", as is known from before" } else { "" };
+    if servers.is_empty() {
+        return bad("servers", clause, format!("{name} has none{known}"));
     }
-    plain(
-        "DNS",
-        clause,
-        format!("{name}: {} ({from})", addresses.join(", ")),
-    )
+    let told = |server: &ServerSeen| {
+        let mut text = server.addresses.join(" ");
+        if let Some(port) = server.port {
+            text.push_str(&format!(" port {port}"));
+        }
+        if let Some(transport) = &server.transport {
+            text.push_str(&format!(" by {transport}"));
+        }
+        if servers.len() > 1 {
+            text.push_str(&format!(" (rank {}, weight {})", server.rank, server.weight));
+        }
+        text
+    };
+    let all: Vec<_> = servers.iter().map(told).collect();
+    plain("servers", clause, format!("{name}: {}{known}", all.join("; ")))
 }
 
 fn target(uri: &str, routes: Option<&str>, (group, ring_ms): (u16, Option<u32>), hops: &[HopSeen]) -> Line {

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use strowger_server::admin::{Explain, MESSAGE_LIMIT};
 use strowger_server::config::Flags;
-use strowger_server::explain::{Candidate, Explanation, Unclear, Wanted};
-use strowger_server::running::names;
+use strowger_server::explain::{Candidate, Circumstances, Explanation, Names, Unclear};
 
 use crate::args;
 use crate::client::{Client, Content};
@@ -79,12 +78,12 @@ fn live(
 
 fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<Explanation, Failed> {
     let config = load(args.config.as_deref(), &flags(args))?;
-    let wanted = Wanted {
+    let wanted = Circumstances {
         source: args.source.as_deref(),
         listener: args.listener.as_deref(),
         at: args.at.as_deref(),
     };
-    let mut names = names(dns).map_err(|error| {
+    let names = Names::of(dns, &config.dns).map_err(|error| {
         let file = args.dns.as_deref().unwrap_or(Path::new("-"));
         Failed::Usage {
             what: format!("{}: {error}", file.display()),
@@ -94,7 +93,9 @@ fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<
     let now = strowger_net::now();
     let candidate =
         Candidate::open(&config, &config.data_dir, now).map_err(|error| Failed::new(error, ""))?;
-    let explained = candidate.explain(message, &wanted, now, &mut *names);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::new(format!("cannot start: {error}"), ""))?;
+    let explained = runtime.block_on(candidate.explain(message, &wanted, now, &names));
     explained.map_err(|Unclear { what, mend }| Failed::Usage { what, mend })
 }
 

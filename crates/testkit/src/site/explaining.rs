@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use strowger_server::explain::{Asked, Detached, Explanation, Names as _, Stage, Zone, owner};
+use strowger_server::config;
+use strowger_server::explain::{Asked, Detached, Explanation, Names, Stage, owner};
+use strowger_server::node::Control;
 use strowger_sip::Source;
 use strowger_sip::registrar::Bindings;
 
@@ -10,6 +12,12 @@ use super::Site;
 use crate::message::lines;
 use crate::peer;
 use crate::sent::Sent;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+}
 
 impl Site {
     fn source(&self, who: char, by_connection: bool) -> Source {
@@ -31,12 +39,12 @@ impl Site {
             remarks: Vec::new(),
         };
         let shard = owner(&self.endpoint, bytes, by_connection);
-        let (detached, journal) = Detached::of(&self.shared);
+        let names = Names::of(Some(dns), &config::Dns::default()).expect("records");
+        let (detached, journal) = Detached::of(&self.shared, true);
         let node = &self.shards[usize::from(shard)].node;
         let node = node.copy(Arc::clone(&detached.shared), journal);
-        let mut zone = Zone::parse(dns).expect("records");
-        Stage::over(node.expect("few transactions"), detached, &self.endpoint, shard)
-            .explain(&asked, &mut zone)
+        let stage = Stage::over(node.expect("few transactions"), detached, &self.endpoint, shard);
+        runtime().block_on(stage.explain(&asked, &names))
     }
 
     /// A peer sends a datagram, or a message over its connection. The shard that dealt with it.
@@ -48,10 +56,13 @@ impl Site {
     /// The resolver answers all questions that wait by these records.
     #[track_caller]
     pub fn resolve_by(&mut self, dns: &str) {
-        let mut zone = Zone::parse(dns).expect("records");
+        let names = Names::of(Some(dns), &config::Dns::default()).expect("records");
         while let Some(question) = self.question() {
-            let addresses = zone.look_up(question.host.as_str());
-            self.answer_question(&question, &addresses);
+            let now_ms = self.now.mono_ms();
+            runtime().block_on(names.answer(&self.shared.dns, &question, now_ms));
+            if let Some((shard, ticket)) = question.asker {
+                self.control(usize::from(shard), Control::Resolved(ticket));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use strowger_sip::auth::{Rejection, Selected, Staleness};
 use strowger_sip::proxy::{RouteToken, Routing, Target, TargetSet};
 use strowger_sip::registrar::{Binding, Changes, Outcome};
-use strowger_sip::transport::{Hop, Listeners};
+use strowger_sip::transport::{Hop, Listeners, NextHop, Server, Wanted};
 use strowger_sip::{Destination, Now, Reject};
 use strowger_syntax::message::{BadMessage, Fault};
 use strowger_syntax::scan::number;
@@ -198,6 +198,33 @@ impl Step {
             group: target.turn.group,
             ring_ms: target.turn.ring_ms,
             hops: hops.map(|hop| HopSeen::of(hop, listeners)).collect(),
+        }
+    }
+
+    pub(in crate::node) fn looked_up(next_hop: &NextHop<'_>) -> Self {
+        Self::LookUp {
+            name: text(next_hop.name),
+            wanted: match next_hop.wanted {
+                Wanted::Addresses => "its addresses".to_owned(),
+                Wanted::Servers(transport) => format!("its servers for {}", transport.uri_param()),
+                Wanted::AnyServers { secure: true } => "its servers over TLS".to_owned(),
+                Wanted::AnyServers { secure: false } => "its servers".to_owned(),
+            },
+        }
+    }
+
+    pub(crate) fn servers(name: &[u8], servers: &[Server], cached: bool) -> Self {
+        let seen = |server: &Server| ServerSeen {
+            rank: server.rank,
+            weight: server.weight,
+            transport: server.transport.map(|transport| transport.uri_param().to_owned()),
+            port: server.port,
+            addresses: server.addresses.iter().map(ToString::to_string).collect(),
+        };
+        Self::Servers {
+            name: text(name),
+            servers: servers.iter().map(seen).collect(),
+            cached,
         }
     }
 

@@ -116,15 +116,30 @@ pub enum Step {
     LookUp {
         /// The name.
         name: String,
+        /// What of it.
+        wanted: String,
     },
-    /// The answer came.
-    Addresses {
+    /// A question to DNS, and the answer.
+    Dns {
+        /// As `SRV _sip._udp.example.test`.
+        question: String,
+        /// The records.
+        answers: Vec<String>,
+        /// For how many seconds that holds.
+        ttl: u32,
+        /// Whether nobody could tell.
+        failed: bool,
+        /// Who was asked: DNS or the file.
+        from: String,
+    },
+    /// The servers of a name (RFC 3263 §4).
+    Servers {
         /// The name.
         name: String,
-        /// Its addresses, best first.
-        addresses: Vec<String>,
-        /// Who says so.
-        from: String,
+        /// The servers, by rank.
+        servers: Vec<ServerSeen>,
+        /// Whether that was known from an answer before.
+        cached: bool,
     },
     /// A target, and the ways to it (RFC 3261 §16.6 step 7).
     Target {
@@ -368,6 +383,21 @@ pub enum BindingUse {
     NamesUs,
     /// There is no way to it from here.
     NoWay,
+}
+
+/// A server of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerSeen {
+    /// Those of a lower rank come first.
+    pub rank: u32,
+    /// Its share among those of its rank.
+    pub weight: u16,
+    /// By which transport it is reached; `None` leaves that to the URI.
+    pub transport: Option<String>,
+    /// At which port; `None` leaves that to the URI.
+    pub port: Option<u16>,
+    /// Its addresses, best first.
+    pub addresses: Vec<String>,
 }
 
 /// A way to a next hop.
