@@ -62,8 +62,10 @@ fn compare(site: &mut Site, made: &Made, what: &str) {
     let what = format!("{what}:\n{}", String::from_utf8_lossy(&made.text));
     let before = site.contacts();
     let explained = site.explain(made.who, &made.text, made.by_connection, ZONE);
-    let again = site.explain(made.who, &made.text, made.by_connection, ZONE);
-    assert_eq!(explained, again, "explained twice: {what}");
+    if made.number % 10 == 0 {
+        let again = site.explain(made.who, &made.text, made.by_connection, ZONE);
+        assert_eq!(explained, again, "explained twice: {what}");
+    }
     assert_eq!(site.contacts(), before, "{what}");
     site.send_as(made.who, &made.text, made.by_connection);
     site.resolve_by(ZONE);

@@ -60,6 +60,7 @@ const URIS: &[&str] = &[
 /// A request that looks like something a peer may send, or not quite.
 #[derive(Clone)]
 pub(crate) struct Made {
+    pub(crate) number: u32,
     pub(crate) who: char,
     pub(crate) text: Vec<u8>,
     pub(crate) by_connection: bool,
@@ -71,7 +72,10 @@ pub(crate) fn make(random: &mut Random, site: &mut Site, sent: &[Made], n: u32) 
     if random.below(16) == 0 && !sent.is_empty() {
         // A retransmission, or nearly one.
         let made = &sent[sent.len() - 1 - random.below(sent.len().min(5) as u64) as usize];
-        return made.clone();
+        return Made {
+            number: n,
+            ..made.clone()
+        };
     }
     let by_connection = who != 'l' && random.below(8) == 0;
     let text = match random.below(20) {
@@ -89,6 +93,7 @@ pub(crate) fn make(random: &mut Random, site: &mut Site, sent: &[Made], n: u32) 
         text
     };
     Made {
+        number: n,
         who,
         text: damaged(random, text.into_bytes()),
         by_connection,
