@@ -4,12 +4,14 @@
 
 mod defence;
 mod diagnostic;
+mod dns;
 pub mod effective;
 mod flags;
 mod home;
 mod read;
 mod reference;
 mod schema;
+mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -23,8 +25,10 @@ pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use reference::reference;
+pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
@@ -52,6 +56,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How names of next hops are looked up.
+    pub dns: Dns,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
     /// What is held against sources.
@@ -74,6 +80,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
@@ -194,6 +201,8 @@ pub struct Proxy {
     pub record_route: bool,
     /// How several contacts are tried.
     pub fork: Fork,
+    /// How long a target rings before the next group is tried.
+    pub ring_timeout: Duration,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
     pub recurse: bool,
     /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
@@ -210,6 +219,7 @@ impl Default for Proxy {
             mode: Mode::Stateful,
             record_route: true,
             fork: Fork::Parallel,
+            ring_timeout: Duration::from_secs(20),
             recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),

@@ -4,19 +4,21 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
+    preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
-use strowger_sip::transport::{Located, Size, locate};
+use strowger_sip::transport::Size;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
-use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{NamedTarget, Waiting};
+use super::candidates::{Origin, Terms, Way};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
@@ -27,7 +29,7 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
 /// About what Via and Record-Route add to a request.
-const ADDED: usize = 250;
+pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
 enum Bound<'a> {
@@ -35,16 +37,8 @@ enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host; the URI to find it by.
-    Foreign(SipUri<'a>),
-}
-
-/// What the targets of a request come to.
-enum Found<'a> {
-    /// They are in the work buffers.
-    Targets,
-    /// One, whose host must be looked up.
-    Name(NamedTarget<'a>),
+    /// Somebody else's host.
+    Foreign,
 }
 
 /// A request on its way through the dispatcher.
@@ -181,7 +175,7 @@ impl Node {
             ..
         } = *case;
         let method = request.method();
-        if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        if matches!(bound, Bound::Foreign) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
@@ -193,7 +187,7 @@ impl Node {
         if mode == Mode::Redirect && routing.token != RouteToken::Valid {
             return self.redirect(bound, request, ingress, sender, now, out);
         }
-        let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
+        let found = self.find_targets(case, bound, sender, now)?;
         if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
@@ -207,13 +201,14 @@ impl Node {
         case: &Case<'_>,
         sender: Sender,
         loop_part: u64,
-        found: Found<'_>,
+        found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(&case.routing)?;
+        self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
-        let start = self.accept(case, record_route, loop_part, now, out);
+        let recursion = self.recursion(case, sender);
+        let start = self.accept(case, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -226,20 +221,16 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
+            Found::Names => {
+                let onward = self.onward(case);
+                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            }
         }
         Ok(())
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(
-        &mut self,
-        case: &Case<'_>,
-        loop_part: u64,
-        found: Found<'_>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
         let Case {
             request,
             ingress,
@@ -248,14 +239,10 @@ impl Node {
         } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Name(target) => {
-                self.look_up(
-                    request,
-                    Waiting::stateless(ingress, routing, loop_part),
-                    target,
-                    now,
-                    out,
-                );
+            Found::Names => {
+                let onward = self.onward(case);
+                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                self.look_up(&onward, waiting, now, out);
             }
         }
     }
@@ -274,14 +261,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),
+                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign(sip))
+                Ok(Bound::Foreign)
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -296,7 +283,7 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11).
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -309,6 +296,7 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                check_content(request)?;
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
@@ -383,52 +371,67 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set.
-    fn find_targets<'a>(
+    /// §16.5: the target set, or that names have to be looked up for it.
+    fn find_targets(
         &mut self,
-        bound: &Bound<'a>,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'a>,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
         sender: Sender,
         now: Now,
-    ) -> Result<Found<'a>, Reject> {
+    ) -> Result<Found, Reject> {
         match bound {
-            Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
+            Bound::Node => return Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.targets_of_aor(&ingress.source, now);
-                if self.work.targets.is_empty() {
+                self.candidates_of_aor(&case.ingress.source, now);
+                if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
-                Ok(Found::Targets)
             }
-            Bound::Foreign(sip) => {
-                self.work.targets.clear();
-                // A dialog that was set up through us has reached its target by datagrams of any size.
-                let size = match routing.token {
-                    RouteToken::Valid => Size::Small,
-                    RouteToken::Absent | RouteToken::Forged => {
-                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
-                    }
-                };
-                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
-                    Located::Address(hop, fallback) => {
-                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
-                        Ok(Found::Targets)
-                    }
-                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
-                        uri: routing.request_uri,
-                        name,
-                        ways,
-                    })),
-                    Located::Unreachable => Err(Reject::because(
-                        Status::SERVER_INTERNAL_ERROR,
-                        "No Way To Next Hop",
-                    )),
-                }
+            Bound::Foreign => {
+                let candidates = &mut self.work.candidates;
+                candidates.clear();
+                candidates.add(
+                    case.routing.request_uri,
+                    &[],
+                    Terms::new(Origin::RequestUri, Way::ByUri),
+                );
             }
+        }
+        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
+        if found == Found::Targets && self.work.targets.is_empty() {
+            return Err(self.no_way());
+        }
+        Ok(found)
+    }
+
+    /// Why a request goes nowhere although there are candidates.
+    fn no_way(&self) -> Reject {
+        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+    }
+
+    /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
+    /// any size.
+    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let size = match routing.token {
+            RouteToken::Valid => Size::Small,
+            RouteToken::Absent | RouteToken::Forged => {
+                Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
+            }
+        };
+        let next = routing.next;
+        Onward {
+            request,
+            ingress,
+            next,
+            size,
         }
     }
 
@@ -465,7 +468,13 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         match (bound, request.method()) {
-            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
+            (_, Method::Cancel) => {
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, b"", out);
+                Ok(())
+            }
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
@@ -498,16 +507,24 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// Whether a request came to a listener that takes no new work.
+    pub(super) fn is_retired(&self, ingress: &Ingress) -> bool {
+        self.endpoint
+            .identity
+            .listeners
+            .is_retired(ingress.source.listener)
+    }
+
+    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
+    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || (self.draining && !begun)
+            || ((self.draining || self.is_retired(ingress)) && !begun)
         {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
@@ -520,6 +537,7 @@ impl Node {
         &mut self,
         case: &Case<'a>,
         record_route: Option<RecordRoute>,
+        recursion: Recursion,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -553,6 +571,19 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recursion,
+        }
+    }
+
+    /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+    fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
+        let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+        if is_settled || !self.shared.policy.recurse {
+            Recursion::Never
+        } else if sender.may_relay() {
+            Recursion::Anywhere
+        } else {
+            Recursion::ToUsers
         }
     }
 
@@ -614,18 +645,22 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
@@ -640,7 +675,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -5,18 +5,20 @@
 //! the node itself), [`policy`] says who may do what, and [`locate`] finds where it goes.
 
 mod calls;
+mod candidates;
 mod dispatch;
 mod guard;
 mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod recurse;
 mod refused;
 mod registrar;
 mod shared;
 mod tally;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -25,15 +27,15 @@ use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
-use strowger_sip::transaction::{Expired, Matched};
+use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
+pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -50,17 +52,32 @@ use tally::Held;
 pub enum Control {
     /// Commits of the location service are done, or have failed, in the order in which they were asked for.
     Committed(Vec<Committed>),
-    /// A host name was looked up; no address when it has none.
-    Resolved {
-        /// Which question it answers.
-        ticket: Id,
-        /// The addresses, best first.
-        addresses: Vec<IpAddr>,
-    },
+    /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
+    Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Another configuration is in force.
+    Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// Another configuration for a shard that runs.
+pub struct Reload {
+    /// What the shards share now.
+    pub shared: Arc<Shared>,
+    /// What the endpoint is made of now.
+    pub endpoint: Arc<EndpointConfig>,
+    /// Whether log lines are wanted.
+    pub logs: bool,
+    /// Gets what they shared before, once nothing of the shard needs it any more.
+    pub done: oneshot::Sender<Arc<Shared>>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reload").finish_non_exhaustive()
+    }
 }
 
 /// One shard's part of the node.
@@ -81,6 +98,7 @@ pub struct Node {
 /// Buffers that are reused from request to request.
 #[derive(Default)]
 struct Work {
+    candidates: Candidates,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -126,10 +144,9 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
-        let timer_c_ms = shared.policy.timer_c_ms;
         Self {
             endpoint: Endpoint::new(shard, endpoint),
-            proxy: Proxy::new(ProxyConfig { timer_c_ms }),
+            proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
@@ -189,6 +206,7 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
+                self.note_answer(client, response, now);
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -197,6 +215,7 @@ impl Node {
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
+                    self.recurse(now, out);
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
@@ -243,6 +262,24 @@ impl Node {
             .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
+    /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
+    fn reload(&mut self, reload: Reload) {
+        let Reload {
+            shared,
+            endpoint,
+            logs,
+            done,
+        } = reload;
+        self.endpoint.reconfigure(&endpoint);
+        self.proxy.reconfigure(proxy_config(&shared.policy));
+        self.journal.want(logs);
+        self.work.own = OwnNames::default();
+        self.work.challenges = ChallengeLines::default();
+        let former = std::mem::replace(&mut self.shared, shared);
+        // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
+        drop(done.send(former));
+    }
+
     fn publish(&self) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -259,6 +296,12 @@ impl Node {
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
         };
         self.tally.publish(&held);
+    }
+}
+
+fn proxy_config(policy: &NodePolicy) -> ProxyConfig {
+    ProxyConfig {
+        timer_c_ms: policy.timer_c_ms,
     }
 }
 
@@ -294,7 +337,11 @@ impl Application for Node {
     }
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let peer = self.endpoint.layer.peer_of_token(token);
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+        if let FailedSend::Client(_) = failed {
+            self.note_failure(peer, now);
+        }
         self.proxy
             .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
         self.account(now);
@@ -314,7 +361,11 @@ impl Application for Node {
                 if !self.endpoint.layer.is_named(client, check) {
                     return Handled::Done;
                 }
+                let peer = self.endpoint.layer.peer_of(client);
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                if let FailedSend::Client(_) = failed {
+                    self.note_failure(peer, now);
+                }
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
                 self.account(now);
@@ -334,9 +385,10 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
+            Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }
     }
@@ -349,7 +401,12 @@ impl Application for Node {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
-                Expired::Client { user, timed_out } => {
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } => {
+                    self.note_failure(silent, now);
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }

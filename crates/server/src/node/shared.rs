@@ -1,17 +1,17 @@
 //! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
-use tokio::sync::mpsc;
 
-use super::locate::Question;
 use crate::config::effective::{self, Ours};
-use crate::config::{Cidr, Mode};
+use crate::config::{self, Cidr, Fork, Mode};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::Location;
 use crate::subscriber::Subscribers;
 
@@ -30,6 +30,12 @@ pub struct NodePolicy {
     pub record_route: bool,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
+    /// How several contacts of a user are tried.
+    pub fork: Fork,
+    /// For how many milliseconds a target rings before the next group is tried.
+    pub ring_timeout_ms: u32,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What the registrar allows.
@@ -42,22 +48,22 @@ pub struct NodePolicy {
     pub boot: u32,
 }
 
-/// What all shards share.
+/// What all shards share: what a configuration comes to, and stores and tables, which outlive it.
 pub struct Shared {
     /// What the configuration comes to.
     pub policy: NodePolicy,
     /// Which hosts are ours.
     pub ours: Ours,
     /// The location service.
-    pub location: Box<dyn Location>,
+    pub location: Arc<dyn Location>,
     /// The users.
-    pub subscribers: Subscribers,
+    pub subscribers: Arc<Subscribers>,
     /// The nonces under way.
-    pub nonces: NonceTable,
+    pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
-    /// Where host names are looked up.
-    pub resolver: mpsc::Sender<Question>,
+    /// The servers behind names.
+    pub dns: Arc<Dns>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -70,6 +76,20 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The same stores and tables under another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+        Self {
+            policy,
+            ours,
+            location: Arc::clone(&self.location),
+            subscribers: Arc::clone(&self.subscribers),
+            nonces: Arc::clone(&self.nonces),
+            defence: self.defence.reconfigured(defence),
+            dns: Arc::clone(&self.dns),
+        }
+    }
+
     /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         self.ours.is_ours(uri)

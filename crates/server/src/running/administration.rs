@@ -308,6 +308,8 @@ impl Admin for Running {
                 }
             });
         }
+        let now_ms = strowger_net::now().mono_ms();
+        families.append(&mut self.shared.dns.families(now_ms));
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
         families.push(gauge("strowger_users", "Users.", self.shared.subscribers.count()));
         families.push(gauge(

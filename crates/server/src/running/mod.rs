@@ -2,7 +2,6 @@
 
 mod administration;
 mod bind;
-mod resolver;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -26,12 +25,11 @@ use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
+use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
+use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
 use crate::subscriber::Subscribers;
 
-/// Questions to the resolver that may wait.
-const QUESTIONS: usize = 4096;
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
 /// How often bindings that have expired are looked for.
@@ -126,14 +124,14 @@ impl Running {
             addresses: strowger_net::interface_addresses(),
         };
         let answers = Arc::new(OnceLock::new());
-        let (resolver, questions) = mpsc::channel(QUESTIONS);
         let ours = effective::ours(config, &listens, &machine);
-        let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
+        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
         let shared = Arc::new(shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let names = listeners.iter().map(|l| l.listen().to_string()).collect();
         let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
+        shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
@@ -151,7 +149,8 @@ impl Running {
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
-        resolver::spawn(questions, handle.clone());
+        let system = dns::System::new(&config.dns);
+        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
         let running = Arc::new(Self {
             config: config.clone(),
             data_dir: data_dir.path().display().to_string(),
@@ -233,8 +232,7 @@ fn open(
     data_dir: &DataDir,
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
-    resolver: mpsc::Sender<Question>,
-) -> Result<(Shared, mpsc::Receiver<Ban>), StartError> {
+) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
@@ -243,16 +241,17 @@ fn open(
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, new_bans) = Defence::new(&config.defence, table_key);
+    let (dns, questions) = Dns::new(&config.dns, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
         location,
-        subscribers,
-        nonces,
+        subscribers: Arc::new(subscribers),
+        nonces: Arc::new(nonces),
         defence,
-        resolver,
+        dns: Arc::new(dns),
     };
-    Ok((shared, new_bans))
+    Ok((shared, new_bans, questions))
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -297,6 +296,9 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         mode: config.proxy.mode,
         record_route: config.proxy.record_route,
         udp_limit: usize::from(config.proxy.udp_limit),
+        fork: config.proxy.fork,
+        ring_timeout_ms: config.proxy.ring_timeout.as_millis() as u32,
+        recurse: config.proxy.recurse,
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
@@ -316,21 +318,21 @@ fn open_location(
     data_dir: &DataDir,
     key: [u8; 16],
     answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<Box<dyn Location>, StartError> {
+) -> Result<Arc<dyn Location>, StartError> {
     if config.location.store == Store::Memory {
-        return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
+        return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
     }
     let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
     let answer: Answer = Arc::new(move |shard, committed| {
         let Some(handle) = answers.get() else { return };
         if let Err(control) = handle.send(shard, Control::Committed(committed)) {
             let handle = handle.clone();
-            runtime.spawn(async move { resolver::deliver(&handle, shard, control).await });
+            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
         }
     });
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-    Ok(Box::new(
+    Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
 }
