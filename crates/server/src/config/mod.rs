@@ -319,6 +319,14 @@ impl Level {
     }
 }
 
+/// Reads a duration as the file has them: numbers with `us`, `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn read_duration(text: &str) -> Result<Duration, (String, String)> {
+    value::duration(text).map_err(|complaint| (complaint.what, complaint.mend))
+}
+
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.
 ///
 /// # Errors
