@@ -1,6 +1,7 @@
 //! Where a key belongs that stands in a section that has none of this name.
 
 use super::defence::DEFENCE;
+use super::dns::DNS;
 use super::read::{Given, Key};
 use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
 
@@ -19,6 +20,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),
         ("[log]", has(LOG, name)),

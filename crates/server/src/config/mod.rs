@@ -4,6 +4,7 @@
 
 mod defence;
 mod diagnostic;
+mod dns;
 pub mod effective;
 mod flags;
 mod home;
@@ -26,6 +27,7 @@ pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use reference::reference;
 pub use source::{Key, LoadError, Loaded, Source};
@@ -56,6 +58,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How names of next hops are looked up.
+    pub dns: Dns,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
     /// What is held against sources.
@@ -78,6 +82,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
@@ -201,6 +206,8 @@ pub struct Proxy {
     pub record_route: bool,
     /// How several contacts are tried.
     pub fork: Fork,
+    /// How long a target rings before the next group is tried.
+    pub ring_timeout: Duration,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
     pub recurse: bool,
     /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
@@ -217,6 +224,7 @@ impl Default for Proxy {
             mode: Mode::Stateful,
             record_route: true,
             fork: Fork::Parallel,
+            ring_timeout: Duration::from_secs(20),
             recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),
@@ -314,6 +322,14 @@ impl Level {
             Self::Trace => "trace",
         }
     }
+}
+
+/// Reads a duration as the file has them: numbers with `us`, `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn read_duration(text: &str) -> Result<Duration, (String, String)> {
+    value::duration(text).map_err(|complaint| (complaint.what, complaint.mend))
 }
 
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.

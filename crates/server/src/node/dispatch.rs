@@ -4,8 +4,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
-    validate, write_forward,
+    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
+    preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -18,7 +18,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
@@ -29,7 +29,7 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
 /// About what Via and Record-Route add to a request.
-const ADDED: usize = 250;
+pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
 enum Bound<'a> {
@@ -187,7 +187,7 @@ impl Node {
         if mode == Mode::Redirect && routing.token != RouteToken::Valid {
             return self.redirect(bound, request, ingress, sender, now, out);
         }
-        let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
+        let found = self.find_targets(case, bound, sender, now)?;
         if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
@@ -207,7 +207,8 @@ impl Node {
     ) -> Result<(), Reject> {
         self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
-        let start = self.accept(case, record_route, loop_part, now, out);
+        let recursion = self.recursion(case, sender);
+        let start = self.accept(case, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -220,13 +221,10 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Names => self.look_up(
-                case.request,
-                Waiting::stateful(&start),
-                case.routing.next,
-                now,
-                out,
-            ),
+            Found::Names => {
+                let onward = self.onward(case);
+                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            }
         }
         Ok(())
     }
@@ -242,8 +240,9 @@ impl Node {
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
             Found::Names => {
-                let waiting = Waiting::stateless(ingress, routing, loop_part);
-                self.look_up(request, waiting, routing.next, now, out);
+                let onward = self.onward(case);
+                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                self.look_up(&onward, waiting, now, out);
             }
         }
     }
@@ -372,13 +371,11 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set, or whose names have to be looked up for it.
+    /// §16.5: the target set, or that names have to be looked up for it.
     fn find_targets(
         &mut self,
+        case: &Case<'_>,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'_>,
         sender: Sender,
         now: Now,
     ) -> Result<Found, Reject> {
@@ -387,7 +384,7 @@ impl Node {
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&ingress.source, now);
+                self.candidates_of_aor(&case.ingress.source, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -395,28 +392,46 @@ impl Node {
             Bound::Foreign => {
                 let candidates = &mut self.work.candidates;
                 candidates.clear();
-                let terms = Terms::new(Origin::RequestUri, Way::ByUri);
-                candidates.add(routing.request_uri, &[], terms);
+                candidates.add(
+                    case.routing.request_uri,
+                    &[],
+                    Terms::new(Origin::RequestUri, Way::ByUri),
+                );
             }
         }
-        let found = self.locate_candidates(routing.next, &ingress.source, self.size_of(request, routing));
+        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(Reject::because(
-                Status::SERVER_INTERNAL_ERROR,
-                "No Way To Next Hop",
-            ));
+            return Err(self.no_way());
         }
         Ok(found)
     }
 
-    /// How large a request is when it leaves. A dialog that was set up through us has reached its target by datagrams of any
-    /// size.
-    fn size_of(&self, request: Message<'_>, routing: &Routing<'_>) -> Size {
-        match routing.token {
+    /// Why a request goes nowhere although there are candidates.
+    fn no_way(&self) -> Reject {
+        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+    }
+
+    /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
+    /// any size.
+    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let size = match routing.token {
             RouteToken::Valid => Size::Small,
             RouteToken::Absent | RouteToken::Forged => {
                 Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
+        };
+        let next = routing.next;
+        Onward {
+            request,
+            ingress,
+            next,
+            size,
         }
     }
 
@@ -522,6 +537,7 @@ impl Node {
         &mut self,
         case: &Case<'a>,
         record_route: Option<RecordRoute>,
+        recursion: Recursion,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -555,7 +571,19 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
-            recurse: false,
+            recursion,
+        }
+    }
+
+    /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+    fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
+        let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+        if is_settled || !self.shared.policy.recurse {
+            Recursion::Never
+        } else if sender.may_relay() {
+            Recursion::Anywhere
+        } else {
+            Recursion::ToUsers
         }
     }
 
@@ -618,7 +646,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let targets = &self.work.targets;
-        let Some(target) = targets.targets().first() else {
+        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
             return;
         };
         let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {

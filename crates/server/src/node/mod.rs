@@ -12,12 +12,13 @@ mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod recurse;
 mod refused;
 mod registrar;
 mod shared;
 mod tally;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -26,7 +27,7 @@ use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
-use strowger_sip::transaction::{Expired, Matched};
+use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
@@ -35,7 +36,6 @@ use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -52,15 +52,8 @@ use tally::Held;
 pub enum Control {
     /// Commits of the location service are done, or have failed, in the order in which they were asked for.
     Committed(Vec<Committed>),
-    /// A host name was looked up; no address when it has none.
-    Resolved {
-        /// Which request has asked.
-        ticket: Id,
-        /// For which of its candidates.
-        number: u16,
-        /// The addresses, best first.
-        addresses: Vec<IpAddr>,
-    },
+    /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
+    Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Another configuration is in force.
@@ -213,6 +206,7 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
+                self.note_answer(client, response, now);
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -221,6 +215,7 @@ impl Node {
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
+                    self.recurse(now, out);
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
@@ -342,7 +337,11 @@ impl Application for Node {
     }
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let peer = self.endpoint.layer.peer_of_token(token);
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+        if let FailedSend::Client(_) = failed {
+            self.note_failure(peer, now);
+        }
         self.proxy
             .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
         self.account(now);
@@ -362,7 +361,11 @@ impl Application for Node {
                 if !self.endpoint.layer.is_named(client, check) {
                     return Handled::Done;
                 }
+                let peer = self.endpoint.layer.peer_of(client);
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                if let FailedSend::Client(_) = failed {
+                    self.note_failure(peer, now);
+                }
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
                 self.account(now);
@@ -382,11 +385,7 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved {
-                ticket,
-                number,
-                addresses,
-            } => self.on_resolved(ticket, number, &addresses, now, out),
+            Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Reload(reload) => self.reload(reload),
@@ -402,7 +401,12 @@ impl Application for Node {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
-                Expired::Client { user, timed_out } => {
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } => {
+                    self.note_failure(silent, now);
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }

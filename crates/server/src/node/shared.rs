@@ -7,12 +7,11 @@ use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
-use tokio::sync::mpsc;
 
-use super::locate::Question;
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Mode};
+use crate::config::{self, Cidr, Fork, Mode};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::Location;
 use crate::subscriber::Subscribers;
 
@@ -31,6 +30,12 @@ pub struct NodePolicy {
     pub record_route: bool,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
+    /// How several contacts of a user are tried.
+    pub fork: Fork,
+    /// For how many milliseconds a target rings before the next group is tried.
+    pub ring_timeout_ms: u32,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What the registrar allows.
@@ -57,8 +62,8 @@ pub struct Shared {
     pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
-    /// Where host names are looked up.
-    pub resolver: mpsc::Sender<Question>,
+    /// The servers behind names.
+    pub dns: Arc<Dns>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -81,7 +86,7 @@ impl Shared {
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
             defence: self.defence.reconfigured(defence),
-            resolver: self.resolver.clone(),
+            dns: Arc::clone(&self.dns),
         }
     }
 
