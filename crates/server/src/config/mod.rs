@@ -20,6 +20,8 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
+
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
@@ -168,6 +170,8 @@ pub struct Location {
     pub default_expires: Duration,
     /// Contacts that one address-of-record may have.
     pub max_contacts: u16,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
 }
 
 impl Default for Location {
@@ -179,6 +183,7 @@ impl Default for Location {
             max_expires: Duration::from_secs(86_400),
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
+            when_full: WhenFull::Refuse,
         }
     }
 }

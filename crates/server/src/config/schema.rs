@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
@@ -511,6 +512,16 @@ pub(super) const LOCATION: &[Key<Location>] = &[
         given: Given::Default,
         doc: "Contacts that one user may have registered at a time.",
         read: |location, item, report| set(&mut location.max_contacts, item.integer(1..=1000, report)),
+    },
+    Key {
+        name: "when_full",
+        example: r#""refuse""#,
+        given: Given::Default,
+        doc: "One contact more than that is answered 503 with Retry-After (refuse), or takes the place of the oldest (replace).",
+        read: |location, item, report| {
+            let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
+            set(&mut location.when_full, item.word(&words, report));
+        },
     },
 ];
 

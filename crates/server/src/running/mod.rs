@@ -352,6 +352,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_expires: seconds(location.max_expires),
             default_expires: seconds(location.default_expires),
             max_contacts: usize::from(location.max_contacts),
+            when_full: location.when_full,
             path: PathPolicy::default(),
         },
         max_transactions: config.limits.transactions as usize,
