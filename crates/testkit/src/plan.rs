@@ -123,11 +123,11 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Box<dyn Location>, _) = if self.slow_store {
+        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
             let store = SlowStore::new(memory);
-            (Box::new(store.clone()), Some(store))
+            (Arc::new(store.clone()), Some(store))
         } else {
-            (Box::new(memory), None)
+            (Arc::new(memory), None)
         };
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
@@ -149,8 +149,8 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: subscribers(&scratch, self.users),
-            nonces: NonceTable::new(BOOT, 4096, 300),
+            subscribers: Arc::new(subscribers(&scratch, self.users)),
+            nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
             dns: Arc::new(dns),

@@ -11,6 +11,7 @@ mod home;
 mod read;
 mod reference;
 mod schema;
+mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use diagnostic::{Diagnostic, Place};
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use reference::reference;
+pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.

@@ -1,7 +1,7 @@
 //! Where a request may go, before the ways there are known: what becomes the target set (RFC 3261 §16.5) once every name
 //! among them has been looked up.
 
-use strowger_sip::proxy::TargetSet;
+use strowger_sip::proxy::{TargetSet, Turn};
 use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
@@ -180,11 +180,12 @@ impl Candidates {
     pub(super) fn fill(&self, targets: &mut TargetSet) {
         targets.clear();
         for candidate in &self.list {
-            let mut hops = self.hops(candidate);
-            if let Some(hop) = hops.next() {
-                let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
-                targets.add(uri, routes, hop, hops.next());
-            }
+            let turn = Turn {
+                group: candidate.group,
+                ring_ms: candidate.ring_timeout_ms,
+            };
+            let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
+            targets.add(uri, routes, self.hops(candidate), turn);
         }
     }
 }

@@ -4,12 +4,13 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
+    validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
@@ -204,7 +205,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        self.check_room(&case.routing)?;
+        self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
         let start = self.accept(case, record_route, loop_part, now, out);
         match found {
@@ -281,7 +282,7 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11).
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -294,6 +295,7 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                check_content(request)?;
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
@@ -465,7 +467,13 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         match (bound, request.method()) {
-            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
+            (_, Method::Cancel) => {
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, b"", out);
+                Ok(())
+            }
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
@@ -498,16 +506,24 @@ impl Node {
         }
     }
 
-    /// New work is refused while draining and beyond the limits of transactions and of the bytes kept for them; what was begun
+    /// Whether a request came to a listener that takes no new work.
+    pub(super) fn is_retired(&self, ingress: &Ingress) -> bool {
+        self.endpoint
+            .identity
+            .listeners
+            .is_retired(ingress.source.listener)
+    }
+
+    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, routing: &Routing<'_>) -> Result<(), Reject> {
+    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid;
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || (self.draining && !begun)
+            || ((self.draining || self.is_retired(ingress)) && !begun)
         {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
@@ -553,6 +569,7 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recurse: false,
         }
     }
 
@@ -614,18 +631,22 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().first() else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
@@ -640,7 +661,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -67,6 +67,7 @@ pub(super) struct Waiting {
     record_route: Option<RecordRoute>,
     call: Option<Id>,
     size: Size,
+    recurse: bool,
 }
 
 impl Waiting {
@@ -80,6 +81,7 @@ impl Waiting {
             record_route: start.record_route,
             call: start.call,
             size,
+            recurse: start.recurse,
         }
     }
 
@@ -91,6 +93,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
             ..
         } = *self;
         Some(Start {
@@ -100,6 +103,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
         })
     }
 
@@ -113,6 +117,7 @@ impl Waiting {
             record_route: None,
             call: None,
             size: onward.size,
+            recurse: false,
         }
     }
 }

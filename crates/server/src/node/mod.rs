@@ -55,8 +55,28 @@ pub enum Control {
     Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Another configuration is in force.
+    Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// Another configuration for a shard that runs.
+pub struct Reload {
+    /// What the shards share now.
+    pub shared: Arc<Shared>,
+    /// What the endpoint is made of now.
+    pub endpoint: Arc<EndpointConfig>,
+    /// Whether log lines are wanted.
+    pub logs: bool,
+    /// Gets what they shared before, once nothing of the shard needs it any more.
+    pub done: oneshot::Sender<Arc<Shared>>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reload").finish_non_exhaustive()
+    }
 }
 
 /// One shard's part of the node.
@@ -123,10 +143,9 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
-        let timer_c_ms = shared.policy.timer_c_ms;
         Self {
             endpoint: Endpoint::new(shard, endpoint),
-            proxy: Proxy::new(ProxyConfig { timer_c_ms }),
+            proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
@@ -140,11 +159,13 @@ impl Node {
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        out.of_call(Some(message.call_id()));
         if message.is_request() {
             self.on_request(message, source, now, out);
         } else {
             self.on_response(message, now, out);
         }
+        out.of_call(None);
     }
 
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -239,6 +260,25 @@ impl Node {
             .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
+    /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
+    fn reload(&mut self, reload: Reload) {
+        let Reload {
+            shared,
+            endpoint,
+            logs,
+            done,
+        } = reload;
+        self.endpoint.reconfigure(&endpoint);
+        shared.dns.carry(&endpoint.listeners);
+        self.proxy.reconfigure(proxy_config(&shared.policy));
+        self.journal.want(logs);
+        self.work.own = OwnNames::default();
+        self.work.challenges = ChallengeLines::default();
+        let former = std::mem::replace(&mut self.shared, shared);
+        // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
+        drop(done.send(former));
+    }
+
     fn publish(&self) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -255,6 +295,12 @@ impl Node {
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
         };
         self.tally.publish(&held);
+    }
+}
+
+fn proxy_config(policy: &NodePolicy) -> ProxyConfig {
+    ProxyConfig {
+        timer_c_ms: policy.timer_c_ms,
     }
 }
 
@@ -341,6 +387,7 @@ impl Application for Node {
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }
     }

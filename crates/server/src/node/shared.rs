@@ -9,7 +9,7 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
 
 use crate::config::effective::{self, Ours};
-use crate::config::{Cidr, Mode};
+use crate::config::{self, Cidr, Mode};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
@@ -42,18 +42,18 @@ pub struct NodePolicy {
     pub boot: u32,
 }
 
-/// What all shards share.
+/// What all shards share: what a configuration comes to, and stores and tables, which outlive it.
 pub struct Shared {
     /// What the configuration comes to.
     pub policy: NodePolicy,
     /// Which hosts are ours.
     pub ours: Ours,
     /// The location service.
-    pub location: Box<dyn Location>,
+    pub location: Arc<dyn Location>,
     /// The users.
-    pub subscribers: Subscribers,
+    pub subscribers: Arc<Subscribers>,
     /// The nonces under way.
-    pub nonces: NonceTable,
+    pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
     /// The servers behind names.
@@ -70,6 +70,20 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The same stores and tables under another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+        Self {
+            policy,
+            ours,
+            location: Arc::clone(&self.location),
+            subscribers: Arc::clone(&self.subscribers),
+            nonces: Arc::clone(&self.nonces),
+            defence: self.defence.reconfigured(defence),
+            dns: Arc::clone(&self.dns),
+        }
+    }
+
     /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         self.ours.is_ours(uri)

@@ -246,8 +246,8 @@ fn open(
         policy: node_policy(config, boot),
         ours,
         location,
-        subscribers,
-        nonces,
+        subscribers: Arc::new(subscribers),
+        nonces: Arc::new(nonces),
         defence,
         dns: Arc::new(dns),
     };
@@ -315,9 +315,9 @@ fn open_location(
     data_dir: &DataDir,
     key: [u8; 16],
     answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<Box<dyn Location>, StartError> {
+) -> Result<Arc<dyn Location>, StartError> {
     if config.location.store == Store::Memory {
-        return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
+        return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
     }
     let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
     let answer: Answer = Arc::new(move |shard, committed| {
@@ -329,7 +329,7 @@ fn open_location(
     });
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-    Ok(Box::new(
+    Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
 }
