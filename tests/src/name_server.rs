@@ -53,7 +53,8 @@ impl NameServer {
 
     #[track_caller]
     fn await_start(&self) {
-        let is_up = || self.process.stderr().contains("running\n") && TcpStream::connect(self.address).is_ok();
+        let is_up =
+            || self.process.stderr().contains("running\n") && TcpStream::connect(self.address).is_ok();
         assert!(wait::until_true(START, is_up), "{}", self.process.output());
     }
 

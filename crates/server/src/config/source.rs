@@ -92,7 +92,8 @@ impl Source {
     pub fn load(&self) -> Result<Loaded, LoadError> {
         let (mut config, text) = match &self.file {
             Some(path) => {
-                let bytes = std::fs::read(path).map_err(|error| LoadError::Unreadable(path.clone(), error))?;
+                let bytes =
+                    std::fs::read(path).map_err(|error| LoadError::Unreadable(path.clone(), error))?;
                 let config = check(&bytes, &path.display().to_string()).map_err(LoadError::Wrong)?;
                 (config, String::from_utf8_lossy(&bytes).into_owned())
             }
