@@ -399,16 +399,12 @@ impl Node {
                 );
             }
         }
-        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
+        let onward = self.onward(case);
+        let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(self.no_way());
+            return Err(self.no_way(&onward));
         }
         Ok(found)
-    }
-
-    /// Why a request goes nowhere although there are candidates.
-    fn no_way(&self) -> Reject {
-        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
     }
 
     /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of

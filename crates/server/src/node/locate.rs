@@ -219,6 +219,20 @@ impl Node {
         found
     }
 
+    /// Why a request goes nowhere although there are candidates.
+    pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
+        let candidates = &self.work.candidates;
+        let is_named = |candidate: &Candidate| {
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
+        };
+        if candidates.list().iter().any(is_named) {
+            no_address()
+        } else {
+            Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+        }
+    }
+
     /// Asks for the names among the candidates, and keeps the request until all answers have come.
     pub(super) fn look_up(&mut self, onward: &Onward<'_>, waiting: Waiting, now: Now, out: &mut Outbox) {
         let (pool, candidates) = (&mut self.endpoint.layer.pool, &self.work.candidates);
@@ -392,8 +406,14 @@ impl Node {
             );
         };
         if self.work.targets.is_empty() {
-            let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-            self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
+            self.refuse(
+                request,
+                &start,
+                &no_address(),
+                Cause::NextHopHasNoAddress,
+                now,
+                out,
+            );
         } else {
             self.proxy.start(
                 &mut self.endpoint,
@@ -438,6 +458,11 @@ impl Node {
             self.on_progress(&progress, now);
         }
     }
+}
+
+/// The answer when the name of a next hop leads nowhere.
+fn no_address() -> Reject {
+    Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
 }
 
 /// The way to the host of a URI, which may be none at all.

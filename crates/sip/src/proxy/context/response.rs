@@ -41,6 +41,10 @@ impl Proxy {
                     }
                     _ => {}
                 }
+            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+                // RFC 3263 §4.3: this server cannot, another one of the same name may.
+                self.branch_failed(endpoint, user, status, now_ms, out);
+                return self.conclude(endpoint, user.context, now_ms, out);
             } else {
                 branch.state = BranchState::Done;
                 self.ways.forget(&mut branch.ways);
