@@ -7,5 +7,6 @@ mod database;
 pub mod defence;
 pub mod location;
 pub mod node;
+pub mod routing;
 pub mod running;
 pub mod subscriber;

@@ -4,11 +4,14 @@
 
 mod defence;
 mod diagnostic;
+mod dial_plan;
 pub mod effective;
 mod flags;
+pub(crate) mod group;
 mod home;
 mod read;
 mod reference;
+pub mod route;
 mod schema;
 mod syntax;
 #[cfg(test)]
@@ -23,8 +26,11 @@ pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dial_plan::DialPlan;
 pub use flags::{Flags, Switch};
+pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
+pub use route::Route;
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
@@ -58,6 +64,12 @@ pub struct Config {
     pub defence: Defence,
     /// Logging.
     pub log: Log,
+    /// What becomes of which requests, in the order of the file.
+    pub route: Vec<Route>,
+    /// Target groups.
+    pub group: Vec<Group>,
+    /// What dialled numbers mean; `None` takes them as they are.
+    pub dial_plan: Option<DialPlan>,
 }
 
 impl Default for Config {
@@ -77,6 +89,9 @@ impl Default for Config {
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
+            route: Vec::new(),
+            group: Vec::new(),
+            dial_plan: None,
         }
     }
 }
@@ -192,6 +207,8 @@ pub struct Proxy {
     pub mode: Mode,
     /// Stay on the path of later requests of a dialog (RFC 3261 §16.6 step 4).
     pub record_route: bool,
+    /// The proxy that whatever is foreign goes through.
+    pub outbound: Option<route::TargetUri>,
     /// How several contacts are tried.
     pub fork: Fork,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
@@ -209,6 +226,7 @@ impl Default for Proxy {
         Self {
             mode: Mode::Stateful,
             record_route: true,
+            outbound: None,
             fork: Fork::Parallel,
             recurse: false,
             udp_limit: 1300,
@@ -218,15 +236,17 @@ impl Default for Proxy {
     }
 }
 
-/// What the node does with requests for others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the node does with requests for others; the stricter ones are the greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Forwards with transactions (RFC 3261 §16.2).
-    Stateful,
-    /// Forwards without (RFC 3261 §16.11).
-    Stateless,
     /// Answers with 3xx (RFC 3261 §8.3).
     Redirect,
+    /// Forwards without state (RFC 3261 §16.11).
+    Stateless,
+    /// Forwards with transactions (RFC 3261 §16.2), and forgets the dialog.
+    Transaction,
+    /// Forwards with transactions, stays on the path and follows the dialog (RFC 3261 §6, "call stateful").
+    Stateful,
 }
 
 /// How several contacts are tried (RFC 3261 §16.6).
