@@ -496,15 +496,19 @@ impl Site {
     /// The resolver answers the first question that waits; the name that was asked for.
     #[track_caller]
     pub fn resolve(&mut self, addresses: &[IpAddr]) -> String {
-        let Question { shard, ticket, host } = self.question().expect("a question");
-        self.control(
-            usize::from(shard),
-            Control::Resolved {
-                ticket,
-                addresses: addresses.to_vec(),
-            },
-        );
-        host.as_str().to_owned()
+        let question = self.question().expect("a question");
+        self.answer_question(&question, addresses);
+        question.host.as_str().to_owned()
+    }
+
+    /// The resolver answers a question.
+    pub fn answer_question(&mut self, question: &Question, addresses: &[IpAddr]) {
+        let resolved = Control::Resolved {
+            ticket: question.ticket,
+            number: question.number,
+            addresses: addresses.to_vec(),
+        };
+        self.control(usize::from(question.shard), resolved);
     }
 
     /// How many commits wait for the slow store.

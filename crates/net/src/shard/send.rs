@@ -73,11 +73,12 @@ impl<A: Application> Shard<A> {
 
     /// Puts one transmit where it goes out.
     fn dispatch(&mut self, position: usize) {
-        let Transmit { to, span, token } = &self.sending.transmits[position];
+        let transmit = &self.sending.transmits[position];
+        let Transmit { to, span, token, .. } = transmit;
         match to {
             Destination::Datagram { listener, from, to } => {
                 let socket = self.udp.get_mut(usize::from(*listener)).and_then(Option::as_mut);
-                if !socket.is_some_and(|socket| socket.queue(position, span.len(), *from, to)) {
+                if !socket.is_some_and(|socket| socket.queue(position, transmit, *from, to)) {
                     self.counters.datagrams_not_sent.add(1);
                     let reports = &mut self.connections.reports;
                     reports.unsent(self.id, *token, Failure::Unreachable);

@@ -4,19 +4,20 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
+    validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
-use strowger_sip::transport::{Located, Size, locate};
+use strowger_sip::transport::Size;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
-use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{NamedTarget, Waiting};
+use super::candidates::{Origin, Terms, Way};
+use super::locate::{Found, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use crate::config::Mode;
@@ -35,16 +36,8 @@ enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host; the URI to find it by.
-    Foreign(SipUri<'a>),
-}
-
-/// What the targets of a request come to.
-enum Found<'a> {
-    /// They are in the work buffers.
-    Targets,
-    /// One, whose host must be looked up.
-    Name(NamedTarget<'a>),
+    /// Somebody else's host.
+    Foreign,
 }
 
 /// A request on its way through the dispatcher.
@@ -181,7 +174,7 @@ impl Node {
             ..
         } = *case;
         let method = request.method();
-        if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        if matches!(bound, Bound::Foreign) && routing.token != RouteToken::Valid && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
@@ -207,7 +200,7 @@ impl Node {
         case: &Case<'_>,
         sender: Sender,
         loop_part: u64,
-        found: Found<'_>,
+        found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
@@ -226,20 +219,19 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
+            Found::Names => self.look_up(
+                case.request,
+                Waiting::stateful(&start),
+                case.routing.next,
+                now,
+                out,
+            ),
         }
         Ok(())
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(
-        &mut self,
-        case: &Case<'_>,
-        loop_part: u64,
-        found: Found<'_>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
         let Case {
             request,
             ingress,
@@ -248,14 +240,9 @@ impl Node {
         } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Name(target) => {
-                self.look_up(
-                    request,
-                    Waiting::stateless(ingress, routing, loop_part),
-                    target,
-                    now,
-                    out,
-                );
+            Found::Names => {
+                let waiting = Waiting::stateless(ingress, routing, loop_part);
+                self.look_up(request, waiting, routing.next, now, out);
             }
         }
     }
@@ -274,14 +261,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),
+                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign(sip))
+                Ok(Bound::Foreign)
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -383,51 +370,50 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set.
-    fn find_targets<'a>(
+    /// §16.5: the target set, or whose names have to be looked up for it.
+    fn find_targets(
         &mut self,
-        bound: &Bound<'a>,
+        bound: &Bound<'_>,
         request: Message<'_>,
         ingress: &Ingress,
-        routing: &Routing<'a>,
+        routing: &Routing<'_>,
         sender: Sender,
         now: Now,
-    ) -> Result<Found<'a>, Reject> {
+    ) -> Result<Found, Reject> {
         match bound {
-            Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
+            Bound::Node => return Err(Reject::new(Status::NOT_FOUND)),
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.targets_of_aor(&ingress.source, now);
-                if self.work.targets.is_empty() {
+                self.candidates_of_aor(&ingress.source, now);
+                if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
-                Ok(Found::Targets)
             }
-            Bound::Foreign(sip) => {
-                self.work.targets.clear();
-                // A dialog that was set up through us has reached its target by datagrams of any size.
-                let size = match routing.token {
-                    RouteToken::Valid => Size::Small,
-                    RouteToken::Absent | RouteToken::Forged => {
-                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
-                    }
-                };
-                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
-                    Located::Address(hop, fallback) => {
-                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
-                        Ok(Found::Targets)
-                    }
-                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
-                        uri: routing.request_uri,
-                        name,
-                        ways,
-                    })),
-                    Located::Unreachable => Err(Reject::because(
-                        Status::SERVER_INTERNAL_ERROR,
-                        "No Way To Next Hop",
-                    )),
-                }
+            Bound::Foreign => {
+                let candidates = &mut self.work.candidates;
+                candidates.clear();
+                let terms = Terms::new(Origin::RequestUri, Way::ByUri);
+                candidates.add(routing.request_uri, &[], terms);
+            }
+        }
+        let found = self.locate_candidates(routing.next, &ingress.source, self.size_of(request, routing));
+        if found == Found::Targets && self.work.targets.is_empty() {
+            return Err(Reject::because(
+                Status::SERVER_INTERNAL_ERROR,
+                "No Way To Next Hop",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// How large a request is when it leaves. A dialog that was set up through us has reached its target by datagrams of any
+    /// size.
+    fn size_of(&self, request: Message<'_>, routing: &Routing<'_>) -> Size {
+        match routing.token {
+            RouteToken::Valid => Size::Small,
+            RouteToken::Absent | RouteToken::Forged => {
+                Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
         }
     }
@@ -553,6 +539,7 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recurse: false,
         }
     }
 
@@ -614,18 +601,22 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().first() else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
@@ -640,7 +631,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -2,16 +2,28 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Ways, way_to};
+use strowger_sip::transport::{Departure, Located, Size, locate, way_to};
 use strowger_sip::{Now, Outbox, Reject, Source};
+use strowger_syntax::uri::{Host, Uri};
 use strowger_syntax::{Message, Status};
 
+use super::candidates::{Candidate, Origin, Terms, Way};
 use super::{Kept, Node};
+
+/// What the candidates of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Targets, which are in the work buffers; none if no candidate can be reached.
+    Targets,
+    /// Some whose names must be looked up first.
+    Names,
+}
 
 /// A host name to look up, off the shard.
 #[derive(Clone, Debug)]
@@ -20,6 +32,8 @@ pub struct Question {
     pub shard: u16,
     /// What it waits with.
     pub ticket: Id,
+    /// Which candidate of the request it is asked for.
+    pub number: u16,
     /// The name.
     pub host: HostName,
 }
@@ -54,13 +68,16 @@ impl std::fmt::Debug for HostName {
     }
 }
 
-/// A request that waits for the address of its next hop.
+/// A request that waits for the addresses of its next hops.
 #[derive(Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
-    uri: Stored,
-    ways: Ways,
+    /// The candidates and their texts.
+    list: SmallVec<[Candidate; 1]>,
+    texts: Stored,
+    /// How many answers are still to come.
+    awaited: u16,
 }
 
 /// What is known of a request that waits, beside its bytes.
@@ -73,6 +90,7 @@ pub(super) struct Waiting {
     taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
+    recurse: bool,
 }
 
 impl Waiting {
@@ -85,6 +103,7 @@ impl Waiting {
             taken: start.taken,
             record_route: start.record_route,
             call: start.call,
+            recurse: start.recurse,
         }
     }
 
@@ -96,6 +115,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
             ..
         } = *self;
         Some(Start {
@@ -105,6 +125,7 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recurse,
         })
     }
 
@@ -117,83 +138,136 @@ impl Waiting {
             taken: routing.taken,
             record_route: None,
             call: None,
+            recurse: false,
         }
     }
 }
 
-/// A target whose host is a name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NamedTarget<'a> {
-    /// Its Request-URI.
-    pub(super) uri: &'a [u8],
-    /// The name to look up.
-    pub(super) name: &'a [u8],
-    /// The ways to it.
-    pub(super) ways: Ways,
-}
-
 impl Node {
-    /// Fills the target set with the bindings of the address-of-record in the work buffers (§16.5).
-    pub(super) fn targets_of_aor(&mut self, source: &Source, now: Now) {
-        self.work.targets.clear();
-        self.shared.location.read(&self.work.aor, &mut self.work.record);
+    /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
+    pub(super) fn candidates_of_aor(&mut self, source: &Source, now: Now) {
+        let work = &mut self.work;
+        work.candidates.clear();
+        self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
-        for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
+        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             if let Some((hop, fallback)) = way {
-                self.work
-                    .targets
-                    .add(binding.contact, binding.path, hop, fallback);
+                let terms = Terms::new(Origin::Binding, Way::Known(hop, fallback));
+                work.candidates.add(binding.contact, binding.path, terms);
             }
         }
     }
 
-    /// Asks for the addresses of a name, and keeps the request until the answer comes.
+    /// Finds the ways to the candidates of a request of this size, whose next Route element is `next`, as far as no name
+    /// has to be looked up for them; and if none has to, makes those that can be reached the target set.
+    pub(super) fn locate_candidates(&mut self, next: Option<&[u8]>, source: &Source, size: Size) -> Found {
+        let work = &mut self.work;
+        let from = self.endpoint.identity.departure(source);
+        let mut found = Found::Targets;
+        let (list, text) = work.candidates.parts_mut();
+        for candidate in list {
+            if candidate.way == Way::ByUri {
+                candidate.way = match locate_uri(from, candidate.next_hop(text, next), size) {
+                    Located::Address(hop, fallback) => Way::Known(hop, fallback),
+                    Located::Name(_, ways) => Way::Named(ways),
+                    Located::Unreachable => Way::Nowhere,
+                };
+            }
+            if matches!(candidate.way, Way::Named(_)) {
+                found = Found::Names;
+            }
+        }
+        if found == Found::Targets {
+            work.candidates.fill(&mut work.targets);
+        }
+        found
+    }
+
+    /// Asks for the names among the candidates, and keeps the request until all answers have come.
     pub(super) fn look_up(
         &mut self,
         request: Message<'_>,
         waiting: Waiting,
-        target: NamedTarget<'_>,
+        next: Option<&[u8]>,
         now: Now,
         out: &mut Outbox,
     ) {
         let shard = self.endpoint.identity.shard;
-        let pool = &mut self.endpoint.layer.pool;
+        let (pool, candidates) = (&mut self.endpoint.layer.pool, &self.work.candidates);
         let pending = PendingLookup {
             waiting,
             request: pool.store(request.bytes()),
-            uri: pool.store(target.uri),
-            ways: target.ways,
+            list: SmallVec::from_slice(candidates.list()),
+            texts: pool.store(candidates.text()),
+            awaited: 0,
         };
         let ticket = self.lookups.insert_with(|_| pending);
-        let resolver = &self.shared.resolver;
-        let asked = HostName::new(target.name)
-            .is_some_and(|host| resolver.try_send(Question { shard, ticket, host }).is_ok());
-        if !asked {
-            self.on_resolved(ticket, &[], now, out);
+        let Some(pending) = self.lookups.get_mut(ticket) else {
+            return;
+        };
+        let (resolver, text) = (&self.shared.resolver, candidates.text());
+        for (number, candidate) in (0..).zip(&mut pending.list) {
+            if !matches!(candidate.way, Way::Named(_)) {
+                continue;
+            }
+            let question = host_name(candidate.next_hop(text, next)).map(|host| Question {
+                shard,
+                ticket,
+                number,
+                host,
+            });
+            if question.is_some_and(|question| resolver.try_send(question).is_ok()) {
+                pending.awaited += 1;
+            } else {
+                candidate.way = Way::Nowhere;
+            }
+        }
+        if pending.awaited == 0 {
+            self.on_located(ticket, now, out);
         }
     }
 
-    /// The answer came: the request goes on, or is refused when the name has no address we can reach.
-    pub(super) fn on_resolved(&mut self, ticket: Id, addresses: &[IpAddr], now: Now, out: &mut Outbox) {
+    /// The answer to a question came: the ways to that candidate are known.
+    pub(super) fn on_resolved(
+        &mut self,
+        ticket: Id,
+        number: u16,
+        addresses: &[IpAddr],
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let Some(pending) = self.lookups.get_mut(ticket) else {
+            return;
+        };
+        let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
+        let Some(candidate) = pending.list.get_mut(usize::from(number)) else {
+            return;
+        };
+        let Way::Named(ways) = candidate.way else { return };
+        let mut hops = addresses.iter().filter_map(|&ip| ways.hop(from, ip));
+        let (first, second) = (hops.next(), hops.next().map(|(hop, _)| hop));
+        candidate.way = match first {
+            Some((hop, fallback)) => Way::Known(hop, fallback.or(second)),
+            None => Way::Nowhere,
+        };
+        pending.awaited -= 1;
+        if pending.awaited == 0 {
+            self.on_located(ticket, now, out);
+        }
+    }
+
+    /// All answers came: the request goes on, or is refused when no candidate has an address that we can reach.
+    fn on_located(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
         let Some(pending) = self.lookups.remove(ticket) else {
             return;
         };
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
-        let pool = &mut self.endpoint.layer.pool;
+        let (pool, work) = (&mut self.endpoint.layer.pool, &mut self.work);
         pool.take(pending.request, &mut text);
-        pool.take(pending.uri, &mut self.work.name);
-        let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
-        let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(from, ip));
+        pool.take(pending.texts, work.candidates.restore(&pending.list));
         if let Ok(request) = index.parse(&text, &KEPT) {
-            let first = hops.next();
-            let second = hops.next().map(|(hop, _)| hop);
-            self.work.targets.clear();
-            if let Some((hop, fallback)) = first {
-                self.work
-                    .targets
-                    .add(&self.work.name, &[], hop, fallback.or(second));
-            }
+            work.candidates.fill(&mut work.targets);
             self.go_on(request, &pending.waiting, now, out);
             self.account(now);
         }
@@ -214,7 +288,7 @@ impl Node {
         };
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         self.endpoint.layer.pool.take(pending.request, &mut text);
-        self.endpoint.layer.pool.give(pending.uri);
+        self.endpoint.layer.pool.give(pending.texts);
         if let Ok(request) = index.parse(&text, &KEPT)
             && let Some(start) = pending.waiting.start()
         {
@@ -312,5 +386,24 @@ impl Node {
             };
             self.on_progress(&progress, now);
         }
+    }
+}
+
+/// The way to the host of a URI, which may be none at all.
+fn locate_uri<'a>(from: Departure<'_>, uri: &'a [u8], size: Size) -> Located<'a> {
+    match Uri::parse(uri) {
+        Ok(Uri::Sip(sip)) => locate(from, &sip, size),
+        _ => Located::Unreachable,
+    }
+}
+
+/// The name that the way to a URI depends on.
+fn host_name(uri: &[u8]) -> Option<HostName> {
+    match Uri::parse(uri) {
+        Ok(Uri::Sip(sip)) => match sip.maddr().unwrap_or(sip.host) {
+            Host::Name(name) => HostName::new(name),
+            _ => None,
+        },
+        _ => None,
     }
 }

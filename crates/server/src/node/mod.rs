@@ -5,6 +5,7 @@
 //! the node itself), [`policy`] says who may do what, and [`locate`] finds where it goes.
 
 mod calls;
+mod candidates;
 mod dispatch;
 mod guard;
 mod journal;
@@ -32,6 +33,7 @@ use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
+pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
 pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
@@ -52,8 +54,10 @@ pub enum Control {
     Committed(Vec<Committed>),
     /// A host name was looked up; no address when it has none.
     Resolved {
-        /// Which question it answers.
+        /// Which request has asked.
         ticket: Id,
+        /// For which of its candidates.
+        number: u16,
         /// The addresses, best first.
         addresses: Vec<IpAddr>,
     },
@@ -81,6 +85,7 @@ pub struct Node {
 /// Buffers that are reused from request to request.
 #[derive(Default)]
 struct Work {
+    candidates: Candidates,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -143,11 +148,13 @@ impl Node {
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        out.of_call(Some(message.call_id()));
         if message.is_request() {
             self.on_request(message, source, now, out);
         } else {
             self.on_response(message, now, out);
         }
+        out.of_call(None);
     }
 
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -332,7 +339,11 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
+            Control::Resolved {
+                ticket,
+                number,
+                addresses,
+            } => self.on_resolved(ticket, number, &addresses, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Drain => self.draining = true,

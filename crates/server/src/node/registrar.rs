@@ -42,6 +42,18 @@ pub(super) struct PendingRegister {
     proven: bool,
     attempts: u8,
     changes: Changes,
+    /// The 200 as it is in the second (Unix time) in which the commit was asked for, which is hardly ever over when it is
+    /// done; empty when it may not be sent.
+    answer: Stored,
+    answer_secs: u64,
+}
+
+impl PendingRegister {
+    /// Whether the answer is still what it would be now, and there is nothing to be logged, for which the request would have
+    /// to be read again.
+    fn is_answer_right(&self, now: Now) -> bool {
+        self.answer_secs == now.wall_secs() && !is_noted(self.changes)
+    }
 }
 
 /// What one run of the procedure came to.
@@ -236,27 +248,49 @@ impl Node {
         };
         let (location, record) = (&self.shared.location, &self.work.next_record);
         let commit = location.commit(&self.work.aor, seen, record, caller);
-        if commit == Commit::Pending {
-            // Another thread may be answering already, but the answer reaches this shard as a later event.
-            let request = self.endpoint.layer.pool.store(admitted.request.bytes());
-            self.registers.insert_with(|_| PendingRegister {
-                request,
-                ingress: *admitted.ingress,
-                proven: admitted.proven,
-                attempts,
-                changes,
-            });
-            return Run::Pending;
-        }
         match commit {
             Commit::Done(_) => {
                 std::mem::swap(&mut self.work.record, &mut self.work.next_record);
                 self.registered(admitted, changes, now, out);
+                Run::Answered
             }
-            Commit::Conflict => return Run::Again,
-            Commit::Pending | Commit::Unavailable => self.store_failed(admitted, now, out),
+            Commit::Conflict => Run::Again,
+            // Another thread may be answering already, but the answer reaches this shard as a later event.
+            Commit::Pending => {
+                std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+                self.wait_for_commit(admitted, (attempts, changes), now, &mut out.bytes);
+                Run::Pending
+            }
+            Commit::Unavailable => {
+                self.store_failed(admitted, now, out);
+                Run::Answered
+            }
         }
-        Run::Answered
+    }
+
+    /// Keeps a REGISTER, and its answer by the record in the work buffers, which is written at the end of `scratch` before.
+    fn wait_for_commit(
+        &mut self,
+        admitted: &Admitted<'_>,
+        (attempts, changes): (u8, Changes),
+        now: Now,
+        scratch: &mut Vec<u8>,
+    ) {
+        let start = scratch.len();
+        self.append_answer(admitted, now, scratch);
+        let pool = &mut self.endpoint.layer.pool;
+        let answer = pool.store(&scratch[start..]);
+        scratch.truncate(start);
+        let request = pool.store(admitted.request.bytes());
+        self.registers.insert_with(|_| PendingRegister {
+            request,
+            ingress: *admitted.ingress,
+            proven: admitted.proven,
+            attempts,
+            changes,
+            answer,
+            answer_secs: now.wall_secs(),
+        });
     }
 
     /// The store has answered.
@@ -269,6 +303,10 @@ impl Node {
         let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
+        if committed.result.is_ok() && waiting.is_answer_right(now) {
+            return self.give_answer(waiting, out);
+        }
+        self.endpoint.layer.pool.give(waiting.answer);
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         self.endpoint.layer.pool.take(waiting.request, &mut text);
         if let Ok(request) = index.parse(&text, &KEPT)
@@ -292,8 +330,20 @@ impl Node {
         self.work.kept = Some(Kept { text, index });
     }
 
+    /// Sends the answer that was written when the commit was asked for.
+    fn give_answer(&mut self, waiting: PendingRegister, out: &mut Outbox) {
+        self.tally.registered();
+        let pool = &mut self.endpoint.layer.pool;
+        let answer = pool.bytes(&waiting.answer);
+        if !answer.is_empty() {
+            out.send(answer, waiting.ingress.to(), 0);
+        }
+        pool.give(waiting.answer);
+        pool.give(waiting.request);
+    }
+
     fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {
-        if changes.added > 0 || changes.removed > 0 {
+        if is_noted(changes) {
             let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
             let source = &admitted.ingress.source;
             self.journal.line(now, "registration").map(|line| {
@@ -307,10 +357,17 @@ impl Node {
         self.answer_register(admitted, now, out);
     }
 
-    /// Step 8: the 200 with all current bindings, from the record in the work buffers. Who cannot be told to be at the
-    /// address that asks gets no more than fits.
+    /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
+        let start = out.bytes.len();
+        if self.append_answer(admitted, now, &mut out.bytes) {
+            out.send_from(start, admitted.ingress.to(), 0);
+        }
+    }
+
+    /// Appends that 200, if it may be sent. Who cannot be told to be at the address that asks gets no more than fits.
+    fn append_answer(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Vec<u8>) -> bool {
         let Work {
             record,
             contacts,
@@ -322,9 +379,9 @@ impl Node {
         let Admitted { request, ingress, .. } = *admitted;
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
-        identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
+        identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
             write_answer(request, record, contacts, now.wall_secs(), date, out)
-        });
+        })
     }
 
     fn store_failed(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
@@ -350,6 +407,11 @@ impl Node {
         let sender = self.sender_by_source(ingress);
         self.reject(request, ingress, sender, reject, now, out);
     }
+}
+
+/// Whether the log says what a REGISTER did.
+fn is_noted(changes: Changes) -> bool {
+    changes.added > 0 || changes.removed > 0
 }
 
 fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {

@@ -34,6 +34,7 @@ pub(super) fn spawn(mut questions: mpsc::Receiver<Question>, shards: Handle<Cont
                     question.shard,
                     Control::Resolved {
                         ticket: question.ticket,
+                        number: question.number,
                         addresses,
                     },
                 )

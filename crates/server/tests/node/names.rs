@@ -1,6 +1,5 @@
 //! RFC 3263: next hops that are names, asked for beside the shards.
 
-use strowger_server::node::Control;
 use strowger_testkit::message::{lines, request, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
@@ -135,12 +134,8 @@ fn an_answer_to_no_question_is_ignored() {
     let mut site = site();
     site.send('a', &request('a', "MESSAGE", FAR, 1));
     let question = site.question().expect("a question");
-    let answer = || Control::Resolved {
-        ticket: question.ticket,
-        addresses: vec![address('f').ip()],
-    };
-    site.control(0, answer());
-    site.control(0, answer());
+    site.answer_question(&question, &[address('f').ip()]);
+    site.answer_question(&question, &[address('f').ip()]);
     assert_eq!(site.log(), "f MESSAGE");
     assert_eq!(lines(site.last('f', "MESSAGE"), "Max-Forwards"), ["69"]);
     site.answer('f', 200);

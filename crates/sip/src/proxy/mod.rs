@@ -5,14 +5,14 @@ mod context;
 mod forward;
 mod progress;
 mod route;
+mod targets;
 mod validate;
+mod ways;
 
 pub use best::is_better;
-pub use context::{Proxy, ProxyConfig, Start};
-pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+pub use context::{Proxy, ProxyConfig, Redirected, Start};
+pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
 pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, preprocess};
-pub use targets::{Target, TargetSet};
+pub use targets::{Target, TargetSet, Turn};
 pub use validate::validate;
-
-mod targets;

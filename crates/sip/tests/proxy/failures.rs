@@ -1,5 +1,6 @@
 //! RFC 3261 §16.9: branches that cannot be reached, and their other ways (RFC 3263 §4.3).
 
+use strowger_sip::proxy::Turn;
 use strowger_sip::transaction::Timers;
 
 use crate::stage::{Stage, Way, lines, request, tcp, udp, uri_of, ways};
@@ -18,6 +19,7 @@ fn two_ways() -> [Way; 1] {
         routes: "",
         hop: tcp('a'),
         fallback: Some(udp('a')),
+        turn: Turn::default(),
     }]
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet};
+use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet, Turn};
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
@@ -27,6 +27,7 @@ pub(crate) struct Way {
     pub(crate) routes: &'static str,
     pub(crate) hop: Hop,
     pub(crate) fallback: Option<Hop>,
+    pub(crate) turn: Turn,
 }
 
 /// What a request asks of the proxy beside its targets.
@@ -69,6 +70,8 @@ pub(crate) struct Stage {
     out: Outbox,
     sent: Vec<Sent>,
     logged: usize,
+    /// Whether the contacts of a 3xx are tried.
+    pub(crate) recurse: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -111,6 +114,7 @@ pub(crate) fn ways(names: &str) -> Vec<Way> {
         routes: "",
         hop: udp(name),
         fallback: None,
+        turn: Turn::default(),
     };
     names.chars().map(way).collect()
 }
@@ -170,6 +174,7 @@ impl Stage {
             out: Outbox::default(),
             sent: Vec::new(),
             logged: 0,
+            recurse: false,
         }
     }
 
@@ -193,10 +198,7 @@ impl Stage {
             now,
             &mut self.out,
         );
-        let mut targets = TargetSet::default();
-        for way in ways {
-            targets.add(way.uri.as_bytes(), way.routes.as_bytes(), way.hop, way.fallback);
-        }
+        let targets = target_set(ways);
         let start = Start {
             server,
             ingress: &ingress,
@@ -204,6 +206,7 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            recurse: self.recurse,
         };
         self.proxy
             .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
@@ -412,7 +415,52 @@ impl Stage {
         })
     }
 
+    /// The contacts of a 3xx become targets, those with the same q at once; but only those that are known here.
+    fn recurse(&mut self) {
+        while let Some(redirect) = self.proxy.next_redirect() {
+            let Some(redirected) = self.proxy.redirected(&self.endpoint, redirect) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(redirected.response).into_owned();
+            let (mut found, mut followed) = (Vec::<(f64, char)>::new(), 0);
+            for (number, contact) in lines(&text, "Contact").into_iter().enumerate() {
+                let (uri, params) = contact
+                    .trim_start_matches('<')
+                    .split_once('>')
+                    .expect("a contact");
+                let q = params
+                    .strip_prefix(";q=")
+                    .map_or(1.0, |q| q.parse().expect("a number"));
+                if let Some(name) = ('a'..='d').find(|&name| uri_of(name) == uri) {
+                    found.push((q, name));
+                    followed |= 1 << number;
+                }
+            }
+            found.sort_by(|(p, _), (q, _)| q.total_cmp(p));
+            let mut ranks: Vec<f64> = found.iter().map(|&(q, _)| q).collect();
+            ranks.dedup();
+            let group = |q| ranks.iter().position(|&rank| rank == q).expect("a rank") as u16;
+            let way = |&(q, name)| Way {
+                turn: Turn {
+                    group: group(q),
+                    ring_ms: None,
+                },
+                ..ways(&String::from(name)).remove(0)
+            };
+            let targets = target_set(&found.iter().map(way).collect::<Vec<_>>());
+            self.proxy.add_targets(
+                &mut self.endpoint,
+                redirect,
+                &targets,
+                followed,
+                self.now_ms,
+                &mut self.out,
+            );
+        }
+    }
+
     fn collect(&mut self) {
+        self.recurse();
         for transmit in &self.out.transmits {
             let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
             let mut index = Index::default();
@@ -426,6 +474,15 @@ impl Stage {
         }
         self.out.clear();
     }
+}
+
+fn target_set(ways: &[Way]) -> TargetSet {
+    let mut targets = TargetSet::default();
+    for way in ways {
+        let hops = [way.hop].into_iter().chain(way.fallback);
+        targets.add(way.uri.as_bytes(), way.routes.as_bytes(), hops, way.turn);
+    }
+    targets
 }
 
 fn ingress(request: Message<'_>) -> Ingress {

@@ -23,12 +23,11 @@ const SPARE: u64 = 10_000;
 /// The most answers that a shard is given at once.
 const ANSWERS: usize = 64;
 
-/// How many commits, of one transaction or during one pause, tell that more are on their way.
+/// How many commits of one transaction tell that more are on their way.
 const CLOSE_ORDER: usize = 4;
 
-/// How long those are waited for at a time, and how often: a millisecond in all, which only a busy server adds.
-const GATHER: Duration = Duration::from_micros(200);
-const PAUSES: usize = 5;
+/// How long those are let gather; only a busy server adds it.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// How long a log that can't be written anew is let alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -94,20 +93,8 @@ impl Writer {
     /// Works until the store is dropped and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Item>) {
         let mut batch = Vec::new();
-        loop {
-            if self.compaction_due() {
-                match queue.try_recv() {
-                    Ok(item) => batch.push(item),
-                    Err(TryRecvError::Empty) => {}
-                    Err(TryRecvError::Disconnected) => return,
-                }
-            } else if let Ok(item) = queue.recv() {
-                batch.push(item);
-            } else {
-                return;
-            }
+        while self.take(&mut batch, queue) {
             if !batch.is_empty() {
-                self.gather(&mut batch, queue);
                 self.settle(&batch);
                 batch.clear();
             }
@@ -117,26 +104,28 @@ impl Writer {
         }
     }
 
-    /// Takes what is queued. While commits come in close order, those that are on their way are waited for: a transaction
-    /// costs much, a commit more in it little.
-    fn gather(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) {
-        let pauses = if self.is_busy { PAUSES } else { 0 };
-        for pause in 0..=pauses {
-            let before = batch.len();
-            while batch.len() < BATCH
-                && let Ok(item) = queue.try_recv()
-            {
-                batch.push(item);
+    /// Waits for commits, unless there is something else to do, and takes what is queued; false at the end. While commits come
+    /// in close order, this thread is not woken by the first of them but lets them gather: a transaction costs much, a
+    /// commit more in it little, and whoever queues one has nobody to wake.
+    fn take(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) -> bool {
+        if self.is_busy {
+            thread::sleep(GATHER);
+        } else if !self.compaction_due() {
+            match queue.recv() {
+                Ok(item) => batch.push(item),
+                Err(_) => return false,
             }
-            let come = batch.len() - before;
-            if batch.len() == BATCH || pause > 0 && come < CLOSE_ORDER {
-                break;
-            }
-            if pause < pauses {
-                thread::sleep(GATHER);
+        }
+        let mut is_over = false;
+        while batch.len() < BATCH && !is_over {
+            match queue.try_recv() {
+                Ok(item) => batch.push(item),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => is_over = true,
             }
         }
         self.is_busy = batch.len() >= CLOSE_ORDER;
+        !is_over || !batch.is_empty()
     }
 
     /// Commit, publish, answer: in this order.
