@@ -78,7 +78,7 @@ pub struct Decision<'r> {
     /// The route that decided; `None` is the built-in routing.
     pub route: Option<&'r Route>,
     /// The role for it.
-    pub role: &'r Role,
+    pub role: Role,
 }
 
 impl<'r> Decision<'r> {
@@ -133,6 +133,14 @@ impl Routes {
         &self.role
     }
 
+    /// What no route takes.
+    pub fn built_in(&self) -> Decision<'_> {
+        Decision {
+            route: None,
+            role: self.role,
+        }
+    }
+
     /// The proxy that whatever is foreign goes through.
     pub fn outbound(&self) -> Option<&Target> {
         self.outbound.as_ref()
@@ -156,12 +164,8 @@ impl Routes {
 
 /// Decides on a request: the first route that matches, or the built-in routing.
 pub fn decide<'r>(routes: &'r Routes, facts: &Facts<'_>) -> Decision<'r> {
-    let built_in = Decision {
-        route: None,
-        role: &routes.role,
-    };
     if routes.is_empty() {
-        return built_in;
+        return routes.built_in();
     }
     let mut scan = Scan::new(&routes.index, facts);
     let found = scan
@@ -170,10 +174,10 @@ pub fn decide<'r>(routes: &'r Routes, facts: &Facts<'_>) -> Decision<'r> {
         .filter_map(|place| Some((place, routes.routes.get(place)?)))
         .find(|(place, route)| route.mismatch(*place, &mut scan).is_none());
     match found {
-        None => built_in,
+        None => routes.built_in(),
         Some((_, route)) => Decision {
             route: Some(route),
-            role: &route.role,
+            role: route.role,
         },
     }
 }

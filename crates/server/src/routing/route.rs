@@ -18,7 +18,7 @@ use crate::config::route::{Reply, Translation, When, Written};
 use crate::config::{self, Config, Fork, Mode};
 
 /// What a node is for a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Role {
     /// Stateless, stateful or a redirect server.
     pub mode: Mode,
