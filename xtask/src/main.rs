@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
   test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
                  --full runs the large counts
-  rfc-index      writes docs/rfc-index.md: clause, code, test
+  rfc-index      writes docs/rfc-index.md: clause, code, test; and docs/conformance.md: every step and its tests
   rfc-clauses FOLDER
                  brings xtask/rfc-clauses.txt up to date with the cited RFCs' texts in FOLDER, rfc3261.txt and so on";
 

@@ -102,7 +102,16 @@ impl Listener {
     /// # Errors
     /// A [`BindError`] that names the address and what is wrong with it.
     pub fn bind(listen: Listen, options: &Options) -> Result<Self, BindError> {
-        bind(listen, options).map_err(|fault| BindError { listen, fault })
+        bind(listen, options, Company::Nobody).map_err(|fault| BindError { listen, fault })
+    }
+
+    /// [`bind`](Self::bind) for an address that a listener of this process has a part of, or that is a part of what it has:
+    /// `0.0.0.0:5060` beside `127.0.0.1:5060`. That somebody else is there too is not noticed.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn bind_beside(listen: Listen, options: &Options) -> Result<Self, BindError> {
+        bind(listen, options, Company::Ourselves).map_err(|fault| BindError { listen, fault })
     }
 
     /// The transport.
@@ -132,25 +141,33 @@ impl Listener {
     }
 }
 
-fn bind(listen: Listen, options: &Options) -> Result<Listener, BindFault> {
+/// Who may be at an address already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    Nobody,
+    Ourselves,
+}
+
+fn bind(listen: Listen, options: &Options, company: Company) -> Result<Listener, BindFault> {
     if !matches!(listen.transport, Transport::Udp | Transport::Tcp) {
         return Err(BindFault::Transport);
     }
     // The first socket is the probe: it is bound without SO_REUSEPORT, so that it fails where another server is.
     let probe = unbound(listen)?;
+    if company == Company::Ourselves {
+        probe.set_reuse_port(true)?;
+    }
     probe.bind(&listen.address.into())?;
     let address = probe.local_addr()?.as_socket().ok_or(BindFault::NoFamily)?;
     let listen = Listen { address, ..listen };
     let mut sockets = vec![probe];
-    if options.shards > 1 {
-        // It admits the other shards' sockets, which are bound with the option set.
-        sockets[0].set_reuse_port(true)?;
-        for _ in 1..options.shards {
-            let socket = unbound(listen)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&listen.address.into())?;
-            sockets.push(socket);
-        }
+    // It admits the other shards' sockets, which are bound with the option set, and listeners beside this one.
+    sockets[0].set_reuse_port(true)?;
+    for _ in 1..options.shards {
+        let socket = unbound(listen)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&listen.address.into())?;
+        sockets.push(socket);
     }
     let mut receive_buffer = None;
     for socket in &sockets {

@@ -1,6 +1,7 @@
 //! The loop of one shard: take what the sockets and the other shards have, let the application work, send what it
 //! wants sent, sleep until there is more or its next deadline comes.
 
+mod change;
 mod crossing;
 mod nap;
 mod receive;
@@ -16,6 +17,7 @@ use strowger_sip::{Now, Outbox};
 use strowger_syntax::Transport;
 
 use crate::application::Application;
+use crate::change::{Change, Listening, token_of};
 use crate::clock::{self, NEVER};
 use crate::counters::Counters;
 use crate::epoll::{Events, Interest, Readiness, Token};
@@ -36,6 +38,13 @@ pub(crate) struct Seed {
     pub(crate) acceptors: Vec<(u16, Transport, Socket)>,
     pub(crate) links: Links,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What the control side sends to a shard.
+pub(crate) struct Inbox<C> {
+    pub(crate) control: Receiver<C>,
+    /// A change of listeners and settings; one at a time.
+    pub(crate) changes: Receiver<Box<Change<C>>>,
 }
 
 impl Seed {
@@ -97,6 +106,8 @@ pub(super) struct Shard<A: Application> {
     /// The index of a stream's message is made here, and its bytes are copied here if it has to travel.
     scratch: Box<Packet>,
     control: Receiver<A::Control>,
+    changes: Receiver<Box<Change<A::Control>>>,
+    listening: Arc<Listening>,
     doorbell: Arc<Doorbell>,
     counters: Arc<Counters>,
     around: Surroundings,
@@ -111,12 +122,7 @@ pub(super) struct Shard<A: Application> {
 }
 
 impl<A: Application> Shard<A> {
-    pub(crate) fn new(
-        seed: Seed,
-        app: A,
-        control: Receiver<A::Control>,
-        options: &Options,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(seed: Seed, app: A, inbox: Inbox<A::Control>, options: &Options) -> io::Result<Self> {
         let Seed {
             around,
             udp,
@@ -138,7 +144,10 @@ impl<A: Application> Shard<A> {
         }
         let mut connections = Connections::new(around.clone(), options);
         for (listener, transport, socket) in acceptors {
-            connections.listen(socket, listener, transport)?;
+            around
+                .epoll
+                .add(socket.as_fd(), Interest::Read, token_of(listener, transport))?;
+            connections.listen(socket, listener, transport);
         }
         let mut pool = Pool::new(id, options.ring);
         Ok(Self {
@@ -157,7 +166,9 @@ impl<A: Application> Shard<A> {
                 pool,
                 counters: Arc::clone(&around.counters),
             },
-            control,
+            control: inbox.control,
+            changes: inbox.changes,
+            listening: Arc::clone(&around.listening),
             doorbell,
             counters: Arc::clone(&around.counters),
             around,
@@ -249,7 +260,9 @@ impl<A: Application> Shard<A> {
                     self.send_udp_backlog(listener);
                 }
             }
-            Token::Acceptor(listener) => self.connections.accept(listener, self.now.mono_ns),
+            Token::Acceptor(listener) => {
+                self.connections.accept(listener, self.now.mono_ns);
+            }
             Token::Connection { index, generation } => self.read_connection(readiness, index, generation),
         }
     }

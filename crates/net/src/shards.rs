@@ -2,9 +2,9 @@
 
 use std::io;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, mpsc::Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use socket2::Socket;
 
 use crate::affinity::{allowed_cpus, pin};
 use crate::application::Application;
+use crate::change::{Change, Joining, Listening, NotTaken};
 use crate::clock;
 use crate::counters::Counters;
 use crate::directory::Directory;
@@ -19,7 +20,7 @@ use crate::epoll::Epoll;
 use crate::listener::{Listen, Listener};
 use crate::options::{Options, Pinning};
 use crate::ring::{Doorbell, Links};
-use crate::shard::{Seed, Shard};
+use crate::shard::{Inbox, Seed, Shard};
 use crate::sources::Connected;
 use crate::tcp::Surroundings;
 
@@ -84,6 +85,8 @@ impl Shared {
 pub struct Handle<C> {
     shared: Arc<Shared>,
     controls: Arc<[SyncSender<C>]>,
+    changes: Arc<[SyncSender<Box<Change<C>>>]>,
+    epolls: Arc<[Arc<Epoll>]>,
     counters: Arc<[Arc<Counters>]>,
     listeners: Arc<[Listen]>,
 }
@@ -93,6 +96,8 @@ impl<C> Clone for Handle<C> {
         Self {
             shared: Arc::clone(&self.shared),
             controls: Arc::clone(&self.controls),
+            changes: Arc::clone(&self.changes),
+            epolls: Arc::clone(&self.epolls),
             counters: Arc::clone(&self.counters),
             listeners: Arc::clone(&self.listeners),
         }
@@ -122,6 +127,35 @@ impl<C> Handle<C> {
         }
     }
 
+    /// Makes a bound listener known to the shards under a number, which no other listener has had.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it was bound for another number of shards; else what the operating system refused.
+    pub fn introduce(&self, number: u16, listener: Listener) -> io::Result<Joining> {
+        Joining::new(number, listener, &self.epolls)
+    }
+
+    /// Sends a shard its part of a change. It has a place of its own there, whatever else waits for the shard.
+    ///
+    /// # Errors
+    /// It comes back when the last change still waits for the shard, and does not when the shard has ended.
+    pub fn change(&self, shard: u16, change: Box<Change<C>>) -> Result<(), NotTaken<C>> {
+        let position = usize::from(shard);
+        let (Some(place), Some(doorbell)) = (self.changes.get(position), self.shared.doorbells.get(position))
+        else {
+            return Err(NotTaken::Ended);
+        };
+        match place.try_send(change) {
+            Ok(()) => {
+                doorbell.announce_control();
+                doorbell.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(change)) => Err(NotTaken::Busy(change)),
+            Err(TrySendError::Disconnected(_)) => Err(NotTaken::Ended),
+        }
+    }
+
     /// Stops accepting connections, and ends the shards once all of them are idle
     /// ([`Application::is_idle`]) and have sent what they had to send, or when the time is over.
     pub fn drain(&self, at_most: Duration) {
@@ -143,7 +177,7 @@ impl<C> Handle<C> {
         &self.counters
     }
 
-    /// The bound listeners, in the order that [`Source::listener`](strowger_sip::Source) counts them.
+    /// The listeners of the start, in the order that [`Source::listener`](strowger_sip::Source) counts them.
     pub fn listeners(&self) -> &[Listen] {
         &self.listeners
     }
@@ -207,7 +241,7 @@ pub fn start<A: Application + Send + 'static>(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let listens: Arc<[Listen]> = listeners.iter().map(Listener::listen).collect();
-    let mut seeds = seeds(Arc::clone(&listens), options)?;
+    let mut seeds = seeds(&listens, options)?;
     let shared = Arc::clone(&seeds[0].shared);
     let counters: Arc<[Arc<Counters>]> = seeds
         .iter()
@@ -216,12 +250,16 @@ pub fn start<A: Application + Send + 'static>(
     for (seed, sockets) in seeds.iter_mut().zip(sockets_by_shard(listeners, count)) {
         seed.take_sockets(sockets, options);
     }
+    let epolls = seeds.iter().map(|seed| Arc::clone(&seed.around.epoll)).collect();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count)
         .map(|_| mpsc::sync_channel(options.control.max(1)))
         .unzip();
+    let (changes, changing): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::sync_channel(1)).unzip();
     let handle = Handle {
         shared,
         controls: senders.into(),
+        changes: changes.into(),
+        epolls,
         counters,
         listeners: listens,
     };
@@ -231,18 +269,22 @@ pub fn start<A: Application + Send + 'static>(
         threads: Vec::with_capacity(usize::from(count)),
     };
     let cpus = cpus_for(options);
-    for (seed, receiver) in seeds.into_iter().zip(receivers) {
+    let inboxes = receivers
+        .into_iter()
+        .zip(changing)
+        .map(|(control, changes)| Inbox { control, changes });
+    for (seed, inbox) in seeds.into_iter().zip(inboxes) {
         let shard = seed.around.shard;
         let app = make(shard);
         let cpu = cpus.get(usize::from(shard)).copied();
         shards
             .threads
-            .push(spawn(seed, app, receiver, options.clone(), cpu)?);
+            .push(spawn(seed, app, inbox, options.clone(), cpu)?);
     }
     Ok(shards)
 }
 
-fn seeds(listeners: Arc<[Listen]>, options: &Options) -> io::Result<Vec<Seed>> {
+fn seeds(listeners: &[Listen], options: &Options) -> io::Result<Vec<Seed>> {
     let count = options.shards;
     let doorbells = (0..count)
         .map(|_| Doorbell::new().map(Arc::new))
@@ -255,6 +297,7 @@ fn seeds(listeners: Arc<[Listen]>, options: &Options) -> io::Result<Vec<Seed>> {
     });
     let directory = Arc::new(Directory::default());
     let connected = Arc::new(Connected::default());
+    let listening = Arc::new(Listening::first(listeners));
     let seed = |(shard, links)| {
         let around = Surroundings {
             shard,
@@ -262,7 +305,7 @@ fn seeds(listeners: Arc<[Listen]>, options: &Options) -> io::Result<Vec<Seed>> {
             directory: Arc::clone(&directory),
             connected: Arc::clone(&connected),
             counters: Arc::new(Counters::default()),
-            listeners: Arc::clone(&listeners),
+            listening: Arc::clone(&listening),
         };
         let shared = Arc::clone(&shared);
         Ok(Seed {
@@ -303,7 +346,7 @@ fn cpus_for(options: &Options) -> Vec<usize> {
 fn spawn<A: Application + Send + 'static>(
     seed: Seed,
     app: A,
-    control: Receiver<A::Control>,
+    inbox: Inbox<A::Control>,
     options: Options,
     cpu: Option<usize>,
 ) -> io::Result<JoinHandle<()>> {
@@ -318,7 +361,7 @@ fn spawn<A: Application + Send + 'static>(
                 // Without it the shard runs all the same.
                 let _: io::Result<()> = pin(cpu);
             }
-            match Shard::new(seed, app, control, &options) {
+            match Shard::new(seed, app, inbox, &options) {
                 Ok(shard) => {
                     let _: Result<(), _> = report.send(Ok(()));
                     shard.run();

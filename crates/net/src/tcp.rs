@@ -18,6 +18,7 @@ use strowger_sip::{Failure, Flow, Source};
 use strowger_syntax::message::stream::Framer;
 use strowger_syntax::{Limits, Transport};
 
+use crate::change::Listening;
 use crate::counters::Counters;
 use crate::directory::{Directory, normalised};
 use crate::epoll::{Epoll, GENERATION_BITS, Interest};
@@ -74,8 +75,7 @@ pub(crate) struct Surroundings {
     pub(crate) directory: Arc<Directory>,
     pub(crate) connected: Arc<Connected>,
     pub(crate) counters: Arc<Counters>,
-    /// All listeners, in their order.
-    pub(crate) listeners: Arc<[Listen]>,
+    pub(crate) listening: Arc<Listening>,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +136,17 @@ impl Connections {
             watch: watch::Watch::default(),
             reports: Reports::default(),
         }
+    }
+
+    /// Goes on with other settings; the limits of messages hold for connections that are new.
+    pub(crate) fn set_options(&mut self, options: &Options) {
+        self.options = options.connections.clone();
+        self.limits = options.limits;
+    }
+
+    /// Goes on with other listeners.
+    pub(crate) fn set_listening(&mut self, listening: Arc<Listening>) {
+        self.around.listening = listening;
     }
 
     /// A connection of this shard to this peer.
@@ -200,11 +211,8 @@ impl Connections {
     /// local address, else one of its transport.
     fn listener_for(&self, transport: Transport, local: SocketAddr) -> u16 {
         let ours = || {
-            self.around
-                .listeners
-                .iter()
-                .enumerate()
-                .filter(|(_, l)| l.transport == transport)
+            let live = self.around.listening.live.iter();
+            live.filter(|(_, listen)| listen.transport == transport)
         };
         let same_family = |listen: &Listen| listen.address.is_ipv4() == local.is_ipv4();
         let at_address = |listen: &Listen| {
@@ -214,7 +222,7 @@ impl Connections {
             .find(|(_, listen)| at_address(listen))
             .or_else(|| ours().find(|(_, listen)| same_family(listen)))
             .or_else(|| ours().next());
-        found.map_or(0, |(position, _)| position as u16)
+        found.map_or(0, |&(number, _)| number)
     }
 
     /// Gives a connection its place, and tells epoll and the directories of it.

@@ -193,6 +193,16 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Goes on with another configuration, of which secret, boot and number of shards are the same. What was begun goes on.
+    pub fn reconfigure(&mut self, config: &EndpointConfig) {
+        self.identity.listeners = Arc::clone(&config.listeners);
+        self.identity.realms = Arc::clone(&config.realms);
+        self.identity.limits = config.limits;
+        self.layer.timers = config.timers;
+    }
+}
+
 impl Identity {
     /// Whose a message is that arrived here.
     pub fn owner(&self, bytes: &[u8], index: &Index) -> Owner {

@@ -10,6 +10,7 @@ use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
+use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
+    /// Routes, target groups and the dial plan, as in the configuration.
+    pub routing: &'static str,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
     /// Bytes that a shard keeps for its transactions.
@@ -76,6 +79,7 @@ impl Default for Plan {
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
             mode: Mode::Stateful,
+            routing: "",
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
@@ -122,24 +126,27 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Box<dyn Location>, _) = if self.slow_store {
+        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
             let store = SlowStore::new(memory);
-            (Box::new(store.clone()), Some(store))
+            (Arc::new(store.clone()), Some(store))
         } else {
-            (Box::new(memory), None)
+            (Arc::new(memory), None)
         };
         let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
-        let config = config::check(&text, "plan").expect("a configuration");
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
         let (resolver, questions) = mpsc::channel(self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
-                trusted: config.trusted,
-                mode: self.mode,
-                record_route: true,
+                trusted: config.trusted.clone(),
+                routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
@@ -148,8 +155,8 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: subscribers(&scratch, self.users),
-            nonces: NonceTable::new(BOOT, 4096, 300),
+            subscribers: Arc::new(subscribers(&scratch, self.users)),
+            nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
             resolver,

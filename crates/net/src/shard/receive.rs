@@ -18,9 +18,10 @@ const RECEIVE_NS: u64 = 1_000_000;
 const ERRORS_PER_TURN: usize = 64;
 
 impl<A: Application> Shard<A> {
-    pub(super) fn receive_datagrams(&mut self, listener: u16) {
+    /// Takes what has come to a listener; true when there may be more.
+    pub(super) fn receive_datagrams(&mut self, listener: u16) -> bool {
         let Some(Some(socket)) = self.udp.get_mut(usize::from(listener)) else {
-            return;
+            return false;
         };
         let before = self.counters.datagrams_received.read();
         let until = self.now.mono_ns + RECEIVE_NS;
@@ -40,7 +41,7 @@ impl<A: Application> Shard<A> {
             let taken = self.counters.datagrams_received.read().wrapping_sub(before);
             // What is left is told again by epoll, which is level-triggered.
             if !may_have_more || taken >= self.datagrams_per_turn as u64 || clock::mono_ns() >= until {
-                return;
+                return may_have_more;
             }
         }
     }
@@ -160,6 +161,7 @@ impl<A: Application> Shard<A> {
         if !self.doorbell.take_control() {
             return;
         }
+        self.take_change();
         for _ in 0..CONTROLS_PER_TURN {
             let Ok(control) = self.control.try_recv() else {
                 return;

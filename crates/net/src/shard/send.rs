@@ -77,7 +77,13 @@ impl<A: Application> Shard<A> {
         let Transmit { to, span, token, .. } = transmit;
         match to {
             Destination::Datagram { listener, from, to } => {
-                let socket = self.udp.get_mut(usize::from(*listener)).and_then(Option::as_mut);
+                let socket = match self.udp.get_mut(usize::from(*listener)) {
+                    Some(Some(socket)) => Some(socket),
+                    _ => {
+                        let heir = self.listening.heir_of(*listener);
+                        heir.and_then(|heir| self.udp.get_mut(usize::from(heir))?.as_mut())
+                    }
+                };
                 if !socket.is_some_and(|socket| socket.queue(position, transmit, *from, to)) {
                     self.counters.datagrams_not_sent.add(1);
                     let reports = &mut self.connections.reports;

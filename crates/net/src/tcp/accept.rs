@@ -27,6 +27,9 @@ pub(super) struct Acceptor {
 /// Connections accepted by one socket in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// How often as many are accepted of a socket before it is closed: no more than may wait there.
+const BACKLOG_ROUNDS: usize = 64;
+
 /// Bytes that the kernel keeps for a peer (it takes twice as many for itself).
 const SEND_BUFFER: usize = 64 << 10;
 
@@ -34,17 +37,50 @@ const SEND_BUFFER: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Connections {
-    /// Begins to accept connections from a listening socket.
-    pub(crate) fn listen(&mut self, socket: Socket, listener: u16, transport: Transport) -> io::Result<()> {
-        self.around
-            .epoll
-            .add(socket.as_fd(), Interest::Read, Token::Acceptor(listener))?;
+    /// Accepts connections from now on from a listening socket that epoll knows.
+    pub(crate) fn listen(&mut self, socket: Socket, listener: u16, transport: Transport) {
         self.acceptors.push(Acceptor {
             socket,
             listener,
             transport,
         });
-        Ok(())
+    }
+
+    /// Closes one listening socket after what waits there was accepted; connections stay. Those that we opened and that it
+    /// stood for are another listener's.
+    pub(crate) fn stop_accepting_at(&mut self, listener: u16, now: u64) {
+        for _ in 0..BACKLOG_ROUNDS {
+            if !self.accept(listener, now) {
+                break;
+            }
+        }
+        self.acceptors.retain(|acceptor| acceptor.listener != listener);
+        for index in 0..self.slots.len() {
+            let connection = self.slots[index].connection.as_ref();
+            let opened = connection.filter(|c| c.source.listener == listener && c.party == Party::Opened);
+            let heir = opened.map(|c| self.listener_for(c.source.transport, c.source.local));
+            if let (Some(heir), Some(connection)) = (heir, self.slots[index].connection.as_mut()) {
+                connection.source.listener = heir;
+            }
+        }
+    }
+
+    /// Ends what a listener has left: its connections are its heir's, or end after what is under way.
+    pub(crate) fn close_listener(&mut self, listener: u16, heir: Option<u16>, now: u64) {
+        self.stop_accepting_at(listener, now);
+        for index in 0..self.slots.len() {
+            let Some(connection) = self.slots[index].connection.as_mut() else {
+                continue;
+            };
+            if connection.source.listener != listener || connection.party == Party::Opened {
+                continue;
+            }
+            let flow = connection.flow;
+            match heir {
+                Some(heir) => connection.source.listener = heir,
+                None => self.end_ours(flow, now),
+            }
+        }
     }
 
     /// Closes the listening sockets; connections stay.
@@ -53,11 +89,11 @@ impl Connections {
         self.watch.accept_at = NEVER;
     }
 
-    /// Accepts what waits at a listener.
-    pub(crate) fn accept(&mut self, listener: u16, now: u64) {
+    /// Accepts what waits at a listener; true when there may be more.
+    pub(crate) fn accept(&mut self, listener: u16, now: u64) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(acceptor) = self.acceptors.iter().find(|a| a.listener == listener) else {
-                return;
+                return false;
             };
             let transport = acceptor.transport;
             match acceptor.socket.accept() {
@@ -66,14 +102,18 @@ impl Connections {
                         self.admit(socket, normalised(remote), listener, transport, now);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => match error.raw_os_error() {
                     // The connection was gone before it was accepted: nothing to pause for.
                     Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO) => {}
-                    _ => return self.pause_accepting(now),
+                    _ => {
+                        self.pause_accepting(now);
+                        return false;
+                    }
                 },
             }
         }
+        true
     }
 
     fn admit(&mut self, socket: Socket, remote: SocketAddr, listener: u16, transport: Transport, now: u64) {

@@ -199,6 +199,14 @@ impl Connections {
         self.begin_ending(flow, Ending::PeerDone, until);
     }
 
+    /// Ends a connection that is in use, after what waits to be written.
+    pub(super) fn end_ours(&mut self, flow: Flow, now: u64) {
+        let is_open = self.get(flow).is_some_and(|c| c.state == State::Open);
+        if is_open {
+            self.begin_ending(flow, Ending::Ours, later(now, self.options.linger));
+        }
+    }
+
     fn begin_ending(&mut self, flow: Flow, ending: Ending, until: u64) {
         let Some(connection) = self.get_mut(flow) else {
             return;

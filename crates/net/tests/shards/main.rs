@@ -1,5 +1,6 @@
 //! Real sockets on loopback against a small application.
 
+mod change;
 mod control;
 mod echo;
 mod listen;

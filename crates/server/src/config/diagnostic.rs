@@ -1,15 +1,16 @@
 //! What is wrong with a configuration, where, and how to mend it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::str::Utf8Error;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::route::Written;
 
 /// Where a wrong value was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Place {
     /// In a file.
@@ -24,7 +25,7 @@ pub enum Place {
     /// On the command line.
     Flag {
         /// The flag with its dashes.
-        flag: &'static str,
+        flag: Cow<'static, str>,
     },
 }
 
@@ -38,7 +39,7 @@ impl fmt::Display for Place {
 }
 
 /// One error of a configuration. Printed as `file:line:column: what; mend`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Where.
     #[serde(flatten)]
@@ -72,7 +73,7 @@ impl Complaint {
 
     pub(super) fn at_flag(self, flag: &'static str) -> Diagnostic {
         Diagnostic {
-            place: Place::Flag { flag },
+            place: Place::Flag { flag: flag.into() },
             what: self.what,
             mend: self.mend,
         }

@@ -13,6 +13,7 @@ mod read;
 mod reference;
 pub mod route;
 mod schema;
+mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
 pub use route::Route;
+pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.

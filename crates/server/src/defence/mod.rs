@@ -12,6 +12,7 @@ mod bans;
 mod meters;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use strowger_net::source_of;
@@ -33,14 +34,19 @@ const PATIENCE_SECS: u64 = 20;
 /// Bytes of an account's name that count, and that a ban shows.
 const SHOWN: usize = 128;
 
-/// The defence of a node.
+/// The defence of a node: how much it allows, and what it remembers.
 pub struct Defence {
-    meters: Meters,
-    key: MacKey,
     refusals: Bucket,
     failures: Bucket,
     accounts: Bucket,
     ban: Ticks,
+    memory: Arc<Memory>,
+}
+
+/// What is remembered, whatever is allowed.
+struct Memory {
+    meters: Meters,
+    key: MacKey,
     /// When the last ban ends that was made.
     bans_until: AtomicU64,
     pairs_banned: AtomicU64,
@@ -51,8 +57,8 @@ pub struct Defence {
 impl std::fmt::Debug for Defence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Defence")
-            .field("pairs_banned", &self.pairs_banned)
-            .field("sources_banned", &self.sources_banned)
+            .field("pairs_banned", &self.memory.pairs_banned)
+            .field("sources_banned", &self.memory.sources_banned)
             .finish_non_exhaustive()
     }
 }
@@ -62,6 +68,24 @@ impl Defence {
     /// that share an entry.
     pub fn new(settings: &config::Defence, key: [u8; 16]) -> (Self, mpsc::Receiver<Ban>) {
         let (new, noted) = mpsc::channel(UNNOTED);
+        let memory = Memory {
+            meters: Meters::new(),
+            key: MacKey::new(key),
+            bans_until: AtomicU64::new(0),
+            pairs_banned: AtomicU64::new(0),
+            sources_banned: AtomicU64::new(0),
+            new,
+        };
+        (Self::allowing(settings, Arc::new(memory)), noted)
+    }
+
+    /// The same with other settings: whatever is held against anybody still is.
+    #[must_use]
+    pub fn reconfigured(&self, settings: &config::Defence) -> Self {
+        Self::allowing(settings, Arc::clone(&self.memory))
+    }
+
+    fn allowing(settings: &config::Defence, memory: Arc<Memory>) -> Self {
         let second = std::time::Duration::from_secs(1);
         let window = Ticks::of(settings.window);
         let share = |charges: u32| Bucket {
@@ -69,9 +93,7 @@ impl Defence {
             cost: Ticks(window.0 / u64::from(charges.max(1))),
         };
         let cost = Ticks((Ticks::of(second).0 / u64::from(settings.refusals.max(1))).max(1));
-        let defence = Self {
-            meters: Meters::new(),
-            key: MacKey::new(key),
+        Self {
             refusals: Bucket {
                 size: Ticks(cost.0 * u64::from(settings.refusals) * PATIENCE_SECS),
                 cost,
@@ -79,38 +101,43 @@ impl Defence {
             failures: share(settings.failures),
             accounts: share(settings.accounts),
             ban: Ticks::of(settings.ban),
-            bans_until: AtomicU64::new(0),
-            pairs_banned: AtomicU64::new(0),
-            sources_banned: AtomicU64::new(0),
-            new,
-        };
-        (defence, noted)
+            memory,
+        }
     }
 
     /// Whether a request of this source that is refused is still told so. Charges it.
     pub fn may_refuse(&self, source: IpAddr, now: Now) -> bool {
         let key = self.source_key(Held::Refusals, source);
-        self.meters.charge(key, self.refusals, Ticks::at(now.mono_ns)) != Charged::Full
+        self.memory
+            .meters
+            .charge(key, self.refusals, Ticks::at(now.mono_ns))
+            != Charged::Full
     }
 
     /// A challenge was met: neither it nor the request that it answered is held against the source.
     pub fn challenge_met(&self, source: IpAddr, now: Now) {
         let key = self.source_key(Held::Refusals, source);
-        self.meters
+        self.memory
+            .meters
             .refund(key, self.refusals.cost, Ticks::at(now.mono_ns));
     }
 
     /// Whether nobody at all is banned, which is told without looking for anybody.
     pub fn is_quiet(&self, now: Now) -> bool {
-        self.bans_until.load(Ordering::Relaxed) <= Ticks::at(now.mono_ns).0
+        self.memory.bans_until.load(Ordering::Relaxed) <= Ticks::at(now.mono_ns).0
     }
 
     /// Whether a source is banned, or this account of it.
     pub fn is_banned(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) -> Option<Banned> {
         let now = Ticks::at(now.mono_ns);
-        if self.meters.is_banned(self.pair_key(source, user, domain), now) {
+        if self
+            .memory
+            .meters
+            .is_banned(self.pair_key(source, user, domain), now)
+        {
             Some(Banned::Account)
         } else if self
+            .memory
             .meters
             .is_banned(self.source_key(Held::Failures, source), now)
         {
@@ -125,9 +152,9 @@ impl Defence {
     pub fn wrong_password(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) {
         let ticks = Ticks::at(now.mono_ns);
         let pair = self.pair_key(source, user, domain);
-        let charged = self.meters.charge(pair, self.failures, ticks);
+        let charged = self.memory.meters.charge(pair, self.failures, ticks);
         if matches!(charged, Charged::Filled | Charged::Full) && self.ban(pair, ticks) {
-            self.pairs_banned.fetch_add(1, Ordering::Relaxed);
+            self.memory.pairs_banned.fetch_add(1, Ordering::Relaxed);
             let account = format!("{}@{}", shown(user).escape_ascii(), domain.escape_ascii());
             self.tell(pair, source, Some(account), now);
         }
@@ -135,9 +162,9 @@ impl Defence {
             return;
         }
         let source_key = self.source_key(Held::Failures, source);
-        let charged = self.meters.charge(source_key, self.accounts, ticks);
+        let charged = self.memory.meters.charge(source_key, self.accounts, ticks);
         if matches!(charged, Charged::Filled | Charged::Full) && self.ban(source_key, ticks) {
-            self.sources_banned.fetch_add(1, Ordering::Relaxed);
+            self.memory.sources_banned.fetch_add(1, Ordering::Relaxed);
             self.tell(source_key, source, None, now);
         }
     }
@@ -150,13 +177,13 @@ impl Defence {
         let mut ended = listed
             .take(|ban| ban.source == source && (account.is_none() || ban.account.as_deref() == account));
         for ban in &ended {
-            self.meters.forget(ban.key, ticks);
+            self.memory.meters.forget(ban.key, ticks);
         }
         let key = match account.map(|account| account.rsplit_once('@').unwrap_or((account, ""))) {
             Some((user, domain)) => self.pair_key(source, user.as_bytes(), domain.as_bytes()),
             None => self.source_key(Held::Failures, source),
         };
-        if let Some(until) = self.meters.forget(key, ticks) {
+        if let Some(until) = self.memory.meters.forget(key, ticks) {
             let left = until.minus(ticks).as_ms();
             ended.push(Ban {
                 key,
@@ -172,7 +199,7 @@ impl Defence {
     /// Pairs and sources that were banned since the start.
     pub fn counts(&self) -> (u64, u64) {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (read(&self.pairs_banned), read(&self.sources_banned))
+        (read(&self.memory.pairs_banned), read(&self.memory.sources_banned))
     }
 
     fn ban(&self, key: Key, now: Ticks) -> bool {
@@ -180,15 +207,15 @@ impl Defence {
             return false;
         }
         let until = now.plus(self.ban);
-        let is_new = self.meters.ban(key, until, now);
-        self.bans_until.fetch_max(until.0, Ordering::Relaxed);
+        let is_new = self.memory.meters.ban(key, until, now);
+        self.memory.bans_until.fetch_max(until.0, Ordering::Relaxed);
         is_new
     }
 
     fn tell(&self, key: Key, source: IpAddr, account: Option<String>, now: Now) {
         let until = now.wall_ms + self.ban.as_ms();
         // A list that cannot be kept up with is short of entries; the ban holds all the same.
-        let _ = self.new.try_send(Ban {
+        let _ = self.memory.new.try_send(Ban {
             key,
             source: source_of(source),
             account,
@@ -202,11 +229,14 @@ impl Defence {
             IpAddr::V4(v4) => (0, u64::from(v4.to_bits())),
             IpAddr::V6(v6) => (1, (v6.to_bits() >> 64) as u64),
         };
-        Key(self.key.hash_of_numbers([what as u64 | is_v6 << 32, bits]))
+        Key(self.memory.key.hash_of_numbers([what as u64 | is_v6 << 32, bits]))
     }
 
     fn pair_key(&self, source: IpAddr, user: &[u8], domain: &[u8]) -> Key {
-        Key(self.key.hash(&[b"pair", &octets(source), shown(user), domain]))
+        Key(self
+            .memory
+            .key
+            .hash(&[b"pair", &octets(source), shown(user), domain]))
     }
 }
 
@@ -365,6 +395,27 @@ mod tests {
         assert!(defence.may_refuse(SOURCE, NOW) && !defence.may_refuse(SOURCE, NOW));
         let told = (0..5000).filter(|_| defence.may_refuse(SOURCE, later(1))).count();
         assert!((90..=110).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn other_settings_forget_nobody() {
+        let (first, mut new) = defence();
+        fail(&first, SOURCE, "alice", 10);
+        fail(&first, SOURCE, "bob", 5);
+        let settings = config::Defence {
+            failures: 6,
+            ..config::Defence::default()
+        };
+        let next = first.reconfigured(&settings);
+        assert!(!next.is_quiet(NOW) && next.counts() == (1, 0));
+        let is_banned = |user: &[u8]| next.is_banned(SOURCE, user, b"example.test", NOW);
+        assert_eq!(
+            (is_banned(b"alice"), is_banned(b"bob")),
+            (Some(Banned::Account), None)
+        );
+        fail(&next, SOURCE, "bob", 3);
+        assert_eq!(is_banned(b"bob"), Some(Banned::Account));
+        assert_eq!((next.counts(), new.try_recv().is_ok()), ((2, 0), true));
     }
 
     #[test]

@@ -95,6 +95,11 @@ impl Journal {
         (journal, JournalEnd { from, back: back_to })
     }
 
+    /// Whether lines are wanted from now on.
+    pub(super) fn want(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
     /// Names the thread that writes, which sleeps while there is nothing to write.
     pub fn wake(&mut self, writer: Thread) {
         self.writer = Some(writer);

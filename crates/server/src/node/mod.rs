@@ -14,6 +14,7 @@ mod own_names;
 mod policy;
 mod refused;
 mod registrar;
+mod routes;
 mod shared;
 mod tally;
 
@@ -41,10 +42,12 @@ pub use tally::Tally;
 
 use crate::admin;
 use crate::location::Committed;
+use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
+use routes::Entered;
 use tally::Held;
 
 /// What the control side sends to a shard.
@@ -63,8 +66,28 @@ pub enum Control {
     },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Another configuration is in force.
+    Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// Another configuration for a shard that runs.
+pub struct Reload {
+    /// What the shards share now.
+    pub shared: Arc<Shared>,
+    /// What the endpoint is made of now.
+    pub endpoint: Arc<EndpointConfig>,
+    /// Whether log lines are wanted.
+    pub logs: bool,
+    /// Gets what they shared before, once nothing of the shard needs it any more.
+    pub done: oneshot::Sender<Arc<Shared>>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reload").finish_non_exhaustive()
+    }
 }
 
 /// One shard's part of the node.
@@ -107,6 +130,10 @@ struct Work {
     index: Index,
     /// `None` while one goes on.
     kept: Option<Kept>,
+    /// A request with another header.
+    rewritten: Kept,
+    dialled: Dialled,
+    entered: Entered,
 }
 
 /// A request that was kept, while it goes on.
@@ -131,10 +158,9 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
-        let timer_c_ms = shared.policy.timer_c_ms;
         Self {
             endpoint: Endpoint::new(shard, endpoint),
-            proxy: Proxy::new(ProxyConfig { timer_c_ms }),
+            proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
@@ -248,6 +274,24 @@ impl Node {
             .on_progress(progress, wheel, &mut self.journal, &self.tally, now);
     }
 
+    /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
+    fn reload(&mut self, reload: Reload) {
+        let Reload {
+            shared,
+            endpoint,
+            logs,
+            done,
+        } = reload;
+        self.endpoint.reconfigure(&endpoint);
+        self.proxy.reconfigure(proxy_config(&shared.policy));
+        self.journal.want(logs);
+        self.work.own = OwnNames::default();
+        self.work.challenges = ChallengeLines::default();
+        let former = std::mem::replace(&mut self.shared, shared);
+        // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
+        drop(done.send(former));
+    }
+
     fn publish(&self) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -264,6 +308,12 @@ impl Node {
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
         };
         self.tally.publish(&held);
+    }
+}
+
+fn proxy_config(policy: &NodePolicy) -> ProxyConfig {
+    ProxyConfig {
+        timer_c_ms: policy.timer_c_ms,
     }
 }
 
@@ -346,6 +396,7 @@ impl Application for Node {
             } => self.on_resolved(ticket, number, &addresses, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }
     }

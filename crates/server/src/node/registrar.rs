@@ -7,9 +7,10 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
-    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, register, write_answer,
+    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, is_merged, register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -64,7 +65,7 @@ enum Run {
 }
 
 impl Node {
-    /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record.
+    /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record; and the body (§8.2.3).
     pub(super) fn on_register(
         &mut self,
         request: Message<'_>,
@@ -72,13 +73,11 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        // Step 2: extensions.
-        if request
-            .elements(Name::Require)
-            .any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes())))
-        {
-            let extra = Extra::Unsupported(Name::Require, SUPPORTED);
-            let reject = Reject::with(Status::BAD_EXTENSION, extra);
+        if self.is_retired(ingress) {
+            let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
+            return self.refuse_unproven(request, ingress, &reject, now, out);
+        }
+        if let Err(reject) = check_extensions(request).and_then(|()| check_content(request)) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
@@ -117,6 +116,9 @@ impl Node {
             }
             if self.is_being_committed(request) {
                 return;
+            }
+            if self.is_known_merged(request, now) {
+                return self.refuse_register(&admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
             }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
@@ -177,6 +179,11 @@ impl Node {
         self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
         has_registered(request, record, ingress.source.remote, now.wall_secs())
+    }
+
+    /// Whether a REGISTER has come before on another way (§8.2.2.2). The record is in the work buffers.
+    fn is_known_merged(&self, request: Message<'_>, now: Now) -> bool {
+        is_merged(request, Bindings::new(&self.work.record), now.wall_secs())
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
@@ -412,6 +419,16 @@ impl Node {
 /// Whether the log says what a REGISTER did.
 fn is_noted(changes: Changes) -> bool {
     changes.added > 0 || changes.removed > 0
+}
+
+/// Step 2: whether all extensions that are required are known.
+fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
+    let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
+    if request.elements(Name::Require).all(is_known) {
+        return Ok(());
+    }
+    let extra = Extra::Unsupported(Name::Require, SUPPORTED);
+    Err(Reject::with(Status::BAD_EXTENSION, extra))
 }
 
 fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {

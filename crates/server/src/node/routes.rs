@@ -9,26 +9,51 @@ use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Index, Message, Method, Status};
 
+use std::sync::Arc;
+
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::{Bound, Case};
 use super::policy::Sender;
-use crate::config::route::Reply;
+use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
-use crate::routing::{Action, Decision, Dialled, Facts, Group, Redirect, Routes, Target, decide};
+use crate::routing::{Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide};
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
 const RETRY_AFTER: u32 = 5;
 
+/// The target that has given a place to the call that is under way in the dispatcher.
+#[derive(Debug, Default)]
+pub(super) struct Entered(Option<Arc<TargetState>>);
+
+impl Entered {
+    fn put(&mut self, target: &Arc<TargetState>) {
+        self.leave();
+        self.0 = Some(Arc::clone(target));
+    }
+
+    /// The place goes to whoever keeps an account of the call.
+    pub(super) fn take(&mut self) -> Option<Arc<TargetState>> {
+        self.0.take()
+    }
+
+    /// The place is given back.
+    pub(super) fn leave(&mut self) {
+        if let Some(target) = self.0.take() {
+            target.leave();
+        }
+    }
+}
+
 impl Node {
     /// Whether the Request-URI is a number that has to be looked up in the dial plan, or could be.
     pub(super) fn is_dialled(&self, routing: &Routing<'_>) -> bool {
-        routing.next.is_none() && (self.shared.routes.plan.is_dialled() || is_tel(routing.request_uri))
+        routing.next.is_none() && (self.shared.policy.routes.plan.is_dialled() || is_tel(routing.request_uri))
     }
 
     /// The Request-URI that a number comes to. False if it stays what it is.
     pub(super) fn dial(&self, uri: &[u8], dialled: &mut Dialled) -> bool {
-        let plan = &self.shared.routes.plan;
+        let plan = &self.shared.policy.routes.plan;
         match Uri::parse(uri) {
             Ok(Uri::Tel(tel)) => {
                 plan.dial_tel(&tel, dialled);
@@ -42,7 +67,12 @@ impl Node {
     }
 
     /// Which route decides on a request. One that follows a Route goes where that says (RFC 3261 §16.12).
-    pub(super) fn route_of<'r>(&mut self, routes: &'r Routes, case: &Case<'_>, sender: Sender) -> Decision<'r> {
+    pub(super) fn route_of<'r>(
+        &mut self,
+        routes: &'r Routes,
+        case: &Case<'_>,
+        sender: Sender,
+    ) -> Decision<'r> {
         let routing = &case.routing;
         let sip = match Uri::parse(routing.request_uri) {
             Ok(Uri::Sip(sip)) if routing.next.is_none() => sip,
@@ -86,29 +116,15 @@ impl Node {
         index.parse(text, &KEPT).is_ok()
     }
 
-    /// Makes the targets of a route the candidates (RFC 3261 §16.5).
-    pub(super) fn candidates_of_route(
+    /// Makes the targets of a route the candidates (RFC 3261 §16.5): all, or the one that a proxy without state sends every
+    /// request of a call to (§16.11).
+    pub(super) fn candidates_of_targets(
         &mut self,
         case: &Case<'_>,
         decision: &Decision<'_>,
-        routes: &Routes,
-        now: Now,
-    ) -> Result<(), Reject> {
+        targets: &[Target],
+    ) {
         self.work.candidates.clear();
-        match decision.action() {
-            Action::Targets(targets) => self.add_targets(case, decision, targets),
-            Action::Group(number) => {
-                if let Some(group) = routes.group(*number) {
-                    self.add_group(case, decision, group, now)?;
-                }
-            }
-            Action::BuiltIn | Action::Reply(_) | Action::Redirect(_) => {}
-        }
-        Ok(())
-    }
-
-    /// All targets, or the one that a proxy without state sends every request of a call to (§16.11).
-    fn add_targets(&mut self, case: &Case<'_>, decision: &Decision<'_>, targets: &[Target]) {
         let role = &decision.role;
         let all = match (role.mode, targets.len()) {
             (Mode::Stateless, count @ 2..) => {
@@ -130,14 +146,31 @@ impl Node {
         }
     }
 
-    /// The targets of a group that may be used, the one whose turn it is first. That one gets a place for the request.
-    fn add_group(
+    /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for
+    /// the request.
+    pub(super) fn candidates_of_group(
         &mut self,
         case: &Case<'_>,
         decision: &Decision<'_>,
-        group: &Group,
+        number: usize,
         now: Now,
     ) -> Result<(), Reject> {
+        self.work.candidates.clear();
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let targets = routes
+            .group(number)
+            .map_or(0, |group| self.add_group(case, decision, group, now));
+        if targets == 0 {
+            return Err(Reject {
+                reason: "No Target Available",
+                ..Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(RETRY_AFTER))
+            });
+        }
+        Ok(())
+    }
+
+    /// How many of a group's targets may be used.
+    fn add_group(&mut self, case: &Case<'_>, decision: &Decision<'_>, group: &Group, now: Now) -> u16 {
         let method = case.request.method();
         let sets_up = case.request.to_tag().is_none() && !matches!(method, Method::Ack | Method::Cancel);
         let is_call = method == Method::Invite && decision.role.mode == Mode::Stateful;
@@ -147,7 +180,11 @@ impl Node {
             (0, ms) | (ms, _) => Some(ms),
         };
         let (secs, mut place) = (now.wall_secs(), 0);
-        for target in order.places().iter().filter_map(|&at| group.targets.get(usize::from(at))) {
+        for target in order
+            .places()
+            .iter()
+            .filter_map(|&at| group.targets.get(usize::from(at)))
+        {
             let usable = if place == 0 && sets_up {
                 target.enter(is_call, secs)
             } else {
@@ -170,13 +207,7 @@ impl Node {
                 break;
             }
         }
-        if place == 0 {
-            return Err(Reject {
-                reason: "No Target Available",
-                ..Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(RETRY_AFTER))
-            });
-        }
-        Ok(())
+        place
     }
 
     /// What a draw among targets depends on: the call, so that all of its requests get the same.
@@ -201,7 +232,7 @@ impl Node {
         work.lines.clear();
         let in_dialog = case.request.to_tag().is_some() && decision.role.mode != Mode::Stateless;
         let follows = case.routing.next.is_some() || case.routing.token == RouteToken::Valid || in_dialog;
-        if let Some(outbound) = self.shared.routes.outbound().filter(|_| !follows) {
+        if let Some(outbound) = self.shared.policy.routes.outbound().filter(|_| !follows) {
             outbound.write_route(&mut work.lines);
         }
         let terms = Terms::new(Origin::RequestUri, Way::ByUri);
@@ -289,16 +320,24 @@ impl Node {
         }
         let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
         let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
-        identity.reply_with(request, ingress, status, || is_there, out, |out| {
-            out.extend_from_slice(lines);
-        });
+        identity.reply_with(
+            request,
+            ingress,
+            status,
+            || is_there,
+            out,
+            |out| {
+                out.extend_from_slice(lines);
+            },
+        );
         Ok(())
     }
 }
 
 /// Whether a Request-URI is a telephone URI.
 fn is_tel(uri: &[u8]) -> bool {
-    uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
+    uri.get(..4)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
 }
 
 /// Appends the Request-URI that a target gets.
@@ -309,7 +348,9 @@ fn write_target(case: &Case<'_>, target: &Target, out: &mut Vec<u8>) {
         _ => None,
     };
     let user = sip.as_ref().and_then(|sip| sip.user).unwrap_or_default();
-    let (extras, phone) = case.dialled.map_or((&[][..], false), |dialled| (dialled.extras(), dialled.phone));
+    let (extras, phone) = case
+        .dialled
+        .map_or((&[][..], false), |dialled| (dialled.extras(), dialled.phone));
     let phone = phone || sip.as_ref().is_some_and(SipUri::is_phone);
     if extras.is_empty() {
         return target.write_uri(request_uri, user, phone, out);
@@ -323,4 +364,23 @@ fn write_contact(case: &Case<'_>, target: &Target, params: &str, out: &mut Vec<u
     out.push(b'>');
     out.extend_from_slice(params.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+/// A request whose number is what its route makes of it.
+pub(super) fn translated<'a>(
+    case: &Case<'a>,
+    translation: &Translation,
+    number: &'a mut Dialled,
+) -> Case<'a> {
+    let mut case = *case;
+    if let Some(dialled) = case.dialled {
+        number.clone_from(dialled);
+    }
+    if let Ok(Uri::Sip(sip)) = Uri::parse(case.routing.request_uri) {
+        number.translate(&sip, sip.user.unwrap_or_default(), translation);
+        let number: &Dialled = number;
+        case.routing.request_uri = number.uri();
+        case.dialled = Some(number);
+    }
+    case
 }

@@ -1,6 +1,7 @@
 //! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
@@ -10,9 +11,10 @@ use tokio::sync::mpsc;
 
 use super::locate::Question;
 use crate::config::effective::{self, Ours};
-use crate::config::{Cidr, Mode};
+use crate::config::{self, Cidr};
 use crate::defence::Defence;
 use crate::location::Location;
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
 /// What the configuration comes to for a request.
@@ -25,9 +27,7 @@ pub struct NodePolicy {
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
     /// What becomes of requests for others.
-    pub mode: Mode,
-    /// Whether to stay on the path of dialogs.
-    pub record_route: bool,
+    pub routes: Arc<Routes>,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
@@ -42,18 +42,18 @@ pub struct NodePolicy {
     pub boot: u32,
 }
 
-/// What all shards share.
+/// What all shards share: what a configuration comes to, and stores and tables, which outlive it.
 pub struct Shared {
     /// What the configuration comes to.
     pub policy: NodePolicy,
     /// Which hosts are ours.
     pub ours: Ours,
     /// The location service.
-    pub location: Box<dyn Location>,
+    pub location: Arc<dyn Location>,
     /// The users.
-    pub subscribers: Subscribers,
+    pub subscribers: Arc<Subscribers>,
     /// The nonces under way.
-    pub nonces: NonceTable,
+    pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
     /// Where host names are looked up.
@@ -70,6 +70,23 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The same stores and tables under another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+        if let Some(routes) = Arc::get_mut(&mut policy.routes) {
+            routes.adopt(&self.policy.routes);
+        }
+        Self {
+            policy,
+            ours,
+            location: Arc::clone(&self.location),
+            subscribers: Arc::clone(&self.subscribers),
+            nonces: Arc::clone(&self.nonces),
+            defence: self.defence.reconfigured(defence),
+            resolver: self.resolver.clone(),
+        }
+    }
+
     /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         self.ours.is_ours(uri)

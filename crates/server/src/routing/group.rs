@@ -233,6 +233,16 @@ impl Group {
         self.failover.contains(&status)
     }
 
+    /// Goes on with what is known of its targets.
+    pub(super) fn adopt(&mut self, known: &Self) {
+        for target in &mut self.targets {
+            let same = known.targets.iter().find(|other| other.target == target.target);
+            if let Some(same) = same {
+                target.state = Arc::clone(&same.state);
+            }
+        }
+    }
+
     /// The target of a URI as it is written.
     pub fn target(&self, uri: &str) -> Option<&GroupTarget> {
         self.targets
@@ -253,29 +263,19 @@ fn hash_of(text: &[u8]) -> u64 {
         .fold(0x9E37_79B9_7F4A_7C15, |hash, &b| mix(hash ^ u64::from(b)))
 }
 
-/// Compiles groups; what is known of targets that there were before goes on.
-pub(super) fn compile(groups: &[config::Group], before: &[Group]) -> Vec<Group> {
-    groups
-        .iter()
-        .map(|group| {
-            let known = before.iter().find(|known| known.name == group.name);
-            Group {
-                name: group.name.clone(),
-                targets: group
-                    .targets
-                    .iter()
-                    .map(|target| compile_target(target, known))
-                    .collect(),
-                probe: group.probe,
-                failover: group.failover.clone(),
-                ring_timeout_ms: group.ring_timeout.map_or(0, |timeout| timeout.as_millis() as u32),
-            }
-        })
-        .collect()
+/// Compiles groups.
+pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
+    let compile = |group: &config::Group| Group {
+        name: group.name.clone(),
+        targets: group.targets.iter().map(compile_target).collect(),
+        probe: group.probe,
+        failover: group.failover.clone(),
+        ring_timeout_ms: group.ring_timeout.map_or(0, |timeout| timeout.as_millis() as u32),
+    };
+    groups.iter().map(compile).collect()
 }
 
-fn compile_target(target: &config::GroupTarget, known: Option<&Group>) -> GroupTarget {
-    let known = known.and_then(|group| group.target(&target.uri.text));
+fn compile_target(target: &config::GroupTarget) -> GroupTarget {
     GroupTarget {
         hash: hash_of(target.uri.text.as_bytes()),
         target: Target::compile(&target.uri),
@@ -283,6 +283,6 @@ fn compile_target(target: &config::GroupTarget, known: Option<&Group>) -> GroupT
         priority: target.priority,
         max_calls: target.max_calls,
         max_rate: target.max_rate,
-        state: known.map(|known| Arc::clone(&known.state)).unwrap_or_default(),
+        state: Arc::default(),
     }
 }

@@ -66,7 +66,7 @@ impl Table {
 const METHODS: usize = Method::KNOWN.len() + 1;
 
 impl Index {
-    pub(super) fn new(routes: &[config::Route]) -> Result<Self, String> {
+    pub(super) fn new(routes: &[config::Route]) -> Self {
         let mut index = Self {
             methods: vec![Bits::default(); METHODS],
             ..Self::default()
@@ -107,9 +107,9 @@ impl Index {
         }
         index.users = Table::new(users);
         index.prefixes = Table::new(prefixes);
-        index.to = Patterns::new(&to)?;
-        index.from = Patterns::new(&from)?;
-        Ok(index)
+        index.to = Patterns::new(&to);
+        index.from = Patterns::new(&from);
+        index
     }
 
     /// Those that take a method. ACK and CANCEL go where their INVITE goes (RFC 3261 §16.11).

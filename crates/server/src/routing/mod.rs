@@ -31,7 +31,8 @@ pub use pattern::Pattern;
 pub use route::{Action, Contact, Mismatch, Redirect, Role, Route};
 pub use target::Target;
 
-use crate::config::{Config, Mode};
+use crate::config::Config;
+use crate::config::route::Translation;
 use index::Index;
 use route::Scan;
 
@@ -86,40 +87,47 @@ impl<'r> Decision<'r> {
     pub fn action(&self) -> &'r Action {
         self.route.map_or(&Action::BuiltIn, |route| &route.action)
     }
+
+    /// What the called number becomes.
+    pub fn translation(&self) -> Option<&'r Translation> {
+        self.route?.number.as_ref()
+    }
+
+    /// Whether strangers may be led to targets that are not ours.
+    pub fn is_open(&self) -> bool {
+        self.route.is_some_and(|route| route.open)
+    }
+
+    /// Whether the header changes.
+    pub fn has_headers(&self) -> bool {
+        self.route.is_some_and(|route| route.headers.is_some())
+    }
 }
 
 impl Routes {
-    /// What a configuration comes to. The states of target groups that `before` has too go on.
-    ///
-    /// # Errors
-    /// A regular expression that cannot be used, which [`crate::config::check`] would have refused.
-    pub fn new(config: &Config, default_domain: &str, before: Option<&Self>) -> Result<Self, String> {
+    /// What a configuration comes to.
+    pub fn new(config: &Config) -> Self {
         let node = Role::of_node(config);
-        let groups = group::compile(&config.group, before.map_or(&[], |before| &before.groups));
-        let routes = config
-            .route
-            .iter()
-            .map(|route| Route::compile(route, &node, &groups))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            index: Index::new(&config.route)?,
+        let groups = group::compile(&config.group);
+        let compile = |route| Route::compile(route, &node, &groups);
+        // Without domains, this one is the first of ours.
+        let domain = config.domains.first().map_or("localhost", String::as_str);
+        Self {
+            index: Index::new(&config.route),
             outbound: config.proxy.outbound.as_ref().map(Target::compile),
-            plan: NumberPlan::new(config.dial_plan.as_ref(), default_domain),
+            plan: NumberPlan::new(config.dial_plan.as_ref(), domain),
             role: node,
-            routes,
+            routes: config.route.iter().map(compile).collect(),
             groups,
-        })
+        }
     }
 
-    /// Routes of a node that has none, with this role.
-    pub fn none(mode: Mode, record_route: bool) -> Self {
-        Self {
-            role: Role {
-                mode,
-                record_route: record_route && mode == Mode::Stateful,
-                ..Role::default()
-            },
-            ..Self::default()
+    /// Goes on with what is known of the targets of groups that there were before.
+    pub fn adopt(&mut self, before: &Self) {
+        for group in &mut self.groups {
+            if let Some(known) = before.group_named(&group.name) {
+                group.adopt(known);
+            }
         }
     }
 
@@ -134,7 +142,7 @@ impl Routes {
     }
 
     /// What no route takes.
-    pub fn built_in(&self) -> Decision<'_> {
+    pub fn built_in<'r>(&self) -> Decision<'r> {
         Decision {
             route: None,
             role: self.role,

@@ -72,8 +72,9 @@ impl Dialled {
     /// Writes a URI whose number is translated.
     pub fn translate(&mut self, sip: &SipUri<'_>, user: &[u8], translation: &Translation) {
         let phone = self.phone || sip.is_phone();
+        let extras = std::mem::take(&mut self.extras);
         self.begin(sip.secure);
-        self.phone = phone;
+        (self.phone, self.extras) = (phone, extras);
         let kept = user.get(usize::from(translation.strip)..).unwrap_or(&[]);
         self.replace_user(sip, |out| {
             out.extend_from_slice(translation.prefix.as_bytes());

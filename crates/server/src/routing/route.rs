@@ -228,23 +228,23 @@ impl<'a> Scan<'a> {
 }
 
 impl Route {
-    pub(super) fn compile(route: &config::Route, node: &Role, groups: &[Group]) -> Result<Self, String> {
+    pub(super) fn compile(route: &config::Route, node: &Role, groups: &[Group]) -> Self {
         let field = |(name, text): &(String, String)| {
             let known = Name::from_bytes(name.as_bytes());
-            Pattern::new(text).map(|pattern| (known, name.as_bytes().into(), pattern))
+            Some((known, name.as_bytes().into(), Pattern::new(text).ok()?))
         };
-        Ok(Self {
+        Self {
             name: route.name.clone(),
             written: route.written.clone(),
-            action: Action::compile(&route.action, groups)?,
+            action: Action::compile(&route.action, groups),
             role: Role::of_route(route, node),
             number: route.number.clone(),
             headers: HeaderRules::compile(&route.headers),
             open: route.open,
             domains: route.when.domain.iter().map(|text| Domain::of(text)).collect(),
-            fields: route.when.header.iter().map(field).collect::<Result<_, _>>()?,
+            fields: route.when.header.iter().filter_map(field).collect(),
             when: route.when.clone(),
-        })
+        }
     }
 
     /// Why it is not for the request, if it is not.
@@ -327,14 +327,15 @@ impl Route {
 }
 
 impl Action {
-    fn compile(action: &config::route::Action, groups: &[Group]) -> Result<Self, String> {
+    fn compile(action: &config::route::Action, groups: &[Group]) -> Self {
         use config::route::Action as Written;
-        Ok(match action {
+        match action {
             Written::BuiltIn => Self::BuiltIn,
             Written::Targets(targets) => Self::Targets(targets.iter().map(Target::compile).collect()),
             Written::Group(name) => {
                 let place = groups.iter().position(|group| group.name == *name);
-                Self::Group(place.ok_or_else(|| format!("there is no target group `{name}`"))?)
+                // One that there is not has no targets.
+                Self::Group(place.unwrap_or(usize::MAX))
             }
             Written::Reply(reply) => Self::Reply(reply.clone()),
             Written::Redirect(redirect) => Self::Redirect(Redirect {
@@ -345,7 +346,7 @@ impl Action {
                     .map(|contact| Contact::compile(contact, redirect))
                     .collect(),
             }),
-        })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use strowger_syntax::{Index, Limits, Message, Transport, Uri};
 
 use super::*;
-use crate::config::check;
+use crate::config::{Mode, check};
 
 const OTHERS: &str = "Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:alice@example.test>;tag=1\r\n\
     To: <sip:bob@example.test>\r\nCall-ID: 1\r\nUser-Agent: Gateway 7\r\nX-Account: 12\r\nContent-Length: 0\r\n\r\n";
@@ -26,7 +26,7 @@ const PHONE: From = From {
 
 fn routes(text: &str) -> Routes {
     let config = check(text, "f").unwrap_or_else(|wrong| panic!("{text}\n{wrong:?}"));
-    Routes::new(&config, "example.test", None).expect("compiles")
+    Routes::new(&config)
 }
 
 /// The name of the route that takes a request.
@@ -227,7 +227,7 @@ fn roles_come_from_the_node_and_are_overridden_by_the_route() {
     );
     let role = |user| {
         with_facts("INVITE", &format!("sip:{user}@a.test"), PHONE, |facts| {
-            let role = decide(&routes, facts).role.clone();
+            let role = decide(&routes, facts).role;
             (role.mode, role.record_route, role.ring_timeout_ms)
         })
     };
@@ -403,7 +403,8 @@ fn a_target_has_limits_runs_empty_and_goes_down_and_up() {
     );
     // A new configuration does not forget.
     let config = check(text, "f").expect("read");
-    let after = Routes::new(&config, "example.test", Some(&routes)).expect("compiles");
+    let mut after = Routes::new(&config);
+    after.adopt(&routes);
     assert_eq!(
         after.group_named("g").map(|group| group.targets[0].state.calls()),
         Some(2)

@@ -28,6 +28,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
 /// Questions to the resolver that may wait.
@@ -247,8 +248,8 @@ fn open(
         policy: node_policy(config, boot),
         ours,
         location,
-        subscribers,
-        nonces,
+        subscribers: Arc::new(subscribers),
+        nonces: Arc::new(nonces),
         defence,
         resolver,
     };
@@ -294,8 +295,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
-        mode: config.proxy.mode,
-        record_route: config.proxy.record_route,
+        routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
@@ -316,9 +316,9 @@ fn open_location(
     data_dir: &DataDir,
     key: [u8; 16],
     answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<Box<dyn Location>, StartError> {
+) -> Result<Arc<dyn Location>, StartError> {
     if config.location.store == Store::Memory {
-        return Ok(Box::new(Memory::new(key, MEMORY_STORE)));
+        return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
     }
     let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
     let answer: Answer = Arc::new(move |shard, committed| {
@@ -330,7 +330,7 @@ fn open_location(
     });
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-    Ok(Box::new(
+    Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
 }

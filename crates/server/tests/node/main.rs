@@ -12,3 +12,4 @@ mod secrecy;
 mod shards;
 mod torture;
 mod torture_cases;
+mod uas;

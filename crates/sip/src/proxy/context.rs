@@ -143,6 +143,11 @@ impl Proxy {
         }
     }
 
+    /// Goes on with another configuration; what is under way keeps its timers.
+    pub fn reconfigure(&mut self, config: ProxyConfig) {
+        self.config = config;
+    }
+
     /// How many requests are under way.
     pub fn len(&self) -> usize {
         self.contexts.len()

@@ -97,9 +97,14 @@ pub struct Changes {
     pub removed: u16,
 }
 
-/// §10.3 steps 6 and 7: the update is aborted and the request fails, with 500.
-fn out_of_order() -> Reject {
-    Reject::because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order")
+/// §10.3 steps 6 and 7: the update is aborted and the request fails, with 500; with 482 when it is the very request that was
+/// processed before, and came on another way (§8.2.2.2).
+fn out_of_order(request: Order<'_>, known: Order<'_>) -> Reject {
+    if request.is_merged(known) {
+        Reject::new(Status::LOOP_DETECTED)
+    } else {
+        Reject::because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order")
+    }
 }
 
 fn bad_request(reason: &'static str) -> Reject {
@@ -186,6 +191,16 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
         return left.any(|(entry, _)| entry.order() == order);
     }
     live.any(|binding| binding.order == order && binding.origin.remote == remote)
+}
+
+/// Whether a REGISTER has made a binding or left a tombstone, but came on another way then: the same Call-ID and CSeq, and
+/// another branch (RFC 3261 §8.2.2.2).
+pub fn is_merged(request: Message<'_>, record: Bindings<'_>, now_secs: u64) -> bool {
+    let order = order(request);
+    let mut current = record
+        .entries()
+        .filter(|(entry, _)| u64::from(entry.ends_at()) > now_secs);
+    current.any(|(entry, _)| order.is_merged(entry.order()))
 }
 
 /// The place of a REGISTER among those of its user agent.
@@ -341,8 +356,12 @@ impl<'a> Step<'a, '_> {
 
     /// Step 6, second half: every binding goes, unless one was made by a later request of the same user agent.
     fn remove_all(&self, out: &mut Vec<u8>) -> Result<Outcome, Reject> {
-        if self.live().any(|(_, head)| self.comes_too_late(head.order)) {
-            return Err(out_of_order());
+        let later = self
+            .live()
+            .map(|(_, head)| head.order)
+            .find(|known| self.comes_too_late(*known));
+        if let Some(known) = later {
+            return Err(out_of_order(self.order, known));
         }
         self.write(&[], &[], out, |_| Fate::Remove)
     }
@@ -400,14 +419,12 @@ impl<'a> Step<'a, '_> {
     /// the binding aborts the update.
     fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
         let bound = wanted.target.and_then(|at| self.current.get(at));
-        if bound.is_some_and(|head| self.comes_too_late(head.order))
-            || self
-                .tombstones()
-                .any(|head| self.comes_too_late(head.order) && wanted.is_at(head.contact))
-        {
-            return Err(out_of_order());
+        let removed = self.tombstones().filter(|head| wanted.is_at(head.contact));
+        let mut known = bound.into_iter().chain(removed).map(|head| head.order);
+        match known.find(|known| self.comes_too_late(*known)) {
+            Some(known) => Err(out_of_order(self.order, known)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn comes_too_late(&self, known: Order<'_>) -> bool {

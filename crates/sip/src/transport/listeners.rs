@@ -79,13 +79,19 @@ pub struct Hop {
     pub to: Destination,
 }
 
-/// All listeners of the node, the same on every shard.
+/// Former URIs that are remembered.
+const FORMER_URIS: usize = 256;
+
+/// All listeners of the node, the same on every shard. A listener's place is its number, which messages and bindings have
+/// that may be older than the configuration: those that are listened at no more stay in the list.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
     all: Vec<Listener>,
+    /// The numbers of those that are listened at, the preferred ones first.
+    live: Vec<u16>,
     /// How each is written; empty for one whose host depends on who is written to.
     written: Vec<Written>,
-    /// The URIs by which peers reach the listeners, as they are written.
+    /// The URIs by which peers reach the listeners, as they are written, and behind them the former ones.
     uris: Vec<Vec<u8>>,
     /// What stands for us where a wildcard listener was not asked by any address yet, by family.
     outward: Vec<IpAddr>,
@@ -94,6 +100,7 @@ pub struct Listeners {
 impl Listeners {
     /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
     pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
+        let live = (0..all.len() as u16).collect();
         let written: Vec<_> = all.iter().map(Written::of).collect();
         let uris = all
             .iter()
@@ -102,13 +109,32 @@ impl Listeners {
             .collect();
         Self {
             all,
+            live,
             written,
             uris,
             outward,
         }
     }
 
-    /// All of them, in configured order.
+    /// The same, where only these are listened at, the preferred ones first. What `former` has told peers is still known to
+    /// be ours, or dialogs that began before would lose us.
+    #[must_use]
+    pub fn following(mut self, former: &Self, live: Vec<u16>) -> Self {
+        self.live = live;
+        for uri in &former.uris {
+            if self.uris.len() < self.all.len() + FORMER_URIS && !self.uris.contains(uri) {
+                self.uris.push(uri.clone());
+            }
+        }
+        self
+    }
+
+    /// Whether a listener is listened at no more, or is to be soon.
+    pub fn is_retired(&self, listener: u16) -> bool {
+        self.live.len() < self.all.len() && !self.live.contains(&listener)
+    }
+
+    /// All of them, by their numbers.
     pub fn all(&self) -> &[Listener] {
         &self.all
     }
@@ -121,16 +147,15 @@ impl Listeners {
     /// The way to a peer: from the preferred listener if it can reach it, else from the first that can.
     pub fn hop(&self, transport: Transport, to: SocketAddr, preferred: Option<(u16, IpAddr)>) -> Option<Hop> {
         let able = |l: &Listener| l.transport == transport && reaches(l.address.ip(), to.ip());
-        let preferred = preferred
-            .filter(|&(number, local)| self.get(number).is_some_and(able) && local.is_ipv4() == to.is_ipv4());
+        let preferred = preferred.filter(|&(number, local)| {
+            self.get(number).is_some_and(able) && local.is_ipv4() == to.is_ipv4() && !self.is_retired(number)
+        });
         let (listener, local) = match preferred {
             Some(found) => found,
             None => {
-                let number = self.all.iter().position(able)?;
-                (
-                    number as u16,
-                    self.local_for(self.all[number].address.ip(), to.ip()),
-                )
+                let found = |&number: &u16| Some((number, self.get(number).filter(|l| able(l))?));
+                let (number, listener) = self.live.iter().find_map(found)?;
+                (number, self.local_for(listener.address.ip(), to.ip()))
             }
         };
         let to = if transport.is_reliable() {
@@ -258,6 +283,37 @@ mod tests {
             (hop("127.0.0.2:9"), hop("198.51.100.7:9"), hop("[2001:db8::1]:9")),
             (Some(0), Some(1), None)
         );
+    }
+
+    #[test]
+    fn one_that_is_listened_at_no_more_is_known_and_not_taken() {
+        let all = || vec![listener("192.0.2.1:5060"), listener("192.0.2.1:5070")];
+        let to: SocketAddr = "198.51.100.7:9".parse().expect("address");
+        let both = Listeners::new(all(), vec![]);
+        let preferred = Some((0, IpAddr::from([192, 0, 2, 1])));
+        let hop = |listeners: &Listeners| listeners.hop(Transport::Udp, to, preferred).map(|h| h.listener);
+        assert_eq!((hop(&both), both.is_retired(0)), (Some(0), false));
+        let mut told = all();
+        told[1].advertise = Some("sip.example.test".to_owned());
+        let second = Listeners::new(told, vec![]).following(&both, vec![1]);
+        assert_eq!((hop(&second), second.is_retired(0)), (Some(1), true));
+        for uri in ["sip:192.0.2.1:5060", "sip:192.0.2.1:5070", "sip:sip.example.test"] {
+            assert!(second.is_written(uri.as_bytes()), "{uri}");
+        }
+        let turned = Listeners::new(all(), vec![]).following(&second, vec![1, 0]);
+        let first = turned.hop(Transport::Udp, to, None).map(|h| h.listener);
+        assert_eq!((first, hop(&turned)), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn former_addresses_are_remembered_within_a_limit() {
+        let mut listeners = Listeners::new(vec![listener("192.0.2.1:5060")], vec![]);
+        for port in 1024..3000 {
+            let next = Listeners::new(vec![listener(&format!("192.0.2.1:{port}"))], vec![]);
+            listeners = next.following(&listeners, vec![0]);
+        }
+        assert_eq!(listeners.uris.len(), 1 + FORMER_URIS);
+        assert!(listeners.is_written(b"sip:192.0.2.1:2998") && !listeners.is_written(b"sip:192.0.2.1:1024"));
     }
 
     #[test]

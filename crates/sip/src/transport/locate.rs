@@ -9,8 +9,8 @@ use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
 
-use super::{Destination, Hop, Listeners, Transport};
-use crate::registrar::Binding;
+use super::{Destination, Hop, Listener, Listeners, Transport};
+use crate::registrar::{Binding, Origin};
 
 /// Where requests leave from: the listeners, and which of them at which address is taken first.
 #[derive(Clone, Copy, Debug)]
@@ -113,13 +113,7 @@ pub fn way_to(
     if !binding.path.is_empty() {
         return way_by_path(from, binding, is_ours);
     }
-    let listener = || from.listeners.get(origin.listener);
-    let back = Hop {
-        transport: origin.transport,
-        listener: origin.listener,
-        local: origin.from.or_else(|| listener().map(|l| l.address.ip()))?,
-        to: origin.destination(boot),
-    };
+    let back = way_back(from, origin, boot)?;
     let is_reachable = |ip| !is_behind(ip, origin.remote.ip());
     if contact.secure {
         return secure_way(from, &contact, back);
@@ -143,6 +137,29 @@ pub fn way_to(
             }
         }
         Located::Name(..) | Located::Unreachable => Some((back, None)),
+    }
+}
+
+/// The way to where a binding was registered from: by the listener that it came to, or by another one of its kind when
+/// that is listened at no more.
+fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
+    let (listeners, number, to) = (from.listeners, origin.listener, origin.destination(boot));
+    let of_its_kind = |listener: &&Listener| {
+        listener.transport == origin.transport && listener.address.is_ipv4() == origin.remote.is_ipv4()
+    };
+    let first = listeners.get(number).filter(of_its_kind).map(|listener| Hop {
+        transport: origin.transport,
+        listener: number,
+        local: origin.from.unwrap_or(listener.address.ip()),
+        to,
+    });
+    if first.is_some() && !listeners.is_retired(number) {
+        return first;
+    }
+    let by_another = listeners.hop(origin.transport, origin.remote, Some(from.preferred));
+    match to {
+        Destination::Flow(_) => by_another.map(|hop| Hop { to, ..hop }).or(first),
+        _ => by_another,
     }
 }
 

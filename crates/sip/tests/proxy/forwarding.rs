@@ -245,6 +245,7 @@ fn the_last_route_goes_when_it_became_the_request_uri() {
 }
 
 // Step 6: a next hop without lr gets itself as Request-URI, and the target at the end of Route (§16.12.1.2).
+// §16.6 bullets 1 and 2.
 #[test]
 fn a_strict_router_gets_itself_as_request_uri_and_the_target_as_last_route() {
     for (given, pop, strict, left) in [

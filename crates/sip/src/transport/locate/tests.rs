@@ -102,6 +102,15 @@ fn a_large_request_goes_by_tcp_and_else_by_udp_unless_a_transport_is_asked_for()
 
 /// The way to a contact that was registered from 198.51.100.7, port 4000, by datagrams or over connection 7 of a boot.
 fn way(contact: &str, path: &str, connection_of: Option<u32>) -> Option<String> {
+    hops(&listeners(), contact, path, connection_of).map(both)
+}
+
+fn hops(
+    listeners: &Listeners,
+    contact: &str,
+    path: &str,
+    connection_of: Option<u32>,
+) -> Option<(Hop, Option<Hop>)> {
     let flow = Flow {
         shard: 0,
         index: 7,
@@ -132,9 +141,33 @@ fn way(contact: &str, path: &str, connection_of: Option<u32>) -> Option<String> 
         path: path.as_bytes(),
         user_agent: b"",
     };
-    let listeners = listeners();
     let is_ours = |uri: &SipUri<'_>| uri.host.ip() == Some([192, 0, 2, 1].into());
-    way_to(departure(&listeners), &binding, BOOT, is_ours).map(both)
+    way_to(departure(listeners), &binding, BOOT, is_ours)
+}
+
+#[test]
+fn a_binding_whose_listener_is_gone_is_reached_by_another_one_of_its_kind() {
+    let also = |transport| Listener {
+        transport,
+        address: ([192, 0, 2, 1], 5070).into(),
+        advertise: None,
+    };
+    let before = listeners();
+    let all = [before.all(), &[also(Transport::Udp), also(Transport::Tcp)]];
+    let next = |live: &[u16]| Listeners::new(all.concat(), vec![]).following(&before, live.to_vec());
+    let first = |live: &[u16], connection_of| {
+        let (hop, _) = hops(&next(live), "sip:b@10.0.0.5", "", connection_of)?;
+        Some((hop.listener, described(hop)))
+    };
+    let udp = "udp 198.51.100.7:4000".to_owned();
+    let (flow, tcp) = ("flow 7".to_owned(), "tcp 198.51.100.7:4000".to_owned());
+    assert_eq!(first(&[0, 3], None), Some((0, udp.clone())));
+    assert_eq!(first(&[2, 3, 4], None), Some((3, udp)));
+    assert_eq!(first(&[2, 4], None), None);
+    assert_eq!(first(&[3, 4], Some(BOOT)), Some((4, flow.clone())));
+    assert_eq!(first(&[3, 4], Some(BOOT - 1)), Some((4, tcp)));
+    assert_eq!(first(&[3], Some(BOOT)), Some((1, flow)));
+    assert_eq!(first(&[3], Some(BOOT - 1)), None);
 }
 
 #[test]
