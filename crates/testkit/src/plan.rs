@@ -1,11 +1,12 @@
 //! What a site is made of, and the nodes that are made of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strowger_net::Application;
 use strowger_server::admin::{NewUser, Secret};
 use strowger_server::config::effective::{self, Machine};
-use strowger_server::config::{self, Listen, ListenUri, Mode};
+use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::location::{Durability, Location, Memory};
@@ -55,6 +56,10 @@ pub struct Plan {
     pub mode: Mode,
     /// Routes, target groups and the dial plan, as in the configuration.
     pub routing: &'static str,
+    /// How several contacts of a user are tried; they ring for 10 s when others wait.
+    pub fork: Fork,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
     /// Bytes that a shard keeps for its transactions.
@@ -80,6 +85,8 @@ impl Default for Plan {
             trusted: &[],
             mode: Mode::Stateful,
             routing: "",
+            fork: Fork::Parallel,
+            recurse: false,
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
@@ -139,6 +146,9 @@ impl Plan {
         );
         let mut config = config::check(&text, "plan").expect("a configuration");
         config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
         let (resolver, questions) = mpsc::channel(self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),

@@ -213,6 +213,8 @@ pub struct Proxy {
     pub outbound: Option<route::TargetUri>,
     /// How several contacts are tried.
     pub fork: Fork,
+    /// How long a target rings before the next group is tried.
+    pub ring_timeout: Duration,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
     pub recurse: bool,
     /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
@@ -230,6 +232,7 @@ impl Default for Proxy {
             record_route: true,
             outbound: None,
             fork: Fork::Parallel,
+            ring_timeout: Duration::from_secs(20),
             recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),

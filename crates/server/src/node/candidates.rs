@@ -1,7 +1,8 @@
 //! Where a request may go, before the ways there are known: what becomes the target set (RFC 3261 §16.5) once every name
 //! among them has been looked up.
 
-use strowger_sip::proxy::{TargetSet, Turn};
+use strowger_sip::proxy::{Failover, TargetSet, Turn};
+use strowger_sip::registrar::Q_DEFAULT;
 use strowger_sip::transport::{Hop, Ways};
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
@@ -45,6 +46,8 @@ pub struct Candidate {
     pub group: u16,
     /// How long it may ring before it counts as not answering, in milliseconds; `None` for as long as timer C lets it.
     pub ring_timeout_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
     /// The role that is taken for it instead of the one of its route or of the node.
     pub mode: Option<Mode>,
     /// What made it one.
@@ -60,6 +63,8 @@ pub struct Terms {
     pub group: u16,
     /// See [`Candidate::ring_timeout_ms`].
     pub ring_timeout_ms: Option<u32>,
+    /// See [`Candidate::failover`].
+    pub failover: Failover,
     /// See [`Candidate::mode`].
     pub mode: Option<Mode>,
     /// See [`Candidate::origin`].
@@ -68,12 +73,18 @@ pub struct Terms {
     pub way: Way,
 }
 
+/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
+pub(super) fn group_of(q: u16) -> u16 {
+    Q_DEFAULT.saturating_sub(q)
+}
+
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
     pub fn new(origin: Origin, way: Way) -> Self {
         Self {
             group: 0,
             ring_timeout_ms: None,
+            failover: Failover::ANY,
             mode: None,
             origin,
             way,
@@ -105,6 +116,7 @@ impl Candidates {
         let Terms {
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
@@ -113,10 +125,19 @@ impl Candidates {
             texts: [start, middle, end],
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
         });
+    }
+
+    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
+    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
+        let last = self.list.iter().map(|candidate| candidate.group).max();
+        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+            candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
+        }
     }
 
     /// Puts back others that were kept; where their texts are to be put.
@@ -154,6 +175,7 @@ impl Candidates {
                 let turn = Turn {
                     group: candidate.group,
                     ring_ms: candidate.ring_timeout_ms,
+                    failover: candidate.failover,
                 };
                 let hops = [hop].into_iter().chain(fallback);
                 let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));

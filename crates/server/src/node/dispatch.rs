@@ -6,8 +6,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
-    validate, write_forward,
+    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
+    preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -33,7 +33,7 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
 /// About what Via and Record-Route add to a request.
-const ADDED: usize = 250;
+pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
 #[derive(Clone, Copy)]
@@ -44,6 +44,18 @@ pub(super) enum Bound<'a> {
     Node,
     /// Somebody else's host.
     Foreign,
+}
+
+/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
+    let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+    if is_settled || !role.recurse {
+        Recursion::Never
+    } else if sender.may_relay() {
+        Recursion::Anywhere
+    } else {
+        Recursion::ToUsers
+    }
 }
 
 /// A request on its way through the dispatcher.
@@ -193,17 +205,17 @@ impl Node {
     ) -> Result<(), Reject> {
         if self.shared.policy.routes.is_empty() {
             let decision = self.shared.policy.routes.built_in();
-            return self.follow(case, bound, sender, &decision, loop_part, now, out);
+            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
         }
         let routes = Arc::clone(&self.shared.policy.routes);
         let decision = self.route_of(&routes, case, sender);
         let followed = match decision.translation() {
-            None => self.follow(case, bound, sender, &decision, loop_part, now, out),
+            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
             Some(translation) => {
                 let mut number = Dialled::default();
                 let case = translated(case, translation, &mut number);
                 let bound = self.bound_for(&case.routing)?;
-                self.follow(&case, &bound, sender, &decision, loop_part, now, out)
+                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
             }
         };
         self.work.entered.leave();
@@ -215,7 +227,7 @@ impl Node {
         clippy::too_many_arguments,
         reason = "the request, what is known of it, and where effects go"
     )]
-    fn follow(
+    fn carry_out(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
@@ -341,7 +353,8 @@ impl Node {
     ) -> Result<(), Reject> {
         self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender, role);
-        let start = self.accept(case, role, record_route, loop_part, now, out);
+        let recursion = recursion(case, sender, role);
+        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -529,7 +542,7 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&ingress.source, now);
+                self.candidates_of_aor(&ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -660,6 +673,7 @@ impl Node {
         case: &Case<'a>,
         role: &Role,
         record_route: Option<RecordRoute>,
+        recursion: Recursion,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -694,7 +708,7 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
-            recurse: false,
+            recursion,
         }
     }
 
@@ -761,7 +775,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let targets = &self.work.targets;
-        let Some(target) = targets.targets().first() else {
+        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
             return;
         };
         let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken};
+use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Routing, Start, Taken};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Departure, Located, Size, locate, way_to};
@@ -13,8 +13,10 @@ use strowger_sip::{Now, Outbox, Reject, Source};
 use strowger_syntax::uri::{Host, Uri};
 use strowger_syntax::{Message, Status};
 
-use super::candidates::{Candidate, Origin, Terms, Way};
+use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
+use crate::config::Fork;
+use crate::routing::Role;
 
 /// What the candidates of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,9 @@ pub(super) struct Waiting {
     taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
-    recurse: bool,
+    recursion: Recursion,
+    /// The 3xx that it stands for, and which of its contacts have become candidates.
+    redirect: Option<(Id, u64)>,
 }
 
 impl Waiting {
@@ -103,7 +107,8 @@ impl Waiting {
             taken: start.taken,
             record_route: start.record_route,
             call: start.call,
-            recurse: start.recurse,
+            recursion: start.recursion,
+            redirect: None,
         }
     }
 
@@ -115,7 +120,7 @@ impl Waiting {
             taken,
             record_route,
             call,
-            recurse,
+            recursion,
             ..
         } = *self;
         Some(Start {
@@ -125,7 +130,7 @@ impl Waiting {
             taken,
             record_route,
             call,
-            recurse,
+            recursion,
         })
     }
 
@@ -138,22 +143,54 @@ impl Waiting {
             taken: routing.taken,
             record_route: None,
             call: None,
-            recurse: false,
+            recursion: Recursion::Never,
+            redirect: None,
+        }
+    }
+
+    /// A request whose target has named others by a 3xx.
+    pub(super) fn redirected(ingress: &Ingress, redirect: Id, followed: u64) -> Self {
+        Self {
+            server: None,
+            ingress: *ingress,
+            loop_part: 0,
+            taken: Taken::default(),
+            record_route: None,
+            call: None,
+            recursion: Recursion::Never,
+            redirect: Some((redirect, followed)),
         }
     }
 }
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, source: &Source, now: Now) {
+    pub(super) fn candidates_of_aor(&mut self, source: &Source, role: &Role, now: Now) {
+        self.work.candidates.clear();
+        self.add_bindings(source, now, |q| Terms {
+            group: match role.fork {
+                Fork::Parallel => 0,
+                Fork::Sequential => group_of(q),
+            },
+            ring_timeout_ms: role.ring_ms,
+            ..Terms::new(Origin::Binding, Way::Nowhere)
+        });
+        self.work.candidates.limit_ringing(role.turn_ms);
+    }
+
+    /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given
+    /// the q of each in thousandths.
+    pub(super) fn add_bindings(&mut self, source: &Source, now: Now, terms: impl Fn(u16) -> Terms) {
         let work = &mut self.work;
-        work.candidates.clear();
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             if let Some((hop, fallback)) = way {
-                let terms = Terms::new(Origin::Binding, Way::Known(hop, fallback));
+                let terms = Terms {
+                    way: Way::Known(hop, fallback),
+                    ..terms(binding.q)
+                };
                 work.candidates.add(binding.contact, binding.path, terms);
             }
         }
@@ -329,6 +366,9 @@ impl Node {
 
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
+        if let Some((redirect, followed)) = waiting.redirect {
+            return self.go_on_elsewhere(redirect, followed, now, out);
+        }
         let Some(start) = waiting.start() else {
             let key = self.endpoint.identity.server_key(request);
             return self.forward_stateless(

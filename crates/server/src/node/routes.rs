@@ -139,11 +139,12 @@ impl Node {
                     Fork::Parallel => 0,
                     Fork::Sequential => place,
                 },
-                ring_timeout_ms: (role.ring_timeout_ms > 0).then_some(role.ring_timeout_ms),
+                ring_timeout_ms: role.ring_ms,
                 ..Terms::new(Origin::Route, Way::ByUri)
             };
             self.add_target(case, target, terms);
         }
+        self.work.candidates.limit_ringing(role.turn_ms);
     }
 
     /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for
@@ -175,10 +176,7 @@ impl Node {
         let sets_up = case.request.to_tag().is_none() && !matches!(method, Method::Ack | Method::Cancel);
         let is_call = method == Method::Invite && decision.role.mode == Mode::Stateful;
         let order = group.order(self.draw_key(case));
-        let ring_timeout_ms = match (decision.role.ring_timeout_ms, group.ring_timeout_ms) {
-            (0, 0) => None,
-            (0, ms) | (ms, _) => Some(ms),
-        };
+        let ring_timeout_ms = decision.role.ring_ms.or(group.ring_ms);
         let (secs, mut place) = (now.wall_secs(), 0);
         for target in order
             .places()
@@ -199,6 +197,7 @@ impl Node {
             let terms = Terms {
                 group: place,
                 ring_timeout_ms,
+                failover: group.failover,
                 ..Terms::new(Origin::Group, Way::ByUri)
             };
             self.add_target(case, &target.target, terms);

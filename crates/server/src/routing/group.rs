@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use strowger_sip::proxy::Failover;
+
+use super::route::millis;
 use super::target::Target;
 use crate::config::group::MAX_TARGETS;
 use crate::config::{self, Probe};
@@ -17,9 +20,9 @@ pub struct Group {
     /// How it is found out which are up.
     pub probe: Option<Probe>,
     /// The answers on which the next one is tried.
-    pub failover: Vec<u16>,
-    /// How long one may ring, in milliseconds; 0 is as long as timer C.
-    pub ring_timeout_ms: u32,
+    pub failover: Failover,
+    /// How long one may ring, in milliseconds; `None` for as long as timer C lets it.
+    pub ring_ms: Option<u32>,
 }
 
 /// One target of a group.
@@ -228,11 +231,6 @@ impl Group {
         Order { places, len }
     }
 
-    /// Whether the next target is tried on an answer.
-    pub fn fails_over(&self, status: u16) -> bool {
-        self.failover.contains(&status)
-    }
-
     /// Goes on with what is known of its targets.
     pub(super) fn adopt(&mut self, known: &Self) {
         for target in &mut self.targets {
@@ -269,8 +267,8 @@ pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
         name: group.name.clone(),
         targets: group.targets.iter().map(compile_target).collect(),
         probe: group.probe,
-        failover: group.failover.clone(),
-        ring_timeout_ms: group.ring_timeout.map_or(0, |timeout| timeout.as_millis() as u32),
+        failover: Failover::on(&group.failover),
+        ring_ms: group.ring_timeout.map(millis),
     };
     groups.iter().map(compile).collect()
 }

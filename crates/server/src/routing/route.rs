@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use strowger_syntax::message::FieldView;
 use strowger_syntax::uri::Host;
@@ -28,8 +29,10 @@ pub struct Role {
     pub fork: Fork,
     /// Whether 3xx answers of targets are followed.
     pub recurse: bool,
-    /// How long a target may ring, in milliseconds; 0 is as long as timer C.
-    pub ring_timeout_ms: u32,
+    /// How long each target may ring, in milliseconds; `None` for as long as timer C lets it.
+    pub ring_ms: Option<u32>,
+    /// How long those may ring that others wait for, in milliseconds.
+    pub turn_ms: u32,
 }
 
 impl Default for Role {
@@ -39,7 +42,8 @@ impl Default for Role {
             record_route: true,
             fork: Fork::Parallel,
             recurse: false,
-            ring_timeout_ms: 0,
+            ring_ms: None,
+            turn_ms: 20_000,
         }
     }
 }
@@ -53,7 +57,8 @@ impl Role {
             record_route: proxy.record_route && proxy.mode == Mode::Stateful,
             fork: proxy.fork,
             recurse: proxy.recurse,
-            ring_timeout_ms: 0,
+            ring_ms: None,
+            turn_ms: millis(proxy.ring_timeout),
         }
     }
 
@@ -68,9 +73,15 @@ impl Role {
             record_route: route.record_route.unwrap_or(stays),
             fork: route.fork.unwrap_or(node.fork),
             recurse: route.recurse.unwrap_or(node.recurse),
-            ring_timeout_ms: route.ring_timeout.map_or(0, |timeout| timeout.as_millis() as u32),
+            ring_ms: route.ring_timeout.map(millis),
+            turn_ms: node.turn_ms,
         }
     }
+}
+
+/// A duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// One route.

@@ -228,13 +228,13 @@ fn roles_come_from_the_node_and_are_overridden_by_the_route() {
     let role = |user| {
         with_facts("INVITE", &format!("sip:{user}@a.test"), PHONE, |facts| {
             let role = decide(&routes, facts).role;
-            (role.mode, role.record_route, role.ring_timeout_ms)
+            (role.mode, role.record_route, role.ring_ms)
         })
     };
-    assert_eq!(role("1"), (Mode::Transaction, false, 0));
-    assert_eq!(role("2"), (Mode::Stateless, true, 0));
-    assert_eq!(role("3"), (Mode::Stateful, true, 5000));
-    assert_eq!(role("4"), (Mode::Stateful, true, 0));
+    assert_eq!(role("1"), (Mode::Transaction, false, None));
+    assert_eq!(role("2"), (Mode::Stateless, true, None));
+    assert_eq!(role("3"), (Mode::Stateful, true, Some(5000)));
+    assert_eq!(role("4"), (Mode::Stateful, true, None));
 }
 
 #[test]

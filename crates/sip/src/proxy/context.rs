@@ -19,7 +19,7 @@ use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
 use super::progress::Progress;
 use super::route::Taken;
-use super::targets::TargetSet;
+use super::targets::{Failover, TargetSet};
 use super::ways::AllWays;
 use crate::endpoint::{Arrival, Ingress};
 use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
@@ -48,9 +48,21 @@ pub struct Start<'a> {
     pub record_route: Option<RecordRoute>,
     /// Whose account hears of progress.
     pub call: Option<Id>,
-    /// Whether the contacts of a 3xx are tried (§16.7 step 4): each is reported by [`Proxy::next_redirect`] and must be
+    /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
-    pub recurse: bool,
+    pub recursion: Recursion,
+}
+
+/// What becomes of the contacts of a 3xx (§16.7 step 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recursion {
+    /// They are the caller's business.
+    #[default]
+    Never,
+    /// Those that are our users are tried.
+    ToUsers,
+    /// They are tried, wherever they are.
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +109,13 @@ struct Pending {
     texts: Stored,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
-    recurse: bool,
+    recursion: Recursion,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
     group: u16,
+    /// On which answers the next one has it.
+    failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
     redirections: u16,
     /// When timer C fires, in milliseconds after the start.
@@ -181,6 +195,8 @@ impl Proxy {
         let kept = endpoint.layer.pool.store(request.bytes());
         let (id, pending) = self.insert(endpoint, start, request, kept, now_ms);
         if let Some(pending) = self.pending.get_mut(pending) {
+            let first = targets.targets().first();
+            pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
             for target in targets.targets() {
                 let ways = self.ways.keep(targets.hops(target));
                 pending
@@ -220,9 +236,10 @@ impl Proxy {
             request: kept,
             texts: Stored::default(),
             is_short: false,
-            recurse: start.recurse,
+            recursion: start.recursion,
             breadth: max_breadth(request),
             group: 0,
+            failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
             timer: None,
@@ -302,7 +319,7 @@ impl Proxy {
 impl Pending {
     /// Whether the request may have to be sent once more, and so must be kept whole.
     fn may_send_again(&self) -> bool {
-        self.recurse || self.branches.iter().any(|branch| !branch.ways.is_empty())
+        self.recursion != Recursion::Never || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
 }
 

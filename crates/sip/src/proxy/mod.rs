@@ -10,9 +10,9 @@ mod validate;
 mod ways;
 
 pub use best::is_better;
-pub use context::{Proxy, ProxyConfig, Redirected, Start};
+pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
 pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, preprocess};
-pub use targets::{Target, TargetSet, Turn};
+pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;
