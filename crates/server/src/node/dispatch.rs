@@ -534,7 +534,7 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&case.ingress.source, decision.role, now);
+                self.candidates_of_aor(&case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
