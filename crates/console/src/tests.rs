@@ -91,6 +91,7 @@ impl Admin for Fake {
                 because: "x".to_owned(),
             },
             counts: Counts::default(),
+            config: ConfigStatus::default(),
             failing: self
                 .failing
                 .lock()
@@ -190,6 +191,30 @@ impl Admin for Fake {
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         Ok(vec![Family::single("strowger_calls", "Calls.", Kind::Gauge, 3.0)])
+    }
+
+    async fn reload(&self, rollback_after: Option<Duration>) -> Result<Reloaded, AdminError> {
+        if rollback_after == Some(Duration::from_secs(7)) {
+            let wrong = strowger_server::config::check("x = 1\ny = 2", "f").expect_err("no keys");
+            return Err(AdminError::Configuration(wrong));
+        }
+        Ok(Reloaded {
+            generation: 2,
+            added: vec!["udp:127.0.0.1:5070".to_owned()],
+            removed: Vec::new(),
+            rollback_in: rollback_after.map(|after| after.as_secs()),
+        })
+    }
+
+    async fn confirm_reload(&self) -> Result<Reloaded, AdminError> {
+        Ok(Reloaded::default())
+    }
+
+    async fn roll_back(&self) -> Result<Reloaded, AdminError> {
+        Err(AdminError::Conflict {
+            what: "nothing waits".to_owned(),
+            mend: "wait".to_owned(),
+        })
     }
 
     async fn drain(&self) -> Result<(), AdminError> {

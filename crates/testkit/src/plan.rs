@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_net::Application;
 use strowger_server::admin::{NewUser, Secret};
 use strowger_server::config::effective::{self, Machine};
-use strowger_server::config::{self, Listen, ListenUri, Mode};
+use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
@@ -53,6 +53,10 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
+    /// How several contacts of a user are tried; they ring for 10 s when others wait.
+    pub fork: Fork,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
     /// Bytes that a shard keeps for its transactions.
@@ -77,6 +81,8 @@ impl Default for Plan {
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
             mode: Mode::Stateful,
+            fork: Fork::Parallel,
+            recurse: false,
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
@@ -142,6 +148,9 @@ impl Plan {
                 mode: self.mode,
                 record_route: true,
                 udp_limit: 1300,
+                fork: self.fork,
+                ring_timeout_ms: 10_000,
+                recurse: self.recurse,
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
                 max_transactions: self.max_transactions,

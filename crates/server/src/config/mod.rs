@@ -201,6 +201,8 @@ pub struct Proxy {
     pub record_route: bool,
     /// How several contacts are tried.
     pub fork: Fork,
+    /// How long a target rings before the next group is tried.
+    pub ring_timeout: Duration,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
     pub recurse: bool,
     /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
@@ -217,6 +219,7 @@ impl Default for Proxy {
             mode: Mode::Stateful,
             record_route: true,
             fork: Fork::Parallel,
+            ring_timeout: Duration::from_secs(20),
             recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),
@@ -314,6 +317,14 @@ impl Level {
             Self::Trace => "trace",
         }
     }
+}
+
+/// Reads a duration as the file has them: numbers with `us`, `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn read_duration(text: &str) -> Result<Duration, (String, String)> {
+    value::duration(text).map_err(|complaint| (complaint.what, complaint.mend))
 }
 
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.

@@ -34,8 +34,6 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
 #[derive(Clone, Copy)]
 pub(super) enum Feature<'a> {
     Transport(Transport),
-    Fork(Fork),
-    Recursion,
     Store(&'a str),
     Routes,
 }
@@ -50,15 +48,6 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
                 transport_name(transport)
             );
             Err(Complaint::new(what, "use `udp` or `tcp`"))
-        }
-        Feature::Fork(Fork::Parallel) => Ok(()),
-        Feature::Fork(Fork::Sequential) => {
-            let what = "forking one after the other is not carried by this build";
-            Err(Complaint::new(what, "use `parallel`"))
-        }
-        Feature::Recursion => {
-            let what = "following 3xx answers is not carried by this build; they are passed on to the caller";
-            Err(Complaint::new(what, "use `false`"))
         }
         Feature::Store(url) => {
             let scheme = url.split("://").next().unwrap_or(url);
@@ -608,30 +597,27 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
         name: "fork",
         example: r#""parallel""#,
         given: Given::Default,
-        doc: "How several contacts are tried: parallel (all at once).",
+        doc: "How several contacts of a user are tried: parallel (all at once) or sequential (by falling q, those with the same q at \
+              once).",
         read: |proxy, item, report| {
             let words = [("parallel", Fork::Parallel), ("sequential", Fork::Sequential)];
-            let Some(fork) = item.word(&words, report) else {
-                return;
-            };
-            refuse(carried(Feature::Fork(fork)), &item.span(), report);
-            proxy.fork = fork;
+            set(&mut proxy.fork, item.word(&words, report));
         },
+    },
+    Key {
+        name: "ring_timeout",
+        example: r#""20s""#,
+        given: Given::Default,
+        doc: "How long contacts ring that are not the last, when they are tried one after the other.",
+        read: |proxy, item, report| set(&mut proxy.ring_timeout, item.duration(s(1)..=s(180), report)),
     },
     Key {
         name: "recurse",
         example: "false",
         given: Given::Default,
-        doc: "Follow 3xx answers of targets instead of passing them on.",
-        read: |proxy, item, report| {
-            let Some(recurse) = item.boolean(report) else {
-                return;
-            };
-            if recurse {
-                refuse(carried(Feature::Recursion), &item.span(), report);
-            }
-            proxy.recurse = recurse;
-        },
+        doc: "Follow 3xx answers of targets, by their q, instead of passing them on: to users of this node for everybody, elsewhere for \
+              those who may send requests there.",
+        read: |proxy, item, report| set(&mut proxy.recurse, item.boolean(report)),
     },
     Key {
         name: "udp_limit",

@@ -135,6 +135,10 @@ fn each_error_is_told_with_its_place_and_mend() {
             "1:9: `drain` = 2h is out of range; write a duration from 0ms to 1h",
         ),
         (
+            "proxy.ring_timeout = \"0s\"",
+            "1:22: `proxy.ring_timeout` = 0ms is out of range; write a duration from 1s to 3m",
+        ),
+        (
             "proxy.timer_c = \"3m\"",
             "1:17: `proxy.timer_c` = 3m is out of range; write a duration from 181s to 1d",
         ),
@@ -271,14 +275,6 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:7: transport `tls` is not carried by this build; use `udp` or `tcp`",
         ),
         (
-            "proxy.fork = \"sequential\"",
-            "1:14: forking one after the other is not carried by this build; use `parallel`",
-        ),
-        (
-            "proxy.recurse = true",
-            "1:17: following 3xx answers is not carried by this build; they are passed on to the caller; use `false`",
-        ),
-        (
             "location.store = \"redis://h\"",
             "1:18: a store behind `redis://` is not carried by this build; use `sqlite` or `memory`",
         ),
@@ -387,8 +383,9 @@ fn a_full_configuration_is_read() {
         max_contacts = 3
         [proxy]
         record_route = false
-        fork = "parallel"
-        recurse = false
+        fork = "sequential"
+        ring_timeout = "12s"
+        recurse = true
         next_hop_timeout = "500ms"
         [limits]
         tcp_connections_per_source = 7
@@ -426,8 +423,9 @@ fn a_full_configuration_is_read() {
     );
     assert_eq!(
         (config.proxy.fork, config.proxy.record_route, config.proxy.recurse),
-        (Fork::Parallel, false, false)
+        (Fork::Sequential, false, true)
     );
+    assert_eq!(config.proxy.ring_timeout, Duration::from_secs(12));
     assert_eq!(config.proxy.next_hop_timeout, Duration::from_millis(500));
     assert_eq!(config.limits.tcp_connections_per_source, 7);
     let defence = Defence {

@@ -2,6 +2,7 @@
 //! among them has been looked up.
 
 use strowger_sip::proxy::{TargetSet, Turn};
+use strowger_sip::registrar::Q_DEFAULT;
 use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
@@ -68,6 +69,11 @@ pub struct Terms {
     pub way: Way,
 }
 
+/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
+pub(super) fn group_of(q: u16) -> u16 {
+    Q_DEFAULT.saturating_sub(q)
+}
+
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
     pub fn new(origin: Origin, way: Way) -> Self {
@@ -129,6 +135,14 @@ impl Candidates {
         });
     }
 
+    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
+    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
+        let last = self.list.iter().map(|candidate| candidate.group).max();
+        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+            candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
+        }
+    }
+
     /// Puts back others that were kept; where their texts are to be put.
     pub(super) fn restore(&mut self, list: &[Candidate], hops: &[Hop]) -> &mut Vec<u8> {
         self.clear();
@@ -184,8 +198,11 @@ impl Candidates {
                 group: candidate.group,
                 ring_ms: candidate.ring_timeout_ms,
             };
-            let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
-            targets.add(uri, routes, self.hops(candidate), turn);
+            let mut hops = self.hops(candidate).peekable();
+            if hops.peek().is_some() {
+                let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
+                targets.add(uri, routes, hops, turn);
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, max_breadth, preprocess,
-    validate, write_forward,
+    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
+    preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -29,7 +29,7 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
 /// About what Via and Record-Route add to a request.
-const ADDED: usize = 250;
+pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
 enum Bound<'a> {
@@ -207,7 +207,8 @@ impl Node {
     ) -> Result<(), Reject> {
         self.check_room(case.ingress, &case.routing)?;
         let record_route = self.record_route(case, sender);
-        let start = self.accept(case, record_route, loop_part, now, out);
+        let recursion = self.recursion(case, sender);
+        let start = self.accept(case, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -532,6 +533,7 @@ impl Node {
         &mut self,
         case: &Case<'a>,
         record_route: Option<RecordRoute>,
+        recursion: Recursion,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -565,7 +567,19 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
-            recurse: false,
+            recursion,
+        }
+    }
+
+    /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+    fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
+        let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+        if is_settled || !self.shared.policy.recurse {
+            Recursion::Never
+        } else if sender.may_relay() {
+            Recursion::Anywhere
+        } else {
+            Recursion::ToUsers
         }
     }
 
@@ -628,7 +642,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let targets = &self.work.targets;
-        let Some(target) = targets.targets().first() else {
+        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
             return;
         };
         let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Start, Taken, next_route};
+use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Start, Taken, next_route};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
@@ -11,8 +11,9 @@ use strowger_sip::{Destination, Now, Outbox, Reject, Source};
 use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Name, Status};
 
-use super::candidates::{Candidate, Origin, Terms, Way};
+use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
+use crate::config::Fork;
 use crate::dns::Age;
 
 /// The most hops to one candidate.
@@ -66,8 +67,10 @@ pub(super) struct Waiting {
     taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
+    recursion: Recursion,
+    /// The 3xx that it stands for, and which of its contacts have become candidates.
+    redirect: Option<(Id, u64)>,
     size: Size,
-    recurse: bool,
 }
 
 impl Waiting {
@@ -80,8 +83,9 @@ impl Waiting {
             taken: start.taken,
             record_route: start.record_route,
             call: start.call,
+            recursion: start.recursion,
+            redirect: None,
             size,
-            recurse: start.recurse,
         }
     }
 
@@ -93,7 +97,7 @@ impl Waiting {
             taken,
             record_route,
             call,
-            recurse,
+            recursion,
             ..
         } = *self;
         Some(Start {
@@ -103,7 +107,7 @@ impl Waiting {
             taken,
             record_route,
             call,
-            recurse,
+            recursion,
         })
     }
 
@@ -116,8 +120,24 @@ impl Waiting {
             taken,
             record_route: None,
             call: None,
+            recursion: Recursion::Never,
+            redirect: None,
             size: onward.size,
-            recurse: false,
+        }
+    }
+
+    /// A request whose target has named others by a 3xx.
+    pub(super) fn redirected(onward: &Onward<'_>, redirect: Id, followed: u64) -> Self {
+        Self {
+            server: None,
+            ingress: *onward.ingress,
+            loop_part: 0,
+            taken: Taken::default(),
+            record_route: None,
+            call: None,
+            recursion: Recursion::Never,
+            redirect: Some((redirect, followed)),
+            size: onward.size,
         }
     }
 }
@@ -125,14 +145,32 @@ impl Waiting {
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
     pub(super) fn candidates_of_aor(&mut self, source: &Source, now: Now) {
+        self.work.candidates.clear();
+        let policy = &self.shared.policy;
+        let (fork, ring_timeout_ms) = (policy.fork, policy.ring_timeout_ms);
+        self.add_bindings(source, now, |q| Terms {
+            group: match fork {
+                Fork::Parallel => 0,
+                Fork::Sequential => group_of(q),
+            },
+            ..Terms::new(Origin::Binding, Way::Nowhere)
+        });
+        self.work.candidates.limit_ringing(ring_timeout_ms);
+    }
+
+    /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given
+    /// the q of each in thousandths.
+    pub(super) fn add_bindings(&mut self, source: &Source, now: Now, terms: impl Fn(u16) -> Terms) {
         let work = &mut self.work;
-        work.candidates.clear();
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             if let Some((hop, fallback)) = way {
-                let terms = Terms::new(Origin::Binding, Way::Known(hop, fallback));
+                let terms = Terms {
+                    way: Way::Known(hop, fallback),
+                    ..terms(binding.q)
+                };
                 work.candidates.add(binding.contact, binding.path, terms);
             }
         }
@@ -353,6 +391,9 @@ impl Node {
 
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
+        if let Some((redirect, followed)) = waiting.redirect {
+            return self.go_on_elsewhere(redirect, followed, now, out);
+        }
         let Some(start) = waiting.start() else {
             let key = self.endpoint.identity.server_key(request);
             return self.forward_stateless(

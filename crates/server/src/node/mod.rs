@@ -12,6 +12,7 @@ mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod recurse;
 mod refused;
 mod registrar;
 mod shared;
@@ -214,6 +215,7 @@ impl Node {
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
+                    self.recurse(now, out);
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),

@@ -9,7 +9,7 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Mode};
+use crate::config::{self, Cidr, Fork, Mode};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
@@ -30,6 +30,12 @@ pub struct NodePolicy {
     pub record_route: bool,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
+    /// How several contacts of a user are tried.
+    pub fork: Fork,
+    /// For how many milliseconds a target rings before the next group is tried.
+    pub ring_timeout_ms: u32,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What the registrar allows.

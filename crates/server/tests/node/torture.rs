@@ -81,7 +81,13 @@ fn forwarded(original: &[u8], forwarded: &[u8]) -> String {
     let (mut before, mut after) = (Index::default(), Index::default());
     let before = before.parse(original, &Limits::DEFAULT).expect("was taken");
     let after = after.parse(forwarded, &Limits::DEFAULT).expect("is good");
-    let ours = [Name::Via, Name::MaxForwards, Name::Route, Name::RecordRoute];
+    let ours = [
+        Name::Via,
+        Name::MaxForwards,
+        Name::MaxBreadth,
+        Name::Route,
+        Name::RecordRoute,
+    ];
     // A datagram may lack it, a stream may not (§16.6 step 9).
     let counted = before.has(Name::ContentLength);
     let others = |message: Message<'_>| {

@@ -48,9 +48,21 @@ pub struct Start<'a> {
     pub record_route: Option<RecordRoute>,
     /// Whose account hears of progress.
     pub call: Option<Id>,
-    /// Whether the contacts of a 3xx are tried (§16.7 step 4): each is reported by [`Proxy::next_redirect`] and must be
+    /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
-    pub recurse: bool,
+    pub recursion: Recursion,
+}
+
+/// What becomes of the contacts of a 3xx (§16.7 step 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recursion {
+    /// They are the caller's business.
+    #[default]
+    Never,
+    /// Those that are our users are tried.
+    ToUsers,
+    /// They are tried, wherever they are.
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +109,7 @@ struct Pending {
     texts: Stored,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
-    recurse: bool,
+    recursion: Recursion,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -220,7 +232,7 @@ impl Proxy {
             request: kept,
             texts: Stored::default(),
             is_short: false,
-            recurse: start.recurse,
+            recursion: start.recursion,
             breadth: max_breadth(request),
             group: 0,
             redirections: 0,
@@ -302,7 +314,7 @@ impl Proxy {
 impl Pending {
     /// Whether the request may have to be sent once more, and so must be kept whole.
     fn may_send_again(&self) -> bool {
-        self.recurse || self.branches.iter().any(|branch| !branch.ways.is_empty())
+        self.recursion != Recursion::Never || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
 }
 

@@ -10,7 +10,7 @@ mod validate;
 mod ways;
 
 pub use best::is_better;
-pub use context::{Proxy, ProxyConfig, Redirected, Start};
+pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
 pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, next_route, preprocess};

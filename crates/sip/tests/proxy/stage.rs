@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet, Turn};
+use strowger_sip::proxy::{
+    Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
+};
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
@@ -119,13 +121,32 @@ pub(crate) fn ways(names: &str) -> Vec<Way> {
     names.chars().map(way).collect()
 }
 
+/// The Request-URIs of the targets `a` to `t`.
+const URIS: [&str; 20] = [
+    "sip:a@192.0.2.10:5061",
+    "sip:b@192.0.2.10:5062",
+    "sip:c@192.0.2.10:5063",
+    "sip:d@192.0.2.10:5064",
+    "sip:e@192.0.2.10:5065",
+    "sip:f@192.0.2.10:5066",
+    "sip:g@192.0.2.10:5067",
+    "sip:h@192.0.2.10:5068",
+    "sip:i@192.0.2.10:5069",
+    "sip:j@192.0.2.10:5070",
+    "sip:k@192.0.2.10:5071",
+    "sip:l@192.0.2.10:5072",
+    "sip:m@192.0.2.10:5073",
+    "sip:n@192.0.2.10:5074",
+    "sip:o@192.0.2.10:5075",
+    "sip:p@192.0.2.10:5076",
+    "sip:q@192.0.2.10:5077",
+    "sip:r@192.0.2.10:5078",
+    "sip:s@192.0.2.10:5079",
+    "sip:t@192.0.2.10:5080",
+];
+
 pub(crate) fn uri_of(name: char) -> &'static str {
-    match name {
-        'a' => "sip:a@192.0.2.10:5061",
-        'b' => "sip:b@192.0.2.10:5062",
-        'c' => "sip:c@192.0.2.10:5063",
-        _ => "sip:d@192.0.2.10:5064",
-    }
+    URIS[name as usize - 'a' as usize]
 }
 
 /// A request as the caller sends it.
@@ -206,7 +227,11 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
-            recurse: self.recurse,
+            recursion: if self.recurse {
+                Recursion::Anywhere
+            } else {
+                Recursion::Never
+            },
         };
         self.proxy
             .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
@@ -283,6 +308,12 @@ impl Stage {
     pub(crate) fn last(&self, who: char, begins: &str) -> &str {
         let to_them = |sent: &&Sent| name_of(sent.to).starts_with(who) && sent.text.starts_with(begins);
         &self.sent.iter().rfind(to_them).expect("was sent").text
+    }
+
+    /// Whether somebody was sent a message that begins so.
+    pub(crate) fn was_sent(&self, who: char, begins: &str) -> bool {
+        let mut sent = self.sent.iter().filter(|sent| name_of(sent.to).starts_with(who));
+        sent.any(|sent| sent.text.starts_with(begins))
     }
 
     /// The last message to the caller.
@@ -431,7 +462,7 @@ impl Stage {
                 let q = params
                     .strip_prefix(";q=")
                     .map_or(1.0, |q| q.parse().expect("a number"));
-                if let Some(name) = ('a'..='d').find(|&name| uri_of(name) == uri) {
+                if let Some(name) = ('a'..='t').find(|&name| uri_of(name) == uri) {
                     found.push((q, name));
                     followed |= 1 << number;
                 }

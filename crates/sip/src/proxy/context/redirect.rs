@@ -6,7 +6,7 @@ use strowger_syntax::{Index, Message, Name, Status};
 
 use super::super::targets::TargetSet;
 use super::branch::Branch;
-use super::{Phase, Proxy, whole};
+use super::{Phase, Proxy, Recursion, whole};
 use crate::endpoint::Arrival;
 use crate::memory::{Id, Stored};
 use crate::transaction::KEPT;
@@ -31,6 +31,8 @@ pub struct Redirected<'a> {
     pub response: &'a [u8],
     /// Where the request came in.
     pub arrival: Arrival,
+    /// Which of its contacts may be tried.
+    pub recursion: Recursion,
 }
 
 impl Proxy {
@@ -49,6 +51,7 @@ impl Proxy {
             request: pool.bytes(&pending.request),
             response: pool.bytes(&redirection.response),
             arrival: pending.arrival,
+            recursion: pending.recursion,
         })
     }
 
@@ -65,7 +68,7 @@ impl Proxy {
         };
         // A 305 names a proxy and a 380 another service, not the user.
         let names_user = matches!(status.code(), 300..=302);
-        if !pending.recurse
+        if pending.recursion == Recursion::Never
             || !names_user
             || context.phase != Phase::Open
             || pending.branches.len() >= MOST_BRANCHES
