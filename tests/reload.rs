@@ -173,12 +173,18 @@ fn no_call_fails_and_nothing_grows_while_the_configuration_changes_again_and_aga
         assert!(!running.is_finished(), "the calls ended before the last reload");
         running.join().expect("SIPp ends well")
     });
-    for Counts { successful, failed, .. } in [caller, callee] {
+    for Counts {
+        successful, failed, ..
+    } in [caller, callee]
+    {
         assert_eq!((successful, failed), (u64::from(calls), 0));
     }
     let (applied, refused) = (count * 9 / 10, count / 10);
     let result = |result| server.metric(&format!("strowger_reloads_total{{result=\"{result}\"}}"));
-    assert_eq!((result("applied"), result("refused")), (applied as u64, refused as u64));
+    assert_eq!(
+        (result("applied"), result("refused")),
+        (applied as u64, refused as u64)
+    );
     assert_eq!(server.metric("strowger_config_generation"), applied as u64 + 1);
     // What a call leaves for 32 seconds is not what is looked for.
     let settle = || {
@@ -193,7 +199,12 @@ fn no_call_fails_and_nothing_grows_while_the_configuration_changes_again_and_aga
     let after = settle();
     assert_eq!(after.1, before.1, "descriptors");
     let limit = 1 << 20;
-    assert!(after.0 <= before.0 + limit, "{} bytes after {}", after.0, before.0);
+    assert!(
+        after.0 <= before.0 + limit,
+        "{} bytes after {}",
+        after.0,
+        before.0
+    );
 }
 
 /// A call from a peer of a listener to one of the first listener, as far as it rings: the INVITE as it was sent and as it
@@ -217,7 +228,10 @@ fn a_listener_comes_and_goes_under_calls() {
     assert!(TcpStream::connect(at(port)).is_err());
     let second = with_listener(&first, &format!("udp:127.0.0.1:{port}"));
     apply(&server, &with_listener(&second, &format!("tcp:127.0.0.1:{port}")));
-    assert_eq!(server.ctl_json("status")["listeners"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        server.ctl_json("status")["listeners"].as_array().map(Vec::len),
+        Some(4)
+    );
     let callers = [Peer::udp(at(port)), Peer::tcp(at(port))];
     let rung: Vec<_> = callers.iter().map(|caller| ringing(caller, &bob)).collect();
     // A phone that is only there while its listener is reached by another one later.
@@ -237,7 +251,10 @@ fn a_listener_comes_and_goes_under_calls() {
     }
     let is_free = || UdpSocket::bind(at(port)).is_ok() && TcpListener::bind(at(port)).is_ok();
     assert!(!is_free());
-    assert!(wait::until_true(Duration::from_secs(8), is_free), "it is closed in the end");
+    assert!(
+        wait::until_true(Duration::from_secs(8), is_free),
+        "it is closed in the end"
+    );
     let alice = Peer::udp(server.sip());
     alice.send(&alice.request("MESSAGE", &aor("carol"), &aor("alice"), &aor("carol")));
     carol.expect_request("MESSAGE");
@@ -328,7 +345,10 @@ fn a_listener_that_cannot_be_bound_leaves_everything_as_it_was() {
     let line = next.lines().count();
     let why = format!("{}:{line}:7: udp:{taken} is in use", server.config().display());
     assert_refused(&server, &next, &why);
-    assert!(TcpListener::bind(at(free)).is_ok(), "what was bound is given back");
+    assert!(
+        TcpListener::bind(at(free)).is_ok(),
+        "what was bound is given back"
+    );
     let admin = server.admin();
     let next = first.replace(&admin, "127.0.0.1:1");
     write(&server, &next);
@@ -349,13 +369,23 @@ fn administration_moves_to_another_address() {
     apply(&server, &next);
     let is_gone = || TcpStream::connect(&admin).is_err();
     assert!(wait::until_true(Duration::from_secs(5), is_gone));
-    assert_eq!(http::send(&format!("127.0.0.1:{port}"), "GET", "/healthz", &[], "").status, 200);
+    assert_eq!(
+        http::send(&format!("127.0.0.1:{port}"), "GET", "/healthz", &[], "").status,
+        200
+    );
     assert_eq!(config(&server)["generation"], 2);
     let names = next.replace("[auth]", "names = [\"pbx.test\"]\n[auth]");
     let token = format!("Bearer {}", server.token());
     let asked_for = |host: &str| {
         let headers = [("Authorization", token.as_str()), ("Host", host)];
-        http::send(&format!("127.0.0.1:{port}"), "GET", "/api/v1/status", &headers, "").status
+        http::send(
+            &format!("127.0.0.1:{port}"),
+            "GET",
+            "/api/v1/status",
+            &headers,
+            "",
+        )
+        .status
     };
     apply(&server, &names);
     let is_known = || asked_for("pbx.test") == 200;
@@ -371,7 +401,11 @@ fn a_configuration_that_nobody_confirms_goes_back() {
     write(&server, &next);
     assert!(server.ctl(&["reload", "--rollback-after", "2s"]).succeeded());
     assert_eq!(listeners(), Some(3));
-    assert!(config(&server)["rollback_in"].as_u64().is_some_and(|secs| secs <= 2));
+    assert!(
+        config(&server)["rollback_in"]
+            .as_u64()
+            .is_some_and(|secs| secs <= 2)
+    );
     // One without an end would make it unclear what to go back to.
     let ended = reload(&server);
     assert_eq!(ended.code, Some(1));
@@ -379,14 +413,25 @@ fn a_configuration_that_nobody_confirms_goes_back() {
     let is_back = || listeners() == Some(2);
     assert!(wait::until_true(Duration::from_secs(6), is_back));
     let after = config(&server);
-    assert_eq!((&after["generation"], &after["rollback_in"]), (&Value::from(3), &Value::Null));
+    assert_eq!(
+        (&after["generation"], &after["rollback_in"]),
+        (&Value::from(3), &Value::Null)
+    );
     assert_eq!(server.metric("strowger_reloads_total{result=\"rolled_back\"}"), 1);
-    assert!(server.process().stderr().contains("the former configuration is in force again"));
+    assert!(
+        server
+            .process()
+            .stderr()
+            .contains("the former configuration is in force again")
+    );
 
     assert!(server.ctl(&["reload", "--rollback-after", "2s"]).succeeded());
     assert!(server.ctl(&["reload", "--confirm"]).succeeded());
     thread::sleep(Duration::from_millis(2500));
-    assert_eq!((listeners(), &config(&server)["generation"]), (Some(3), &Value::from(4)));
+    assert_eq!(
+        (listeners(), &config(&server)["generation"]),
+        (Some(3), &Value::from(4))
+    );
     assert_eq!(server.ctl(&["reload", "--confirm"]).code, Some(1));
 
     // Again and again before it is confirmed: back to what was confirmed last, at once.
@@ -398,7 +443,11 @@ fn a_configuration_that_nobody_confirms_goes_back() {
     assert!(server.ctl(&["reload", "--rollback"]).succeeded());
     assert_eq!(listeners(), Some(3));
     for wrong in ["0s", "2d", "soon", "5"] {
-        assert_eq!(server.ctl(&["reload", "--rollback-after", wrong]).code, Some(1), "{wrong}");
+        assert_eq!(
+            server.ctl(&["reload", "--rollback-after", wrong]).code,
+            Some(1),
+            "{wrong}"
+        );
     }
 }
 
@@ -457,7 +506,10 @@ fn flags_stay_on_top_and_without_a_file_there_is_nothing_to_reload() {
     let process = serve(&[&["--config", &file], &plain[..]].concat(), scratch.path());
     let ready = await_ready(&process);
     assert!(ready.contains(&listen), "{ready}");
-    scratch.write("strowger.toml", "domains = [\"two.test\"]\n[[listen]]\nuri = \"tcp:127.0.0.1:1\"\n");
+    scratch.write(
+        "strowger.toml",
+        "domains = [\"two.test\"]\n[[listen]]\nuri = \"tcp:127.0.0.1:1\"\n",
+    );
     let ended = ctl(&["reload"]);
     assert!(ended.succeeded(), "{ended:?}");
     let status: Value = serde_json::from_str(&ctl(&["status", "--json"]).stdout).expect("JSON");
