@@ -186,7 +186,7 @@ fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     );
 }
 
-// §4.1: without NAPTR, the SRV records of each transport; §4.2: without those, the addresses.
+// RFC 3263 §4.1: without NAPTR, the SRV records of each transport; RFC 3263 §4.2: without those, the addresses.
 #[test]
 fn without_naptr_there_may_be_srv_and_without_srv_addresses() {
     let zone = Zone::new(
