@@ -124,6 +124,7 @@ impl Shard {
 pub(crate) struct Built {
     pub(crate) shards: Vec<Shard>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
@@ -191,6 +192,7 @@ impl Plan {
         Built {
             shards: (0..self.shards).map(shard).collect(),
             shared,
+            endpoint: Arc::new(endpoint),
             questions,
             store,
             scratch,
@@ -198,7 +200,8 @@ impl Plan {
     }
 }
 
-fn listens() -> Vec<Listen> {
+/// What the sites listen at.
+pub(crate) fn listens() -> Vec<Listen> {
     let listen = |(place, (transport, _))| {
         Listen::plain(ListenUri {
             transport,
