@@ -4,8 +4,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
-    preprocess, validate, write_forward,
+    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
+    max_breadth, preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -183,7 +183,11 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = self.shared.policy.mode;
+        let asked = Disposition::of(request);
+        let mode = match (self.shared.policy.mode, bound) {
+            (_, Bound::User(_)) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+            (mode, _) => mode,
+        };
         if mode == Mode::Redirect && routing.token != RouteToken::Valid {
             return self.redirect(bound, request, ingress, sender, now, out);
         }
@@ -388,7 +392,7 @@ impl Node {
             Bound::User(uri) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&ingress.source, now);
+                self.candidates_of_aor(request, &Disposition::of(request), &ingress.source, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -558,13 +562,15 @@ impl Node {
             record_route,
             call,
             recursion,
+            keeps_others: Disposition::of(request).cancel == Some(false),
         }
     }
 
     /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
     fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
         let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-        if is_settled || !self.shared.policy.recurse {
+        let asked = Disposition::of(case.request);
+        if is_settled || !asked.recurse.unwrap_or(true) || !self.shared.policy.recurse {
             Recursion::Never
         } else if sender.may_relay() {
             Recursion::Anywhere
