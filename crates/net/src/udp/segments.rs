@@ -15,7 +15,7 @@ const SEGMENT_MAX: u32 = 1232;
 const SEGMENTS_MAX: u32 = 48;
 
 /// Places in which something is remembered of peers. Those that share a place have shorter messages, nothing worse.
-const PLACES: usize = 256;
+const PLACES: usize = 1024;
 
 const NONE: u32 = u32::MAX;
 
@@ -26,11 +26,11 @@ pub(super) struct Arrangement {
     /// The number of the first of them.
     base: u64,
     /// By peer: its latest message.
-    latest: [u64; PLACES],
+    latest: Box<[u64; PLACES]>,
     /// By peer and length: the latest message of such datagrams.
-    alike: [u64; PLACES],
+    alike: Box<[u64; PLACES]>,
     /// By peer and call: a message behind which there is none with a datagram of the call to the peer.
-    last: [u64; PLACES],
+    last: Box<[u64; PLACES]>,
     /// The positions in the queue, in the order in which they are to be sent.
     order: Vec<u32>,
 }
@@ -55,9 +55,9 @@ impl Arrangement {
         Self {
             messages: Vec::new(),
             base: 1,
-            latest: [0; PLACES],
-            alike: [0; PLACES],
-            last: [0; PLACES],
+            latest: Box::new([0; PLACES]),
+            alike: Box::new([0; PLACES]),
+            last: Box::new([0; PLACES]),
             order: Vec::new(),
         }
     }
@@ -102,29 +102,29 @@ impl Arrangement {
         for position in 0..queue.len() {
             let (earlier, rest) = queue.split_at_mut(position);
             let queued = &mut rest[0];
-            let joined = self.find(earlier, queued);
+            let peer = peer(&queued.to);
+            let joined = self.find(peer, earlier, queued);
             queued.follows = joined.is_some();
-            queued.message = joined.unwrap_or_else(|| self.begin(earlier, queued));
-            self.last[place(peer(&queued.to), queued.call)] = self.base + u64::from(queued.message);
+            queued.message = joined.unwrap_or_else(|| self.begin(peer, earlier, queued));
+            self.last[place(peer, queued.call)] = self.base + u64::from(queued.message);
         }
-        self.join_tails(queue);
-        self.messages.len() < queue.len() || self.messages.iter().any(|message| message.is_tail)
+        let has_tails = self.join_tails(queue);
+        has_tails || self.messages.len() < queue.len()
     }
 
     /// Joins a datagram to the latest message of its like, unless it would overtake one of its call.
-    fn find(&mut self, earlier: &[Queued], queued: &Queued) -> Option<u32> {
-        let peer = peer(&queued.to);
+    fn find(&mut self, peer: u64, earlier: &[Queued], queued: &Queued) -> Option<u32> {
         let number = self.alike[place(peer, queued.len)];
+        let index = number.checked_sub(self.base)?;
         // Nothing is known of one without a call, so neither does it overtake any nor any it.
         let may_join = if queued.call == 0 {
             number >= self.latest[place(peer, 0)]
         } else {
             number >= self.last[place(peer, queued.call)] && number >= self.last[place(peer, 0)]
         };
-        let index = number.checked_sub(self.base).filter(|_| may_join)?;
         let message = self.messages.get_mut(index as usize)?;
         let first = &earlier[message.first as usize];
-        if !message.is_open || first.len != queued.len || !is_one_way(first, queued) {
+        if !may_join || !message.is_open || first.len != queued.len || !is_one_way(first, queued) {
             return None;
         }
         message.segments += 1;
@@ -133,9 +133,9 @@ impl Arrangement {
     }
 
     /// Begins a message with a datagram.
-    fn begin(&mut self, earlier: &[Queued], queued: &Queued) -> u32 {
+    fn begin(&mut self, peer: u64, earlier: &[Queued], queued: &Queued) -> u32 {
         let index = self.messages.len() as u32;
-        let (peer, number) = (peer(&queued.to), self.base + u64::from(index));
+        let number = self.base + u64::from(index);
         let latest = std::mem::replace(&mut self.latest[place(peer, 0)], number);
         let before = latest.checked_sub(self.base).filter(|&before| {
             let first = &earlier[self.messages[before as usize].first as usize];
@@ -153,8 +153,10 @@ impl Arrangement {
         index
     }
 
-    /// Makes datagrams that are alone the last segment of the message before, for that one may be shorter.
-    fn join_tails(&mut self, queue: &mut [Queued]) {
+    /// Makes datagrams that are alone the last segment of the message before, for that one may be shorter; whether there
+    /// are any.
+    fn join_tails(&mut self, queue: &mut [Queued]) -> bool {
+        let mut any = false;
         for index in 1..self.messages.len() {
             let (earlier, rest) = self.messages.split_at_mut(index);
             let message = &mut rest[0];
@@ -168,8 +170,10 @@ impl Arrangement {
                 before.is_open = false;
                 message.is_tail = true;
                 queue[first].follows = true;
+                any = true;
             }
         }
+        any
     }
 }
 
@@ -189,7 +193,7 @@ fn peer(to: &SocketAddr) -> u64 {
 /// Where something of a peer is remembered.
 fn place(peer: u64, what: u32) -> usize {
     let key = (peer ^ u64::from(what).rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (key >> 56) as usize
+    (key >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// Whether an address is that of one host.

@@ -15,10 +15,11 @@ mod policy;
 mod recurse;
 mod refused;
 mod registrar;
+mod routes;
 mod shared;
 mod tally;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -27,7 +28,7 @@ use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
-use strowger_sip::transaction::{Expired, Matched};
+use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
@@ -36,16 +37,17 @@ use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
 use crate::location::Committed;
+use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
+use routes::Entered;
 use tally::Held;
 
 /// What the control side sends to a shard.
@@ -53,15 +55,8 @@ use tally::Held;
 pub enum Control {
     /// Commits of the location service are done, or have failed, in the order in which they were asked for.
     Committed(Vec<Committed>),
-    /// A host name was looked up; no address when it has none.
-    Resolved {
-        /// Which request has asked.
-        ticket: Id,
-        /// For which of its candidates.
-        number: u16,
-        /// The addresses, best first.
-        addresses: Vec<IpAddr>,
-    },
+    /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
+    Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Another configuration is in force.
@@ -128,6 +123,10 @@ struct Work {
     index: Index,
     /// `None` while one goes on.
     kept: Option<Kept>,
+    /// A request with another header.
+    rewritten: Kept,
+    dialled: Dialled,
+    entered: Entered,
 }
 
 /// A request that was kept, while it goes on.
@@ -214,6 +213,7 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
+                self.note_answer(client, response, now);
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -278,6 +278,7 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
+        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();
@@ -344,7 +345,11 @@ impl Application for Node {
     }
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let peer = self.endpoint.layer.peer_of_token(token);
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+        if let FailedSend::Client(_) = failed {
+            self.note_failure(peer, now);
+        }
         self.proxy
             .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
         self.account(now);
@@ -364,7 +369,11 @@ impl Application for Node {
                 if !self.endpoint.layer.is_named(client, check) {
                     return Handled::Done;
                 }
+                let peer = self.endpoint.layer.peer_of(client);
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                if let FailedSend::Client(_) = failed {
+                    self.note_failure(peer, now);
+                }
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
                 self.account(now);
@@ -384,11 +393,7 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved {
-                ticket,
-                number,
-                addresses,
-            } => self.on_resolved(ticket, number, &addresses, now, out),
+            Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Reload(reload) => self.reload(reload),
@@ -404,7 +409,12 @@ impl Application for Node {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
-                Expired::Client { user, timed_out } => {
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } => {
+                    self.note_failure(silent, now);
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
