@@ -137,9 +137,7 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
-        if let Err(error) = strowger_net::raise_descriptor_limit() {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
+        raise_descriptor_limit();
         let (listeners, numbers) = bind::bind(config, &options)?;
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
@@ -246,6 +244,12 @@ fn machine() -> Machine {
     Machine {
         host_name: strowger_net::host_name(),
         addresses: strowger_net::interface_addresses(),
+    }
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = strowger_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
