@@ -299,7 +299,7 @@ fn a_name_of_two_families_is_tried_by_ipv6_first_and_then_by_ipv4() {
 // RFC 2308.
 #[test]
 fn a_name_that_does_not_exist_is_asked_for_once() {
-    let mut names = NameServer::start("");
+    let names = NameServer::start("");
     let server = server(&names, "");
     let caller = caller(&server);
     for _ in 0..5 {

@@ -15,6 +15,7 @@ use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
+use crate::routing::Role;
 
 /// The most hops to one candidate.
 const MOST_HOPS: usize = 8;
@@ -144,18 +145,17 @@ impl Waiting {
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, source: &Source, now: Now) {
+    pub(super) fn candidates_of_aor(&mut self, source: &Source, role: &Role, now: Now) {
         self.work.candidates.clear();
-        let policy = &self.shared.policy;
-        let (fork, ring_timeout_ms) = (policy.fork, policy.ring_timeout_ms);
         self.add_bindings(source, now, |q| Terms {
-            group: match fork {
+            group: match role.fork {
                 Fork::Parallel => 0,
                 Fork::Sequential => group_of(q),
             },
+            ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
         });
-        self.work.candidates.limit_ringing(ring_timeout_ms);
+        self.work.candidates.limit_ringing(role.turn_ms);
     }
 
     /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given

@@ -251,6 +251,7 @@ impl Proxy {
         let (target, is_last) = (branch.target, branch.ways.is_empty());
         let Some(hop) = hop else {
             pending.fail(status);
+            self.stop_unless_next(user.context, status);
             return;
         };
         self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
