@@ -278,7 +278,6 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
-        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();

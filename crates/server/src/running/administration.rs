@@ -109,6 +109,26 @@ impl Running {
         }
     }
 
+    /// What shards, sockets and look-ups have counted.
+    fn counted(&self) -> Vec<Family> {
+        let mut families = Tally::families(&self.tallies);
+        for counters in self.handle.counters() {
+            counters.each(|name, help, kind, value| {
+                let kind = match kind {
+                    CountKind::Counter => Kind::Counter,
+                    CountKind::Gauge => Kind::Gauge,
+                };
+                match families.iter_mut().find(|family| family.name == name) {
+                    Some(family) => family.samples[0].value += value as f64,
+                    None => families.push(Family::single(name, help, kind, value as f64)),
+                }
+            });
+        }
+        let now_ms = strowger_net::now().mono_ms();
+        families.append(&mut self.shared().dns.families(now_ms));
+        families
+    }
+
     fn counts(&self, contacts: u64) -> Counts {
         let mut connections = 0;
         for counters in self.handle.counters() {
@@ -320,21 +340,7 @@ impl Admin for Running {
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
-        let mut families = Tally::families(&self.tallies);
-        for counters in self.handle.counters() {
-            counters.each(|name, help, kind, value| {
-                let kind = match kind {
-                    CountKind::Counter => Kind::Counter,
-                    CountKind::Gauge => Kind::Gauge,
-                };
-                match families.iter_mut().find(|family| family.name == name) {
-                    Some(family) => family.samples[0].value += value as f64,
-                    None => families.push(Family::single(name, help, kind, value as f64)),
-                }
-            });
-        }
-        let now_ms = strowger_net::now().mono_ms();
-        families.append(&mut self.shared().dns.families(now_ms));
+        let mut families = self.counted();
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
         let active = self.active();
         let shared = &active.shared;
