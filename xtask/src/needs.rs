@@ -11,6 +11,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("chattr", "e2fsprogs"),
     ("kamailio", "kamailio"),
     ("linphonec", "linphone-cli"),
+    ("named", "bind9"),
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),

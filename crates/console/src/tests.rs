@@ -454,6 +454,36 @@ async fn a_web_page_can_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_reload_tells_what_it_did_or_every_error_with_its_place() {
+    let node = start().await;
+    let done = node.own("POST", "/api/v1/reload", "").await;
+    assert_eq!((done.status, &done.json()["generation"]), (200, &json!(2)));
+    assert_eq!(done.json()["rollback_in"], Value::Null);
+    let done = node.own("POST", "/api/v1/reload?rollback_after=1m", "").await;
+    assert_eq!(done.json()["rollback_in"], 60);
+    let refused = node.own("POST", "/api/v1/reload?rollback_after=7s", "").await;
+    assert_eq!(refused.status, 422);
+    let errors = &refused.json()["errors"];
+    assert_eq!(errors.as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&errors[1]["file"], &errors[1]["line"], &errors[1]["column"]),
+        (&json!("f"), &json!(2), &json!(1))
+    );
+    for (query, status) in [
+        ("rollback_after=soon", 422),
+        ("rollback_after=0s", 422),
+        ("other=1", 400),
+    ] {
+        let answer = node.own("POST", &format!("/api/v1/reload?{query}"), "").await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+        assert_eq!(answer.json()["errors"], Value::Null);
+    }
+    assert_eq!(node.own("POST", "/api/v1/reload/confirm", "").await.status, 200);
+    assert_eq!(node.own("POST", "/api/v1/reload/rollback", "").await.status, 409);
+    assert_eq!(node.with("POST", "/api/v1/reload", &[], "").await.status, 401);
+}
+
+#[tokio::test]
 async fn bans_are_listed_and_lifted_by_source_and_account() {
     let node = start().await;
     let page = node.own("GET", "/api/v1/bans?q=ALICE", "").await.json();

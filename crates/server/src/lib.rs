@@ -9,5 +9,6 @@ pub mod dns;
 mod hashed;
 pub mod location;
 pub mod node;
+pub mod routing;
 pub mod running;
 pub mod subscriber;

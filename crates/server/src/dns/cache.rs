@@ -159,6 +159,11 @@ impl Cache {
         }
     }
 
+    /// Forgets all answers.
+    pub(super) fn clear(&self) {
+        self.entries.pin().clear();
+    }
+
     /// How many answers are known.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -1,7 +1,7 @@
 //! Where a request may go, before the ways there are known: what becomes the target set (RFC 3261 §16.5) once every name
 //! among them has been looked up.
 
-use strowger_sip::proxy::{TargetSet, Turn};
+use strowger_sip::proxy::{Failover, TargetSet, Turn};
 use strowger_sip::registrar::Q_DEFAULT;
 use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
@@ -46,6 +46,8 @@ pub struct Candidate {
     pub group: u16,
     /// How long it may ring before it counts as not answering, in milliseconds; `None` for as long as timer C lets it.
     pub ring_timeout_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
     /// The role that is taken for it instead of the one of its route or of the node.
     pub mode: Option<Mode>,
     /// What made it one.
@@ -61,6 +63,8 @@ pub struct Terms {
     pub group: u16,
     /// See [`Candidate::ring_timeout_ms`].
     pub ring_timeout_ms: Option<u32>,
+    /// See [`Candidate::failover`].
+    pub failover: Failover,
     /// See [`Candidate::mode`].
     pub mode: Option<Mode>,
     /// See [`Candidate::origin`].
@@ -80,6 +84,7 @@ impl Terms {
         Self {
             group: 0,
             ring_timeout_ms: None,
+            failover: Failover::ANY,
             mode: None,
             origin,
             way,
@@ -121,6 +126,7 @@ impl Candidates {
         let Terms {
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
@@ -129,6 +135,7 @@ impl Candidates {
             texts: [start, middle, end],
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
@@ -197,6 +204,7 @@ impl Candidates {
             let turn = Turn {
                 group: candidate.group,
                 ring_ms: candidate.ring_timeout_ms,
+                failover: candidate.failover,
             };
             let mut hops = self.hops(candidate).peekable();
             if hops.peek().is_some() {

@@ -1,5 +1,7 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
+use std::sync::Arc;
+
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
@@ -16,12 +18,14 @@ use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
+use super::Kept;
 use super::Node;
-use super::candidates::{Origin, Terms, Way};
 use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::routes::translated;
 use crate::config::Mode;
+use crate::routing::{Action, Decision, Dialled, Role};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -32,7 +36,8 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
 pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
-enum Bound<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Bound<'a> {
     /// One of our addresses-of-record; the URI.
     User(&'a [u8]),
     /// This node itself.
@@ -41,11 +46,26 @@ enum Bound<'a> {
     Foreign,
 }
 
+/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
+    let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+    if is_settled || !role.recurse {
+        Recursion::Never
+    } else if sender.may_relay() {
+        Recursion::Anywhere
+    } else {
+        Recursion::ToUsers
+    }
+}
+
 /// A request on its way through the dispatcher.
-struct Case<'a> {
-    request: Message<'a>,
-    ingress: &'a Ingress,
-    routing: Routing<'a>,
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) request: Message<'a>,
+    pub(super) ingress: &'a Ingress,
+    pub(super) routing: Routing<'a>,
+    /// What its Request-URI was made of, if that is not as it came.
+    pub(super) dialled: Option<&'a Dialled>,
     key: ServerKey,
 }
 
@@ -110,10 +130,25 @@ impl Node {
             request,
             ingress,
             routing,
+            dialled: None,
             key,
         };
-        if let Err(reject) = self.decide(&mut case, now, out) {
-            self.reject_case(&case, self.sender_by_source(ingress), &reject, now, out);
+        if self.is_dialled(&routing) {
+            let mut dialled = std::mem::take(&mut self.work.dialled);
+            if self.dial(routing.request_uri, &mut dialled) {
+                case.routing.request_uri = dialled.uri();
+                case.dialled = Some(&dialled);
+            }
+            self.dispatch_case(&mut case, now, out);
+            self.work.dialled = dialled;
+        } else {
+            self.dispatch_case(&mut case, now, out);
+        }
+    }
+
+    fn dispatch_case(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) {
+        if let Err(reject) = self.decide(case, now, out) {
+            self.reject_case(case, self.sender_by_source(case.ingress), &reject, now, out);
         }
     }
 
@@ -158,12 +193,46 @@ impl Node {
         Ok(())
     }
 
-    /// Forwards or redirects what its sender may send.
+    /// Does what the routes say with what its sender may send.
     fn serve(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
         sender: Sender,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        if self.shared.policy.routes.is_empty() {
+            let decision = self.shared.policy.routes.built_in();
+            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
+        }
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let decision = self.route_of(&routes, case, sender);
+        let followed = match decision.translation() {
+            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
+            Some(translation) => {
+                let mut number = Dialled::default();
+                let case = translated(case, translation, &mut number);
+                let bound = self.bound_for(&case.routing)?;
+                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
+            }
+        };
+        self.work.entered.leave();
+        followed
+    }
+
+    /// Forwards, redirects or refuses a request as was decided.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn carry_out(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -174,41 +243,118 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let method = request.method();
-        if matches!(bound, Bound::Foreign) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
+        let begun = routing.token == RouteToken::Valid;
+        let leads_away = match action {
+            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::Reply(_) | Action::Redirect(_) => false,
+        };
+        if leads_away && !begun && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
         let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
+        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = self.shared.policy.mode;
-        if mode == Mode::Redirect && routing.token != RouteToken::Valid {
-            return self.redirect(bound, request, ingress, sender, now, out);
+        match action {
+            Action::Reply(reply) => {
+                self.reply_by_route(case, sender, reply, now, out);
+                return Ok(());
+            }
+            Action::Redirect(redirect) => {
+                return self.redirect_by_route(case, bound, sender, redirect, now, out);
+            }
+            Action::Targets(targets) if mode == Mode::Redirect => {
+                return self.redirect_to_targets(case, sender, targets, now, out);
+            }
+            _ if mode == Mode::Redirect && !begun => {
+                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
+            }
+            _ => {}
         }
-        let found = self.find_targets(case, bound, sender, now)?;
-        if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
+        let found = self.find_targets(case, bound, sender, decision, now)?;
+        if decision.has_headers() && !is_of_invite {
+            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
+        }
+        self.send(case, sender, decision, loop_part, found, now, out)
+    }
+
+    /// Forwards a request with another header.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn send_rewritten(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
+        loop_part: u64,
+        found: Found,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let Kept { mut text, mut index } = std::mem::take(&mut self.work.rewritten);
+        let sent = if self.rewrite(case.request, decision, &mut text, &mut index) {
+            let mut rewritten = Case {
+                request: Message::view(&text, &index),
+                ..*case
+            };
+            // These are places in the request as it came.
+            rewritten.routing.taken.cut = None;
+            rewritten.routing.taken.credentials = None;
+            self.send(&rewritten, sender, decision, loop_part, found, now, out)
+        } else {
+            Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "Header Too Large"))
+        };
+        self.work.rewritten = Kept { text, index };
+        sent
+    }
+
+    /// Forwards a request in the role that was decided on.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn send(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
+        loop_part: u64,
+        found: Found,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let method = case.request.method();
+        if decision.role.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
         }
-        self.send_stateful(case, sender, loop_part, found, now, out)
+        self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
     }
 
     /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
     fn send_stateful(
         &mut self,
         case: &Case<'_>,
         sender: Sender,
+        role: &Role,
         loop_part: u64,
         found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         self.check_room(case.ingress, &case.routing)?;
-        let record_route = self.record_route(case, sender);
-        let recursion = self.recursion(case, sender);
-        let start = self.accept(case, record_route, recursion, loop_part, now, out);
+        let record_route = self.record_route(case, sender, role);
+        let recursion = recursion(case, sender, role);
+        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -236,6 +382,7 @@ impl Node {
             ingress,
             ref routing,
             key,
+            ..
         } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
@@ -350,8 +497,8 @@ impl Node {
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
-    fn knows_its_invites(&self) -> bool {
-        self.shared.is_closed() && self.shared.policy.mode != Mode::Stateless
+    fn knows_its_invites(&self, mode: Mode) -> bool {
+        self.shared.is_closed() && mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
@@ -377,38 +524,29 @@ impl Node {
         case: &Case<'_>,
         bound: &Bound<'_>,
         sender: Sender,
+        decision: &Decision<'_>,
         now: Now,
     ) -> Result<Found, Reject> {
-        match bound {
-            Bound::Node => return Err(Reject::new(Status::NOT_FOUND)),
-            Bound::User(uri) => {
+        match (decision.action(), bound) {
+            (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
+            (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
+            (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
+            (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&case.ingress.source, now);
+                self.candidates_of_aor(&case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            Bound::Foreign => {
-                let candidates = &mut self.work.candidates;
-                candidates.clear();
-                candidates.add(
-                    case.routing.request_uri,
-                    &[],
-                    Terms::new(Origin::RequestUri, Way::ByUri),
-                );
-            }
+            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
         }
-        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
+        let onward = self.onward(case);
+        let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(self.no_way());
+            return Err(self.no_way(&onward));
         }
         Ok(found)
-    }
-
-    /// Why a request goes nowhere although there are candidates.
-    fn no_way(&self) -> Reject {
-        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
     }
 
     /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
@@ -458,15 +596,16 @@ impl Node {
 
     /// A redirect server (RFC 3261 §8.3): tells where our user is, whether we could get there or not, and takes no part in
     /// what follows.
-    fn redirect(
+    pub(super) fn redirect(
         &mut self,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
+        case: &Case<'_>,
         sender: Sender,
+        status: Status,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
         match (bound, request.method()) {
             // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
             (_, Method::Cancel) => {
@@ -492,7 +631,6 @@ impl Node {
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
-                let status = Status::MOVED_TEMPORARILY;
                 identity.reply_with(
                     request,
                     ingress,
@@ -536,6 +674,7 @@ impl Node {
     fn accept<'a>(
         &mut self,
         case: &Case<'a>,
+        role: &Role,
         record_route: Option<RecordRoute>,
         recursion: Recursion,
         loop_part: u64,
@@ -547,6 +686,7 @@ impl Node {
             ingress,
             ref routing,
             key,
+            ..
         } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
@@ -563,7 +703,7 @@ impl Node {
                 .layer
                 .respond(server, Status::TRYING, start, now.mono_ms(), out);
         }
-        let call = self.call_of(request, ingress, now);
+        let call = self.call_of(request, ingress, role, now);
         Start {
             server,
             ingress,
@@ -575,21 +715,9 @@ impl Node {
         }
     }
 
-    /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
-    fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
-        let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-        if is_settled || !self.shared.policy.recurse {
-            Recursion::Never
-        } else if sender.may_relay() {
-            Recursion::Anywhere
-        } else {
-            Recursion::ToUsers
-        }
-    }
-
     /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
     /// not send through us gets no token, which would let them: their dialogs go on without us.
-    fn record_route(&self, case: &Case<'_>, sender: Sender) -> Option<RecordRoute> {
+    fn record_route(&self, case: &Case<'_>, sender: Sender, role: &Role) -> Option<RecordRoute> {
         let Case {
             request, ref routing, ..
         } = *case;
@@ -598,7 +726,7 @@ impl Node {
             Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
         );
         let tag = request.from_tag()?;
-        let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
+        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
         (wanted && earned).then(|| RecordRoute {
@@ -606,10 +734,11 @@ impl Node {
         })
     }
 
-    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
+    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
         match (request.method(), to) {
+            (Method::Invite, None) if role.mode == Mode::Transaction => None,
             // Beyond the limit calls go through, unaccounted.
             (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
                 let branches = self.work.targets.targets().len().max(1);
@@ -623,6 +752,9 @@ impl Node {
                 );
                 if is_new {
                     self.tally.call_started();
+                }
+                if let Some(target) = self.work.entered.take() {
+                    self.calls.enter(call, target);
                 }
                 Some(call)
             }

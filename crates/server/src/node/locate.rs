@@ -15,6 +15,7 @@ use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
+use crate::routing::Role;
 
 /// The most hops to one candidate.
 const MOST_HOPS: usize = 8;
@@ -144,18 +145,17 @@ impl Waiting {
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, source: &Source, now: Now) {
+    pub(super) fn candidates_of_aor(&mut self, source: &Source, role: &Role, now: Now) {
         self.work.candidates.clear();
-        let policy = &self.shared.policy;
-        let (fork, ring_timeout_ms) = (policy.fork, policy.ring_timeout_ms);
         self.add_bindings(source, now, |q| Terms {
-            group: match fork {
+            group: match role.fork {
                 Fork::Parallel => 0,
                 Fork::Sequential => group_of(q),
             },
+            ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
         });
-        self.work.candidates.limit_ringing(ring_timeout_ms);
+        self.work.candidates.limit_ringing(role.turn_ms);
     }
 
     /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given
@@ -217,6 +217,20 @@ impl Node {
             self.work.candidates.fill(&mut self.work.targets);
         }
         found
+    }
+
+    /// Why a request goes nowhere although there are candidates.
+    pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
+        let candidates = &self.work.candidates;
+        let is_named = |candidate: &Candidate| {
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
+        };
+        if candidates.list().iter().any(is_named) {
+            no_address()
+        } else {
+            Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+        }
     }
 
     /// Asks for the names among the candidates, and keeps the request until all answers have come.
@@ -392,8 +406,14 @@ impl Node {
             );
         };
         if self.work.targets.is_empty() {
-            let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-            self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
+            self.refuse(
+                request,
+                &start,
+                &no_address(),
+                Cause::NextHopHasNoAddress,
+                now,
+                out,
+            );
         } else {
             self.proxy.start(
                 &mut self.endpoint,
@@ -438,6 +458,11 @@ impl Node {
             self.on_progress(&progress, now);
         }
     }
+}
+
+/// The answer when the name of a next hop leads nowhere.
+fn no_address() -> Reject {
+    Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
 }
 
 /// The way to the host of a URI, which may be none at all.

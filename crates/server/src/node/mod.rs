@@ -15,6 +15,7 @@ mod policy;
 mod recurse;
 mod refused;
 mod registrar;
+mod routes;
 mod shared;
 mod tally;
 
@@ -41,10 +42,12 @@ pub use tally::Tally;
 
 use crate::admin;
 use crate::location::Committed;
+use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use registrar::PendingRegister;
+use routes::Entered;
 use tally::Held;
 
 /// What the control side sends to a shard.
@@ -120,6 +123,10 @@ struct Work {
     index: Index,
     /// `None` while one goes on.
     kept: Option<Kept>,
+    /// A request with another header.
+    rewritten: Kept,
+    dialled: Dialled,
+    entered: Entered,
 }
 
 /// A request that was kept, while it goes on.
@@ -271,6 +278,7 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
+        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();

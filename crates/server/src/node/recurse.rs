@@ -56,7 +56,7 @@ impl Node {
         };
         self.work
             .candidates
-            .limit_ringing(self.shared.policy.ring_timeout_ms);
+            .limit_ringing(self.shared.policy.routes.role().turn_ms);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
             return self.go_on_elsewhere(redirect, 0, now, out);

@@ -33,6 +33,7 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 use reload::{Course, Origin, Outcomes, Pending};
 
@@ -340,12 +341,8 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
-        mode: config.proxy.mode,
-        record_route: config.proxy.record_route,
+        routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
-        fork: config.proxy.fork,
-        ring_timeout_ms: config.proxy.ring_timeout.as_millis() as u32,
-        recurse: config.proxy.recurse,
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
             min_expires: seconds(location.min_expires),

@@ -19,7 +19,7 @@ use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
 use super::progress::Progress;
 use super::route::Taken;
-use super::targets::TargetSet;
+use super::targets::{Failover, TargetSet};
 use super::ways::AllWays;
 use crate::endpoint::{Arrival, Ingress};
 use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
@@ -114,6 +114,8 @@ struct Pending {
     breadth: u8,
     /// The group that has its turn.
     group: u16,
+    /// On which answers the next one has it.
+    failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
     redirections: u16,
     /// When timer C fires, in milliseconds after the start.
@@ -193,6 +195,8 @@ impl Proxy {
         let kept = endpoint.layer.pool.store(request.bytes());
         let (id, pending) = self.insert(endpoint, start, request, kept, now_ms);
         if let Some(pending) = self.pending.get_mut(pending) {
+            let first = targets.targets().first();
+            pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
             for target in targets.targets() {
                 let ways = self.ways.keep(targets.hops(target));
                 pending
@@ -235,6 +239,7 @@ impl Proxy {
             recursion: start.recursion,
             breadth: max_breadth(request),
             group: 0,
+            failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
             timer: None,

@@ -474,7 +474,7 @@ impl Stage {
             let way = |&(q, name)| Way {
                 turn: Turn {
                     group: group(q),
-                    ring_ms: None,
+                    ..Turn::default()
                 },
                 ..ways(&String::from(name)).remove(0)
             };
