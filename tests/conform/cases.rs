@@ -22,6 +22,46 @@ const REMARKS: &[(&str, &str)] = &[
         "5 s are granted, for an expiration may not be lengthened (RFC 3261 §10.3 step 7)",
     ),
     ("siphon/rtp", "the call; media goes from phone to phone"),
+    (
+        "siphon/prack_u",
+        "with both Vias in the 200 to INVITE, which keeps one: a proxy adds its own",
+    ),
+    (
+        "siphon/b2bua_path_",
+        "with Supported: path, without which RFC 3327 §5.3 asks to refuse it",
+    ),
+    (
+        "sipssert/record-route/02",
+        "with transport=tcp in the contact of the phone that has TCP only",
+    ),
+    (
+        "sipssert/record-route/03",
+        "without the parameter r2 of OpenSIPS; the two entries are asked for",
+    ),
+    (
+        "sipssert/auth/0",
+        "in mode stateless where the caller takes no 100",
+    ),
+    (
+        "sipp-regress/github-0238",
+        "in mode stateless, for the caller takes no 100",
+    ),
+    (
+        "sipp-regress/github-0458",
+        "in mode stateless, for the caller takes no 100",
+    ),
+    (
+        "kamailio/uac_invite",
+        "with rrs for its 200 and one From tag: as it is, its ACK and BYE have no Request-URI and belong to no dialog",
+    ),
+    (
+        "kamailio/uas_answer",
+        "without repeating its 180: as it is, it waits for an answer to that, without a server in between too",
+    ),
+    (
+        "kamailio/uac_register",
+        "with credentials and a higher CSeq in the last REGISTER (RFC 3261 §10.3 step 7)",
+    ),
 ];
 
 /// That remark.
@@ -53,11 +93,15 @@ fn brief() -> Setup {
 }
 
 fn cut() -> Setup {
-    setup().toml("[location]\nmin_expires = \"1s\"\nmax_expires = \"5s\"\n")
+    setup().toml("[location]\nmin_expires = \"1s\"\nmax_expires = \"5s\"\ndefault_expires = \"5s\"\n")
 }
 
 fn two_contacts() -> Setup {
     setup().toml("[location]\nmin_expires = \"1s\"\nmax_contacts = 2\n")
+}
+
+fn one_contact() -> Setup {
+    setup().toml("[location]\nmin_expires = \"1s\"\nmax_contacts = 1\nwhen_full = \"replace\"\n")
 }
 
 fn with_password() -> Setup {
@@ -69,6 +113,15 @@ fn with_password() -> Setup {
 
 fn with_password_to_call() -> Setup {
     setup().challenge(&["INVITE"]).user(BOB, PASSWORD)
+}
+
+/// For callers who take no 100.
+fn stateless() -> Setup {
+    setup().toml("[proxy]\nmode = \"stateless\"\n")
+}
+
+fn stateless_with_password() -> Setup {
+    stateless().challenge(&["INVITE"]).user(BOB, PASSWORD)
 }
 
 /// A SIPp calls another one, through the server, at its address.
@@ -106,9 +159,14 @@ fn regress(stage: &mut Stage, number: &str) -> Played {
 }
 
 fn registers(stage: &Stage, scenario: &str) -> Played {
+    registers_at(stage, scenario, system_tests::ports::free())
+}
+
+/// Registers a contact at this port.
+fn registers_at(stage: &Stage, scenario: &str, port: u16) -> Played {
     let scenario = format!("sipssert/{scenario}");
     let play = stage.sipp(&scenario).with(&OF_BOB).with(&IN_DOMAIN);
-    stage.calls(&play.with(&CREDENTIALS))
+    stage.calls(&play.with(&CREDENTIALS).at(port))
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -150,9 +208,10 @@ pub(crate) const CASES: &[Case] = &[
         scenarios: &["sipssert/registration/02.db"],
         setup: brief,
         play: |stage| {
-            registers(stage, "registration/02.db/scripts/sipp-register.xml")?;
+            let port = system_tests::ports::free();
+            registers_at(stage, "registration/02.db/scripts/sipp-register.xml", port)?;
             stage.await_contacts(1, seconds(1))?;
-            registers(stage, "registration/02.db/scripts/sipp-unregister.xml")?;
+            registers_at(stage, "registration/02.db/scripts/sipp-unregister.xml", port)?;
             stage.await_contacts(0, seconds(1))
         },
     },
@@ -210,7 +269,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["sipssert/registration/08.overwrite"],
-        setup: two_contacts,
+        setup: one_contact,
         play: |stage| {
             for _ in 0..2 {
                 registers(stage, "registration/08.overwrite/scripts/sipp-register.xml")?;
@@ -249,17 +308,17 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["sipssert/auth/03.password-db-proxy"],
-        setup: with_password_to_call,
+        setup: stateless_with_password,
         play: |stage| is_asked_for_a_password(stage, "03.password-db-proxy"),
     },
     Case {
         scenarios: &["sipssert/auth/07.ha1-db-proxy"],
-        setup: with_password_to_call,
+        setup: stateless_with_password,
         play: |stage| is_asked_for_a_password(stage, "07.ha1-db-proxy"),
     },
     Case {
         scenarios: &["sipssert/auth/08.ha1-db-proxy-domain"],
-        setup: with_password_to_call,
+        setup: stateless_with_password,
         play: |stage| is_asked_for_a_password(stage, "08.ha1-db-proxy-domain"),
     },
     Case {
@@ -275,7 +334,14 @@ pub(crate) const CASES: &[Case] = &[
         setup: open,
         play: |stage| {
             let case = "sipssert/record-route/02.record-route-protocols/scripts";
-            let called = stage.sipp(&format!("{case}/uas.xml")).with(&OF_BOB).tcp();
+            let called = stage
+                .sipp(&format!("{case}/uas.xml"))
+                .adapted(
+                    "Contact: <sip:[local_ip]:[local_port]>",
+                    "Contact: <sip:[local_ip]:[local_port];transport=tcp>",
+                )
+                .with(&OF_BOB)
+                .tcp();
             let port = stage.called(&called)?;
             let calling = stage.sipp(&format!("{case}/uac.xml")).with(&OF_BOB);
             stage.calls(&calling.with(&IN_DOMAIN).with(&["-d", "1000"]).to(port))
@@ -283,10 +349,17 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["sipssert/record-route/03.record-route-double"],
-        setup: open,
+        setup: || setup().listen(&format!("udp:[::1]:{}", system_tests::ports::free())),
         play: |stage| {
             let case = "sipssert/record-route/03.record-route-double/scripts";
-            relayed(stage, &format!("{case}/uas.xml"), &format!("{case}/uac.xml"))
+            let called = stage.sipp(&format!("{case}/uas.xml")).adapted(";r2=on", "");
+            let port = stage.called(&called.with(&OF_BOB).on("::1"))?;
+            let calling = stage.sipp(&format!("{case}/uac.xml")).adapted(";r2=on", "");
+            let host = format!("[::1]:{port}");
+            let calling = calling
+                .adapted("[remote_ip]:[remote_port]", "[host]")
+                .with(&["-key", "host", &host]);
+            stage.calls(&calling.with(&OF_BOB).with(&IN_DOMAIN).with(&["-d", "1000"]))
         },
     },
     Case {
@@ -298,15 +371,40 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        scenarios: &["kamailio/uac_invite"],
+        scenarios: &["kamailio/uac_invite", "kamailio/uas_answer"],
         setup: open,
         play: |stage| {
-            let called = stage.sipp("siphon/b2bua_uas.xml").with(&OF_BOB);
-            let port = stage.called(&called)?;
+            let called = stage.sipp("kamailio/uas_answer.xml").adapted(
+                "<send retrans=\"500\">\n    <![CDATA[\n\n      SIP/2.0 180",
+                "<send>\n    <![CDATA[\n\n      SIP/2.0 180",
+            );
+            let port = stage.called(&called.with(&OF_BOB))?;
             stage.bind(USER, port);
             let keys = ["-key", "target_domain", HOST, "-key", "caller", "alice"];
-            let calling = stage.sipp("kamailio/uac_invite.xml").with(&OF_BOB).with(&keys);
-            stage.calls(&calling)
+            let calling = stage
+                .sipp("kamailio/uac_invite.xml")
+                .adapted(
+                    "response=\"200\" rtd=\"true\"",
+                    "response=\"200\" rtd=\"true\" rrs=\"true\"",
+                )
+                .adapted("SIPpTag09", "SIPpTag00");
+            stage.calls(&calling.with(&OF_BOB).with(&keys))
+        },
+    },
+    Case {
+        scenarios: &["kamailio/uac_register"],
+        setup: with_password,
+        play: |stage| {
+            let last = "Max-Forwards: 70\n      Expires: 0";
+            let calling = stage
+                .sipp("kamailio/uac_register.xml")
+                .adapted(" optional=\"true\"", "")
+.adapted("username=[caller]", "username=bob")
+                .adapted(last, &format!("[authentication username=bob password=secret]\n      {last}"))
+                .adapted("CSeq: 1 REGISTER\n      Contact: <sip:[caller]@[local_ip]:[local_port];transport=[transport]>\n      [auth", "CSeq: 3 REGISTER\n      Contact: <sip:[caller]@[local_ip]:[local_port];transport=[transport]>\n      [auth");
+            let keys = ["-key", "target_domain", HOST, "-key", "caller", USER];
+            stage.calls(&calling.with(&OF_BOB).with(&keys))?;
+            stage.await_contacts(0, seconds(1))
         },
     },
     Case {
@@ -352,7 +450,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["sipp-regress/github-0238"],
-        setup: open,
+        setup: stateless,
         play: |stage| regress(stage, "0238"),
     },
     Case {
@@ -362,8 +460,16 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["sipp-regress/github-0458"],
-        setup: open,
-        play: |stage| regress(stage, "0458"),
+        setup: stateless,
+        play: |stage| {
+            let case = "sipp-regress/github-0458";
+            let called = stage.sipp(&format!("{case}/uas.xml")).with(&OF_BOB);
+            let port = stage.called(&called)?;
+            let calling = stage
+                .sipp(&format!("{case}/uac.xml"))
+                .adapted("ACK [next_url]", "ACK sip:[service]@[remote_ip]:[remote_port]");
+            stage.calls(&calling.with(&OF_BOB).to(port))
+        },
     },
     Case {
         scenarios: &["sipp-regress/github-0862"],
@@ -376,16 +482,6 @@ pub(crate) const CASES: &[Case] = &[
         play: |stage| {
             stage.bind(USER, 9);
             stage.calls(&stage.sipp("siphon/ack_non2xx.xml").with(&OF_BOB))
-        },
-    },
-    Case {
-        scenarios: &["siphon/b2bua_auth_uac", "siphon/b2bua_auth_uas"],
-        setup: open,
-        play: |stage| {
-            let called = stage.sipp("siphon/b2bua_auth_uas.xml").with(&["-m", "2"]);
-            let port = stage.called(&called)?;
-            stage.bind(USER, port);
-            stage.calls(&stage.sipp("siphon/b2bua_auth_uac.xml").with(&CREDENTIALS))
         },
     },
     Case {
@@ -407,22 +503,6 @@ pub(crate) const CASES: &[Case] = &[
         scenarios: &["siphon/b2bua_reinvite_bleg_uac", "siphon/b2bua_reinvite_bleg_uas"],
         setup: open,
         play: |stage| siphon(stage, "b2bua_reinvite_bleg_uas", "b2bua_reinvite_bleg_uac"),
-    },
-    Case {
-        scenarios: &[
-            "siphon/b2bua_reinvite_breject_uac",
-            "siphon/b2bua_reinvite_breject_uas",
-        ],
-        setup: open,
-        play: |stage| siphon(stage, "b2bua_reinvite_breject_uas", "b2bua_reinvite_breject_uac"),
-    },
-    Case {
-        scenarios: &[
-            "siphon/b2bua_reinvite_reject_uac",
-            "siphon/b2bua_reinvite_reject_uas",
-        ],
-        setup: open,
-        play: |stage| siphon(stage, "b2bua_reinvite_reject_uas", "b2bua_reinvite_reject_uac"),
     },
     Case {
         scenarios: &["siphon/b2bua_reinvite_uac", "siphon/b2bua_reinvite_uas"],
@@ -484,7 +564,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         scenarios: &["siphon/message_auto100", "siphon/message_auto100_uas"],
-        setup: open,
+        setup: || setup().toml("[proxy]\nnext_hop_timeout = \"8s\"\n"),
         play: |stage| siphon(stage, "message_auto100_uas", "message_auto100"),
     },
     Case {
@@ -496,9 +576,7 @@ pub(crate) const CASES: &[Case] = &[
         scenarios: &["siphon/notify_uac"],
         setup: open,
         play: |stage| {
-            let called = stage.sipp("builtin uas").with(&["-aa"]);
-            let port = stage.called(&called)?;
-            stage.bind(USER, port);
+            stage.takes(USER, "NOTIFY");
             stage.calls(&stage.sipp("siphon/notify_uac.xml").with(&OF_BOB))
         },
     },
@@ -510,7 +588,17 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         scenarios: &["siphon/prack_uac", "siphon/prack_uas"],
         setup: open,
-        play: |stage| siphon(stage, "prack_uas", "prack_uac"),
+        play: |stage| {
+            let keep = r#"<ereg regexp="(.*)" search_in="hdr" header="From:""#;
+            let second = r#"<ereg regexp="(.*)" search_in="hdr" header="Via:" occurrence="2" assign_to="junk,second_via" />"#;
+            let called = stage
+                .sipp("siphon/prack_uas.xml")
+                .adapted(keep, &format!("{second}\n{keep}"))
+                .adapted("Via:[$invite_via]", "Via:[$invite_via]\nVia:[$second_via]");
+            let port = stage.called(&called)?;
+            stage.bind(USER, port);
+            stage.calls(&stage.sipp("siphon/prack_uac.xml").with(&OF_BOB))
+        },
     },
     Case {
         scenarios: &["siphon/register_alice_contact"],
@@ -555,7 +643,7 @@ pub(crate) const CASES: &[Case] = &[
             "siphon/b2bua_path_oversized_uac",
             "siphon/b2bua_path_decoy_tcp_uas",
         ],
-        setup: || setup().toml("[registrar]\npath = \"keep\"\n"),
+        setup: open,
         play: |stage| {
             let edge = stage.called(&stage.sipp("siphon/b2bua_uas.xml"))?;
             let decoy = system_tests::ports::free();
@@ -575,6 +663,7 @@ pub(crate) const CASES: &[Case] = &[
             stage.calls(
                 &stage
                     .sipp("siphon/b2bua_path_register.xml")
+                    .adapted("Path: [regpath]", "Path: [regpath]\nSupported: path")
                     .with(&OF_BOB)
                     .with(&keys),
             )?;

@@ -130,7 +130,8 @@ fn report(outcomes: impl Iterator<Item = (Outcome, String)>) -> ExitCode {
         }
         println!("| {name} | {} | {note} |", word(&outcome));
     }
-    println!("\n{passed} passed, {failed} failed, {not_applicable} not applicable");
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; {not_applicable} not applicable");
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

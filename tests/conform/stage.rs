@@ -24,6 +24,9 @@ pub(crate) struct Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Play {
     scenario: String,
+    /// What is put in place of what in it.
+    adapted: Vec<(String, String)>,
+    host: &'static str,
     port: u16,
     words: Vec<String>,
     remote: SocketAddr,
@@ -48,9 +51,27 @@ impl Play {
         self
     }
 
+    /// With something in place of something that stands in the scenario.
+    pub(crate) fn adapted(mut self, from: &str, to: &str) -> Self {
+        self.adapted.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// At this port.
+    pub(crate) fn at(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// By TCP.
     pub(crate) fn tcp(mut self) -> Self {
         self.tcp = true;
+        self
+    }
+
+    /// At this address of this machine.
+    pub(crate) fn on(mut self, host: &'static str) -> Self {
+        self.host = host;
         self
     }
 
@@ -61,11 +82,13 @@ impl Play {
         self
     }
 
-    fn arguments(&self, folder: &Path) -> Vec<String> {
-        let file = folder.join(&self.scenario);
+    fn arguments(&self, folder: &Path, scratch: &Scratch) -> Result<Vec<String>, String> {
         let scenario = match self.scenario.strip_prefix("builtin ") {
             Some(name) => ["-sn".to_owned(), name.to_owned()],
-            None => ["-sf".to_owned(), file.to_string_lossy().into_owned()],
+            None => {
+                let file = self.file(folder.join(&self.scenario), scratch)?;
+                ["-sf".to_owned(), file.to_string_lossy().into_owned()]
+            }
         };
         let mut words = scenario.to_vec();
         let transport: &[&str] = if self.tcp {
@@ -73,7 +96,7 @@ impl Play {
         } else {
             &["-t", "u1"]
         };
-        let common = "-m 1 -i 127.0.0.1 -mi 127.0.0.1 -nostdin -trace_err -timeout 35 -timeout_error -key custom_media_port 6000";
+        let common = "-m 1 -nostdin -trace_err -timeout 35 -timeout_error -key custom_media_port 6000";
         words.extend(
             transport
                 .iter()
@@ -81,13 +104,44 @@ impl Play {
                 .chain(common.split(' '))
                 .map(str::to_owned),
         );
-        words.extend(["-p".to_owned(), self.port.to_string()]);
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.to_owned(),
+        };
+        words.extend([
+            "-i".to_owned(),
+            host.clone(),
+            "-mi".to_owned(),
+            host,
+            "-p".to_owned(),
+        ]);
+        words.push(self.port.to_string());
         if let Some(proxy) = self.proxy {
             words.extend(["-rsa".to_owned(), proxy.to_string()]);
         }
         words.extend(self.words.iter().cloned());
-        words.push(self.remote.to_string());
-        words
+        // The called side only needs an address of the same kind.
+        words.push(match self.host.contains(':') {
+            true => "[::1]".to_owned(),
+            false => self.remote.to_string(),
+        });
+        Ok(words)
+    }
+
+    /// The scenario's file; where it is adapted, a copy that is gone with its run.
+    fn file(&self, file: PathBuf, scratch: &Scratch) -> Result<PathBuf, String> {
+        if self.adapted.is_empty() {
+            return Ok(file);
+        }
+        let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut text = text.replace("\r\n", "\n");
+        for (from, to) in &self.adapted {
+            if !text.contains(from.as_str()) {
+                return Err(format!("{} has no `{from}`", self.scenario));
+            }
+            text = text.replace(from, to);
+        }
+        Ok(scratch.write("scenario.xml", text))
     }
 }
 
@@ -105,6 +159,8 @@ impl Stage {
     pub(crate) fn sipp(&self, scenario: &str) -> Play {
         Play {
             scenario: scenario.to_owned(),
+            adapted: Vec::new(),
+            host: "127.0.0.1",
             port: ports::free(),
             words: Vec::new(),
             remote: self.server.sip(),
@@ -123,12 +179,12 @@ impl Stage {
     /// Starts the called side; where it is.
     pub(crate) fn called(&mut self, play: &Play) -> Result<u16, String> {
         let scratch = Self::scratch();
-        let arguments = play.arguments(&self.folder);
+        let arguments = play.arguments(&self.folder, &scratch)?;
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let process = Process::client(LIMIT, "sipp", &words, |command| {
             command.current_dir(scratch.path());
         });
-        let address = SocketAddr::from(([127, 0, 0, 1], play.port));
+        let address = SocketAddr::new(play.host.parse().expect("an address"), play.port);
         let is_bound = || match play.tcp {
             true => TcpListener::bind(address).is_err(),
             false => UdpSocket::bind(address).is_err(),
@@ -147,12 +203,20 @@ impl Stage {
     /// Plays the calling side to its end.
     pub(crate) fn calls(&self, play: &Play) -> Played {
         let scratch = Self::scratch();
-        let arguments = play.arguments(&self.folder);
+        let arguments = play.arguments(&self.folder, &scratch)?;
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ended = run_with(LIMIT, "sipp", &words, |command| {
             command.current_dir(scratch.path());
         });
-        judged(&play.scenario, ended.code, &scratch, &ended.stderr)
+        let judged = judged(&play.scenario, ended.code, &scratch, &ended.stderr);
+        judged.map_err(|what| {
+            let called = self
+                .called
+                .iter()
+                .map(|sipp| said(&sipp.scratch, &sipp.process.stderr()));
+            let called: Vec<_> = called.filter(|said| !said.is_empty()).collect();
+            format!("{what}; the called side: {}", called.join("; "))
+        })
     }
 
     /// Binds a user to a port of this machine.
@@ -175,6 +239,16 @@ impl Stage {
             let refusal = phone.answer(&invite, code, "No");
             phone.send(&refusal);
             phone.expect_request("ACK");
+        });
+    }
+
+    /// A phone of a user that answers the first request of this method with 200.
+    pub(crate) fn takes(&self, user: &str, method: &'static str) {
+        let phone = Peer::udp(self.server.sip());
+        self.bind(user, phone.address().port());
+        std::thread::spawn(move || {
+            let request = phone.expect_request(method);
+            phone.send(&phone.answer(&request, 200, "OK"));
         });
     }
 
@@ -214,6 +288,14 @@ fn judged(scenario: &str, code: Option<i32>, scratch: &Scratch, stderr: &str) ->
     if code == Some(0) {
         return Ok(());
     }
+    Err(format!(
+        "{scenario} ended with {code:?}: {}",
+        said(scratch, stderr)
+    ))
+}
+
+/// What SIPp has to say.
+fn said(scratch: &Scratch, stderr: &str) -> String {
     let files = std::fs::read_dir(scratch.path()).into_iter().flatten().flatten();
     let errors = files.filter(|file| file.file_name().to_string_lossy().ends_with("_errors.log"));
     let text: String = errors
@@ -221,5 +303,5 @@ fn judged(scenario: &str, code: Option<i32>, scratch: &Scratch, stderr: &str) ->
         .collect();
     let said = if text.trim().is_empty() { stderr } else { &text };
     let said: String = said.chars().take(1000).collect();
-    Err(format!("{scenario} ended with {code:?}: {}", said.trim()))
+    said.trim().to_owned()
 }

@@ -15,6 +15,7 @@ use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
     Admin, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+    rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -50,6 +51,9 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
             "/api/v1/explain",
             post(explain::<A>).layer(DefaultBodyLimit::max(EXPLAIN_LIMIT)),
         )
+        .route("/api/v1/reload", post(reload::<A>))
+        .route("/api/v1/reload/confirm", post(confirm_reload::<A>))
+        .route("/api/v1/reload/rollback", post(roll_back::<A>))
         .layer(from_fn(in_time));
     let streaming = Router::new().route("/api/v1/users/import", post(import::import::<A>));
     answered_in_time
@@ -257,6 +261,31 @@ async fn explain<A: Admin>(
     body: Result<Json<Explain>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     Ok(Json(admin.explain(body?.0).await?).into_response())
+}
+
+/// How a configuration is to be put into force.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    rollback_after: Option<String>,
+}
+
+async fn reload<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: Result<Query<Rollback>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let after = query?.0.rollback_after;
+    let after = after.map(|text| rollback_after(&text)).transpose();
+    let after = after.map_err(strowger_server::admin::AdminError::from)?;
+    Ok(Json(admin.reload(after).await?).into_response())
+}
+
+async fn confirm_reload<A: Admin>(State(admin): State<Arc<A>>) -> Result<Response, ApiError> {
+    Ok(Json(admin.confirm_reload().await?).into_response())
+}
+
+async fn roll_back<A: Admin>(State(admin): State<Arc<A>>) -> Result<Response, ApiError> {
+    Ok(Json(admin.roll_back().await?).into_response())
 }
 
 async fn drain<A: Admin>(State(admin): State<Arc<A>>) -> Result<StatusCode, ApiError> {

@@ -107,6 +107,23 @@ fn paths() -> Value {
             "responses": { "200": answer("The explanation.", "Explanation"),
                            "422": failure("There is no message, or what is said of it makes no sense.") }
         } },
+        "/api/v1/reload": { "post": {
+            "summary": "Read the configuration again and put it into force, all of it or nothing",
+            "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+                "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+            "responses": { "200": answer("It is in force.", "Reloaded"),
+                           "409": failure("There is no file, or the one in force is not confirmed yet."),
+                           "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+        } },
+        "/api/v1/reload/confirm": { "post": {
+            "summary": "Keep the configuration in force",
+            "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
+        } },
+        "/api/v1/reload/rollback": { "post": {
+            "summary": "Go back to the configuration that was confirmed last",
+            "responses": { "200": answer("It is in force.", "Reloaded"),
+                           "409": failure("None waits to be confirmed, or the former one cannot be put into force.") }
+        } },
         "/api/v1/drain": { "post": {
             "summary": "Finish what was begun, then end",
             "responses": { "202": { "description": "It has begun to." } }
@@ -180,9 +197,15 @@ fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
     let number = json!({ "type": "integer", "minimum": 0 });
+    let perhaps_number = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Seconds until the former configuration comes back." });
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     json!({
-        "Error": object(json!({ "error": text, "mend": text })),
+        "Error": object(json!({ "error": text, "mend": text,
+            "errors": { "type": "array", "description": "What is wrong with a configuration.", "items": object(json!({
+                "file": text, "line": number, "column": number, "flag": text, "what": text, "mend": text })) } })),
+        "Reloaded": object(json!({
+            "generation": number, "added": texts, "removed": texts, "rollback_in": perhaps_number
+        })),
         "Status": object(json!({
             "version": text, "pid": number, "uptime": number,
             "state": { "enum": ["running", "draining"] },
@@ -191,6 +214,12 @@ fn schemas() -> Value {
             "counts": object(json!({
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
+            })),
+            "config": object(json!({
+                "file": perhaps_text, "generation": number,
+                "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+                "rollback_in": perhaps_number,
+                "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
             })),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),

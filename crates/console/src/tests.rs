@@ -128,6 +128,7 @@ impl Admin for Fake {
                 because: "x".to_owned(),
             },
             counts: Counts::default(),
+            config: ConfigStatus::default(),
             failing: self
                 .failing
                 .lock()
@@ -232,6 +233,30 @@ impl Admin for Fake {
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         Ok(vec![Family::single("strowger_calls", "Calls.", Kind::Gauge, 3.0)])
+    }
+
+    async fn reload(&self, rollback_after: Option<Duration>) -> Result<Reloaded, AdminError> {
+        if rollback_after == Some(Duration::from_secs(7)) {
+            let wrong = strowger_server::config::check("x = 1\ny = 2", "f").expect_err("no keys");
+            return Err(AdminError::Configuration(wrong));
+        }
+        Ok(Reloaded {
+            generation: 2,
+            added: vec!["udp:127.0.0.1:5070".to_owned()],
+            removed: Vec::new(),
+            rollback_in: rollback_after.map(|after| after.as_secs()),
+        })
+    }
+
+    async fn confirm_reload(&self) -> Result<Reloaded, AdminError> {
+        Ok(Reloaded::default())
+    }
+
+    async fn roll_back(&self) -> Result<Reloaded, AdminError> {
+        Err(AdminError::Conflict {
+            what: "nothing waits".to_owned(),
+            mend: "wait".to_owned(),
+        })
     }
 
     async fn drain(&self) -> Result<(), AdminError> {
@@ -468,6 +493,36 @@ async fn a_web_page_can_change_nothing() {
         "{}",
         answer.head
     );
+}
+
+#[tokio::test]
+async fn a_reload_tells_what_it_did_or_every_error_with_its_place() {
+    let node = start().await;
+    let done = node.own("POST", "/api/v1/reload", "").await;
+    assert_eq!((done.status, &done.json()["generation"]), (200, &json!(2)));
+    assert_eq!(done.json()["rollback_in"], Value::Null);
+    let done = node.own("POST", "/api/v1/reload?rollback_after=1m", "").await;
+    assert_eq!(done.json()["rollback_in"], 60);
+    let refused = node.own("POST", "/api/v1/reload?rollback_after=7s", "").await;
+    assert_eq!(refused.status, 422);
+    let errors = &refused.json()["errors"];
+    assert_eq!(errors.as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&errors[1]["file"], &errors[1]["line"], &errors[1]["column"]),
+        (&json!("f"), &json!(2), &json!(1))
+    );
+    for (query, status) in [
+        ("rollback_after=soon", 422),
+        ("rollback_after=0s", 422),
+        ("other=1", 400),
+    ] {
+        let answer = node.own("POST", &format!("/api/v1/reload?{query}"), "").await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+        assert_eq!(answer.json()["errors"], Value::Null);
+    }
+    assert_eq!(node.own("POST", "/api/v1/reload/confirm", "").await.status, 200);
+    assert_eq!(node.own("POST", "/api/v1/reload/rollback", "").await.status, 409);
+    assert_eq!(node.with("POST", "/api/v1/reload", &[], "").await.status, 401);
 }
 
 #[tokio::test]

@@ -10,5 +10,6 @@ pub mod explain;
 mod hashed;
 pub mod location;
 pub mod node;
+pub mod routing;
 pub mod running;
 pub mod subscriber;

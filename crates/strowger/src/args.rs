@@ -46,7 +46,7 @@ pub(crate) enum Command {
 ///   strowger ready: udp:127.0.0.1:5060 ... admin=http://127.0.0.1:8080
 ///
 /// Logs go to standard error; STROWGER_LOG in the environment (`warn`, or `info,strowger_server=debug`) goes before the
-/// configured level. SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
+/// configured level. SIGHUP reads the configuration file again (see `strowger ctl reload`). SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
 /// second signal ends at once.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -228,6 +228,7 @@ Examples:
   strowger ctl status
   strowger ctl registrations alice --json
   strowger ctl unban 192.0.2.7 alice@example.test
+  strowger ctl reload --rollback-after 60s      and, if all is well: strowger ctl reload --confirm
   strowger ctl drain --data-dir /var/lib/strowger
   STROWGER_TOKEN=... strowger ctl calls --admin 127.0.0.1:8080")]
 pub(crate) struct Ctl {
@@ -274,8 +275,27 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "USER@DOMAIN")]
         account: Option<String>,
     },
+    /// Put the configuration file as it is now into force, listeners included; no call is lost.
+    ///
+    /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
+    /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
+    Reload(Reload),
     /// Finish what was begun, then end.
     Drain,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Reload {
+    /// Go back to the former configuration after this time (60s, 5m), unless it is confirmed.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["confirm", "rollback"])]
+    pub(crate) rollback_after: Option<String>,
+    /// Keep the configuration that would be rolled back.
+    #[arg(long, conflicts_with = "rollback")]
+    pub(crate) confirm: bool,
+    /// Go back to the former configuration now.
+    #[arg(long)]
+    pub(crate) rollback: bool,
 }
 
 /// Explain what would become of a message, and why.
@@ -355,6 +375,10 @@ mod tests {
             "strowger ctl drain",
             "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --json m",
             "strowger explain --admin 127.0.0.1:8080 -",
+            "strowger ctl reload --json",
+            "strowger ctl reload --rollback-after 60s --data-dir d",
+            "strowger ctl reload --confirm",
+            "strowger ctl reload --rollback",
             "strowger ctl bans --json",
             "strowger ctl unban 192.0.2.7 alice@example.test --data-dir d",
         ] {

@@ -1,6 +1,7 @@
 //! What a site is made of, and the nodes that are made of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strowger_net::Application;
 use strowger_server::admin::{NewUser, Secret};
@@ -11,6 +12,7 @@ use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
@@ -53,6 +55,8 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
+    /// Routes, target groups and the dial plan, as in the configuration.
+    pub routing: &'static str,
     /// How several contacts of a user are tried; they ring for 10 s when others wait.
     pub fork: Fork,
     /// Whether the contacts of a 3xx are tried.
@@ -81,6 +85,7 @@ impl Default for Plan {
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
             mode: Mode::Stateful,
+            routing: "",
             fork: Fork::Parallel,
             recurse: false,
             max_transactions: 1000,
@@ -119,7 +124,7 @@ impl Shard {
 pub(crate) struct Built {
     pub(crate) shards: Vec<Shard>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) endpoint: EndpointConfig,
+    pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
@@ -129,29 +134,26 @@ impl Plan {
     /// Makes the nodes.
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
-        let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
-            let store = SlowStore::new(memory);
-            (Arc::new(store.clone()), Some(store))
-        } else {
-            (Arc::new(memory), None)
-        };
+        let (location, store) = location(self.slow_store);
         let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
-        let config = config::check(&text, "plan").expect("a configuration");
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
-                trusted: config.trusted,
-                mode: self.mode,
-                record_route: true,
+                trusted: config.trusted.clone(),
+                routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
-                fork: self.fork,
-                ring_timeout_ms: 10_000,
-                recurse: self.recurse,
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
                 max_transactions: self.max_transactions,
@@ -184,7 +186,7 @@ impl Plan {
         Built {
             shards: (0..self.shards).map(shard).collect(),
             shared,
-            endpoint,
+            endpoint: Arc::new(endpoint),
             questions,
             store,
             scratch,
@@ -192,7 +194,19 @@ impl Plan {
     }
 }
 
-fn listens() -> Vec<Listen> {
+/// The location service, and the way to its commits if they wait.
+fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
+    let memory = Memory::new([4; 16], 1 << 24);
+    if is_slow {
+        let store = SlowStore::new(memory);
+        (Arc::new(store.clone()), Some(store))
+    } else {
+        (Arc::new(memory), None)
+    }
+}
+
+/// What the sites listen at.
+pub(crate) fn listens() -> Vec<Listen> {
     let listen = |(place, (transport, _))| {
         Listen::plain(ListenUri {
             transport,

@@ -37,9 +37,9 @@ pub(crate) const BEGIN: Now = Now {
 pub struct Site {
     /// The shard at which messages arrive.
     pub arrival: usize,
-    shards: Vec<Shard>,
-    shared: Arc<Shared>,
-    endpoint: EndpointConfig,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
     store: Option<SlowStore>,
     meter: Meter,
@@ -119,7 +119,7 @@ impl Site {
     }
 
     /// One turn of a shard.
-    fn turn<T>(
+    pub(crate) fn turn<T>(
         &mut self,
         shard: usize,
         call: impl FnOnce(&mut Node, &mut Index, Now, &mut Outbox) -> T,

@@ -4,20 +4,24 @@
 mod bans;
 mod explain;
 mod metrics;
+mod reload;
 mod secret;
 mod users;
 
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Diagnostic;
 use crate::explain::Explanation;
 
 pub use bans::{Ban, Unban};
 pub use explain::{Explain, MESSAGE_LIMIT};
 pub use metrics::{Family, Kind, Sample};
+pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
 pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
@@ -84,6 +88,19 @@ pub trait Admin: Send + Sync + 'static {
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
 
+    /// Reads the configuration again and puts it into force, all of it or nothing. It comes back to the former one by itself
+    /// after `rollback_after`, unless it is confirmed.
+    fn reload(
+        &self,
+        rollback_after: Option<Duration>,
+    ) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
+
+    /// Keeps the configuration that would be rolled back.
+    fn confirm_reload(&self) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
+
+    /// Goes back to the former configuration at once.
+    fn roll_back(&self) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
+
     /// Begins to drain: new work is refused, the process ends when what was begun is finished or the time is up.
     fn drain(&self) -> impl Future<Output = Result<(), AdminError>> + Send;
 }
@@ -108,13 +125,23 @@ pub enum AdminError {
     Unavailable(&'static str),
     /// The store failed; the text is its reason.
     Store(String),
+    /// The configuration is wrong, or cannot be put into force while the node runs. Nothing has changed.
+    Configuration(Vec<Diagnostic>),
+    /// It does not go with what the node does at the moment.
+    Conflict {
+        /// Why.
+        what: String,
+        /// What to do instead.
+        mend: String,
+    },
 }
 
 impl AdminError {
     /// What to do about it, for people.
     pub fn mend(&self) -> String {
         match self {
-            Self::Invalid { mend, .. } => mend.clone(),
+            Self::Invalid { mend, .. } | Self::Conflict { mend, .. } => mend.clone(),
+            Self::Configuration(_) => "mend it and reload again; the former one stays in force".to_owned(),
             Self::NoSuchUser(_) => "see `strowger user list`".to_owned(),
             Self::Exists(_) => {
                 "choose another one, or change the password with `strowger user passwd`".to_owned()
@@ -132,7 +159,16 @@ impl AdminError {
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid { what, .. } => f.write_str(what),
+            Self::Invalid { what, .. } | Self::Conflict { what, .. } => f.write_str(what),
+            Self::Configuration(wrong) => match &wrong[..] {
+                [only] => write!(f, "the configuration is refused: {only}"),
+                [first, others @ ..] => write!(
+                    f,
+                    "the configuration is refused: {first} (and {} more)",
+                    others.len()
+                ),
+                [] => f.write_str("the configuration is refused"),
+            },
             Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
             Self::Exists(name) => write!(f, "{name} exists already"),
             Self::NoSuchBan(id) => write!(f, "there is no ban of {id}"),
@@ -263,6 +299,8 @@ pub struct Status {
     pub auth: AuthStatus,
     /// Counts of what is held at this moment.
     pub counts: Counts,
+    /// The configuration in force.
+    pub config: ConfigStatus,
     /// Why registrations can't be stored, and what mends it; `None` while all is well.
     pub failing: Option<String>,
 }

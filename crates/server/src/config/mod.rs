@@ -4,12 +4,15 @@
 
 mod defence;
 mod diagnostic;
+mod dial_plan;
 mod dns;
 pub mod effective;
 mod flags;
+pub(crate) mod group;
 mod home;
 mod read;
 mod reference;
+pub mod route;
 mod schema;
 mod source;
 mod syntax;
@@ -20,14 +23,19 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
+
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
+pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
+pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
@@ -64,6 +72,12 @@ pub struct Config {
     pub defence: Defence,
     /// Logging.
     pub log: Log,
+    /// What becomes of which requests, in the order of the file.
+    pub route: Vec<Route>,
+    /// Target groups.
+    pub group: Vec<Group>,
+    /// What dialled numbers mean; `None` takes them as they are.
+    pub dial_plan: Option<DialPlan>,
 }
 
 impl Default for Config {
@@ -84,6 +98,9 @@ impl Default for Config {
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
+            route: Vec::new(),
+            group: Vec::new(),
+            dial_plan: None,
         }
     }
 }
@@ -168,6 +185,8 @@ pub struct Location {
     pub default_expires: Duration,
     /// Contacts that one address-of-record may have.
     pub max_contacts: u16,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
 }
 
 impl Default for Location {
@@ -179,6 +198,7 @@ impl Default for Location {
             max_expires: Duration::from_secs(86_400),
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
+            when_full: WhenFull::Refuse,
         }
     }
 }
@@ -199,6 +219,8 @@ pub struct Proxy {
     pub mode: Mode,
     /// Stay on the path of later requests of a dialog (RFC 3261 §16.6 step 4).
     pub record_route: bool,
+    /// The proxy that whatever is foreign goes through.
+    pub outbound: Option<route::TargetUri>,
     /// How several contacts are tried.
     pub fork: Fork,
     /// How long a target rings before the next group is tried.
@@ -218,6 +240,7 @@ impl Default for Proxy {
         Self {
             mode: Mode::Stateful,
             record_route: true,
+            outbound: None,
             fork: Fork::Parallel,
             ring_timeout: Duration::from_secs(20),
             recurse: false,
@@ -228,15 +251,17 @@ impl Default for Proxy {
     }
 }
 
-/// What the node does with requests for others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the node does with requests for others; the stricter ones are the greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Forwards with transactions (RFC 3261 §16.2).
-    Stateful,
-    /// Forwards without (RFC 3261 §16.11).
-    Stateless,
     /// Answers with 3xx (RFC 3261 §8.3).
     Redirect,
+    /// Forwards without state (RFC 3261 §16.11).
+    Stateless,
+    /// Forwards with transactions (RFC 3261 §16.2), and forgets the dialog.
+    Transaction,
+    /// Forwards with transactions, stays on the path and follows the dialog (RFC 3261 §6, "call stateful").
+    Stateful,
 }
 
 /// How several contacts are tried (RFC 3261 §16.6).
@@ -317,6 +342,14 @@ impl Level {
             Self::Trace => "trace",
         }
     }
+}
+
+/// Reads a duration as the file has them: numbers with `us`, `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn read_duration(text: &str) -> Result<Duration, (String, String)> {
+    value::duration(text).map_err(|complaint| (complaint.what, complaint.mend))
 }
 
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.

@@ -129,10 +129,12 @@ impl Dns {
         self.questions.try_send(question).is_ok()
     }
 
-    /// What can be reached from now on: DNS is asked for nothing else.
+    /// What can be reached from now on: DNS is asked for nothing else. What it has said when that was another is forgotten.
     pub fn carry(&self, listeners: &Listeners) {
-        let carried = Carried::by(listeners);
-        self.carried.store(carried.to_bits(), Ordering::Relaxed);
+        let carried = Carried::by(listeners).to_bits();
+        if self.carried.swap(carried, Ordering::Relaxed) != carried {
+            self.cache.clear();
+        }
     }
 
     fn carried(&self) -> Carried {

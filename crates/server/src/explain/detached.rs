@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::dns::Question;
 use crate::location::{Location, Overlay};
-use crate::node::{Journal, JournalEnd, Shared};
+use crate::node::{Journal, JournalEnd, NodePolicy, Shared};
 
 /// A [`Shared`] that no running node has, and the ends of what leaves it.
 #[derive(Debug)]
@@ -27,7 +27,10 @@ impl Detached {
         let (dns, questions) = shared.dns.copy(forgetful);
         let (journal, lines) = Journal::new(true);
         let shared = Arc::new(Shared {
-            policy: shared.policy.clone(),
+            policy: NodePolicy {
+                routes: Arc::new(shared.policy.routes.copy()),
+                ..shared.policy.clone()
+            },
             ours: shared.ours.clone(),
             location: Arc::clone(&overlay) as Arc<dyn Location>,
             subscribers: Arc::clone(&shared.subscribers),

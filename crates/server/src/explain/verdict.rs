@@ -5,7 +5,8 @@ use strowger_syntax::Status;
 
 use super::{MessageSeen, Sent};
 use crate::node::trace::{
-    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, Known, ResponseBranch, Role, Step, TransactionFound,
+    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, Known, ResponseBranch, RoleTaken, Step,
+    TransactionFound,
 };
 
 /// What becomes of a message.
@@ -38,7 +39,7 @@ pub struct Verdict {
     /// The Status-Code of our answer, if there is one that is final.
     pub status: Option<u16>,
     /// The role that is taken for it.
-    pub role: Option<Role>,
+    pub role: Option<RoleTaken>,
     /// All in one line.
     pub line: String,
 }
@@ -162,7 +163,7 @@ fn because(steps: &[Step]) -> String {
         Step::NonceCount { fresh: false } => Some("its nonce count was used before".to_owned()),
         Step::RelayDenied => Some("strangers may not send to somebody else's host".to_owned()),
         Step::Binding {
-            used: BindingUse::NamesUs | BindingUse::NoWay,
+            used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,
             ..
         } => Some("none of its bindings can be reached".to_owned()),
         Step::Address { aor, known, .. } => Some(match known {

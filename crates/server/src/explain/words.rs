@@ -92,6 +92,29 @@ impl Step {
                 "RFC 3261 §16.3",
                 "strangers may not have requests sent to somebody else's host",
             ),
+            Self::Dialled { dialled, becomes } => {
+                plain("dial plan", "RFC 3966", format!("{dialled} comes to {becomes}"))
+            }
+            Self::Route {
+                name,
+                place,
+                mismatch,
+                action,
+            } => route(name, place, mismatch.as_deref(), *action),
+            Self::NoRoute { routes } => plain(
+                "route",
+                "",
+                format!("none of {routes} matches: the built-in routing applies"),
+            ),
+            Self::Translated { becomes } => plain("number", "", format!("the route makes it {becomes}")),
+            Self::GroupTarget {
+                group,
+                target,
+                health,
+                calls,
+                usable,
+            } => group_target(group, target, health, *calls, *usable),
+            Self::HeaderChanged => plain("header", "", "the route changes the header of what is forwarded"),
             Self::Address { asked, aor, known } => address(asked, aor, *known),
             Self::Binding { binding, used } => binding_line(binding, *used),
             Self::LookUp { name, wanted } => plain(
@@ -340,6 +363,29 @@ fn asked(why: AskedWhy) -> Line {
     plain("policy", "RFC 3261 §22.1", text)
 }
 
+fn route(name: &str, place: &str, mismatch: Option<&str>, action: RouteAction) -> Line {
+    if let Some(mismatch) = mismatch {
+        return plain("route", "", format!("{place} `{name}` is not for it: {mismatch}"));
+    }
+    let action = match action {
+        RouteAction::BuiltIn => "the built-in routing applies",
+        RouteAction::Targets => "it goes to the route's targets",
+        RouteAction::Group => "it goes to the route's target group",
+        RouteAction::Reply => "it is refused",
+        RouteAction::Redirect => "it is told where else to ask",
+    };
+    good("route", "", format!("{place} `{name}` matches: {action}"))
+}
+
+fn group_target(group: &str, target: &str, health: &str, calls: u32, usable: bool) -> Line {
+    let text = format!("{target} of `{group}` is {health} and has {calls} calls");
+    if usable {
+        good("group", "", text)
+    } else {
+        bad("group", "", format!("{text}; left out"))
+    }
+}
+
 fn address(asked: &str, aor: &str, known: Known) -> Line {
     let text = match known {
         Known::User => format!("{asked} is the user {aor}"),
@@ -399,6 +445,10 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)
         }
+        BindingUse::Unsuited => {
+            let text = format!("{words}; left out: it is not what the caller wants");
+            bad("binding", "RFC 3841 §7.2", text)
+        }
         BindingUse::NoWay => {
             let text = format!("{words}; left out: there is no way to it from here");
             bad("binding", "RFC 3261 §16.5", text)
@@ -457,17 +507,19 @@ fn target(uri: &str, routes: Option<&str>, (group, ring_ms): (u16, Option<u32>),
     good("target", "RFC 3261 §16.6", text)
 }
 
-fn role_line(role: Role, why: RoleWhy) -> Line {
+fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
     let (what, clause) = match role {
-        Role::Registrar => ("registrar", "RFC 3261 §10"),
-        Role::Server => ("user agent server", "RFC 3261 §8.2"),
-        Role::Redirect => ("redirect server", "RFC 3261 §8.3"),
-        Role::Stateless => ("stateless proxy", "RFC 3261 §16.11"),
-        Role::TransactionStateful => ("stateful proxy, for this transaction", "RFC 3261 §16.2"),
-        Role::CallStateful => ("stateful proxy, on the path of the whole call", "RFC 3261 §16.2"),
+        RoleTaken::Registrar => ("registrar", "RFC 3261 §10"),
+        RoleTaken::Server => ("user agent server", "RFC 3261 §8.2"),
+        RoleTaken::Redirect => ("redirect server", "RFC 3261 §8.3"),
+        RoleTaken::Stateless => ("stateless proxy", "RFC 3261 §16.11"),
+        RoleTaken::TransactionStateful => ("stateful proxy, for this transaction", "RFC 3261 §16.2"),
+        RoleTaken::CallStateful => ("stateful proxy, on the path of the whole call", "RFC 3261 §16.2"),
     };
     let why = match why {
         RoleWhy::Mode => "`proxy.mode`",
+        RoleWhy::Route => "the route says so",
+        RoleWhy::Caller => "the caller wants it so",
         RoleWhy::Own => "it is the node's own matter",
         RoleWhy::AckOrCancel => "no transaction knows this ACK or CANCEL",
         RoleWhy::Dialog => "its dialog was set up through us",
@@ -478,7 +530,7 @@ fn role_line(role: Role, why: RoleWhy) -> Line {
 fn record_route(why: RecordRouteWhy) -> Line {
     let text = match why {
         RecordRouteWhy::SetsUp => "yes: it sets up a dialog, and its sender may send through us",
-        RecordRouteWhy::Off => "no: `proxy.record_route` is off",
+        RecordRouteWhy::Off => "no: neither `proxy.mode` and `proxy.record_route` nor the route ask for it",
         RecordRouteWhy::NoDialog => "no: its method sets up no dialog",
         RecordRouteWhy::Dialog => "no: its dialog has its route set",
         RecordRouteWhy::Stranger => "no: its sender may not send through us, and our token would let it",

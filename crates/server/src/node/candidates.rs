@@ -1,7 +1,7 @@
 //! Where a request may go, before the ways there are known: what becomes the target set (RFC 3261 §16.5) once every name
 //! among them has been looked up.
 
-use strowger_sip::proxy::{TargetSet, Turn};
+use strowger_sip::proxy::{Failover, TargetSet, Turn};
 use strowger_sip::registrar::Q_DEFAULT;
 use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
@@ -46,6 +46,8 @@ pub struct Candidate {
     pub group: u16,
     /// How long it may ring before it counts as not answering, in milliseconds; `None` for as long as timer C lets it.
     pub ring_timeout_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
     /// The role that is taken for it instead of the one of its route or of the node.
     pub mode: Option<Mode>,
     /// What made it one.
@@ -61,6 +63,8 @@ pub struct Terms {
     pub group: u16,
     /// See [`Candidate::ring_timeout_ms`].
     pub ring_timeout_ms: Option<u32>,
+    /// See [`Candidate::failover`].
+    pub failover: Failover,
     /// See [`Candidate::mode`].
     pub mode: Option<Mode>,
     /// See [`Candidate::origin`].
@@ -69,10 +73,16 @@ pub struct Terms {
     pub way: Way,
 }
 
-/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
-pub(super) fn group_of(q: u16) -> u16 {
-    Q_DEFAULT.saturating_sub(q)
+/// The group of what has this `q`, and this rank by what the caller prefers, in thousandths: the higher they are, the sooner
+/// its turn comes (RFC 3841 §7.2.4).
+pub(super) fn group_of(q: u16, rank: u16) -> u16 {
+    let behind = |thousandths: u16| Q_DEFAULT.saturating_sub(thousandths);
+    behind(q) * RANKS + behind(rank) / RANK
 }
+
+/// How many ranks are told apart, and how many thousandths one has.
+const RANKS: u16 = 64;
+const RANK: u16 = 1000 / (RANKS - 1) + 1;
 
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
@@ -80,6 +90,7 @@ impl Terms {
         Self {
             group: 0,
             ring_timeout_ms: None,
+            failover: Failover::ANY,
             mode: None,
             origin,
             way,
@@ -121,6 +132,7 @@ impl Candidates {
         let Terms {
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
@@ -129,18 +141,39 @@ impl Candidates {
             texts: [start, middle, end],
             group,
             ring_timeout_ms,
+            failover,
             mode,
             origin,
             way,
         });
     }
 
-    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
-    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
-        let last = self.list.iter().map(|candidate| candidate.group).max();
-        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+    /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
+    /// said how long.
+    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        let mut next = 0;
+        while let Some(group) = self
+            .list
+            .iter()
+            .map(|c| c.group)
+            .filter(|&group| group >= next)
+            .min()
+        {
+            for candidate in self.list.iter_mut().filter(|c| c.group == group) {
+                candidate.group = next;
+            }
+            next += 1;
+        }
+        for candidate in self.list.iter_mut().filter(|c| c.group + 1 < next) {
             candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
         }
+    }
+
+    /// Leaves the first of the first group alone.
+    pub(super) fn keep_first(&mut self) {
+        let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
+        self.list.clear();
+        self.list.extend(first);
     }
 
     /// Puts back others that were kept; where their texts are to be put.
@@ -197,6 +230,7 @@ impl Candidates {
             let turn = Turn {
                 group: candidate.group,
                 ring_ms: candidate.ring_timeout_ms,
+                failover: candidate.failover,
             };
             let mut hops = self.hops(candidate).peekable();
             if hops.peek().is_some() {

@@ -1,30 +1,26 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
+use std::sync::Arc;
+
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::memory::Id;
-use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
-    preprocess, validate, write_forward,
-};
+use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::candidates::{Origin, Terms, Way};
-use super::locate::{Found, Onward, Patience, Waiting};
+use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
-use super::trace::{
-    AskedWhy, BindingUse, BoundTo, DroppedWhy, RecordRouteWhy, ResponseBranch, Role, RoleWhy, Step,
-};
+use super::routes::translated;
+use super::trace::{AskedWhy, BindingUse, BoundTo, DroppedWhy, RoleTaken, RoleWhy, Step};
 use crate::config::Mode;
+use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -35,7 +31,8 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
 pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
-enum Bound<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Bound<'a> {
     /// One of our addresses-of-record; the URI.
     User(&'a [u8]),
     /// This node itself.
@@ -59,11 +56,14 @@ impl Bound<'_> {
 }
 
 /// A request on its way through the dispatcher.
-struct Case<'a> {
-    request: Message<'a>,
-    ingress: &'a Ingress,
-    routing: Routing<'a>,
-    key: ServerKey,
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) request: Message<'a>,
+    pub(super) ingress: &'a Ingress,
+    pub(super) routing: Routing<'a>,
+    /// What its Request-URI was made of, if that is not as it came.
+    pub(super) dialled: Option<&'a Dialled>,
+    pub(super) key: ServerKey,
 }
 
 impl Node {
@@ -136,10 +136,27 @@ impl Node {
             request,
             ingress,
             routing,
+            dialled: None,
             key,
         };
-        if let Err(reject) = self.decide(&mut case, now, out) {
-            self.reject_case(&case, self.sender_by_source(ingress), &reject, now, out);
+        if self.is_dialled(&routing) {
+            let mut dialled = std::mem::take(&mut self.work.dialled);
+            if self.dial(routing.request_uri, &mut dialled) {
+                self.trace
+                    .note(|| Step::dialled(routing.request_uri, dialled.uri()));
+                case.routing.request_uri = dialled.uri();
+                case.dialled = Some(&dialled);
+            }
+            self.dispatch_case(&mut case, now, out);
+            self.work.dialled = dialled;
+        } else {
+            self.dispatch_case(&mut case, now, out);
+        }
+    }
+
+    fn dispatch_case(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) {
+        if let Err(reject) = self.decide(case, now, out) {
+            self.reject_case(case, self.sender_by_source(case.ingress), &reject, now, out);
         }
     }
 
@@ -188,12 +205,47 @@ impl Node {
         Ok(())
     }
 
-    /// Forwards or redirects what its sender may send.
+    /// Does what the routes say with what its sender may send.
     fn serve(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
         sender: Sender,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        if self.shared.policy.routes.is_empty() {
+            let decision = self.shared.policy.routes.built_in();
+            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
+        }
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let decision = self.route_of(&routes, case, sender);
+        let followed = match decision.translation() {
+            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
+            Some(translation) => {
+                let mut number = Dialled::default();
+                let case = translated(case, translation, &mut number);
+                self.trace.note(|| Step::translated(case.routing.request_uri));
+                let bound = self.bound_for(&case.routing)?;
+                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
+            }
+        };
+        self.work.entered.leave();
+        followed
+    }
+
+    /// Forwards, redirects or refuses a request as was decided.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn carry_out(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -204,98 +256,55 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let method = request.method();
-        if matches!(bound, Bound::Foreign) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
+        let begun = routing.token == RouteToken::Valid;
+        let leads_away = match action {
+            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::Reply(_) | Action::Redirect(_) => false,
+        };
+        if leads_away && !begun && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
         let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
+        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = self.shared.policy.mode;
-        if mode == Mode::Redirect && routing.token != RouteToken::Valid {
-            let (role, why) = (Role::Redirect, RoleWhy::Mode);
-            self.trace.note(|| Step::Role { role, why });
-            return self.redirect(bound, request, ingress, sender, now, out);
-        }
-        let found = self.find_targets(case, bound, sender, now)?;
-        if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
-            self.trace.note(|| Step::Role {
-                role: Role::Stateless,
-                why: if mode == Mode::Stateless {
-                    RoleWhy::Mode
-                } else {
-                    RoleWhy::AckOrCancel
-                },
-            });
-            self.send_stateless(case, loop_part, found, now, out);
-            return Ok(());
-        }
-        self.send_stateful(case, sender, loop_part, found, now, out)
-    }
-
-    /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
-    fn send_stateful(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        self.check_room(case.ingress, &case.routing)?;
-        let record_route = self.record_route(case, sender);
-        self.trace.note(|| Step::Role {
-            role: match record_route {
-                Some(_) => Role::CallStateful,
-                None => Role::TransactionStateful,
-            },
-            why: match self.shared.policy.mode {
-                Mode::Redirect => RoleWhy::Dialog,
-                Mode::Stateful | Mode::Stateless => RoleWhy::Mode,
-            },
-        });
-        let recursion = self.recursion(case, sender);
-        let start = self.accept(case, record_route, recursion, loop_part, now, out);
-        match found {
-            Found::Targets => {
-                self.note_targets();
-                self.proxy.start(
-                    &mut self.endpoint,
-                    case.request,
-                    &start,
-                    &self.work.targets,
-                    now.mono_ms(),
-                    out,
-                );
-                self.account(now);
+        let asked = Disposition::of(request);
+        let mode = match bound {
+            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+            _ => mode,
+        };
+        match action {
+            Action::Reply(reply) => {
+                self.reply_by_route(case, sender, reply, now, out);
+                return Ok(());
             }
-            Found::Names => {
-                let onward = self.onward(case);
-                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            Action::Redirect(redirect) => {
+                return self.redirect_by_route(case, bound, sender, redirect, now, out);
             }
-        }
-        Ok(())
-    }
-
-    /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            key,
-        } = *case;
-        match found {
-            Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Names => {
-                let onward = self.onward(case);
-                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
-                self.look_up(&onward, waiting, now, out);
+            Action::Targets(targets) if mode == Mode::Redirect => {
+                return self.redirect_to_targets(case, sender, targets, now, out);
             }
+            _ if mode == Mode::Redirect && !begun => {
+                let role = RoleTaken::Redirect;
+                self.trace.note(|| Step::Role {
+                    role,
+                    why: match decision.role.mode {
+                        Mode::Redirect => self.why_role(mode),
+                        _ => RoleWhy::Caller,
+                    },
+                });
+                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
+            }
+            _ => {}
         }
+        let found = self.find_targets(case, bound, sender, decision, now)?;
+        if decision.has_headers() && !is_of_invite {
+            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
+        }
+        self.send(case, sender, decision, loop_part, found, now, out)
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
@@ -348,7 +357,7 @@ impl Node {
                     ));
                 }
                 check_content(request)?;
-                let (role, why) = (Role::Server, RoleWhy::Own);
+                let (role, why) = (RoleTaken::Server, RoleWhy::Own);
                 self.trace.note(|| Step::Role { role, why });
                 self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
@@ -431,8 +440,8 @@ impl Node {
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
-    fn knows_its_invites(&self) -> bool {
-        self.shared.is_closed() && self.shared.policy.mode != Mode::Stateless
+    fn knows_its_invites(&self, mode: Mode) -> bool {
+        self.shared.is_closed() && mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
@@ -460,44 +469,35 @@ impl Node {
         case: &Case<'_>,
         bound: &Bound<'_>,
         sender: Sender,
+        decision: &Decision<'_>,
         now: Now,
     ) -> Result<Found, Reject> {
-        match bound {
-            Bound::Node => return Err(Reject::new(Status::NOT_FOUND)),
-            Bound::User(uri) => {
+        match (decision.action(), bound) {
+            (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
+            (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
+            (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
+            (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
                 self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
-                self.candidates_of_aor(&case.ingress.source, now);
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            Bound::Foreign => {
-                let candidates = &mut self.work.candidates;
-                candidates.clear();
-                candidates.add(
-                    case.routing.request_uri,
-                    &[],
-                    Terms::new(Origin::RequestUri, Way::ByUri),
-                );
-            }
+            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
         }
-        let found = self.locate_candidates(&self.onward(case), Patience::Some, now);
+        let onward = self.onward(case);
+        let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(self.no_way());
+            return Err(self.no_way(&onward));
         }
         Ok(found)
     }
 
-    /// Why a request goes nowhere although there are candidates.
-    fn no_way(&self) -> Reject {
-        Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
-    }
-
     /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
     /// any size.
-    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+    pub(super) fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
         let Case {
             request,
             ingress,
@@ -542,18 +542,20 @@ impl Node {
 
     /// A redirect server (RFC 3261 §8.3): tells where our user is, whether we could get there or not, and takes no part in
     /// what follows.
-    fn redirect(
+    pub(super) fn redirect(
         &mut self,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
+        case: &Case<'_>,
         sender: Sender,
+        status: Status,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
         match (bound, request.method()) {
             // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
             (_, Method::Cancel) => {
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, b"", out);
@@ -585,7 +587,6 @@ impl Node {
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
-                let status = Status::MOVED_TEMPORARILY;
                 self.trace.note(|| Step::Answered {
                     status: status.code(),
                 });
@@ -609,203 +610,6 @@ impl Node {
             .identity
             .listeners
             .is_retired(ingress.source.listener)
-    }
-
-    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
-    /// goes on, up to a quarter more.
-    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
-        let (servers, clients) = self.endpoint.layer.counts();
-        let policy = &self.shared.policy;
-        let begun = routing.token == RouteToken::Valid;
-        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
-        if is_full(servers + clients, policy.max_transactions)
-            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || ((self.draining || self.is_retired(ingress)) && !begun)
-        {
-            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
-        }
-        Ok(())
-    }
-
-    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
-    /// place in the account of calls.
-    fn accept<'a>(
-        &mut self,
-        case: &Case<'a>,
-        record_route: Option<RecordRoute>,
-        recursion: Recursion,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Start<'a> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            key,
-        } = *case;
-        let method = request.method();
-        let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
-        if method == Method::Invite {
-            let start = out.bytes.len();
-            let trying = Reject::new(Status::TRYING);
-            self.endpoint
-                .identity
-                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
-            // A transaction just made takes a provisional response.
-            let _ = self
-                .endpoint
-                .layer
-                .respond(server, Status::TRYING, start, now.mono_ms(), out);
-        }
-        let call = self.call_of(request, ingress, now);
-        Start {
-            server,
-            ingress,
-            loop_part,
-            taken: routing.taken,
-            record_route,
-            call,
-            recursion,
-        }
-    }
-
-    /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
-    fn recursion(&self, case: &Case<'_>, sender: Sender) -> Recursion {
-        let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-        if is_settled || !self.shared.policy.recurse {
-            Recursion::Never
-        } else if sender.may_relay() {
-            Recursion::Anywhere
-        } else {
-            Recursion::ToUsers
-        }
-    }
-
-    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
-    /// not send through us gets no token, which would let them: their dialogs go on without us.
-    fn record_route(&self, case: &Case<'_>, sender: Sender) -> Option<RecordRoute> {
-        let Case {
-            request, ref routing, ..
-        } = *case;
-        let sets_up = matches!(
-            request.method(),
-            Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
-        );
-        let Some(tag) = request.from_tag() else {
-            let why = RecordRouteWhy::NoTag;
-            self.trace.note(|| Step::RecordRoute { why });
-            return None;
-        };
-        let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
-        // Without digest anybody may call, and calls have to end.
-        let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
-        self.trace.note(|| Step::RecordRoute {
-            why: match sets_up {
-                false => RecordRouteWhy::NoDialog,
-                _ if routing.token == RouteToken::Valid => RecordRouteWhy::Dialog,
-                _ if !self.shared.policy.record_route => RecordRouteWhy::Off,
-                _ if !earned => RecordRouteWhy::Stranger,
-                _ => RecordRouteWhy::SetsUp,
-            },
-        });
-        (wanted && earned).then(|| RecordRoute {
-            token: self.endpoint.identity.route_token(request.call_id(), tag),
-        })
-    }
-
-    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
-        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
-        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
-        match (request.method(), to) {
-            // Beyond the limit calls go through, unaccounted.
-            (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let branches = self.work.targets.targets().len().max(1);
-                let (call, is_new) = self.calls.begin(
-                    request,
-                    key(from),
-                    ingress,
-                    branches,
-                    &mut self.endpoint.layer.wheel,
-                    now,
-                );
-                if is_new {
-                    self.tally.call_started();
-                }
-                Some(call)
-            }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
-    /// nobody here knows of (§16.10).
-    pub(super) fn forward_stateless(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        key: ServerKey,
-        taken: Taken,
-        loop_part: u64,
-        out: &mut Outbox,
-    ) {
-        let targets = &self.work.targets;
-        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
-            return;
-        };
-        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
-            return;
-        };
-        let listeners = &self.endpoint.identity.listeners;
-        self.trace.note(|| Step::target(targets, target, listeners));
-        let forwarding = Forwarding {
-            uri: target.uri(text),
-            routes: target.routes(text),
-            taken,
-            record_route: None,
-            hop,
-            arrival: ingress.arrival(),
-            loop_part,
-            breadth: max_breadth(request),
-        };
-        let start = out.bytes.len();
-        let identity = &self.endpoint.identity;
-        write_forward(
-            identity,
-            request,
-            &forwarding,
-            BranchKind::Stateless {
-                key,
-                reply_address: ingress.reply_address(),
-            },
-            &mut self.work.edits,
-            &mut out.bytes,
-        );
-        out.send_from(start, hop.to, 0);
-    }
-
-    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch
-    /// proves that it was us who forwarded a request with that Via from that address: nobody else is sent anything.
-    pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
-        match self.endpoint.identity.way_back(response, token) {
-            Some(to) => {
-                let branch = ResponseBranch::Stateless;
-                self.trace.note(|| Step::Response { branch });
-                let start = out.bytes.len();
-                write_without_top_via(response, &mut out.bytes);
-                out.send_from(start, to, 0);
-            }
-            None => {
-                let branch = ResponseBranch::Stray;
-                self.trace.note(|| Step::Response { branch });
-                self.tally.stray();
-            }
-        }
     }
 
     /// Refuses a request without state.

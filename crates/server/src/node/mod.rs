@@ -7,14 +7,17 @@
 mod calls;
 mod candidates;
 mod dispatch;
+mod forward;
 mod guard;
 mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod probes;
 mod recurse;
 mod refused;
 mod registrar;
+mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
@@ -42,10 +45,13 @@ pub use tally::Tally;
 
 use crate::admin;
 use crate::location::Committed;
+use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
+use probes::{Probes, is_probe};
 use registrar::PendingRegister;
+use routes::Entered;
 use tally::Held;
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 
@@ -107,6 +113,7 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    probes: Probes,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -140,6 +147,10 @@ struct Work {
     index: Index,
     /// `None` while one goes on.
     kept: Option<Kept>,
+    /// A request with another header.
+    rewritten: Kept,
+    dialled: Dialled,
+    entered: Entered,
 }
 
 /// A request that was kept, while it goes on.
@@ -164,8 +175,11 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
+        let mut probes = Probes::default();
+        probes.start(&shared.policy.routes, shard);
         Self {
             endpoint: Endpoint::new(shard, endpoint),
+            probes,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
@@ -190,7 +204,8 @@ impl Node {
         Some(Self {
             endpoint: self.endpoint.clone(),
             proxy: self.proxy.clone(),
-            calls: self.calls.clone(),
+            probes: Probes::default(),
+            calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
             journal,
@@ -286,6 +301,10 @@ impl Node {
                     },
                 });
                 if let Some(user) = user {
+                    if is_probe(user) {
+                        let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
+                        return self.on_probe_answer(user, status, now);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
@@ -358,9 +377,23 @@ impl Node {
         self.journal.want(logs);
         self.work.own = OwnNames::default();
         self.work.challenges = ChallengeLines::default();
+        self.probes
+            .start(&shared.policy.routes, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
+    }
+
+    /// A message could not be sent.
+    fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
+        match failed {
+            FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            failed => {
+                self.proxy
+                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+                self.account(now);
+            }
+        }
     }
 
     fn publish(&self) {
@@ -425,9 +458,7 @@ impl Application for Node {
         if let FailedSend::Client(_) = failed {
             self.note_failure(peer, now);
         }
-        self.proxy
-            .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-        self.account(now);
+        self.on_failed(failed, now, out);
     }
 
     fn unreachable(
@@ -449,9 +480,7 @@ impl Application for Node {
                 if let FailedSend::Client(_) = failed {
                     self.note_failure(peer, now);
                 }
-                self.proxy
-                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-                self.account(now);
+                self.on_failed(failed, now, out);
                 Handled::Done
             }
             Some(OurBranch::Stateful { shard, .. }) if shard < identity.shards => Handled::Hop(shard),
@@ -485,13 +514,23 @@ impl Application for Node {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.endpoint.layer.wheel.next_deadline().map(|ms| ms * 1_000_000)
+        let timers = self.endpoint.layer.wheel.next_deadline();
+        let next = match self.probes.deadline().filter(|_| !self.draining) {
+            Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
+            None => timers,
+        };
+        next.map(|ms| ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
+                Expired::Client { user, timed_out, .. } if is_probe(user) => {
+                    if timed_out {
+                        self.on_probe_failed(user, now);
+                    }
+                }
                 Expired::Client {
                     user,
                     timed_out,
@@ -510,6 +549,9 @@ impl Application for Node {
                 }
             }
             self.account(now);
+        }
+        if !self.draining {
+            self.send_probes(now, out);
         }
     }
 

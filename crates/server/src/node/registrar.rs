@@ -17,7 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
-use super::trace::{AskedWhy, Role, RoleWhy, Step};
+use super::trace::{AskedWhy, RoleTaken, RoleWhy, Step};
 use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -74,7 +74,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        let (role, why) = (Role::Registrar, RoleWhy::Own);
+        let (role, why) = (RoleTaken::Registrar, RoleWhy::Own);
         self.trace.note(|| Step::Role { role, why });
         if self.is_retired(ingress) {
             let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));

@@ -9,10 +9,11 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Fork, Mode};
+use crate::config::{self, Cidr};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
 /// What the configuration comes to for a request.
@@ -25,17 +26,9 @@ pub struct NodePolicy {
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
     /// What becomes of requests for others.
-    pub mode: Mode,
-    /// Whether to stay on the path of dialogs.
-    pub record_route: bool,
+    pub routes: Arc<Routes>,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
-    /// How several contacts of a user are tried.
-    pub fork: Fork,
-    /// For how many milliseconds a target rings before the next group is tried.
-    pub ring_timeout_ms: u32,
-    /// Whether the contacts of a 3xx are tried.
-    pub recurse: bool,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What the registrar allows.
@@ -78,7 +71,10 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The same stores and tables under another configuration.
     #[must_use]
-    pub fn reconfigured(&self, policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+        if let Some(routes) = Arc::get_mut(&mut policy.routes) {
+            routes.adopt(&self.policy.routes);
+        }
         Self {
             policy,
             ours,

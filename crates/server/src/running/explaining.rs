@@ -17,14 +17,14 @@ impl Running {
             listener: explain.listener.as_deref(),
             at: explain.at.as_deref(),
         };
-        let now = strowger_net::now();
-        let asked = Asked::of(&explain.bytes()?, &wanted, &self.endpoint.listeners, now)?;
+        let (active, now) = (self.active(), strowger_net::now());
+        let asked = Asked::of(&explain.bytes()?, &wanted, &active.endpoint.listeners, now)?;
         let names =
-            Names::of(explain.dns.as_deref(), &self.config.dns).map_err(|error| AdminError::Invalid {
+            Names::of(explain.dns.as_deref(), &active.config.dns).map_err(|error| AdminError::Invalid {
                 what: format!("`dns`: {error}"),
                 mend: "write records as `sip.example.test A 192.0.2.7`, one to a line".to_owned(),
             })?;
-        let (endpoint, given) = (self.endpoint.clone(), names.is_given());
+        let (endpoint, given) = (Arc::clone(&active.endpoint), names.is_given());
         let (asked, detached, shard) = self
             .beside(move |shared| {
                 let shard = owner(&endpoint, &asked.bytes, asked.source.flow.is_some());
@@ -44,7 +44,7 @@ impl Running {
         let node = answer
             .await
             .map_err(|_| AdminError::Unavailable("it is stopping"))?;
-        let (endpoint, runtime) = (self.endpoint.clone(), Handle::current());
+        let (endpoint, runtime) = (Arc::clone(&active.endpoint), Handle::current());
         self.beside(move |shared| {
             let stage = match node {
                 Some(node) => Stage::over(*node, detached, &endpoint, shard),

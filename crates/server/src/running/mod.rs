@@ -3,12 +3,14 @@
 mod administration;
 mod bind;
 mod explaining;
+mod numbers;
+mod reload;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,9 @@ use strowger_syntax::Limits;
 use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
 
+pub use numbers::Obstacle;
+pub use reload::{Ready, Surroundings};
+
 use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
@@ -29,7 +34,9 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
+use reload::{Course, Origin, Outcomes, Pending};
 
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
@@ -79,14 +86,29 @@ impl StartError {
     }
 }
 
+/// The configuration in force, and what it comes to.
+struct Active {
+    config: Config,
+    shared: Arc<Shared>,
+    endpoint: Arc<EndpointConfig>,
+    /// The URIs of the listeners, with their real ports.
+    listeners: Vec<String>,
+    admin: Option<SocketAddr>,
+    /// Counts the configurations from the start on.
+    generation: u64,
+    /// When it was put into force, in Unix seconds.
+    since: u64,
+}
+
 /// A node with its shards.
 pub struct Running {
-    config: Config,
+    me: Weak<Self>,
+    active: RwLock<Arc<Active>>,
+    course: tokio::sync::Mutex<Course>,
+    pending: Mutex<Option<Pending>>,
+    origin: OnceLock<Origin>,
+    outcomes: Outcomes,
     data_dir: String,
-    admin: Option<SocketAddr>,
-    listeners: Vec<String>,
-    shared: Arc<Shared>,
-    endpoint: EndpointConfig,
     bans: Bans,
     handle: Handle<Control>,
     shards: Mutex<Option<Shards<Control>>>,
@@ -100,7 +122,7 @@ pub struct Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("listeners", &self.listeners)
+            .field("listeners", &self.active().listeners)
             .finish_non_exhaustive()
     }
 }
@@ -117,49 +139,42 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
-        if let Err(error) = strowger_net::raise_descriptor_limit() {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
-        let (listeners, listens) = bind::bind(config, &options)?;
-        let machine = Machine {
-            host_name: strowger_net::host_name(),
-            addresses: strowger_net::interface_addresses(),
-        };
+        raise_descriptor_limit();
+        let (listeners, numbers) = bind::bind(config, &options)?;
+        let machine = machine();
         let answers = Arc::new(OnceLock::new());
-        let ours = effective::ours(config, &listens, &machine);
+        let ours = effective::ours(config, &numbers.reachable(), &machine);
         let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
         let shared = Arc::new(shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
-        let names = listeners.iter().map(|l| l.listen().to_string()).collect();
-        let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
+        let bound = Listeners::new(numbers.describe(), machine.addresses);
         shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let mut journals = Vec::new();
-        let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, &mut journals);
-            Node::new(
-                shard,
-                Arc::clone(&shared),
-                &endpoint,
-                journal,
-                Arc::clone(&tallies[usize::from(shard)]),
-            )
-        })
-        .map_err(StartError::System)?;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
         let system = dns::System::new(&config.dns);
         dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
-        let running = Arc::new(Self {
+        let active = Active {
             config: config.clone(),
-            data_dir: data_dir.path().display().to_string(),
-            admin,
-            listeners: names,
             shared,
-            endpoint,
+            endpoint: Arc::new(endpoint),
+            listeners: numbers.names(),
+            admin,
+            generation: 1,
+            since: strowger_net::now().wall_secs(),
+        };
+        let running = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            active: RwLock::new(Arc::new(active)),
+            course: tokio::sync::Mutex::new(Course { numbers }),
+            pending: Mutex::default(),
+            origin: OnceLock::new(),
+            outcomes: Outcomes::default(),
+            data_dir: data_dir.path().display().to_string(),
             bans: Bans::default(),
             handle,
             shards: Mutex::new(Some(shards)),
@@ -174,9 +189,19 @@ impl Running {
         Ok(running)
     }
 
+    /// The configuration in force.
+    fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the shards share.
+    fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.active().shared)
+    }
+
     /// The URIs of the listeners that are bound, with their real ports.
-    pub fn listeners(&self) -> &[String] {
-        &self.listeners
+    pub fn listeners(&self) -> Vec<String> {
+        self.active().listeners.clone()
     }
 
     /// Waits until an administrator asks the node to drain.
@@ -202,6 +227,37 @@ impl Running {
         if !ended.await.unwrap_or(false) {
             tracing::error!("a shard had panicked");
         }
+    }
+}
+
+/// What the machine says of itself now.
+fn machine() -> Machine {
+    Machine {
+        host_name: strowger_net::host_name(),
+        addresses: strowger_net::interface_addresses(),
+    }
+}
+
+/// Starts the shards, each with its node and with the thread that writes its log.
+fn start_shards(
+    listeners: Vec<strowger_net::Listener>,
+    options: &Options,
+    shared: &Arc<Shared>,
+    endpoint: &EndpointConfig,
+    tallies: &[Arc<Tally>],
+) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
+    let mut journals = Vec::new();
+    let shards = strowger_net::start(listeners, options, |shard| {
+        let journal = start_journal(shard, &mut journals);
+        let tally = Arc::clone(&tallies[usize::from(shard)]);
+        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+    });
+    Ok((shards.map_err(StartError::System)?, journals))
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = strowger_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
@@ -296,18 +352,15 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
-        mode: config.proxy.mode,
-        record_route: config.proxy.record_route,
+        routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
-        fork: config.proxy.fork,
-        ring_timeout_ms: config.proxy.ring_timeout.as_millis() as u32,
-        recurse: config.proxy.recurse,
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
             max_expires: seconds(location.max_expires),
             default_expires: seconds(location.default_expires),
             max_contacts: usize::from(location.max_contacts),
+            when_full: location.when_full,
             path: PathPolicy::default(),
         },
         max_transactions: config.limits.transactions as usize,
@@ -340,10 +393,14 @@ fn open_location(
     ))
 }
 
-/// The journal of one shard, with the thread that writes it. It is wanted where lines of the node of this level are.
+/// Whether the lines of shards are wanted: where those of the node of their level are.
+fn wants_logs() -> bool {
+    tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO)
+}
+
+/// The journal of one shard, with the thread that writes it.
 fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
-    let wanted = tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO);
-    let (mut journal, end) = Journal::new(wanted);
+    let (mut journal, end) = Journal::new(wants_logs());
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
     match thread::Builder::new()
@@ -360,16 +417,17 @@ fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journ
 }
 
 /// Removes bindings that have expired, now and then, as long as the node lives.
-async fn sweep(node: std::sync::Weak<Running>) {
+async fn sweep(node: Weak<Running>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(node) = node.upgrade() else { return };
-        if node.shared.location.is_empty() {
+        let location = Arc::clone(&node.shared().location);
+        if location.is_empty() {
             continue;
         }
         let swept = tokio::task::spawn_blocking(move || {
             let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-            node.shared.location.sweep(now_secs, &mut |aor| {
+            location.sweep(now_secs, &mut |aor| {
                 let mut word = Vec::new();
                 put_visible(&mut word, aor);
                 tracing::info!("registration expired aor={}", String::from_utf8_lossy(&word));
@@ -380,7 +438,7 @@ async fn sweep(node: std::sync::Weak<Running>) {
 }
 
 /// Notes bans as they are made, as long as the node lives.
-async fn note_bans(mut new: mpsc::Receiver<Ban>, node: std::sync::Weak<Running>) {
+async fn note_bans(mut new: mpsc::Receiver<Ban>, node: Weak<Running>) {
     while let Some(ban) = new.recv().await {
         let Some(node) = node.upgrade() else { return };
         node.bans.note(ban);

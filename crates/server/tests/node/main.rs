@@ -6,6 +6,8 @@ mod names;
 mod refusals;
 mod refused;
 mod registration;
+mod reload;
+mod routes;
 mod routing;
 mod scripts;
 mod secrecy;

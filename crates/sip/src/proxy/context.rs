@@ -19,7 +19,7 @@ use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
 use super::progress::Progress;
 use super::route::Taken;
-use super::targets::TargetSet;
+use super::targets::{Failover, TargetSet};
 use super::ways::AllWays;
 use crate::endpoint::{Arrival, Ingress};
 use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
@@ -51,6 +51,8 @@ pub struct Start<'a> {
     /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
     pub recursion: Recursion,
+    /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
+    pub keeps_others: bool,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -110,10 +112,13 @@ struct Pending {
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
     recursion: Recursion,
+    keeps_others: bool,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
     group: u16,
+    /// On which answers the next one has it.
+    failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
     redirections: u16,
     /// When timer C fires, in milliseconds after the start.
@@ -193,6 +198,8 @@ impl Proxy {
         let kept = endpoint.layer.pool.store(request.bytes());
         let (id, pending) = self.insert(endpoint, start, request, kept, now_ms);
         if let Some(pending) = self.pending.get_mut(pending) {
+            let first = targets.targets().first();
+            pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
             for target in targets.targets() {
                 let ways = self.ways.keep(targets.hops(target));
                 pending
@@ -233,8 +240,10 @@ impl Proxy {
             texts: Stored::default(),
             is_short: false,
             recursion: start.recursion,
+            keeps_others: start.keeps_others,
             breadth: max_breadth(request),
             group: 0,
+            failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
             timer: None,

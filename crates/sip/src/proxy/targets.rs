@@ -1,5 +1,7 @@
 //! The target set (RFC 3261 §16.5): where a request is to be sent, each with the ways to it and its turn.
 
+use strowger_syntax::Status;
+
 use crate::transport::Hop;
 
 /// When a target is tried, and for how long.
@@ -11,6 +13,47 @@ pub struct Turn {
     /// For how many milliseconds an INVITE may go without a final response before it is cancelled; `None` for as long as
     /// timer C lets it.
     pub ring_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
+}
+
+/// Final responses on which the next group of targets is tried; on the others nobody else is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failover(u64);
+
+/// The codes that are told apart. Whatever is not among them counts as the x00 of its class (RFC 3261 §8.1.3.2).
+const CODES: [u16; 47] = [
+    300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 412, 413, 414, 415, 416, 420,
+    421, 422, 423, 430, 440, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494, 500, 501, 502,
+    503, 504, 505, 513, 580,
+];
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self::ANY
+    }
+}
+
+impl Failover {
+    /// On each.
+    pub const ANY: Self = Self(u64::MAX);
+
+    /// On these.
+    pub fn on(codes: &[u16]) -> Self {
+        Self(codes.iter().fold(0, |bits, &code| bits | Self::bit(code)))
+    }
+
+    /// Whether it is on this one.
+    pub fn is_on(self, status: Status) -> bool {
+        self.0 & Self::bit(status.code()) != 0
+    }
+
+    fn bit(code: u16) -> u64 {
+        let place = |code| CODES.iter().position(|&known| known == code);
+        place(code)
+            .or_else(|| place(code / 100 * 100))
+            .map_or(0, |place| 1 << place)
+    }
 }
 
 /// One target.

@@ -488,6 +488,18 @@ impl Layer {
         }
     }
 
+    /// Lets an INVITE that has just been sent be given up a little sooner when the next hop is silent, because there is
+    /// another one: the caller need not wait for the whole of the usual time.
+    pub fn hurry(&mut self, client: Id, now_ms: u64) {
+        if let Some(record) = self.clients.get_mut(client)
+            && let ClientMachine::Invite { invite, .. } = &mut record.machine
+        {
+            invite.wait_out(now_ms + self.timers.failover_ms());
+            self.wheel
+                .set(record.timer, record.machine.deadline(&self.cancels));
+        }
+    }
+
     /// A response came whose branch names this client transaction. `Some` when it is for the user.
     pub fn on_response(
         &mut self,

@@ -154,19 +154,22 @@ fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
     let of_its_kind = |listener: &&Listener| {
         listener.transport == origin.transport && listener.address.is_ipv4() == origin.remote.is_ipv4()
     };
-    let first = listeners.get(number).filter(of_its_kind).map(|listener| Hop {
-        transport: origin.transport,
-        listener: number,
-        local: origin.from.unwrap_or(listener.address.ip()),
-        to,
-    });
-    if first.is_some() && !listeners.is_retired(number) {
-        return first;
+    let listener = listeners
+        .get(number)
+        .filter(of_its_kind)
+        .filter(|_| !listeners.is_retired(number));
+    if let Some(listener) = listener {
+        return Some(Hop {
+            transport: origin.transport,
+            listener: number,
+            local: origin.from.unwrap_or(listener.address.ip()),
+            to,
+        });
     }
-    let by_another = listeners.hop(origin.transport, origin.remote, Some(from.preferred));
+    let hop = listeners.hop(origin.transport, origin.remote, Some(from.preferred))?;
     match to {
-        Destination::Flow(_) => by_another.map(|hop| Hop { to, ..hop }).or(first),
-        _ => by_another,
+        Destination::Flow(_) => Some(Hop { to, ..hop }),
+        _ => Some(hop),
     }
 }
 

@@ -76,7 +76,7 @@ fn targets(groups: &[Answers]) -> Vec<Way> {
         let names: String = answers.iter().map(|&(who, _)| who).collect();
         let turn = Turn {
             group: group as u16,
-            ring_ms: None,
+            ..Turn::default()
         };
         ways(&names)
             .into_iter()

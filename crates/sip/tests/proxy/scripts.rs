@@ -111,7 +111,11 @@ fn groups(text: &str) -> Result<Vec<Way>, String> {
         };
         let ring_ms = secs.map(|secs| secs * 1000);
         let mut way = ways(&String::from(name(who)?)).remove(0);
-        way.turn = Turn { group, ring_ms };
+        way.turn = Turn {
+            group,
+            ring_ms,
+            ..Turn::default()
+        };
         all.push(way);
     }
     Ok(all)

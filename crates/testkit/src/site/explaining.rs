@@ -40,7 +40,7 @@ impl Site {
         };
         let shard = owner(&self.endpoint, bytes, by_connection);
         let names = Names::of(Some(dns), &config::Dns::default()).expect("records");
-        let (detached, journal) = Detached::of(&self.shared, true);
+        let (detached, journal) = Detached::of(&self.shared, false);
         let node = &self.shards[usize::from(shard)].node;
         let node = node.copy(Arc::clone(&detached.shared), journal);
         let stage = Stage::over(node.expect("few transactions"), detached, &self.endpoint, shard);

@@ -27,6 +27,11 @@ impl Tracer {
         }
     }
 
+    /// Whether somebody listens.
+    pub(super) fn is_listening(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The steps since they were last taken.
     pub(super) fn take(&self) -> Vec<Step> {
         self.0.as_ref().map(|steps| steps.take()).unwrap_or_default()

@@ -13,6 +13,7 @@ use strowger_syntax::{Message, Name, Status, Transport};
 
 use super::step::*;
 use crate::node::policy::Sender;
+use crate::routing::{Action, Considered, Group, GroupTarget};
 use crate::subscriber::Resolved;
 
 /// A text from the wire. What is no UTF-8 of it is shown as such.
@@ -179,6 +180,45 @@ impl Step {
             asked: text(asked),
             aor: text(aor),
             known: known.into(),
+        }
+    }
+
+    pub(in crate::node) fn dialled(dialled: &[u8], becomes: &[u8]) -> Self {
+        Self::Dialled {
+            dialled: text(dialled),
+            becomes: text(becomes),
+        }
+    }
+
+    pub(in crate::node) fn translated(becomes: &[u8]) -> Self {
+        Self::Translated {
+            becomes: text(becomes),
+        }
+    }
+
+    pub(in crate::node) fn route(considered: &Considered<'_>) -> Self {
+        let route = considered.route;
+        Self::Route {
+            name: route.name.clone(),
+            place: route.written.to_string(),
+            mismatch: considered.mismatch.map(|mismatch| mismatch.to_string()),
+            action: match route.action {
+                Action::BuiltIn => RouteAction::BuiltIn,
+                Action::Targets(_) => RouteAction::Targets,
+                Action::Group(_) => RouteAction::Group,
+                Action::Reply(_) => RouteAction::Reply,
+                Action::Redirect(_) => RouteAction::Redirect,
+            },
+        }
+    }
+
+    pub(in crate::node) fn group_target(group: &Group, target: &GroupTarget, usable: bool) -> Self {
+        Self::GroupTarget {
+            group: group.name.clone(),
+            target: text(target.target.text()),
+            health: target.state.health().as_str().to_owned(),
+            calls: target.state.calls(),
+            usable,
         }
     }
 

@@ -96,6 +96,49 @@ pub enum Step {
     },
     /// It is not relayed to somebody else's host.
     RelayDenied,
+    /// A number was looked up in the dial plan.
+    Dialled {
+        /// The Request-URI as it came.
+        dialled: String,
+        /// What it comes to.
+        becomes: String,
+    },
+    /// A route that was tried, in the order of the file.
+    Route {
+        /// Its name.
+        name: String,
+        /// Where it is: the file and the line.
+        place: String,
+        /// Why it is not for this request; `None` for the one that decides.
+        mismatch: Option<String>,
+        /// What becomes of its requests.
+        action: RouteAction,
+    },
+    /// No route is for it: the built-in routing applies.
+    NoRoute {
+        /// How many there are.
+        routes: usize,
+    },
+    /// The route makes another number of the called one.
+    Translated {
+        /// The Request-URI then.
+        becomes: String,
+    },
+    /// A target of a group, in the order in which they are tried.
+    GroupTarget {
+        /// The group.
+        group: String,
+        /// The target as it is written.
+        target: String,
+        /// `up`, `down` or `draining`.
+        health: String,
+        /// Calls that it has.
+        calls: u32,
+        /// Whether it may be used: it is up, and has room.
+        usable: bool,
+    },
+    /// The route changes the header of what is forwarded.
+    HeaderChanged,
     /// Whose address the location service is asked for (RFC 3261 §16.5).
     Address {
         /// As it was asked for.
@@ -157,7 +200,7 @@ pub enum Step {
     /// The role that is taken for it.
     Role {
         /// Which.
-        role: Role,
+        role: RoleTaken,
         /// Why.
         why: RoleWhy,
     },
@@ -371,6 +414,22 @@ pub struct BindingSeen {
     pub cseq: u32,
 }
 
+/// What becomes of the requests of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteAction {
+    /// What would without it.
+    BuiltIn,
+    /// They go to its targets.
+    Targets,
+    /// They go to a target group.
+    Group,
+    /// They are refused.
+    Reply,
+    /// They are told where else to ask.
+    Redirect,
+}
+
 /// What becomes of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -383,6 +442,8 @@ pub enum BindingUse {
     NamesUs,
     /// There is no way to it from here.
     NoWay,
+    /// It is not what the caller wants (RFC 3841).
+    Unsuited,
 }
 
 /// A server of a name.
@@ -414,7 +475,7 @@ pub struct HopSeen {
 /// The roles that the node takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum RoleTaken {
     /// Registrar (RFC 3261 §10).
     Registrar,
     /// A user agent server of its own (RFC 3261 §8.2, §11).
@@ -435,6 +496,10 @@ pub enum Role {
 pub enum RoleWhy {
     /// It is the node's for what it forwards (`proxy.mode`).
     Mode,
+    /// The matching route says so.
+    Route,
+    /// The caller wants it so (RFC 3841 §9.1).
+    Caller,
     /// What is asked for is the node's own matter.
     Own,
     /// ACK and CANCEL that no transaction knows are forwarded without state (RFC 3261 §16.10, §16.11).

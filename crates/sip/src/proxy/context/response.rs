@@ -26,6 +26,7 @@ impl Proxy {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
         // Without a pending part all branches are done, and it is the 2xx of one more UAS.
+        let mut was_given_up = false;
         if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
             let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
                 return;
@@ -33,15 +34,18 @@ impl Proxy {
             // Step 2: timer C; what was cancelled gets no more time.
             if status.is_provisional() {
                 match branch.state {
-                    BranchState::CancelWanted => {
-                        endpoint.layer.cancel(branch.client, now_ms, out);
-                    }
+                    BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
                     BranchState::Pending if status != Status::TRYING => {
                         pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
                     }
                     _ => {}
                 }
+            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+                // RFC 3263 §4.3: this server cannot, another one of the same name may.
+                self.branch_failed(endpoint, user, status, now_ms, out);
+                return self.conclude(endpoint, user.context, now_ms, out);
             } else {
+                was_given_up = branch.state == BranchState::CancelWanted;
                 branch.state = BranchState::Done;
                 self.ways.forget(&mut branch.ways);
             }
@@ -63,6 +67,8 @@ impl Proxy {
                 self.keep_if_better(endpoint, user.context, response, status);
                 if class == 6 {
                     self.decline(endpoint, user.context, now_ms, out);
+                } else if !was_given_up {
+                    self.stop_unless_next(user.context, status);
                 }
             }
         }
@@ -77,6 +83,24 @@ impl Proxy {
             context.phase = Phase::Declined;
         }
         self.cancel_pending(endpoint, id, now_ms, out);
+    }
+
+    /// After an answer on which the next group is not tried, none of those that wait is.
+    pub(super) fn stop_unless_next(&mut self, id: Id, status: Status) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        if pending.failover.is_on(status) {
+            return;
+        }
+        let waiting = pending
+            .branches
+            .iter_mut()
+            .filter(|branch| branch.state == BranchState::Waiting);
+        for branch in waiting {
+            branch.state = BranchState::Done;
+            self.ways.forget(&mut branch.ways);
+        }
     }
 
     /// Steps 3, 8 and 9: without our Via, to the caller.

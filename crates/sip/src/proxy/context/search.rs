@@ -156,7 +156,9 @@ impl Proxy {
         endpoint.layer.set_check(client, check);
         // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
         // address of the same next hop is tried all the same (RFC 3263 §4.3).
-        if request.to_tag().is_some() && attempt.is_last {
+        if !attempt.is_last {
+            endpoint.layer.hurry(client, now_ms);
+        } else if request.to_tag().is_some() {
             endpoint.layer.wait_out(client, now_ms);
         }
         context.alive += 1;
@@ -222,8 +224,8 @@ impl Proxy {
         self.conclude(endpoint, user.context, now_ms, out);
     }
 
-    /// A branch without an answer: its next hop is tried, else it is done, as if it had answered `status`.
-    fn branch_failed(
+    /// A branch without an answer, or with a 503: its next hop is tried, else it is done, as if it had answered `status`.
+    pub(super) fn branch_failed(
         &mut self,
         endpoint: &mut Endpoint,
         user: User,
@@ -249,6 +251,7 @@ impl Proxy {
         let (target, is_last) = (branch.target, branch.ways.is_empty());
         let Some(hop) = hop else {
             pending.fail(status);
+            self.stop_unless_next(user.context, status);
             return;
         };
         self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
@@ -287,7 +290,8 @@ impl Proxy {
             branch.state = BranchState::Done;
             self.ways.forget(&mut branch.ways);
         }
-        if context.method == Method::Invite {
+        let is_theirs = context.phase == Phase::Answered && pending.keeps_others;
+        if context.method == Method::Invite && !is_theirs {
             pending.give_up(endpoint, now_ms, out, |_| true);
         }
     }
