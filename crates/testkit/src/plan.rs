@@ -194,8 +194,7 @@ impl Plan {
     }
 }
 
-/// What the sites listen at.
-pub(crate) /// The location service, and the way to its commits if they wait.
+/// The location service, and the way to its commits if they wait.
 fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
     let memory = Memory::new([4; 16], 1 << 24);
     if is_slow {
@@ -206,7 +205,8 @@ fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
     }
 }
 
-fn listens() -> Vec<Listen> {
+/// What the sites listen at.
+pub(crate) fn listens() -> Vec<Listen> {
     let listen = |(place, (transport, _))| {
         Listen::plain(ListenUri {
             transport,
