@@ -14,6 +14,7 @@ pub mod fault;
 pub mod http;
 pub mod linphone;
 pub mod message;
+pub mod name_server;
 pub mod namespace;
 pub mod peer;
 pub mod pjsua;
@@ -31,6 +32,7 @@ pub mod wait;
 
 pub use account::Account;
 pub use message::Message;
+pub use name_server::NameServer;
 pub use peer::Peer;
 pub use random::Random;
 pub use scratch::Scratch;

@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
     ("chattr", "e2fsprogs"),
     ("linphonec", "linphone-cli"),
+    ("named", "bind9"),
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),

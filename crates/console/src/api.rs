@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+    Admin, DrainTarget, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+    rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -42,7 +43,11 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/users/{address}", delete(remove_user::<A>))
         .route("/api/v1/users/{address}/password", put(set_password::<A>))
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
+        .route("/api/v1/groups", get(groups::<A>).put(drain_target::<A>))
         .route("/api/v1/drain", post(drain::<A>))
+        .route("/api/v1/reload", post(reload::<A>))
+        .route("/api/v1/reload/confirm", post(confirm_reload::<A>))
+        .route("/api/v1/reload/rollback", post(roll_back::<A>))
         .layer(from_fn(in_time));
     let streaming = Router::new().route("/api/v1/users/import", post(import::import::<A>));
     answered_in_time
@@ -197,6 +202,20 @@ async fn unban<A: Admin>(
     Ok(Json(lifted).into_response())
 }
 
+async fn groups<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.groups(filter, page).await?).into_response())
+}
+
+async fn drain_target<A: Admin>(
+    State(admin): State<Arc<A>>,
+    body: Result<Json<DrainTarget>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let target = admin.drain_target(body?.0).await?;
+    tracing::info!(target = target.id, state = target.state, "target of a group");
+    Ok(Json(target).into_response())
+}
+
 async fn add_user<A: Admin>(
     State(admin): State<Arc<A>>,
     body: Result<Json<NewUser>, JsonRejection>,
@@ -243,6 +262,31 @@ async fn set_password<A: Admin>(
     admin.set_password(user.clone(), password).await?;
     tracing::info!(%user, "password changed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a configuration is to be put into force.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    rollback_after: Option<String>,
+}
+
+async fn reload<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: Result<Query<Rollback>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let after = query?.0.rollback_after;
+    let after = after.map(|text| rollback_after(&text)).transpose();
+    let after = after.map_err(strowger_server::admin::AdminError::from)?;
+    Ok(Json(admin.reload(after).await?).into_response())
+}
+
+async fn confirm_reload<A: Admin>(State(admin): State<Arc<A>>) -> Result<Response, ApiError> {
+    Ok(Json(admin.confirm_reload().await?).into_response())
+}
+
+async fn roll_back<A: Admin>(State(admin): State<Arc<A>>) -> Result<Response, ApiError> {
+    Ok(Json(admin.roll_back().await?).into_response())
 }
 
 async fn drain<A: Admin>(State(admin): State<Arc<A>>) -> Result<StatusCode, ApiError> {

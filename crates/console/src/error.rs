@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use strowger_server::admin::AdminError;
+use strowger_server::config::Diagnostic;
 
 /// A refusal or failure.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub(crate) struct ApiError {
 struct Body {
     error: String,
     mend: String,
+    /// What is wrong with a configuration, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Diagnostic>,
 }
 
 impl ApiError {
@@ -28,6 +32,7 @@ impl ApiError {
             body: Body {
                 error: error.into(),
                 mend: mend.into(),
+                errors: Vec::new(),
             },
         }
     }
@@ -47,13 +52,19 @@ impl IntoResponse for ApiError {
 impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         let status = match &error {
-            AdminError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            AdminError::NoSuchUser(_) | AdminError::NoSuchBan(_) => StatusCode::NOT_FOUND,
-            AdminError::Exists(_) => StatusCode::CONFLICT,
+            AdminError::Invalid { .. } | AdminError::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            AdminError::NoSuchUser(_) | AdminError::NoSuchBan(_) | AdminError::NoSuchTarget(_) => {
+                StatusCode::NOT_FOUND
+            }
+            AdminError::Exists(_) | AdminError::Conflict { .. } => StatusCode::CONFLICT,
             AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             AdminError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, error.to_string(), error.mend())
+        let mut told = Self::new(status, error.to_string(), error.mend());
+        if let AdminError::Configuration(wrong) = error {
+            told.body.errors = wrong;
+        }
+        told
     }
 }
 

@@ -101,6 +101,24 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
+        "/api/v1/groups": groups(),
+        "/api/v1/reload": { "post": {
+            "summary": "Read the configuration again and put it into force, all of it or nothing",
+            "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+                "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+            "responses": { "200": answer("It is in force.", "Reloaded"),
+                           "409": failure("There is no file, or the one in force is not confirmed yet."),
+                           "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+        } },
+        "/api/v1/reload/confirm": { "post": {
+            "summary": "Keep the configuration in force",
+            "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
+        } },
+        "/api/v1/reload/rollback": { "post": {
+            "summary": "Go back to the configuration that was confirmed last",
+            "responses": { "200": answer("It is in force.", "Reloaded"),
+                           "409": failure("None waits to be confirmed, or the former one cannot be put into force.") }
+        } },
         "/api/v1/drain": { "post": {
             "summary": "Finish what was begun, then end",
             "responses": { "202": { "description": "It has begun to." } }
@@ -128,6 +146,24 @@ fn bans() -> Value {
     })
 }
 
+fn groups() -> Value {
+    json!({
+        "get": list("Targets of target groups", "GroupTarget"),
+        "put": {
+            "summary": "Let a target run empty, or use it again",
+            "requestBody": body("application/json", json!({
+                "type": "object", "required": ["group", "target", "draining"], "additionalProperties": false,
+                "properties": { "group": { "type": "string" }, "target": { "type": "string" }, "draining": { "type": "boolean" } }
+            })),
+            "responses": {
+                "200": { "description": "How it is now.", "content": { "application/json": { "schema": {
+                    "$ref": "#/components/schemas/GroupTarget" } } } },
+                "404": failure("There is no such target.")
+            }
+        }
+    })
+}
+
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
 }
@@ -136,9 +172,15 @@ fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
     let number = json!({ "type": "integer", "minimum": 0 });
+    let perhaps_number = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Seconds until the former configuration comes back." });
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     json!({
-        "Error": object(json!({ "error": text, "mend": text })),
+        "Error": object(json!({ "error": text, "mend": text,
+            "errors": { "type": "array", "description": "What is wrong with a configuration.", "items": object(json!({
+                "file": text, "line": number, "column": number, "flag": text, "what": text, "mend": text })) } })),
+        "Reloaded": object(json!({
+            "generation": number, "added": texts, "removed": texts, "rollback_in": perhaps_number
+        })),
         "Status": object(json!({
             "version": text, "pid": number, "uptime": number,
             "state": { "enum": ["running", "draining"] },
@@ -147,6 +189,12 @@ fn schemas() -> Value {
             "counts": object(json!({
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
+            })),
+            "config": object(json!({
+                "file": perhaps_text, "generation": number,
+                "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+                "rollback_in": perhaps_number,
+                "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
             })),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
@@ -164,6 +212,10 @@ fn schemas() -> Value {
             "id": text, "source": text, "account": perhaps_text,
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "expires_in": { "type": "integer", "description": "Seconds." }
+        })),
+        "GroupTarget": object(json!({
+            "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+            "calls": number, "chosen": number
         })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,

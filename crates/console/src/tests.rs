@@ -91,6 +91,7 @@ impl Admin for Fake {
                 because: "x".to_owned(),
             },
             counts: Counts::default(),
+            config: ConfigStatus::default(),
             failing: self
                 .failing
                 .lock()
@@ -188,8 +189,50 @@ impl Admin for Fake {
         }
     }
 
+    async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
+        let targets = [a_target("up")]
+            .into_iter()
+            .filter(|target| filter.matches(&[&target.id]))
+            .collect();
+        Ok(Page::cut(targets, &page, |target| &target.id))
+    }
+
+    async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {
+        let state = if which.draining { "draining" } else { "up" };
+        let target = a_target(state);
+        if (&which.group, &which.target) == (&target.group, &target.target) {
+            Ok(target)
+        } else {
+            Err(AdminError::NoSuchTarget(which.target))
+        }
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         Ok(vec![Family::single("strowger_calls", "Calls.", Kind::Gauge, 3.0)])
+    }
+
+    async fn reload(&self, rollback_after: Option<Duration>) -> Result<Reloaded, AdminError> {
+        if rollback_after == Some(Duration::from_secs(7)) {
+            let wrong = strowger_server::config::check("x = 1\ny = 2", "f").expect_err("no keys");
+            return Err(AdminError::Configuration(wrong));
+        }
+        Ok(Reloaded {
+            generation: 2,
+            added: vec!["udp:127.0.0.1:5070".to_owned()],
+            removed: Vec::new(),
+            rollback_in: rollback_after.map(|after| after.as_secs()),
+        })
+    }
+
+    async fn confirm_reload(&self) -> Result<Reloaded, AdminError> {
+        Ok(Reloaded::default())
+    }
+
+    async fn roll_back(&self) -> Result<Reloaded, AdminError> {
+        Err(AdminError::Conflict {
+            what: "nothing waits".to_owned(),
+            mend: "wait".to_owned(),
+        })
     }
 
     async fn drain(&self) -> Result<(), AdminError> {
@@ -452,6 +495,44 @@ async fn bans_are_listed_and_lifted_by_source_and_account() {
     ] {
         let answer = node.own("DELETE", &format!("/api/v1/bans?{query}"), "").await;
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
+}
+
+fn a_target(state: &str) -> GroupTarget {
+    GroupTarget {
+        id: "trunks sip:gw1.test".to_owned(),
+        group: "trunks".to_owned(),
+        target: "sip:gw1.test".to_owned(),
+        state: state.to_owned(),
+        calls: 2,
+        chosen: 9,
+    }
+}
+
+#[tokio::test]
+async fn targets_of_groups_are_listed_and_run_empty() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/groups?q=GW1", "").await.json();
+    assert_eq!(
+        (&page["items"][0]["state"], &page["items"][0]["calls"]),
+        (&json!("up"), &json!(2))
+    );
+    let body = r#"{"group":"trunks","target":"sip:gw1.test","draining":true}"#;
+    let drained = node.own("PUT", "/api/v1/groups", body).await;
+    assert_eq!(
+        (drained.status, &drained.json()["state"]),
+        (200, &json!("draining"))
+    );
+    for (body, status) in [
+        (body.replace("gw1", "gw2"), 404),
+        (body.replace("true", "1"), 422),
+        (body.replace("group", "grop"), 422),
+    ] {
+        assert_eq!(
+            node.own("PUT", "/api/v1/groups", &body).await.status,
+            status,
+            "{body}"
+        );
     }
 }
 

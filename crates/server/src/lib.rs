@@ -5,6 +5,8 @@ pub mod config;
 pub mod data_dir;
 mod database;
 pub mod defence;
+pub mod dns;
+mod hashed;
 pub mod location;
 pub mod node;
 pub mod routing;

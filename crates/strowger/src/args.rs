@@ -45,7 +45,7 @@ pub(crate) enum Command {
 ///   strowger ready: udp:127.0.0.1:5060 ... admin=http://127.0.0.1:8080
 ///
 /// Logs go to standard error; STROWGER_LOG in the environment (`warn`, or `info,strowger_server=debug`) goes before the
-/// configured level. SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
+/// configured level. SIGHUP reads the configuration file again (see `strowger ctl reload`). SIGTERM and SIGINT let calls that are being set up end (see `drain` in the configuration), a
 /// second signal ends at once.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -227,6 +227,7 @@ Examples:
   strowger ctl status
   strowger ctl registrations alice --json
   strowger ctl unban 192.0.2.7 alice@example.test
+  strowger ctl reload --rollback-after 60s      and, if all is well: strowger ctl reload --confirm
   strowger ctl drain --data-dir /var/lib/strowger
   STROWGER_TOKEN=... strowger ctl calls --admin 127.0.0.1:8080")]
 pub(crate) struct Ctl {
@@ -273,8 +274,57 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "USER@DOMAIN")]
         account: Option<String>,
     },
+    /// Put the configuration file as it is now into force, listeners included; no call is lost.
+    ///
+    /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
+    /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
+    Reload(Reload),
+    /// The targets of target groups, and how they are.
+    Groups {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Let a target of a group run empty, or use it again.
+    Group {
+        /// The group.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(subcommand)]
+        what: GroupCommand,
+    },
     /// Finish what was begun, then end.
     Drain,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// It gets no more requests; what it has goes on.
+    Drain {
+        /// The target, as `ctl groups` shows it.
+        #[arg(value_name = "URI")]
+        target: String,
+    },
+    /// It gets requests again.
+    Resume {
+        /// The target, as `ctl groups` shows it.
+        #[arg(value_name = "URI")]
+        target: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Reload {
+    /// Go back to the former configuration after this time (60s, 5m), unless it is confirmed.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["confirm", "rollback"])]
+    pub(crate) rollback_after: Option<String>,
+    /// Keep the configuration that would be rolled back.
+    #[arg(long, conflicts_with = "rollback")]
+    pub(crate) confirm: bool,
+    /// Go back to the former configuration now.
+    #[arg(long)]
+    pub(crate) rollback: bool,
 }
 
 #[cfg(test)]
@@ -305,7 +355,14 @@ mod tests {
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",
             "strowger ctl drain",
+            "strowger ctl reload --json",
+            "strowger ctl reload --rollback-after 60s --data-dir d",
+            "strowger ctl reload --confirm",
+            "strowger ctl reload --rollback",
             "strowger ctl bans --json",
+            "strowger ctl groups --json",
+            "strowger ctl group trunks drain sip:gw1.example.test",
+            "strowger ctl group trunks resume sip:gw1.example.test --data-dir d",
             "strowger ctl unban 192.0.2.7 alice@example.test --data-dir d",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");

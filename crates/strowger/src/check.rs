@@ -16,7 +16,7 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         return Ok(());
     }
     let Some(path) = &args.config else {
-        return told(args, &[], "no file was named; the defaults are in order");
+        return tell(&[], args.json, "no file was named; the defaults are in order");
     };
     let text = match load::read(path) {
         Err(Failed::Told { what, mend }) if args.json => {
@@ -30,17 +30,18 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         read => read?,
     };
     match config::check(text, &path.display().to_string()) {
-        Ok(_) => told(args, &[], &format!("{} is in order", path.display())),
+        Ok(_) => tell(&[], args.json, &format!("{} is in order", path.display())),
         Err(wrong) => {
-            told(args, &wrong, "")?;
+            tell(&wrong, args.json, "")?;
             Err(Failed::Silent)
         }
     }
 }
 
-fn told(args: &args::Check, wrong: &[Diagnostic], fine: &str) -> Result<(), Failed> {
+/// Tells what is wrong with a configuration, a line each, or that nothing is.
+pub(crate) fn tell(wrong: &[Diagnostic], json: bool, fine: &str) -> Result<(), Failed> {
     let mut out = stdout().lock();
-    if args.json {
+    if json {
         writeln!(out, "{}", json!({ "ok": wrong.is_empty(), "errors": wrong }))?;
         return Ok(());
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use strowger_server::admin::Secret;
+use strowger_server::config::Diagnostic;
 
 use crate::failed::Failed;
 
@@ -34,6 +35,8 @@ pub(crate) enum Content<'a> {
 struct Refusal {
     error: String,
     mend: String,
+    #[serde(default)]
+    errors: Vec<Diagnostic>,
 }
 
 impl Client {
@@ -59,7 +62,8 @@ impl Client {
             return Ok(body.to_vec());
         }
         match serde_json::from_slice(body) {
-            Ok(Refusal { error, mend }) => Err(Failed::new(error, mend)),
+            Ok(Refusal { errors, .. }) if !errors.is_empty() => Err(Failed::Config(errors)),
+            Ok(Refusal { error, mend, .. }) => Err(Failed::new(error, mend)),
             Err(_) => Err(Failed::new(
                 format!("the server answered {status}"),
                 "look at its log",

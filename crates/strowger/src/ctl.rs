@@ -5,10 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use strowger_server::admin::{Ban, Call, PAGE_LIMIT, Page, Registration, Secret, State, Status};
+use serde_json::json;
+use strowger_server::admin::{
+    Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, Secret,
+    State, Status,
+};
 use strowger_server::data_dir::read_admin_token;
 
-use crate::args::{self, CtlCommand};
+use crate::args::{self, CtlCommand, GroupCommand};
+use crate::check::tell;
 use crate::client::{Client, Content, escaped};
 use crate::failed::Failed;
 use crate::place::{Found, find, told};
@@ -22,6 +27,9 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
         CtlCommand::Calls { filter } => calls(&client, filter.as_deref(), args.json),
         CtlCommand::Bans { filter } => bans(&client, filter.as_deref(), args.json),
         CtlCommand::Unban { source, account } => unban(&client, source, account.as_deref(), args.json),
+        CtlCommand::Reload(how) => reload(&client, how, args.json),
+        CtlCommand::Groups { filter } => groups(&client, filter.as_deref(), args.json),
+        CtlCommand::Group { name, what } => group(&client, name, what, args.json),
         CtlCommand::Drain => {
             client.request("POST", "/api/v1/drain", &Content::None)?;
             let text = if args.json {
@@ -103,6 +111,7 @@ fn status(client: &Client, json: bool) -> Result<(), Failed> {
                 status.version
             ),
         ),
+        ("config", in_force(&status.config)),
         ("listeners", status.listeners.join(" ")),
         ("domains", status.domains.join(" ")),
         ("data", status.data_dir),
@@ -123,6 +132,77 @@ fn status(client: &Client, json: bool) -> Result<(), Failed> {
         writeln!(out, "{:13}registrations can't be stored: {why}", "failing")?;
     }
     Ok(())
+}
+
+fn reload(client: &Client, how: &args::Reload, json: bool) -> Result<(), Failed> {
+    let path = match &how.rollback_after {
+        _ if how.confirm => "/api/v1/reload/confirm".to_owned(),
+        _ if how.rollback => "/api/v1/reload/rollback".to_owned(),
+        Some(after) => format!("/api/v1/reload?rollback_after={}", escaped(after)),
+        None => "/api/v1/reload".to_owned(),
+    };
+    let reloaded: Reloaded = match client.ask("POST", &path, &Content::None) {
+        Err(Failed::Config(wrong)) => {
+            tell(&wrong, json, "")?;
+            return Err(Failed::Silent);
+        }
+        answered => answered?,
+    };
+    let mut out = stdout().lock();
+    if json {
+        let value = json!({
+            "ok": true, "errors": [], "generation": reloaded.generation, "added": reloaded.added,
+            "removed": reloaded.removed, "rollback_in": reloaded.rollback_in,
+        });
+        writeln!(out, "{value}")?;
+        return Ok(());
+    }
+    let did = match (how.confirm, how.rollback) {
+        (true, _) => "confirmed",
+        (_, true) => "rolled back",
+        _ => "reloaded",
+    };
+    writeln!(out, "{did}: configuration {} is in force", reloaded.generation)?;
+    for (sign, uris) in [('+', &reloaded.added), ('-', &reloaded.removed)] {
+        for uri in uris {
+            writeln!(out, "  {sign} {uri}")?;
+        }
+    }
+    if let Some(secs) = reloaded.rollback_in {
+        let left = span(secs);
+        writeln!(
+            out,
+            "the former one comes back in {left}, unless you keep it: strowger ctl reload --confirm"
+        )?;
+    }
+    Ok(())
+}
+
+/// The configuration in force, in one line.
+fn in_force(config: &ConfigStatus) -> String {
+    let file = config.file.as_deref().unwrap_or("no file");
+    let mut text = format!(
+        "{file}, number {} for {}",
+        config.generation,
+        span(now_secs().saturating_sub(config.since))
+    );
+    match (&config.stuck, config.rollback_in) {
+        (Some(stuck), _) => text += &format!("; {stuck}"),
+        (None, Some(secs)) => {
+            text += &format!(
+                "; the former one comes back in {} unless it is confirmed",
+                span(secs)
+            );
+        }
+        (None, None) => {}
+    }
+    text
+}
+
+fn now_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
@@ -150,9 +230,7 @@ fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<()
 }
 
 fn calls(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = now_secs();
     let heads = ["from", "to", "state", "for", "call-id"];
     list(
         client,
@@ -203,6 +281,49 @@ fn unban(client: &Client, source: &str, account: Option<&str>, json: bool) -> Re
         for ban in lifted {
             writeln!(out, "no longer banned: {}", ban.id)?;
         }
+    }
+    Ok(())
+}
+
+fn groups(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["group", "target", "state", "calls", "chosen"];
+    list(
+        client,
+        "groups",
+        filter,
+        json,
+        heads,
+        "there are no target groups",
+        |target: GroupTarget| {
+            [
+                target.group,
+                target.target,
+                target.state,
+                target.calls.to_string(),
+                target.chosen.to_string(),
+            ]
+        },
+    )
+}
+
+fn group(client: &Client, name: &str, what: &GroupCommand, json: bool) -> Result<(), Failed> {
+    let (target, draining) = match what {
+        GroupCommand::Drain { target } => (target, true),
+        GroupCommand::Resume { target } => (target, false),
+    };
+    let which = DrainTarget {
+        group: name.to_owned(),
+        target: target.clone(),
+        draining,
+    };
+    let body = serde_json::to_value(&which).map_err(std::io::Error::from)?;
+    let target: GroupTarget = client.ask("PUT", "/api/v1/groups", &Content::Json(body))?;
+    let mut out = stdout().lock();
+    if json {
+        let target = serde_json::to_string(&target).map_err(std::io::Error::from)?;
+        writeln!(out, "{target}")?;
+    } else {
+        writeln!(out, "{} is {}", target.id, target.state)?;
     }
     Ok(())
 }

@@ -39,6 +39,19 @@ impl Failed {
         }
     }
 
+    /// What went wrong, in one line.
+    pub(crate) fn what(&self) -> String {
+        match self {
+            Self::Told { what, .. } | Self::NoServer { what, .. } => what.clone(),
+            Self::Config(wrong) => wrong
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            Self::Silent | Self::NobodyReads => String::new(),
+        }
+    }
+
     /// Prints the message and answers the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (what, mend, code) = match self {

@@ -1,5 +1,6 @@
 //! The strowger program: arguments, configuration, wiring.
 
+mod administration;
 mod args;
 mod check;
 mod client;

@@ -6,21 +6,19 @@ use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
 
-use strowger_console::{Access, serve as serve_console};
-use strowger_server::admin::Secret;
-use strowger_server::config::Config;
-use strowger_server::config::effective::{self, Asked};
+use strowger_server::admin::{Admin as _, Secret};
+use strowger_server::config::effective;
+use strowger_server::config::{Config, Source};
 use strowger_server::data_dir::DataDir;
 use strowger_server::running::{Running, StartError};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 
+use crate::administration::{Console, Followers, Moves, Place};
 use crate::args;
 use crate::failed::Failed;
 use crate::load::load;
-use crate::logging;
-use crate::place::{AddressFile, told};
+use crate::logging::{self, Logging};
+use crate::place::told;
 use crate::privileges::{self, Account, account};
 
 pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
@@ -28,7 +26,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
     strowger_net::give_large_blocks_back();
     let config = load(args.config.as_deref(), &args.flags())?;
     let account = args.user.as_deref().map(account).transpose()?;
-    logging::start(config.log.level);
+    let logging = logging::start(config.log.level);
     if account.is_none() && privileges::is_root() {
         tracing::warn!("running as root; give --user NAME to go on as that user once every port is bound");
     }
@@ -46,7 +44,19 @@ pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failed::new(format!("cannot start: {error}"), "look at the limits (ulimit -a)"))?;
-    runtime.block_on(run(config, data_dir, account))
+    let source = Source {
+        file: args.config.clone(),
+        flags: args.flags(),
+    };
+    runtime.block_on(run(
+        config,
+        Start {
+            data_dir,
+            account,
+            source,
+            logging,
+        },
+    ))
 }
 
 /// What somebody who starts it for the first time wants to know.
@@ -63,46 +73,55 @@ fn teach(data_dir: &DataDir) {
     );
 }
 
+/// What a server is started with besides its configuration.
+struct Start {
+    data_dir: DataDir,
+    account: Option<Account>,
+    source: Source,
+    logging: Logging,
+}
+
 /// Starts everything, says so, and waits for the end.
-async fn run(config: Config, data_dir: DataDir, account: Option<Account>) -> Result<(), Failed> {
+async fn run(config: Config, start: Start) -> Result<(), Failed> {
+    let Start {
+        data_dir,
+        account,
+        source,
+        logging,
+    } = start;
     // Before anything is bound, so that no signal meets the default action.
     let mut signals = Signals::new()?;
     tracing::info!(path = %data_dir.path().display(), "data directory");
     let token = Secret::new(data_dir.admin_token().map_err(told)?);
-    let admin = bind_admin(&config).await?;
-    let admin_address = admin.as_ref().map(|(_, address)| *address);
-    let node = Running::start(&config, &data_dir, admin_address).map_err(not_started)?;
-    let _address_file = admin_address.and_then(|address| leave_address(&data_dir, address));
+    let place = Place::bind(&config)?;
+    let node = Running::start(&config, &data_dir, place.address()).map_err(not_started)?;
+    let mut console = Console::start(&place, &node, &token, data_dir.path().to_owned());
     if let Some(account) = &account {
         privileges::hand_over(data_dir.path(), account)?;
     }
-
-    let (stop_console, stopped) = oneshot::channel::<()>();
-    let access = Access {
-        token,
-        names: config.admin.names.clone(),
+    ready(&node, place.address());
+    let moves = Moves::new(place);
+    let followers = Followers {
+        moves: Arc::clone(&moves),
+        logging,
     };
-    let console = admin.map(|(listener, _)| {
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        tokio::spawn(serve_console(listener, Arc::clone(&node), access, stopped))
-    });
-
-    ready(&node, admin_address);
-    wait_for_the_end(&mut signals, &node).await;
-    tracing::info!(at_most = ?config.drain, "draining");
+    node.follow(source, Box::new(followers));
+    loop {
+        tokio::select! {
+            () = wait_for_the_end(&mut signals, &node) => break,
+            () = moves.moved() => console.follow(&moves.place(), &node, &token, data_dir.path().to_owned()),
+        }
+    }
+    let drain = node.drain_time();
+    tracing::info!(at_most = ?drain, "draining");
     tokio::select! {
-        () = node.drained(config.drain) => {}
+        () = node.drained(drain) => {}
         () = signals.end() => {
             tracing::warn!("a second signal: ending at once");
             process::exit(1);
         }
     }
-    drop(stop_console);
-    if let Some(console) = console {
-        let _ = console.await;
-    }
+    console.stop().await;
     tracing::info!("ended");
     Ok(())
 }
@@ -116,7 +135,7 @@ fn ready(node: &Running, admin: Option<SocketAddr>) {
     let mut line = String::from("strowger ready:");
     for uri in node.listeners() {
         line.push(' ');
-        line.push_str(uri);
+        line.push_str(&uri);
     }
     match admin {
         Some(address) => line.push_str(&format!(" admin=http://{address}")),
@@ -126,50 +145,21 @@ fn ready(node: &Running, admin: Option<SocketAddr>) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn wait_for_the_end(signals: &mut Signals, node: &Running) {
+async fn wait_for_the_end(signals: &mut Signals, node: &Arc<Running>) {
     loop {
         tokio::select! {
             wish = signals.next() => match wish {
                 Wish::End => return,
                 Wish::Reload => {
-                    tracing::warn!("SIGHUP: this build cannot reload; restart it to apply a changed configuration");
+                    tracing::info!("SIGHUP: reading the configuration again");
+                    let node = Arc::clone(node);
+                    // What comes of it is in the log.
+                    tokio::spawn(async move { node.reload(None).await });
                 }
             },
             () = node.drain_asked() => return,
         }
     }
-}
-
-/// Binds the admin address. A default that is taken moves to a free port; what was asked for must bind.
-async fn bind_admin(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, Failed> {
-    let Some((address, asked)) = effective::admin(config) else {
-        return Ok(None);
-    };
-    let bound = match (TcpListener::bind(address).await, asked) {
-        (Err(error), Asked::Default) => {
-            tracing::warn!(%address, %error, "the default admin address cannot be used; taking a free port");
-            TcpListener::bind((address.ip(), 0)).await
-        }
-        (bound, _) => bound,
-    };
-    let listener = bound.map_err(|error| {
-        let mend = "choose another address with --admin, or --admin off";
-        Failed::new(format!("cannot bind the admin address {address}: {error}"), mend)
-    })?;
-    let address = listener.local_addr().map_err(|error| Failed::new(error, ""))?;
-    Ok(Some((listener, address)))
-}
-
-/// Where there is no room for it, calls are served all the same.
-fn leave_address(data_dir: &DataDir, address: SocketAddr) -> Option<AddressFile> {
-    AddressFile::write(data_dir.path(), address)
-        .inspect_err(|error| {
-            let path = data_dir.path().display();
-            tracing::warn!(
-                "cannot write into {path}: {error}; `ctl` finds this server by --admin {address} only"
-            );
-        })
-        .ok()
 }
 
 /// The signals that a server minds.

@@ -9,8 +9,9 @@ use strowger_server::config::effective::{self, Machine};
 use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
+use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
+use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
@@ -149,7 +150,7 @@ impl Plan {
         config.proxy.fork = self.fork;
         config.proxy.recurse = self.recurse;
         config.proxy.ring_timeout = Duration::from_secs(10);
-        let (resolver, questions) = mpsc::channel(self.questions);
+        let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -169,7 +170,7 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
-            resolver,
+            dns: Arc::new(dns),
         });
         let endpoint = endpoint(self.shards);
         let shard = |number| {

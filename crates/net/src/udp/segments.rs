@@ -15,7 +15,7 @@ const SEGMENT_MAX: u32 = 1232;
 const SEGMENTS_MAX: u32 = 48;
 
 /// Places in which something is remembered of peers. Those that share a place have shorter messages, nothing worse.
-const PLACES: usize = 256;
+const PLACES: usize = 1024;
 
 const NONE: u32 = u32::MAX;
 
@@ -26,11 +26,11 @@ pub(super) struct Arrangement {
     /// The number of the first of them.
     base: u64,
     /// By peer: its latest message.
-    latest: [u64; PLACES],
+    latest: Box<[u64; PLACES]>,
     /// By peer and length: the latest message of such datagrams.
-    alike: [u64; PLACES],
+    alike: Box<[u64; PLACES]>,
     /// By peer and call: a message behind which there is none with a datagram of the call to the peer.
-    last: [u64; PLACES],
+    last: Box<[u64; PLACES]>,
     /// The positions in the queue, in the order in which they are to be sent.
     order: Vec<u32>,
 }
@@ -55,9 +55,9 @@ impl Arrangement {
         Self {
             messages: Vec::new(),
             base: 1,
-            latest: [0; PLACES],
-            alike: [0; PLACES],
-            last: [0; PLACES],
+            latest: Box::new([0; PLACES]),
+            alike: Box::new([0; PLACES]),
+            last: Box::new([0; PLACES]),
             order: Vec::new(),
         }
     }
@@ -193,7 +193,7 @@ fn peer(to: &SocketAddr) -> u64 {
 /// Where something of a peer is remembered.
 fn place(peer: u64, what: u32) -> usize {
     let key = (peer ^ u64::from(what).rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (key >> 56) as usize
+    (key >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// Whether an address is that of one host.

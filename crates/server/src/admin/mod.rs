@@ -2,18 +2,25 @@
 //! [`Admin`]; the console and the command line speak it.
 
 mod bans;
+mod groups;
 mod metrics;
+mod reload;
 mod secret;
 mod users;
 
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Diagnostic;
+
 pub use bans::{Ban, Unban};
+pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
+pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
 pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
@@ -74,8 +81,34 @@ pub trait Admin: Send + Sync + 'static {
     /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
     fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
 
+    /// The targets of target groups.
+    fn groups(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<GroupTarget>, AdminError>> + Send;
+
+    /// Lets a target of a group run empty, or uses it again; [`AdminError::NoSuchTarget`] when there is none.
+    fn drain_target(
+        &self,
+        which: DrainTarget,
+    ) -> impl Future<Output = Result<GroupTarget, AdminError>> + Send;
+
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
+
+    /// Reads the configuration again and puts it into force, all of it or nothing. It comes back to the former one by itself
+    /// after `rollback_after`, unless it is confirmed.
+    fn reload(
+        &self,
+        rollback_after: Option<Duration>,
+    ) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
+
+    /// Keeps the configuration that would be rolled back.
+    fn confirm_reload(&self) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
+
+    /// Goes back to the former configuration at once.
+    fn roll_back(&self) -> impl Future<Output = Result<Reloaded, AdminError>> + Send;
 
     /// Begins to drain: new work is refused, the process ends when what was begun is finished or the time is up.
     fn drain(&self) -> impl Future<Output = Result<(), AdminError>> + Send;
@@ -97,22 +130,35 @@ pub enum AdminError {
     Exists(String),
     /// There is no such ban.
     NoSuchBan(String),
+    /// There is no such target of a group.
+    NoSuchTarget(String),
     /// The node is stopping, or a shard did not answer in time.
     Unavailable(&'static str),
     /// The store failed; the text is its reason.
     Store(String),
+    /// The configuration is wrong, or cannot be put into force while the node runs. Nothing has changed.
+    Configuration(Vec<Diagnostic>),
+    /// It does not go with what the node does at the moment.
+    Conflict {
+        /// Why.
+        what: String,
+        /// What to do instead.
+        mend: String,
+    },
 }
 
 impl AdminError {
     /// What to do about it, for people.
     pub fn mend(&self) -> String {
         match self {
-            Self::Invalid { mend, .. } => mend.clone(),
+            Self::Invalid { mend, .. } | Self::Conflict { mend, .. } => mend.clone(),
+            Self::Configuration(_) => "mend it and reload again; the former one stays in force".to_owned(),
             Self::NoSuchUser(_) => "see `strowger user list`".to_owned(),
             Self::Exists(_) => {
                 "choose another one, or change the password with `strowger user passwd`".to_owned()
             }
             Self::NoSuchBan(_) => "see `strowger ctl bans`".to_owned(),
+            Self::NoSuchTarget(_) => "see `strowger ctl groups`".to_owned(),
             Self::Unavailable(_) => "try again".to_owned(),
             Self::Store(_) => {
                 "look at the server's log, at the free space and at the permissions of the data directory"
@@ -125,10 +171,20 @@ impl AdminError {
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid { what, .. } => f.write_str(what),
+            Self::Invalid { what, .. } | Self::Conflict { what, .. } => f.write_str(what),
+            Self::Configuration(wrong) => match &wrong[..] {
+                [only] => write!(f, "the configuration is refused: {only}"),
+                [first, others @ ..] => write!(
+                    f,
+                    "the configuration is refused: {first} (and {} more)",
+                    others.len()
+                ),
+                [] => f.write_str("the configuration is refused"),
+            },
             Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
             Self::Exists(name) => write!(f, "{name} exists already"),
             Self::NoSuchBan(id) => write!(f, "there is no ban of {id}"),
+            Self::NoSuchTarget(id) => write!(f, "there is no target {id}"),
             Self::Unavailable(why) => write!(f, "the node cannot answer: {why}"),
             Self::Store(why) => write!(f, "the store failed: {why}"),
         }
@@ -256,6 +312,8 @@ pub struct Status {
     pub auth: AuthStatus,
     /// Counts of what is held at this moment.
     pub counts: Counts,
+    /// The configuration in force.
+    pub config: ConfigStatus,
     /// Why registrations can't be stored, and what mends it; `None` while all is well.
     pub failing: Option<String>,
 }

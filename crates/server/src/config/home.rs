@@ -2,6 +2,7 @@
 
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
+use super::dns::DNS;
 use super::group::GROUP;
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
@@ -24,6 +25,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),
         ("[log]", has(LOG, name)),

@@ -5,6 +5,7 @@
 mod defence;
 mod diagnostic;
 mod dial_plan;
+mod dns;
 pub mod effective;
 mod flags;
 pub(crate) mod group;
@@ -22,12 +23,15 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
+
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
 pub use dial_plan::DialPlan;
+pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
@@ -60,6 +64,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How names of next hops are looked up.
+    pub dns: Dns,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
     /// What is held against sources.
@@ -88,6 +94,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
@@ -178,6 +185,8 @@ pub struct Location {
     pub default_expires: Duration,
     /// Contacts that one address-of-record may have.
     pub max_contacts: u16,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
 }
 
 impl Default for Location {
@@ -189,6 +198,7 @@ impl Default for Location {
             max_expires: Duration::from_secs(86_400),
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
+            when_full: WhenFull::Refuse,
         }
     }
 }
@@ -332,6 +342,14 @@ impl Level {
             Self::Trace => "trace",
         }
     }
+}
+
+/// Reads a duration as the file has them: numbers with `us`, `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub fn read_duration(text: &str) -> Result<Duration, (String, String)> {
+    value::duration(text).map_err(|complaint| (complaint.what, complaint.mend))
 }
 
 /// Reads and checks a whole configuration. `path` is only what diagnostics call the file.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
+use super::dns::DNS;
 use super::group::GROUP;
 use super::read::{Given, Key};
 use super::route::ROUTE;
@@ -22,6 +23,7 @@ pub fn reference() -> String {
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);
     section(&mut text, "log", "[log]", LOG, Commented::AsGiven);

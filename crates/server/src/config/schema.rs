@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
 use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
+use super::dns::DNS;
 use super::group::read_groups;
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::{Takes, TargetUri, check_references, read_routes};
@@ -184,6 +186,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Forwarding.",
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
+    },
+    Key {
+        name: "dns",
+        example: "",
+        given: Given::Table,
+        doc: "How the next hops of names are found.",
+        read: |config, item, report| item.table(DNS, &mut config.dns, report),
     },
     Key {
         name: "limits",
@@ -516,6 +525,16 @@ pub(super) const LOCATION: &[Key<Location>] = &[
         given: Given::Default,
         doc: "Contacts that one user may have registered at a time.",
         read: |location, item, report| set(&mut location.max_contacts, item.integer(1..=1000, report)),
+    },
+    Key {
+        name: "when_full",
+        example: r#""refuse""#,
+        given: Given::Default,
+        doc: "One contact more than that is answered 503 with Retry-After (refuse), or takes the place of the oldest (replace).",
+        read: |location, item, report| {
+            let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
+            set(&mut location.when_full, item.word(&words, report));
+        },
     },
 ];
 

@@ -119,6 +119,10 @@ fn each_error_is_told_with_its_place_and_mend() {
             "1:10: `shards` = 99999999999999999999999 is out of range; write a number from 1 to 1024",
         ),
         (
+            "[location]\nwhen_full = \"drop\"",
+            "2:13: `location.when_full` = \"drop\" is not known; write \"refuse\" or \"replace\"",
+        ),
+        (
             "[location]\nmax_contacts = -1",
             "2:16: `location.max_contacts` = -1 is out of range; write a number from 1 to 1000",
         ),

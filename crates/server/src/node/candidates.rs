@@ -3,7 +3,7 @@
 
 use strowger_sip::proxy::{Failover, TargetSet, Turn};
 use strowger_sip::registrar::Q_DEFAULT;
-use strowger_sip::transport::{Hop, Ways};
+use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 
@@ -32,8 +32,8 @@ pub enum Way {
     /// To be located by the first of its Route values, else by the request's next Route element, else by its URI (§16.6
     /// steps 6 and 7).
     ByUri,
-    /// By these, once the name of its next hop has been looked up.
-    Named(Ways),
+    /// By hops that were located: the first of those of all candidates that is its own, and the one behind its last.
+    Located(u32, u32),
     /// Not from here.
     Nowhere,
 }
@@ -96,13 +96,23 @@ impl Terms {
 #[derive(Clone, Debug, Default)]
 pub struct Candidates {
     text: Vec<u8>,
+    /// The hops of those that were located.
+    hops: Vec<Hop>,
     list: Vec<Candidate>,
+}
+
+/// The parts of [`Candidates`] while ways are found.
+pub(super) struct Parts<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) hops: &'a mut Vec<Hop>,
+    pub(super) list: &'a mut [Candidate],
 }
 
 impl Candidates {
     /// Forgets all of them.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.hops.clear();
         self.list.clear();
     }
 
@@ -141,9 +151,10 @@ impl Candidates {
     }
 
     /// Puts back others that were kept; where their texts are to be put.
-    pub(super) fn restore(&mut self, list: &[Candidate]) -> &mut Vec<u8> {
-        self.list.clear();
+    pub(super) fn restore(&mut self, list: &[Candidate], hops: &[Hop]) -> &mut Vec<u8> {
+        self.clear();
         self.list.extend_from_slice(list);
+        self.hops.extend_from_slice(hops);
         &mut self.text
     }
 
@@ -162,22 +173,41 @@ impl Candidates {
         &self.text
     }
 
-    /// All of them, with the texts, to note their ways.
-    pub(super) fn parts_mut(&mut self) -> (&mut [Candidate], &[u8]) {
-        (&mut self.list, &self.text)
+    /// The hops of those that were located.
+    pub(super) fn located(&self) -> &[Hop] {
+        &self.hops
     }
 
-    /// Puts those whose way is known into a target set.
+    pub(super) fn parts_mut(&mut self) -> Parts<'_> {
+        Parts {
+            text: &self.text,
+            hops: &mut self.hops,
+            list: &mut self.list,
+        }
+    }
+
+    /// The hops of one of them, to be tried one after the other; none while it is not located.
+    pub fn hops(&self, candidate: &Candidate) -> impl Iterator<Item = Hop> {
+        let (known, (first, end)) = match candidate.way {
+            Way::Known(hop, fallback) => ([Some(hop), fallback], (0, 0)),
+            Way::Located(first, end) => ([None; 2], (first, end)),
+            Way::ByUri | Way::Nowhere => ([None; 2], (0, 0)),
+        };
+        let located = self.hops.get(first as usize..end as usize).unwrap_or(&[]);
+        known.into_iter().flatten().chain(located.iter().copied())
+    }
+
+    /// Makes those that can be reached the target set.
     pub(super) fn fill(&self, targets: &mut TargetSet) {
         targets.clear();
         for candidate in &self.list {
-            if let Way::Known(hop, fallback) = candidate.way {
-                let turn = Turn {
-                    group: candidate.group,
-                    ring_ms: candidate.ring_timeout_ms,
-                    failover: candidate.failover,
-                };
-                let hops = [hop].into_iter().chain(fallback);
+            let turn = Turn {
+                group: candidate.group,
+                ring_ms: candidate.ring_timeout_ms,
+                failover: candidate.failover,
+            };
+            let mut hops = self.hops(candidate).peekable();
+            if hops.peek().is_some() {
                 let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
                 targets.add(uri, routes, hops, turn);
             }

@@ -20,7 +20,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Kept;
 use super::Node;
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use super::routes::translated;
@@ -367,13 +367,10 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Names => self.look_up(
-                case.request,
-                Waiting::stateful(&start),
-                case.routing.next,
-                now,
-                out,
-            ),
+            Found::Names => {
+                let onward = self.onward(case);
+                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            }
         }
         Ok(())
     }
@@ -390,8 +387,9 @@ impl Node {
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
             Found::Names => {
-                let waiting = Waiting::stateless(ingress, routing, loop_part);
-                self.look_up(request, waiting, routing.next, now, out);
+                let onward = self.onward(case);
+                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                self.look_up(&onward, waiting, now, out);
             }
         }
     }
@@ -520,7 +518,7 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set, or whose names have to be looked up for it.
+    /// §16.5: the target set, or that names have to be looked up for it.
     fn find_targets(
         &mut self,
         case: &Case<'_>,
@@ -529,12 +527,6 @@ impl Node {
         decision: &Decision<'_>,
         now: Now,
     ) -> Result<Found, Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
         match (decision.action(), bound) {
             (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
             (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
@@ -542,31 +534,42 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&ingress.source, &decision.role, now);
+                self.candidates_of_aor(&case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
             (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
         }
-        let found = self.locate_candidates(routing.next, &ingress.source, self.size_of(request, routing));
+        let onward = self.onward(case);
+        let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
-            return Err(Reject::because(
-                Status::SERVER_INTERNAL_ERROR,
-                "No Way To Next Hop",
-            ));
+            return Err(self.no_way(&onward));
         }
         Ok(found)
     }
 
-    /// How large a request is when it leaves. A dialog that was set up through us has reached its target by datagrams of any
-    /// size.
-    fn size_of(&self, request: Message<'_>, routing: &Routing<'_>) -> Size {
-        match routing.token {
+    /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
+    /// any size.
+    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let size = match routing.token {
             RouteToken::Valid => Size::Small,
             RouteToken::Absent | RouteToken::Forged => {
                 Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
+        };
+        let next = routing.next;
+        Onward {
+            request,
+            ingress,
+            next,
+            size,
         }
     }
 

@@ -1,22 +1,40 @@
 //! Where a request goes: bindings of our users, and the hosts of foreign targets (RFC 3261 §16.5, §16.6 step 7).
 
-use std::net::IpAddr;
-
 use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Routing, Start, Taken};
+use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Start, Taken, next_route};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Departure, Located, Size, locate, way_to};
-use strowger_sip::{Now, Outbox, Reject, Source};
-use strowger_syntax::uri::{Host, Uri};
-use strowger_syntax::{Message, Status};
+use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
+use strowger_sip::{Destination, Now, Outbox, Reject, Source};
+use strowger_syntax::uri::Uri;
+use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
 use crate::config::Fork;
+use crate::dns::Age;
 use crate::routing::Role;
+
+/// The most hops to one candidate.
+const MOST_HOPS: usize = 8;
+
+/// A request whose candidates are to be located.
+pub(super) struct Onward<'a> {
+    pub(super) request: Message<'a>,
+    pub(super) ingress: &'a Ingress,
+    /// The next element of its own route set.
+    pub(super) next: Option<&'a [u8]>,
+    pub(super) size: Size,
+}
+
+/// Whether a request can wait for what is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Some,
+    None,
+}
 
 /// What the candidates of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,57 +45,15 @@ pub(super) enum Found {
     Names,
 }
 
-/// A host name to look up, off the shard.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// The shard that waits for the answer.
-    pub shard: u16,
-    /// What it waits with.
-    pub ticket: Id,
-    /// Which candidate of the request it is asked for.
-    pub number: u16,
-    /// The name.
-    pub host: HostName,
-}
-
-/// A host name by itself, so that asking for one allocates nothing.
-#[derive(Clone, Copy)]
-pub struct HostName {
-    text: [u8; Self::MAX],
-    len: u8,
-}
-
-impl HostName {
-    /// The most bytes that a name has (RFC 1035 §2.3.4).
-    const MAX: usize = 255;
-
-    /// Takes a name; `None` if it is too long or not ASCII.
-    pub fn new(name: &[u8]) -> Option<Self> {
-        let (mut text, len) = ([0; Self::MAX], u8::try_from(name.len()).ok()?);
-        text.get_mut(..name.len())?.copy_from_slice(name);
-        name.is_ascii().then_some(Self { text, len })
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Debug for HostName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.as_str().fmt(f)
-    }
-}
-
-/// A request that waits for the addresses of its next hops.
+/// A request that waits for the servers of its next hops.
 #[derive(Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
-    /// The candidates and their texts.
+    /// The candidates with their texts and with the hops that are known.
     list: SmallVec<[Candidate; 1]>,
     texts: Stored,
+    hops: SmallVec<[Hop; 1]>,
     /// How many answers are still to come.
     awaited: u16,
 }
@@ -95,11 +71,12 @@ pub(super) struct Waiting {
     recursion: Recursion,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
+    size: Size,
 }
 
 impl Waiting {
     /// A request that has its server transaction.
-    pub(super) fn stateful(start: &Start<'_>) -> Self {
+    pub(super) fn stateful(start: &Start<'_>, size: Size) -> Self {
         Self {
             server: Some(start.server),
             ingress: *start.ingress,
@@ -109,6 +86,7 @@ impl Waiting {
             call: start.call,
             recursion: start.recursion,
             redirect: None,
+            size,
         }
     }
 
@@ -135,30 +113,32 @@ impl Waiting {
     }
 
     /// A request that is forwarded without state.
-    pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
+    pub(super) fn stateless(onward: &Onward<'_>, taken: Taken, loop_part: u64) -> Self {
         Self {
             server: None,
-            ingress: *ingress,
+            ingress: *onward.ingress,
             loop_part,
-            taken: routing.taken,
+            taken,
             record_route: None,
             call: None,
             recursion: Recursion::Never,
             redirect: None,
+            size: onward.size,
         }
     }
 
     /// A request whose target has named others by a 3xx.
-    pub(super) fn redirected(ingress: &Ingress, redirect: Id, followed: u64) -> Self {
+    pub(super) fn redirected(onward: &Onward<'_>, redirect: Id, followed: u64) -> Self {
         Self {
             server: None,
-            ingress: *ingress,
+            ingress: *onward.ingress,
             loop_part: 0,
             taken: Taken::default(),
             record_route: None,
             call: None,
             recursion: Recursion::Never,
             redirect: Some((redirect, followed)),
+            size: onward.size,
         }
     }
 }
@@ -196,65 +176,91 @@ impl Node {
         }
     }
 
-    /// Finds the ways to the candidates of a request of this size, whose next Route element is `next`, as far as no name
-    /// has to be looked up for them; and if none has to, makes those that can be reached the target set.
-    pub(super) fn locate_candidates(&mut self, next: Option<&[u8]>, source: &Source, size: Size) -> Found {
-        let work = &mut self.work;
-        let from = self.endpoint.identity.departure(source);
+    /// Finds the ways to the candidates (RFC 3263 §4) as far as they are known, and if all are, makes the target set of those
+    /// that can be reached. With `Patience::None` what is not known is no target.
+    pub(super) fn locate_candidates(&mut self, onward: &Onward<'_>, patience: Patience, now: Now) -> Found {
+        let from = self.endpoint.identity.departure(&onward.ingress.source);
         let mut found = Found::Targets;
-        let (list, text) = work.candidates.parts_mut();
-        for candidate in list {
-            if candidate.way == Way::ByUri {
-                candidate.way = match locate_uri(from, candidate.next_hop(text, next), size) {
-                    Located::Address(hop, fallback) => Way::Known(hop, fallback),
-                    Located::Name(_, ways) => Way::Named(ways),
-                    Located::Unreachable => Way::Nowhere,
-                };
+        let work = self.work.candidates.parts_mut();
+        for number in 0..work.list.len() {
+            let candidate = work.list[number];
+            if candidate.way != Way::ByUri {
+                continue;
             }
-            if matches!(candidate.way, Way::Named(_)) {
-                found = Found::Names;
+            let first = work.hops.len();
+            let hops = &mut *work.hops;
+            match locate_uri(candidate.next_hop(work.text, onward.next), onward.size) {
+                Located::Address(ip, ways) => ways.put(from, ip, hops),
+                Located::Unreachable => {}
+                Located::Name(next_hop) => {
+                    let seed = self.endpoint.identity.call_key(onward.request.call_id(), &[]);
+                    let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, hops);
+                    let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
+                    if known == Some(Age::Fresh) {
+                        self.tally.dns_hit();
+                    } else if patience == Patience::Some {
+                        found = Found::Names;
+                        work.hops.truncate(first);
+                        continue;
+                    }
+                }
             }
+            self.shared
+                .dns
+                .avoided
+                .put_last(&mut work.hops[first..], now.mono_ms());
+            work.hops.truncate(first + MOST_HOPS);
+            let (first, end) = (first as u32, work.hops.len() as u32);
+            work.list[number].way = Way::Located(first, end);
         }
         if found == Found::Targets {
-            work.candidates.fill(&mut work.targets);
+            self.work.candidates.fill(&mut self.work.targets);
         }
         found
     }
 
+    /// Why a request goes nowhere although there are candidates.
+    pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
+        let candidates = &self.work.candidates;
+        let is_named = |candidate: &Candidate| {
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
+        };
+        if candidates.list().iter().any(is_named) {
+            no_address()
+        } else {
+            Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
+        }
+    }
+
     /// Asks for the names among the candidates, and keeps the request until all answers have come.
-    pub(super) fn look_up(
-        &mut self,
-        request: Message<'_>,
-        waiting: Waiting,
-        next: Option<&[u8]>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
-        let shard = self.endpoint.identity.shard;
+    pub(super) fn look_up(&mut self, onward: &Onward<'_>, waiting: Waiting, now: Now, out: &mut Outbox) {
         let (pool, candidates) = (&mut self.endpoint.layer.pool, &self.work.candidates);
         let pending = PendingLookup {
             waiting,
-            request: pool.store(request.bytes()),
+            request: pool.store(onward.request.bytes()),
             list: SmallVec::from_slice(candidates.list()),
             texts: pool.store(candidates.text()),
+            hops: SmallVec::from_slice(candidates.located()),
             awaited: 0,
         };
+        let is_full = self.lookups.len() >= self.shared.policy.max_transactions;
         let ticket = self.lookups.insert_with(|_| pending);
         let Some(pending) = self.lookups.get_mut(ticket) else {
             return;
         };
-        let (resolver, text) = (&self.shared.resolver, candidates.text());
-        for (number, candidate) in (0..).zip(&mut pending.list) {
-            if !matches!(candidate.way, Way::Named(_)) {
+        let asker = Some((self.endpoint.identity.shard, ticket));
+        for candidate in &mut pending.list {
+            if candidate.way != Way::ByUri {
                 continue;
             }
-            let question = host_name(candidate.next_hop(text, next)).map(|host| Question {
-                shard,
-                ticket,
-                number,
-                host,
-            });
-            if question.is_some_and(|question| resolver.try_send(question).is_ok()) {
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            let asked = match locate_uri(next_hop, onward.size) {
+                Located::Name(next_hop) if !is_full => self.shared.dns.ask_for(&next_hop, asker),
+                _ => false,
+            };
+            if asked {
+                self.tally.dns_miss();
                 pending.awaited += 1;
             } else {
                 candidate.way = Way::Nowhere;
@@ -265,30 +271,12 @@ impl Node {
         }
     }
 
-    /// The answer to a question came: the ways to that candidate are known.
-    pub(super) fn on_resolved(
-        &mut self,
-        ticket: Id,
-        number: u16,
-        addresses: &[IpAddr],
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    /// An answer is in the cache.
+    pub(super) fn on_resolved(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
         let Some(pending) = self.lookups.get_mut(ticket) else {
             return;
         };
-        let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
-        let Some(candidate) = pending.list.get_mut(usize::from(number)) else {
-            return;
-        };
-        let Way::Named(ways) = candidate.way else { return };
-        let mut hops = addresses.iter().filter_map(|&ip| ways.hop(from, ip));
-        let (first, second) = (hops.next(), hops.next().map(|(hop, _)| hop));
-        candidate.way = match first {
-            Some((hop, fallback)) => Way::Known(hop, fallback.or(second)),
-            None => Way::Nowhere,
-        };
-        pending.awaited -= 1;
+        pending.awaited = pending.awaited.saturating_sub(1);
         if pending.awaited == 0 {
             self.on_located(ticket, now, out);
         }
@@ -300,15 +288,52 @@ impl Node {
             return;
         };
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
-        let (pool, work) = (&mut self.endpoint.layer.pool, &mut self.work);
+        let (pool, candidates) = (&mut self.endpoint.layer.pool, &mut self.work.candidates);
         pool.take(pending.request, &mut text);
-        pool.take(pending.texts, work.candidates.restore(&pending.list));
+        pool.take(pending.texts, candidates.restore(&pending.list, &pending.hops));
         if let Ok(request) = index.parse(&text, &KEPT) {
-            work.candidates.fill(&mut work.targets);
-            self.go_on(request, &pending.waiting, now, out);
+            let waiting = &pending.waiting;
+            let onward = Onward {
+                request,
+                ingress: &waiting.ingress,
+                next: next_route(request, waiting.taken),
+                size: waiting.size,
+            };
+            self.locate_candidates(&onward, Patience::None, now);
+            self.go_on(request, waiting, now, out);
             self.account(now);
         }
         self.work.kept = Some(Kept { text, index });
+    }
+
+    /// A hop has failed (RFC 3263 §4.3): for a while others are tried first.
+    pub(super) fn note_failure(&mut self, peer: Option<Destination>, now: Now) {
+        if let Some(peer) = peer {
+            self.tally.failed_hop();
+            self.shared.dns.avoided.failed(peer, None, now.mono_ms());
+        }
+    }
+
+    /// A hop has answered: it works, unless it said 503.
+    pub(super) fn note_answer(&mut self, client: Id, response: Message<'_>, now: Now) {
+        let (avoided, now_ms) = (&self.shared.dns.avoided, now.mono_ms());
+        let is_unavailable = response.status() == Some(Status::SERVICE_UNAVAILABLE);
+        if !is_unavailable && !avoided.any(now_ms) {
+            return;
+        }
+        let Some(peer) = self.endpoint.layer.peer_of(client) else {
+            return;
+        };
+        if is_unavailable {
+            self.tally.failed_hop();
+            avoided.failed(
+                peer,
+                response.first(Name::RetryAfter).and_then(leading_number),
+                now_ms,
+            );
+        } else {
+            avoided.works(peer, now_ms);
+        }
     }
 
     /// The caller gave up before the next hop's address was known.
@@ -381,8 +406,14 @@ impl Node {
             );
         };
         if self.work.targets.is_empty() {
-            let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-            self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
+            self.refuse(
+                request,
+                &start,
+                &no_address(),
+                Cause::NextHopHasNoAddress,
+                now,
+                out,
+            );
         } else {
             self.proxy.start(
                 &mut self.endpoint,
@@ -429,21 +460,21 @@ impl Node {
     }
 }
 
+/// The answer when the name of a next hop leads nowhere.
+fn no_address() -> Reject {
+    Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
+}
+
 /// The way to the host of a URI, which may be none at all.
-fn locate_uri<'a>(from: Departure<'_>, uri: &'a [u8], size: Size) -> Located<'a> {
+fn locate_uri(uri: &[u8], size: Size) -> Located<'_> {
     match Uri::parse(uri) {
-        Ok(Uri::Sip(sip)) => locate(from, &sip, size),
+        Ok(Uri::Sip(sip)) => locate(&sip, size),
         _ => Located::Unreachable,
     }
 }
 
-/// The name that the way to a URI depends on.
-fn host_name(uri: &[u8]) -> Option<HostName> {
-    match Uri::parse(uri) {
-        Ok(Uri::Sip(sip)) => match sip.maddr().unwrap_or(sip.host) {
-            Host::Name(name) => HostName::new(name),
-            _ => None,
-        },
-        _ => None,
-    }
+/// The number at the beginning of a value such as Retry-After (RFC 3261 §20.33).
+fn leading_number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    strowger_syntax::scan::number(&value[..digits])
 }

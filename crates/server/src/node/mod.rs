@@ -20,7 +20,7 @@ mod routes;
 mod shared;
 mod tally;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -38,7 +38,6 @@ use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
@@ -58,15 +57,8 @@ use tally::Held;
 pub enum Control {
     /// Commits of the location service are done, or have failed, in the order in which they were asked for.
     Committed(Vec<Committed>),
-    /// A host name was looked up; no address when it has none.
-    Resolved {
-        /// Which request has asked.
-        ticket: Id,
-        /// For which of its candidates.
-        number: u16,
-        /// The addresses, best first.
-        addresses: Vec<IpAddr>,
-    },
+    /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
+    Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Another configuration is in force.
@@ -227,6 +219,7 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
+                self.note_answer(client, response, now);
                 if let Some(user) = self
                     .endpoint
                     .layer
@@ -295,6 +288,7 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
+        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();
@@ -375,7 +369,11 @@ impl Application for Node {
     }
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let peer = self.endpoint.layer.peer_of_token(token);
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+        if let FailedSend::Client(_) = failed {
+            self.note_failure(peer, now);
+        }
         self.on_failed(failed, now, out);
     }
 
@@ -393,7 +391,11 @@ impl Application for Node {
                 if !self.endpoint.layer.is_named(client, check) {
                     return Handled::Done;
                 }
+                let peer = self.endpoint.layer.peer_of(client);
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                if let FailedSend::Client(_) = failed {
+                    self.note_failure(peer, now);
+                }
                 self.on_failed(failed, now, out);
                 Handled::Done
             }
@@ -411,11 +413,7 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved {
-                ticket,
-                number,
-                addresses,
-            } => self.on_resolved(ticket, number, &addresses, now, out),
+            Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Reload(reload) => self.reload(reload),
@@ -436,12 +434,17 @@ impl Application for Node {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
-                Expired::Client { user, timed_out } if is_probe(user) => {
+                Expired::Client { user, timed_out, .. } if is_probe(user) => {
                     if timed_out {
                         self.on_probe_failed(user, now);
                     }
                 }
-                Expired::Client { user, timed_out } => {
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } => {
+                    self.note_failure(silent, now);
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }

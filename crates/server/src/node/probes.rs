@@ -6,12 +6,13 @@ use std::sync::Arc;
 use strowger_sip::endpoint::Identity;
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::transaction::User;
-use strowger_sip::transport::{Departure, Hop, Located, Size, locate};
+use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate};
 use strowger_sip::{Now, Outbox};
 use strowger_syntax::{Method, Status};
 
 use super::Node;
 use crate::config::Probe;
+use crate::dns::Age;
 use crate::routing::{Routes, Target, TargetState};
 
 /// What stands for a branch in the name of a client transaction that is a probe's.
@@ -49,6 +50,15 @@ impl Probes {
     pub(super) fn deadline(&self) -> Option<u64> {
         self.due.iter().copied().flatten().min()
     }
+}
+
+/// The way to a target.
+enum Way {
+    To(Hop),
+    /// There is none.
+    None,
+    /// Its name has not been looked up.
+    Unknown,
 }
 
 /// Whether a client transaction works for a probe.
@@ -91,7 +101,12 @@ impl Node {
     }
 
     fn ask(&mut self, target: &Target, asked: UnderWay, now: Now, out: &mut Outbox) {
-        let hop = self.way_to_target(target);
+        let hop = match self.way_to_target(target, now) {
+            Way::To(hop) => Some(hop),
+            Way::None => None,
+            // It is looked up until the next time.
+            Way::Unknown => return,
+        };
         self.probes.count += 1;
         let context = self.probes.under_way.insert_with(|_| asked);
         let Some(hop) = hop else {
@@ -117,20 +132,31 @@ impl Node {
         self.endpoint.layer.set_check(client, check);
     }
 
-    /// The hop to a target, as far as that is known.
-    fn way_to_target(&self, target: &Target) -> Option<Hop> {
+    /// The first hop to a target.
+    fn way_to_target(&self, target: &Target, now: Now) -> Way {
         let listeners = &self.endpoint.identity.listeners;
-        let local = listeners
-            .get(0)
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |first| first.address.ip());
-        let departure = Departure {
+        let first = listeners.get(0).map(|first| first.address.ip());
+        let from = Departure {
             listeners,
-            preferred: (0, local),
+            preferred: (0, first.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
         };
-        match locate(departure, &target.uri()?, Size::Small) {
-            Located::Address(hop, _) => Some(hop),
-            Located::Name(..) | Located::Unreachable => None,
+        let Some(uri) = target.uri() else {
+            return Way::None;
+        };
+        let mut hops = Vec::new();
+        match locate(&uri, Size::Small) {
+            Located::Address(ip, ways) => ways.put(from, ip, &mut hops),
+            Located::Name(next_hop) => {
+                let put =
+                    |servers: &[Server]| next_hop.ways.put_servers(from, servers, now.mono_ms(), &mut hops);
+                if self.shared.dns.look(&next_hop, now.mono_ms(), put) != Some(Age::Fresh) {
+                    self.shared.dns.ask_for(&next_hop, None);
+                    return Way::Unknown;
+                }
+            }
+            Located::Unreachable => {}
         }
+        hops.first().map_or(Way::None, |hop| Way::To(*hop))
     }
 
     /// A target answered. One that says 503 is there, and of no use.

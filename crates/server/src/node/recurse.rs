@@ -15,7 +15,7 @@ use strowger_syntax::{Index, Message, Name};
 
 use super::candidates::{Origin, Terms, Way, group_of};
 use super::dispatch::ADDED;
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::{Kept, Node};
 
 /// How many contacts of one 3xx are looked at.
@@ -58,16 +58,22 @@ impl Node {
             .candidates
             .limit_ringing(self.shared.policy.routes.role().turn_ms);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
-        match (
-            self.locate_candidates(None, &source, size),
-            index.parse(request, &KEPT),
-        ) {
-            (Found::Names, Ok(request)) => {
-                let ingress = Ingress::of(request, &source);
-                let waiting = Waiting::redirected(&ingress, redirect, followed);
-                self.look_up(request, waiting, None, now, out);
+        let Ok(request) = index.parse(request, &KEPT) else {
+            return self.go_on_elsewhere(redirect, 0, now, out);
+        };
+        let ingress = Ingress::of(request, &source);
+        let onward = Onward {
+            request,
+            ingress: &ingress,
+            next: None,
+            size,
+        };
+        match self.locate_candidates(&onward, Patience::Some, now) {
+            Found::Names => {
+                let waiting = Waiting::redirected(&onward, redirect, followed);
+                self.look_up(&onward, waiting, now, out);
             }
-            _ => self.go_on_elsewhere(redirect, followed, now, out),
+            Found::Targets => self.go_on_elsewhere(redirect, followed, now, out),
         }
     }
 

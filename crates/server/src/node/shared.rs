@@ -7,12 +7,11 @@ use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
-use tokio::sync::mpsc;
 
-use super::locate::Question;
 use crate::config::effective::{self, Ours};
 use crate::config::{self, Cidr};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::Location;
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
@@ -56,8 +55,8 @@ pub struct Shared {
     pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
-    /// Where host names are looked up.
-    pub resolver: mpsc::Sender<Question>,
+    /// The servers behind names.
+    pub dns: Arc<Dns>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -83,7 +82,7 @@ impl Shared {
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
             defence: self.defence.reconfigured(defence),
-            resolver: self.resolver.clone(),
+            dns: Arc::clone(&self.dns),
         }
     }
 

@@ -10,13 +10,16 @@ use strowger_sip::registrar::{Binding, Bindings, Q_DEFAULT};
 use tokio::sync::oneshot;
 
 use super::Running;
+use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, Counts, Family, Filter, Import, Kind, NewUser, Page,
-    PageRequest, Registration, Sample, Secret, State, Status, Unban, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Family, Filter, GroupTarget,
+    Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Unban,
+    User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
+use crate::routing::Group;
 use crate::subscriber::SubscriberError;
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
@@ -37,7 +40,7 @@ impl Running {
         &self,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, AdminError> {
-        let shared = Arc::clone(&self.shared);
+        let shared = self.shared();
         tokio::task::spawn_blocking(move || work(&shared))
             .await
             .map_err(|_| STOPPING)
@@ -63,11 +66,32 @@ impl Running {
         Ok(calls)
     }
 
+    /// Does something that must not end with whoever asks for it.
+    async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T, AdminError>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, AdminError> {
+        let me = self.me.upgrade().ok_or(STOPPING)?;
+        tokio::spawn(work(me)).await.unwrap_or(Err(STOPPING))
+    }
+
+    fn config_status(&self) -> ConfigStatus {
+        let (active, pending) = (self.active(), self.pending());
+        ConfigStatus {
+            file: self.file(),
+            generation: active.generation,
+            since: active.since,
+            rollback_in: pending.as_ref().map(Pending::secs),
+            stuck: pending.as_ref().and_then(|pending| pending.stuck.clone()),
+        }
+    }
+
     /// Bytes by what they are for: what the shards hold, added up, and what they share.
     fn memory(&self) -> Family {
+        let shared = self.shared();
         let mut parts = vec![
-            ("bindings", self.shared.location.bytes() as u64),
-            ("users", self.shared.subscribers.bytes() as u64),
+            ("bindings", shared.location.bytes() as u64),
+            ("users", shared.subscribers.bytes() as u64),
         ];
         for (part, bytes) in self.tallies.iter().flat_map(|tally| tally.memory()) {
             match parts.iter_mut().find(|(known, _)| *known == part) {
@@ -96,9 +120,10 @@ impl Running {
                 }
             });
         }
+        let shared = self.shared();
         Counts {
-            users: self.shared.subscribers.count() as u64,
-            registered: self.shared.location.len() as u64,
+            users: shared.subscribers.count() as u64,
+            registered: shared.location.len() as u64,
             contacts,
             calls: self.tallies.iter().map(|t| t.calls()).sum(),
             transactions: self.tallies.iter().map(|t| t.transactions()).sum(),
@@ -153,7 +178,8 @@ fn forget_bindings(shared: &Shared, user: &UserId) -> bool {
 
 impl Admin for Running {
     async fn status(&self) -> Result<Status, AdminError> {
-        let digest = effective::digest(&self.config);
+        let active = self.active();
+        let digest = effective::digest(&active.config);
         let because = match digest.because {
             Because::Asked => "as configured".to_owned(),
             Because::OnlyLoopback => "only this machine can reach it".to_owned(),
@@ -175,14 +201,14 @@ impl Admin for Running {
             } else {
                 State::Running
             },
-            listeners: self.listeners.clone(),
-            admin: self.admin.map(|address| address.to_string()),
+            listeners: active.listeners.clone(),
+            admin: active.admin.map(|address| address.to_string()),
             shards: self.handle.count(),
-            domains: self.shared.ours.names().to_vec(),
+            domains: active.shared.ours.names().to_vec(),
             data_dir: self.data_dir.clone(),
             auth: AuthStatus {
                 methods: digest.methods,
-                algorithms: self
+                algorithms: active
                     .config
                     .auth
                     .algorithms
@@ -192,7 +218,8 @@ impl Admin for Running {
                 because,
             },
             counts: self.counts(contacts),
-            failing: self
+            config: self.config_status(),
+            failing: active
                 .shared
                 .location
                 .failing()
@@ -287,11 +314,34 @@ impl Admin for Running {
         let source = which.source()?;
         let now = strowger_net::now();
         let account = which.account.as_deref();
-        let ended = self.shared.defence.unban(&self.bans, source, account, now);
+        let ended = self.shared().defence.unban(&self.bans, source, account, now);
         if ended.is_empty() {
             return Err(AdminError::NoSuchBan(which.id()));
         }
         Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
+    }
+
+    async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
+        let shared = self.shared();
+        let targets = |group: &'_ Group| {
+            let describe = |target| GroupTarget::of(group, target);
+            group.targets.iter().map(describe).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = shared.policy.routes.groups().iter().flat_map(targets).collect();
+        all.retain(|target| filter.matches(&[&target.id]));
+        Ok(Page::cut(all, &page, |target| &target.id))
+    }
+
+    async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {
+        let shared = self.shared();
+        let group = shared.policy.routes.group_named(&which.group);
+        let found = group.and_then(|group| Some((group, group.target(&which.target)?)));
+        let Some((group, target)) = found else {
+            let name = format!("{} in group {}", which.target, which.group);
+            return Err(AdminError::NoSuchTarget(name));
+        };
+        target.state.drain(which.draining);
+        Ok(GroupTarget::of(group, target))
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
@@ -308,15 +358,32 @@ impl Admin for Running {
                 }
             });
         }
+        let now_ms = strowger_net::now().mono_ms();
+        families.append(&mut self.shared().dns.families(now_ms));
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
-        families.push(gauge("strowger_users", "Users.", self.shared.subscribers.count()));
+        let active = self.active();
+        let shared = &active.shared;
+        families.push(self.outcomes.family());
+        families.push(Family::single(
+            "strowger_config_generation",
+            "Configurations that were in force since the start.",
+            Kind::Gauge,
+            active.generation as f64,
+        ));
+        families.push(Family::single(
+            "strowger_config_since_seconds",
+            "When the present one was put into force, in seconds since the Unix epoch.",
+            Kind::Gauge,
+            active.since as f64,
+        ));
+        families.push(gauge("strowger_users", "Users.", shared.subscribers.count()));
         families.push(gauge(
             "strowger_registered",
             "Addresses-of-record with bindings.",
-            self.shared.location.len(),
+            shared.location.len(),
         ));
         families.push(self.memory());
-        let (accounts, sources) = self.shared.defence.counts();
+        let (accounts, sources) = shared.defence.counts();
         let banned = |kind: &str, value: u64| Sample {
             labels: vec![("kind", kind.to_owned())],
             value: value as f64,
@@ -332,13 +399,25 @@ impl Admin for Running {
             "Bans in force that are listed.",
             self.bans.list(strowger_net::now().wall_secs()).len(),
         ));
-        let failing = usize::from(self.shared.location.failing().is_some());
+        let failing = usize::from(shared.location.failing().is_some());
         families.push(gauge(
             "strowger_location_failing",
             "1 while the store of bindings cannot write.",
             failing,
         ));
         Ok(families)
+    }
+
+    async fn reload(&self, rollback_after: Option<Duration>) -> Result<Reloaded, AdminError> {
+        self.to_its_end(|me| me.reload_now(rollback_after)).await
+    }
+
+    async fn confirm_reload(&self) -> Result<Reloaded, AdminError> {
+        self.to_its_end(Self::confirm_now).await
+    }
+
+    async fn roll_back(&self) -> Result<Reloaded, AdminError> {
+        self.to_its_end(Self::roll_back_now).await
     }
 
     async fn drain(&self) -> Result<(), AdminError> {

@@ -1,15 +1,15 @@
 //! Binding the listeners: what was asked for must bind, a default that cannot is warned about and left out.
 
 use strowger_net::{BindFault, Listen as Bound, Listener, Options};
-use strowger_sip::transport;
 
 use super::StartError;
+use super::numbers::Numbers;
+use crate::config::Config;
 use crate::config::effective::{self, Asked};
-use crate::config::{Config, Listen};
 
-/// The bound listeners, and beside each its configuration with the port it got.
-pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>, Vec<Listen>), StartError> {
-    let (mut listeners, mut listens) = (Vec::new(), Vec::new());
+/// The bound listeners, and their numbers.
+pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>, Numbers), StartError> {
+    let (mut listeners, mut numbers) = (Vec::new(), Numbers::default());
     for wanted in effective::listeners(config) {
         let uri = wanted.listen.uri;
         let listen = Bound {
@@ -22,7 +22,7 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
                 let mut listen = wanted.listen;
                 listen.uri.address = listener.address();
                 listeners.push(listener);
-                listens.push(listen);
+                numbers.add(uri, listen);
             }
             Err(error) if wanted.asked == Asked::Default => {
                 tracing::warn!("{error}: this default listener is left out");
@@ -33,11 +33,11 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
     if listeners.is_empty() {
         Err(StartError::NothingBound)
     } else {
-        Ok((listeners, listens))
+        Ok((listeners, numbers))
     }
 }
 
-fn warn_of_small_buffer(listener: &Listener, options: &Options) {
+pub(super) fn warn_of_small_buffer(listener: &Listener, options: &Options) {
     if let Some(granted) = listener
         .receive_buffer()
         .filter(|&granted| granted < options.udp_buffer)
@@ -48,16 +48,6 @@ fn warn_of_small_buffer(listener: &Listener, options: &Options) {
             options.udp_buffer,
         );
     }
-}
-
-/// The listeners as the core knows them.
-pub(super) fn describe(listens: &[Listen], listeners: &[Listener]) -> Vec<transport::Listener> {
-    let describe = |(listen, bound): (&Listen, &Listener)| transport::Listener {
-        transport: bound.transport(),
-        address: bound.address(),
-        advertise: listen.advertise.as_ref().map(ToString::to_string),
-    };
-    listens.iter().zip(listeners).map(describe).collect()
 }
 
 /// What to do about an address that cannot be bound.

@@ -2,13 +2,14 @@
 
 mod administration;
 mod bind;
-mod resolver;
+mod numbers;
+mod reload;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,17 +23,20 @@ use strowger_syntax::Limits;
 use strowger_syntax::scan::put_visible;
 use tokio::sync::{Notify, mpsc};
 
+pub use numbers::Obstacle;
+pub use reload::{Ready, Surroundings};
+
 use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
+use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
+use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
+use reload::{Course, Origin, Outcomes, Pending};
 
-/// Questions to the resolver that may wait.
-const QUESTIONS: usize = 4096;
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
 /// How often bindings that have expired are looked for.
@@ -81,13 +85,29 @@ impl StartError {
     }
 }
 
+/// The configuration in force, and what it comes to.
+struct Active {
+    config: Config,
+    shared: Arc<Shared>,
+    endpoint: Arc<EndpointConfig>,
+    /// The URIs of the listeners, with their real ports.
+    listeners: Vec<String>,
+    admin: Option<SocketAddr>,
+    /// Counts the configurations from the start on.
+    generation: u64,
+    /// When it was put into force, in Unix seconds.
+    since: u64,
+}
+
 /// A node with its shards.
 pub struct Running {
-    config: Config,
+    me: Weak<Self>,
+    active: RwLock<Arc<Active>>,
+    course: tokio::sync::Mutex<Course>,
+    pending: Mutex<Option<Pending>>,
+    origin: OnceLock<Origin>,
+    outcomes: Outcomes,
     data_dir: String,
-    admin: Option<SocketAddr>,
-    listeners: Vec<String>,
-    shared: Arc<Shared>,
     bans: Bans,
     handle: Handle<Control>,
     shards: Mutex<Option<Shards<Control>>>,
@@ -101,7 +121,7 @@ pub struct Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("listeners", &self.listeners)
+            .field("listeners", &self.active().listeners)
             .finish_non_exhaustive()
     }
 }
@@ -121,20 +141,16 @@ impl Running {
         if let Err(error) = strowger_net::raise_descriptor_limit() {
             tracing::warn!(%error, "cannot raise the limit of open files");
         }
-        let (listeners, listens) = bind::bind(config, &options)?;
-        let machine = Machine {
-            host_name: strowger_net::host_name(),
-            addresses: strowger_net::interface_addresses(),
-        };
+        let (listeners, numbers) = bind::bind(config, &options)?;
+        let machine = machine();
         let answers = Arc::new(OnceLock::new());
-        let (resolver, questions) = mpsc::channel(QUESTIONS);
-        let ours = effective::ours(config, &listens, &machine);
-        let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
+        let ours = effective::ours(config, &numbers.reachable(), &machine);
+        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
         let shared = Arc::new(shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
-        let names = listeners.iter().map(|l| l.listen().to_string()).collect();
-        let bound = Listeners::new(bind::describe(&listens, &listeners), machine.addresses);
+        let bound = Listeners::new(numbers.describe(), machine.addresses);
+        shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
         let mut journals = Vec::new();
@@ -152,13 +168,25 @@ impl Running {
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
-        resolver::spawn(questions, handle.clone());
-        let running = Arc::new(Self {
+        let system = dns::System::new(&config.dns);
+        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
+        let active = Active {
             config: config.clone(),
-            data_dir: data_dir.path().display().to_string(),
-            admin,
-            listeners: names,
             shared,
+            endpoint: Arc::new(endpoint),
+            listeners: numbers.names(),
+            admin,
+            generation: 1,
+            since: strowger_net::now().wall_secs(),
+        };
+        let running = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            active: RwLock::new(Arc::new(active)),
+            course: tokio::sync::Mutex::new(Course { numbers }),
+            pending: Mutex::default(),
+            origin: OnceLock::new(),
+            outcomes: Outcomes::default(),
+            data_dir: data_dir.path().display().to_string(),
             bans: Bans::default(),
             handle,
             shards: Mutex::new(Some(shards)),
@@ -173,9 +201,19 @@ impl Running {
         Ok(running)
     }
 
+    /// The configuration in force.
+    fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the shards share.
+    fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.active().shared)
+    }
+
     /// The URIs of the listeners that are bound, with their real ports.
-    pub fn listeners(&self) -> &[String] {
-        &self.listeners
+    pub fn listeners(&self) -> Vec<String> {
+        self.active().listeners.clone()
     }
 
     /// Waits until an administrator asks the node to drain.
@@ -201,6 +239,14 @@ impl Running {
         if !ended.await.unwrap_or(false) {
             tracing::error!("a shard had panicked");
         }
+    }
+}
+
+/// What the machine says of itself now.
+fn machine() -> Machine {
+    Machine {
+        host_name: strowger_net::host_name(),
+        addresses: strowger_net::interface_addresses(),
     }
 }
 
@@ -234,8 +280,7 @@ fn open(
     data_dir: &DataDir,
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
-    resolver: mpsc::Sender<Question>,
-) -> Result<(Shared, mpsc::Receiver<Ban>), StartError> {
+) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
@@ -244,6 +289,7 @@ fn open(
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, new_bans) = Defence::new(&config.defence, table_key);
+    let (dns, questions) = Dns::new(&config.dns, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
@@ -251,9 +297,9 @@ fn open(
         subscribers: Arc::new(subscribers),
         nonces: Arc::new(nonces),
         defence,
-        resolver,
+        dns: Arc::new(dns),
     };
-    Ok((shared, new_bans))
+    Ok((shared, new_bans, questions))
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -303,6 +349,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_expires: seconds(location.max_expires),
             default_expires: seconds(location.default_expires),
             max_contacts: usize::from(location.max_contacts),
+            when_full: location.when_full,
             path: PathPolicy::default(),
         },
         max_transactions: config.limits.transactions as usize,
@@ -325,7 +372,7 @@ fn open_location(
         let Some(handle) = answers.get() else { return };
         if let Err(control) = handle.send(shard, Control::Committed(committed)) {
             let handle = handle.clone();
-            runtime.spawn(async move { resolver::deliver(&handle, shard, control).await });
+            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
         }
     });
     let settings = Settings::new(key, config.location.durability);
@@ -335,10 +382,14 @@ fn open_location(
     ))
 }
 
-/// The journal of one shard, with the thread that writes it. It is wanted where lines of the node of this level are.
+/// Whether the lines of shards are wanted: where those of the node of their level are.
+fn wants_logs() -> bool {
+    tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO)
+}
+
+/// The journal of one shard, with the thread that writes it.
 fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journal {
-    let wanted = tracing::enabled!(target: "strowger_server::node", tracing::Level::INFO);
-    let (mut journal, end) = Journal::new(wanted);
+    let (mut journal, end) = Journal::new(wants_logs());
     // Whoever closed standard error does not want the lines.
     let write = move || end.run(|lines| drop(io::stderr().write_all(lines)));
     match thread::Builder::new()
@@ -355,16 +406,17 @@ fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journ
 }
 
 /// Removes bindings that have expired, now and then, as long as the node lives.
-async fn sweep(node: std::sync::Weak<Running>) {
+async fn sweep(node: Weak<Running>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(node) = node.upgrade() else { return };
-        if node.shared.location.is_empty() {
+        let location = Arc::clone(&node.shared().location);
+        if location.is_empty() {
             continue;
         }
         let swept = tokio::task::spawn_blocking(move || {
             let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-            node.shared.location.sweep(now_secs, &mut |aor| {
+            location.sweep(now_secs, &mut |aor| {
                 let mut word = Vec::new();
                 put_visible(&mut word, aor);
                 tracing::info!("registration expired aor={}", String::from_utf8_lossy(&word));
@@ -375,7 +427,7 @@ async fn sweep(node: std::sync::Weak<Running>) {
 }
 
 /// Notes bans as they are made, as long as the node lives.
-async fn note_bans(mut new: mpsc::Receiver<Ban>, node: std::sync::Weak<Running>) {
+async fn note_bans(mut new: mpsc::Receiver<Ban>, node: Weak<Running>) {
     while let Some(ban) = new.recv().await {
         let Some(node) = node.upgrade() else { return };
         node.bans.note(ban);

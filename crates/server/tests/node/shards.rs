@@ -156,7 +156,7 @@ fn a_name_is_answered_to_the_shard_that_asked() {
         });
         let owner = site.send('a', &with(&request('a', "MESSAGE", "sip:x@far.test", n), "X: y"));
         let question = site.question().expect("a question");
-        assert_eq!(usize::from(question.shard), owner);
+        assert_eq!(question.asker.map(|(shard, _)| usize::from(shard)), Some(owner));
         site.answer_question(&question, &[address('f').ip()]);
         assert_eq!(site.log(), "f MESSAGE");
     }

@@ -13,6 +13,6 @@ pub use best::is_better;
 pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, preprocess};
+pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;

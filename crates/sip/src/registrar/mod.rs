@@ -15,5 +15,5 @@ pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
 pub use register::{
-    Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, has_registered, is_merged, register,
+    Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };

@@ -394,7 +394,12 @@ fn contacts_are_limited() {
     let mut store = Store::new();
     let three = "Contact: <sip:1@h>, <sip:2@h>, <sip:3@h>\r\n";
     assert_eq!(store.send("x", 1, three), changed(3, 0, 0));
-    assert_eq!(status(store.send("x", 2, A)), 403);
+    let full = store.send("x", 2, A).expect_err("full");
+    assert_eq!(
+        (full.status.code(), full.extra),
+        (503, Extra::RetryAfter(3600)),
+        "until a binding ends"
+    );
     assert_eq!(
         store.send("x", 3, three),
         changed(0, 3, 0),
@@ -408,7 +413,7 @@ fn contacts_are_limited() {
     assert_eq!(status(store.send("x", 5, &many)), 403);
     many = format!("Contact: <sip:x@h>;a={}\r\n", "a".repeat(5000));
     assert_eq!(
-        status(store.send("x", 6, &(many + "Contact: <sip:1@h>;expires=0\r\n"))),
+        status(store.send("x", 6, &(many + "Contact: <sip:2@h>;expires=0\r\n"))),
         513
     );
     for turn in 0..200 {
@@ -420,6 +425,28 @@ fn contacts_are_limited() {
         "tombstones too: {} bytes",
         store.record.len()
     );
+}
+
+#[test]
+fn a_contact_too_many_may_take_the_place_of_the_oldest() {
+    let mut store = Store::new();
+    store.policy.when_full = WhenFull::Replace;
+    for (n, contact) in ["1", "2", "3"].into_iter().enumerate() {
+        let made = store.send(contact, n as u32 + 1, &format!("Contact: <sip:{contact}@h>\r\n"));
+        assert_eq!(made, changed(1, 0, 0));
+    }
+    assert_eq!(
+        store.send("4", 1, "Contact: <sip:4@h>, <sip:5@h>\r\n"),
+        changed(2, 0, 2)
+    );
+    assert_eq!(
+        store.contacts(),
+        "<sip:3@h>;expires=3600 <sip:4@h>;expires=3600 <sip:5@h>;expires=3600"
+    );
+    let late = store.with_branch(&Sent("1", 1, "Contact: <sip:1@h>\r\n"), "other");
+    assert_eq!(status(late), 482, "a late duplicate does not bring it back");
+    let four = "Contact: <sip:6@h>, <sip:7@h>, <sip:8@h>, <sip:9@h>\r\n";
+    assert_eq!(status(store.send("6", 1, four)), 403);
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl InviteClient {
         }
     }
 
-    /// Gives a silent next hop the time until timer B.
+    /// Gives a silent next hop the time until then, at most that of timer B.
     pub fn wait_out(&mut self, timer_b: u64) {
         if let Self::Calling { until_b, .. } = self {
             *until_b = timer_b;

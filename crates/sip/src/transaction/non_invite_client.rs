@@ -96,6 +96,11 @@ impl NonInviteClient {
         !matches!(self, Self::Completed { .. })
     }
 
+    /// Whether nothing has come back.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Trying { .. })
+    }
+
     /// When [`on_deadline`](Self::on_deadline) wants to be called.
     pub fn deadline(&self) -> Option<u64> {
         match self {

@@ -369,7 +369,7 @@ impl Stage {
             while let Some(event) = self.endpoint.layer.expired(now, &mut self.out) {
                 let (endpoint, out) = (&mut self.endpoint, &mut self.out);
                 match event {
-                    Expired::Client { user, timed_out } => {
+                    Expired::Client { user, timed_out, .. } => {
                         self.proxy.on_client_ended(endpoint, user, timed_out, now, out);
                     }
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),

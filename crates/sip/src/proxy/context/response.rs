@@ -42,6 +42,10 @@ impl Proxy {
                     }
                     _ => {}
                 }
+            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+                // RFC 3263 §4.3: this server cannot, another one of the same name may.
+                self.branch_failed(endpoint, user, status, now_ms, out);
+                return self.conclude(endpoint, user.context, now_ms, out);
             } else {
                 was_given_up = branch.state == BranchState::CancelWanted;
                 branch.state = BranchState::Done;

@@ -156,7 +156,9 @@ impl Proxy {
         endpoint.layer.set_check(client, check);
         // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
         // address of the same next hop is tried all the same (RFC 3263 §4.3).
-        if request.to_tag().is_some() && attempt.is_last {
+        if !attempt.is_last {
+            endpoint.layer.hurry(client, now_ms);
+        } else if request.to_tag().is_some() {
             endpoint.layer.wait_out(client, now_ms);
         }
         context.alive += 1;
@@ -222,8 +224,8 @@ impl Proxy {
         self.conclude(endpoint, user.context, now_ms, out);
     }
 
-    /// A branch without an answer: its next hop is tried, else it is done, as if it had answered `status`.
-    fn branch_failed(
+    /// A branch without an answer, or with a 503: its next hop is tried, else it is done, as if it had answered `status`.
+    pub(super) fn branch_failed(
         &mut self,
         endpoint: &mut Endpoint,
         user: User,
