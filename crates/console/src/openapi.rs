@@ -101,20 +101,9 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
-        "/api/v1/explain": { "post": {
-            "summary": "What would become of a message, and why; nothing is sent or changed",
-            "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
-            "responses": { "200": answer("The explanation.", "Explanation"),
-                           "422": failure("There is no message, or what is said of it makes no sense.") }
-        } },
-        "/api/v1/reload": { "post": {
-            "summary": "Read the configuration again and put it into force, all of it or nothing",
-            "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
-                "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
-            "responses": { "200": answer("It is in force.", "Reloaded"),
-                           "409": failure("There is no file, or the one in force is not confirmed yet."),
-                           "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
-        } },
+        "/api/v1/explain": explaining(),
+        "/api/v1/groups": groups(),
+        "/api/v1/reload": reloading(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
             "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
@@ -151,8 +140,46 @@ fn bans() -> Value {
     })
 }
 
+fn groups() -> Value {
+    json!({
+        "get": list("Targets of target groups", "GroupTarget"),
+        "put": {
+            "summary": "Let a target run empty, or use it again",
+            "requestBody": body("application/json", json!({
+                "type": "object", "required": ["group", "target", "draining"], "additionalProperties": false,
+                "properties": { "group": { "type": "string" }, "target": { "type": "string" }, "draining": { "type": "boolean" } }
+            })),
+            "responses": {
+                "200": { "description": "How it is now.", "content": { "application/json": { "schema": {
+                    "$ref": "#/components/schemas/GroupTarget" } } } },
+                "404": failure("There is no such target.")
+            }
+        }
+    })
+}
+
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
+}
+
+fn reloading() -> Value {
+    json!({ "post": {
+        "summary": "Read the configuration again and put it into force, all of it or nothing",
+        "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+        "responses": { "200": answer("It is in force.", "Reloaded"),
+                       "409": failure("There is no file, or the one in force is not confirmed yet."),
+                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+    } })
+}
+
+fn explaining() -> Value {
+    json!({ "post": {
+        "summary": "What would become of a message, and why; nothing is sent or changed",
+        "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
+        "responses": { "200": answer("The explanation.", "Explanation"),
+                       "422": failure("There is no message, or what is said of it makes no sense.") }
+    } })
 }
 
 fn explain() -> Value {
@@ -190,6 +217,25 @@ fn explanation() -> Value {
         "changed": list("The bindings that would be changed."),
         "later": list("What would be sent later if nobody answered."),
         "log": { "type": "array", "items": text }
+    }))
+}
+
+fn imported() -> Value {
+    let number = json!({ "type": "integer", "minimum": 0 });
+    object(json!({
+        "added": number, "changed": number, "failures": number,
+        "failed": { "type": "array", "items": object(json!({ "line": number, "error": { "type": "string" } })) }
+    }))
+}
+
+fn target() -> Value {
+    let (text, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+    );
+    object(json!({
+        "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+        "calls": number, "chosen": number
     }))
 }
 
@@ -240,6 +286,7 @@ fn schemas() -> Value {
         })),
         "Explain": explain(),
         "Explanation": explanation(),
+        "GroupTarget": target(),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }
@@ -248,9 +295,6 @@ fn schemas() -> Value {
             "address": text, "password": { "type": "string", "minLength": 1, "maxLength": 256 },
             "display_name": perhaps_text, "aliases": texts
         } },
-        "Import": object(json!({
-            "added": number, "changed": number, "failures": number,
-            "failed": { "type": "array", "items": object(json!({ "line": number, "error": text })) }
-        }))
+        "Import": imported()
     })
 }
