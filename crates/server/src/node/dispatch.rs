@@ -18,7 +18,7 @@ use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use super::routes::translated;
-use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, RoleWhy, Step};
+use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
