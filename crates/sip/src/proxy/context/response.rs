@@ -28,6 +28,10 @@ impl Proxy {
         // Without a pending part all branches are done, and it is the 2xx of one more UAS.
         let mut was_given_up = false;
         if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
+            if pending.wants_199 && status.is_provisional() {
+                let pool = &mut endpoint.layer.pool;
+                pending.note_early(pool, user.branch, response, &mut self.text);
+            }
             let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
                 return;
             };
@@ -75,6 +79,9 @@ impl Proxy {
             }
         }
         self.conclude(endpoint, user.context, now_ms, out);
+        if status.class() >= 3 {
+            self.end_early(endpoint, user, status, now_ms, out);
+        }
     }
 
     /// Step 5: after a 6xx nobody else is asked, and nobody goes on ringing.
@@ -232,7 +239,7 @@ impl Proxy {
         let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        if matches!(context.phase, Phase::Open | Phase::Declined | Phase::Cancelled) {
+        if context.phase.is_unanswered() {
             // What a branch without an answer counts as may be better than any answer.
             let failed = pending.failed;
             let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
