@@ -164,7 +164,7 @@ fn a_sips_uri_goes_to_services_over_tls_only() {
     assert_eq!(described(&ask(&zone, SECURE, ALL)), Vec::<String>::new());
 }
 
-// RFC 3403 §4.1: no other order once there is a match; §4.1 of RFC 3263: only such records as it defines.
+// RFC 3403 §4.1: no other order once there is a match; RFC 3263 §4.1: only such records as it defines.
 #[test]
 fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     let zone = Zone::new(
@@ -186,7 +186,7 @@ fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     );
 }
 
-// §4.1: without NAPTR, the SRV records of each transport; §4.2: without those, the addresses.
+// RFC 3263 §4.1: without NAPTR, the SRV records of each transport; RFC 3263 §4.2: without those, the addresses.
 #[test]
 fn without_naptr_there_may_be_srv_and_without_srv_addresses() {
     let zone = Zone::new(
