@@ -52,6 +52,15 @@ impl Probes {
     }
 }
 
+/// The way to a target.
+enum Way {
+    To(Hop),
+    /// There is none.
+    None,
+    /// Its name has not been looked up.
+    Unknown,
+}
+
 /// Whether a client transaction works for a probe.
 pub(super) fn is_probe(user: User) -> bool {
     user.branch == PROBE
@@ -92,7 +101,12 @@ impl Node {
     }
 
     fn ask(&mut self, target: &Target, asked: UnderWay, now: Now, out: &mut Outbox) {
-        let hop = self.way_to_target(target, now);
+        let hop = match self.way_to_target(target, now) {
+            Way::To(hop) => Some(hop),
+            Way::None => None,
+            // It is looked up until the next time.
+            Way::Unknown => return,
+        };
         self.probes.count += 1;
         let context = self.probes.under_way.insert_with(|_| asked);
         let Some(hop) = hop else {
@@ -118,28 +132,31 @@ impl Node {
         self.endpoint.layer.set_check(client, check);
     }
 
-    /// The hop to a target, as far as that is known. A name that is not known is asked for, for the next time.
-    fn way_to_target(&self, target: &Target, now: Now) -> Option<Hop> {
+    /// The first hop to a target.
+    fn way_to_target(&self, target: &Target, now: Now) -> Way {
         let listeners = &self.endpoint.identity.listeners;
-        let local = listeners
-            .get(0)
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |first| first.address.ip());
-        let departure = Departure {
+        let first = listeners.get(0).map(|first| first.address.ip());
+        let from = Departure {
             listeners,
-            preferred: (0, local),
+            preferred: (0, first.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
+        };
+        let Some(uri) = target.uri() else {
+            return Way::None;
         };
         let mut hops = Vec::new();
-        match locate(&target.uri()?, Size::Small) {
-            Located::Address(ip, ways) => ways.put(departure, ip, &mut hops),
+        match locate(&uri, Size::Small) {
+            Located::Address(ip, ways) => ways.put(from, ip, &mut hops),
             Located::Name(next_hop) => {
-                let put = |servers: &[Server]| next_hop.ways.put_servers(departure, servers, 0, &mut hops);
+                let put =
+                    |servers: &[Server]| next_hop.ways.put_servers(from, servers, now.mono_ms(), &mut hops);
                 if self.shared.dns.look(&next_hop, now.mono_ms(), put) != Some(Age::Fresh) {
                     self.shared.dns.ask_for(&next_hop, None);
+                    return Way::Unknown;
                 }
             }
             Located::Unreachable => {}
         }
-        hops.first().copied()
+        hops.first().map_or(Way::None, |hop| Way::To(*hop))
     }
 
     /// A target answered. One that says 503 is there, and of no use.
