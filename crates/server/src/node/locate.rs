@@ -195,11 +195,9 @@ impl Node {
             if let Some((hop, fallback)) = way
                 && let Some(terms) = terms(&binding)
             {
-                let terms = Terms {
-                    way: Way::Known(hop, fallback),
-                    ..terms
-                };
-                work.candidates.add(binding.contact, binding.path, terms);
+                let (contact, path) = (binding.contact, binding.path);
+                work.candidates
+                    .add_located(contact, path, terms, &hop, fallback.as_ref());
             }
         }
     }
