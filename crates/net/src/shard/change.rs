@@ -44,8 +44,7 @@ impl<A: Application> Shard<A> {
         }
         for &listener in closed.iter() {
             self.close_udp(listener);
-            let heir = self.listening.heir_of(listener);
-            self.connections.close_listener(listener, heir, self.now.mono_ns);
+            self.connections.close_listener(listener, self.now.mono_ns);
         }
     }
 
