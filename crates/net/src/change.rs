@@ -89,8 +89,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Each shard's part of it, which ends with what the application is told: the sockets that are new are there by then,
-    /// those that end still are.
+    /// Each shard's part of it, which ends with what the application is told: the sockets that are new are there by then, and
+    /// those that end are gone.
     pub fn split<C>(self, shards: u16, mut control: impl FnMut(u16) -> C) -> Vec<Change<C>> {
         let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         for Joining { number, listener } in self.joining {

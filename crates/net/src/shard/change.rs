@@ -38,7 +38,6 @@ impl<A: Application> Shard<A> {
         }
         self.listening = Arc::clone(&listening);
         self.connections.set_listening(listening);
-        self.app.control(control, self.now, &mut self.out);
         for &listener in retired.iter() {
             self.connections.stop_accepting_at(listener, self.now.mono_ns);
         }
@@ -46,6 +45,8 @@ impl<A: Application> Shard<A> {
             self.close_udp(listener);
             self.connections.close_listener(listener, self.now.mono_ns);
         }
+        // Last, for whoever hears of it relies on that the sockets are closed.
+        self.app.control(control, self.now, &mut self.out);
     }
 
     fn join(&mut self, listener: u16, listen: Listen, socket: Socket, backlog: usize) {
