@@ -102,14 +102,7 @@ fn paths() -> Value {
         } },
         "/api/v1/bans": bans(),
         "/api/v1/groups": groups(),
-        "/api/v1/reload": { "post": {
-            "summary": "Read the configuration again and put it into force, all of it or nothing",
-            "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
-                "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
-            "responses": { "200": answer("It is in force.", "Reloaded"),
-                           "409": failure("There is no file, or the one in force is not confirmed yet."),
-                           "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
-        } },
+        "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
             "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
@@ -124,6 +117,17 @@ fn paths() -> Value {
             "responses": { "202": { "description": "It has begun to." } }
         } }
     })
+}
+
+fn reload() -> Value {
+    json!({ "post": {
+        "summary": "Read the configuration again and put it into force, all of it or nothing",
+        "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+        "responses": { "200": answer("It is in force.", "Reloaded"),
+                       "409": failure("There is no file, or the one in force is not confirmed yet."),
+                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+    } })
 }
 
 fn bans() -> Value {
