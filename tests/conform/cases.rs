@@ -27,6 +27,10 @@ const REMARKS: &[(&str, &str)] = &[
         "with both Vias in the 200 to INVITE, which keeps one: a proxy adds its own",
     ),
     (
+        "siphon/b2bua_lcr_",
+        "with the route set in ACK and BYE, which a proxy needs where a B2BUA does not",
+    ),
+    (
         "siphon/b2bua_path_",
         "with Supported: path, without which RFC 3327 §5.3 asks to refuse it",
     ),
@@ -113,6 +117,19 @@ fn with_password() -> Setup {
 
 fn with_password_to_call() -> Setup {
     setup().challenge(&["INVITE"]).user(BOB, PASSWORD)
+}
+
+/// Where the carriers are that calls to bob go by, the first one first; at the server's own port.
+const CARRIERS: [&str; 2] = ["127.0.0.3", "127.0.0.4"];
+
+fn carriers() -> Setup {
+    let setup = setup();
+    let [first, second] = CARRIERS.map(|host| format!("sip:{host}:{}", setup.port()));
+    setup.toml(&format!(
+        "[[group]]\nname = \"carriers\"\nring_timeout = \"2s\"\n\
+         targets = [{{ uri = \"{first}\", priority = 0 }}, {{ uri = \"{second}\", priority = 1 }}]\n\
+         [[route]]\nwhen.user = [\"bob\"]\nto = \"carriers\"\n"
+    ))
 }
 
 /// For callers who take no 100.
@@ -676,6 +693,46 @@ pub(crate) const CASES: &[Case] = &[
                 Ok(_) => Err("the contact was reached past its Path".to_owned()),
                 Err(_) => Ok(()),
             }
+        },
+    },
+    Case {
+        scenarios: &[
+            "siphon/b2bua_lcr_uac",
+            "siphon/b2bua_lcr_carrier_a_uas",
+            "siphon/b2bua_lcr_carrier_a_silent_uas",
+            "siphon/b2bua_lcr_carrier_b_uas",
+        ],
+        setup: carriers,
+        play: |stage| {
+            for first in ["b2bua_lcr_carrier_a_uas", "b2bua_lcr_carrier_a_silent_uas"] {
+                let port = stage.server.port();
+                let play = stage
+                    .sipp(&format!("siphon/{first}.xml"))
+                    .on(CARRIERS[0])
+                    .at(port);
+                stage.called(&play)?;
+                let play = stage
+                    .sipp("siphon/b2bua_lcr_carrier_b_uas.xml")
+                    .adapted("[last_Via:]\n", "[last_Via:]\n[last_Record-Route:]\n");
+                stage.called(&play.on(CARRIERS[1]).at(port))?;
+                let play = stage
+                    .sipp("siphon/b2bua_lcr_uac.xml")
+                    .adapted(
+                        "response=\"200\" rtd=\"true\"",
+                        "response=\"200\" rtd=\"true\" rrs=\"true\"",
+                    )
+                    .adapted(
+                        "ACK sip:bob@[remote_ip]:[remote_port] SIP/2.0",
+                        "ACK [next_url] SIP/2.0\n[routes]",
+                    )
+                    .adapted(
+                        "BYE sip:bob@[remote_ip]:[remote_port] SIP/2.0",
+                        "BYE [next_url] SIP/2.0\n[routes]",
+                    );
+                stage.calls(&play)?;
+                stage.all_end()?;
+            }
+            Ok(())
         },
     },
 ];
