@@ -15,56 +15,54 @@ pub(crate) struct Case {
     pub(crate) play: fn(&mut Stage) -> Played,
 }
 
+const WITHOUT_100: &str = "in mode stateless, for the caller takes no 100";
+
 /// What is to be said of scenarios that pass.
 const REMARKS: &[(&str, &str)] = &[
     (
         "sipssert/registration/04.expire-min",
         "5 s are granted, for an expiration may not be lengthened (RFC 3261 §10.3 step 7)",
     ),
-    ("siphon/rtp", "the call; media goes from phone to phone"),
-    (
-        "siphon/prack_u",
-        "with both Vias in the 200 to INVITE, which keeps one: a proxy adds its own",
-    ),
-    (
-        "siphon/b2bua_lcr_",
-        "with the route set in ACK and BYE, which a proxy needs where a B2BUA does not",
-    ),
-    (
-        "siphon/b2bua_path_",
-        "with Supported: path, without which RFC 3327 §5.3 asks to refuse it",
-    ),
+    ("sipssert/auth/03", WITHOUT_100),
+    ("sipssert/auth/07", WITHOUT_100),
+    ("sipssert/auth/08", WITHOUT_100),
     (
         "sipssert/record-route/02",
-        "with transport=tcp in the contact of the phone that has TCP only",
+        "adapted: transport=tcp in the contact of the phone that has TCP only",
     ),
     (
         "sipssert/record-route/03",
-        "without the parameter r2 of OpenSIPS; the two entries are asked for",
+        "adapted: the two entries are asked for, and not that they have the parameter r2 of OpenSIPS",
     ),
     (
-        "sipssert/auth/0",
-        "in mode stateless where the caller takes no 100",
+        "siphon/b2bua_lcr_",
+        "adapted: the route set in ACK and BYE, which a proxy needs and a B2BUA does not",
     ),
     (
-        "sipp-regress/github-0238",
-        "in mode stateless, for the caller takes no 100",
+        "siphon/b2bua_path_",
+        "adapted: Supported: path, without which RFC 3327 §5.3 asks to refuse it",
     ),
+    (
+        "siphon/prack_u",
+        "adapted: both Vias in the 200 to INVITE, which keeps one; a proxy adds its own",
+    ),
+    ("siphon/rtp", "the call; media goes from phone to phone"),
+    ("sipp-regress/github-0238", WITHOUT_100),
     (
         "sipp-regress/github-0458",
-        "in mode stateless, for the caller takes no 100",
+        "in mode stateless, for the caller takes no 100; adapted: a Request-URI in its ACK, which has none",
     ),
     (
         "kamailio/uac_invite",
-        "with rrs for its 200 and one From tag: as it is, its ACK and BYE have no Request-URI and belong to no dialog",
+        "adapted: rrs for its 200, without which its ACK and BYE have no Request-URI, and one From tag instead of two",
     ),
     (
         "kamailio/uas_answer",
-        "without repeating its 180: as it is, it waits for an answer to that, without a server in between too",
+        "adapted: it does not repeat its 180; as it is, it waits for an answer to that, without a server in between too",
     ),
     (
         "kamailio/uac_register",
-        "with credentials and a higher CSeq in the last REGISTER (RFC 3261 §10.3 step 7)",
+        "adapted: credentials and a higher CSeq in the last REGISTER (RFC 3261 §10.3 step 7)",
     ),
 ];
 
