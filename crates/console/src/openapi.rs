@@ -101,6 +101,7 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
+        "/api/v1/groups": groups(),
         "/api/v1/reload": { "post": {
             "summary": "Read the configuration again and put it into force, all of it or nothing",
             "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
@@ -140,6 +141,24 @@ fn bans() -> Value {
                 "200": { "description": "What was lifted.", "content": { "application/json": { "schema": {
                     "type": "array", "items": { "$ref": "#/components/schemas/Ban" } } } } },
                 "404": failure("There is no such ban."), "422": failure("The source is no address.")
+            }
+        }
+    })
+}
+
+fn groups() -> Value {
+    json!({
+        "get": list("Targets of target groups", "GroupTarget"),
+        "put": {
+            "summary": "Let a target run empty, or use it again",
+            "requestBody": body("application/json", json!({
+                "type": "object", "required": ["group", "target", "draining"], "additionalProperties": false,
+                "properties": { "group": { "type": "string" }, "target": { "type": "string" }, "draining": { "type": "boolean" } }
+            })),
+            "responses": {
+                "200": { "description": "How it is now.", "content": { "application/json": { "schema": {
+                    "$ref": "#/components/schemas/GroupTarget" } } } },
+                "404": failure("There is no such target.")
             }
         }
     })
@@ -193,6 +212,10 @@ fn schemas() -> Value {
             "id": text, "source": text, "account": perhaps_text,
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "expires_in": { "type": "integer", "description": "Seconds." }
+        })),
+        "GroupTarget": object(json!({
+            "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+            "calls": number, "chosen": number
         })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,

@@ -134,13 +134,7 @@ impl Plan {
     /// Makes the nodes.
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
-        let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
-            let store = SlowStore::new(memory);
-            (Arc::new(store.clone()), Some(store))
-        } else {
-            (Arc::new(memory), None)
-        };
+        let (location, store) = location(self.slow_store);
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!(
             "domains = {domains:?}\ntrusted = {:?}\n{}",
@@ -197,6 +191,17 @@ impl Plan {
             store,
             scratch,
         }
+    }
+}
+
+/// The location service, and the way to its commits if they wait.
+fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
+    let memory = Memory::new([4; 16], 1 << 24);
+    if is_slow {
+        let store = SlowStore::new(memory);
+        (Arc::new(store.clone()), Some(store))
+    } else {
+        (Arc::new(memory), None)
     }
 }
 

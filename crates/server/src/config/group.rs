@@ -57,13 +57,15 @@ const FAILOVER: [u16; 5] = [408, 500, 502, 503, 504];
 pub(crate) const MAX_TARGETS: usize = 64;
 
 impl Group {
-    /// What of it is not the same each time, if anything.
+    /// The key by which it is not the same each time, if there is one.
     pub(super) fn changes(&self) -> Option<&'static str> {
-        if self.probe.is_some() {
-            return Some("`probe`");
-        }
-        let limited = |target: &GroupTarget| target.max_calls.is_some() || target.max_rate.is_some();
-        self.targets.iter().any(limited).then_some("limits")
+        let limit = |target: &GroupTarget| match (target.max_calls, target.max_rate) {
+            (Some(_), _) => Some("max_calls"),
+            (None, Some(_)) => Some("max_rate"),
+            (None, None) => None,
+        };
+        let limits = || self.targets.iter().find_map(limit);
+        self.probe.map(|_| "probe").or_else(limits)
     }
 }
 

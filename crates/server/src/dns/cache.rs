@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    // RFC 8767 §4: better what was true than nothing.
+    // Better what was true than nothing.
     #[test]
     fn a_failure_leaves_what_was_known() {
         let cache = cache(16);

@@ -73,10 +73,16 @@ pub struct Terms {
     pub way: Way,
 }
 
-/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
-pub(super) fn group_of(q: u16) -> u16 {
-    Q_DEFAULT.saturating_sub(q)
+/// The group of what has this `q`, and this rank by what the caller prefers, in thousandths: the higher they are, the sooner
+/// its turn comes (RFC 3841 §7.2.4).
+pub(super) fn group_of(q: u16, rank: u16) -> u16 {
+    let behind = |thousandths: u16| Q_DEFAULT.saturating_sub(thousandths);
+    behind(q) * RANKS + behind(rank) / RANK
 }
+
+/// How many ranks are told apart, and how many thousandths one has.
+const RANKS: u16 = 64;
+const RANK: u16 = 1000 / (RANKS - 1) + 1;
 
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
@@ -142,12 +148,32 @@ impl Candidates {
         });
     }
 
-    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
-    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
-        let last = self.list.iter().map(|candidate| candidate.group).max();
-        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+    /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
+    /// said how long.
+    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        let mut next = 0;
+        while let Some(group) = self
+            .list
+            .iter()
+            .map(|c| c.group)
+            .filter(|&group| group >= next)
+            .min()
+        {
+            for candidate in self.list.iter_mut().filter(|c| c.group == group) {
+                candidate.group = next;
+            }
+            next += 1;
+        }
+        for candidate in self.list.iter_mut().filter(|c| c.group + 1 < next) {
             candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
         }
+    }
+
+    /// Leaves the first of the first group alone.
+    pub(super) fn keep_first(&mut self) {
+        let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
+        self.list.clear();
+        self.list.extend(first);
     }
 
     /// Puts back others that were kept; where their texts are to be put.

@@ -6,8 +6,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
-    preprocess, validate, write_forward,
+    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
+    max_breadth, preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
@@ -49,7 +49,8 @@ pub(super) enum Bound<'a> {
 /// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
 fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
     let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-    if is_settled || !role.recurse {
+    let wanted = Disposition::of(case.request).recurse.unwrap_or(true);
+    if is_settled || !wanted || !role.recurse {
         Recursion::Never
     } else if sender.may_relay() {
         Recursion::Anywhere
@@ -258,6 +259,11 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
+        let asked = Disposition::of(request);
+        let mode = match bound {
+            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+            _ => mode,
+        };
         match action {
             Action::Reply(reply) => {
                 self.reply_by_route(case, sender, reply, now, out);
@@ -534,7 +540,7 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&case.ingress.source, &decision.role, now);
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -712,6 +718,7 @@ impl Node {
             record_route,
             call,
             recursion,
+            keeps_others: Disposition::of(request).cancel == Some(false),
         }
     }
 

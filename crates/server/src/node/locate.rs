@@ -3,8 +3,10 @@
 use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Start, Taken, next_route};
-use strowger_sip::registrar::Bindings;
+use strowger_sip::proxy::{
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
+};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -69,6 +71,7 @@ pub(super) struct Waiting {
     record_route: Option<RecordRoute>,
     call: Option<Id>,
     recursion: Recursion,
+    keeps_others: bool,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -85,6 +88,7 @@ impl Waiting {
             record_route: start.record_route,
             call: start.call,
             recursion: start.recursion,
+            keeps_others: start.keeps_others,
             redirect: None,
             size,
         }
@@ -99,6 +103,7 @@ impl Waiting {
             record_route,
             call,
             recursion,
+            keeps_others,
             ..
         } = *self;
         Some(Start {
@@ -109,6 +114,7 @@ impl Waiting {
             record_route,
             call,
             recursion,
+            keeps_others,
         })
     }
 
@@ -122,6 +128,7 @@ impl Waiting {
             record_route: None,
             call: None,
             recursion: Recursion::Never,
+            keeps_others: false,
             redirect: None,
             size: onward.size,
         }
@@ -137,6 +144,7 @@ impl Waiting {
             record_route: None,
             call: None,
             recursion: Recursion::Never,
+            keeps_others: false,
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -145,31 +153,51 @@ impl Waiting {
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, source: &Source, role: &Role, now: Now) {
+    pub(super) fn candidates_of_aor(&mut self, request: Message<'_>, source: &Source, role: &Role, now: Now) {
         self.work.candidates.clear();
-        self.add_bindings(source, now, |q| Terms {
-            group: match role.fork {
-                Fork::Parallel => 0,
-                Fork::Sequential => group_of(q),
-            },
+        let asked = Disposition::of(request);
+        let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
+        let one = asked.fork == Some(false);
+        let group = |q, rank| if at_once && !one { 0 } else { group_of(q, rank) };
+        let terms = |binding: &Binding<'_>, rank| Terms {
+            group: group(binding.q, rank),
             ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
+        };
+        self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+            Suits::Rank(rank) => Some(terms(binding, rank)),
+            Suits::Not | Suits::NotByItself => None,
         });
-        self.work.candidates.limit_ringing(role.turn_ms);
+        if self.work.candidates.is_empty() {
+            self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+                Suits::NotByItself => Some(terms(binding, 0)),
+                Suits::Rank(_) | Suits::Not => None,
+            });
+        }
+        if one {
+            self.work.candidates.keep_first();
+        }
+        self.work.candidates.settle_groups(role.turn_ms);
     }
 
-    /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given
-    /// the q of each in thousandths.
-    pub(super) fn add_bindings(&mut self, source: &Source, now: Now, terms: impl Fn(u16) -> Terms) {
+    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
+    pub(super) fn add_bindings(
+        &mut self,
+        source: &Source,
+        now: Now,
+        terms: impl Fn(&Binding<'_>) -> Option<Terms>,
+    ) {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            if let Some((hop, fallback)) = way {
+            if let Some((hop, fallback)) = way
+                && let Some(terms) = terms(&binding)
+            {
                 let terms = Terms {
                     way: Way::Known(hop, fallback),
-                    ..terms(binding.q)
+                    ..terms
                 };
                 work.candidates.add(binding.contact, binding.path, terms);
             }

@@ -12,6 +12,7 @@ mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod probes;
 mod recurse;
 mod refused;
 mod registrar;
@@ -46,6 +47,7 @@ use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
+use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
 use tally::Held;
@@ -91,6 +93,7 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    probes: Probes,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -151,8 +154,11 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
+        let mut probes = Probes::default();
+        probes.start(&shared.policy.routes, shard);
         Self {
             endpoint: Endpoint::new(shard, endpoint),
+            probes,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
@@ -219,6 +225,10 @@ impl Node {
                     .layer
                     .on_response(client, response, now.mono_ms(), out)
                 {
+                    if is_probe(user) {
+                        let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
+                        return self.on_probe_answer(user, status, now);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
@@ -278,14 +288,27 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
-        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();
         self.work.challenges = ChallengeLines::default();
+        self.probes
+            .start(&shared.policy.routes, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
+    }
+
+    /// A message could not be sent.
+    fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
+        match failed {
+            FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            failed => {
+                self.proxy
+                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+                self.account(now);
+            }
+        }
     }
 
     fn publish(&self) {
@@ -350,9 +373,7 @@ impl Application for Node {
         if let FailedSend::Client(_) = failed {
             self.note_failure(peer, now);
         }
-        self.proxy
-            .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-        self.account(now);
+        self.on_failed(failed, now, out);
     }
 
     fn unreachable(
@@ -374,9 +395,7 @@ impl Application for Node {
                 if let FailedSend::Client(_) = failed {
                     self.note_failure(peer, now);
                 }
-                self.proxy
-                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-                self.account(now);
+                self.on_failed(failed, now, out);
                 Handled::Done
             }
             Some(OurBranch::Stateful { shard, .. }) if shard < identity.shards => Handled::Hop(shard),
@@ -402,13 +421,23 @@ impl Application for Node {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.endpoint.layer.wheel.next_deadline().map(|ms| ms * 1_000_000)
+        let timers = self.endpoint.layer.wheel.next_deadline();
+        let next = match self.probes.deadline().filter(|_| !self.draining) {
+            Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
+            None => timers,
+        };
+        next.map(|ms| ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
+                Expired::Client { user, timed_out, .. } if is_probe(user) => {
+                    if timed_out {
+                        self.on_probe_failed(user, now);
+                    }
+                }
                 Expired::Client {
                     user,
                     timed_out,
@@ -427,6 +456,9 @@ impl Application for Node {
                 }
             }
             self.account(now);
+        }
+        if !self.draining {
+            self.send_probes(now, out);
         }
     }
 

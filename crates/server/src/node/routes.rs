@@ -144,7 +144,7 @@ impl Node {
             };
             self.add_target(case, target, terms);
         }
-        self.work.candidates.limit_ringing(role.turn_ms);
+        self.work.candidates.settle_groups(role.turn_ms);
     }
 
     /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for

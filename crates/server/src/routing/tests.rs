@@ -222,8 +222,7 @@ fn a_thousand_routes_with_prefixes_are_found_by_their_prefix() {
 #[test]
 fn roles_come_from_the_node_and_are_overridden_by_the_route() {
     let routes = routes(
-        "proxy.record_route = true\n[[route]]\nwhen.user = [\"1\"]\nmode = \"transaction\"\n[[route]]\nwhen.user = [\"2\"]\nmode = \
-         \"stateless\"\nrecord_route = true\n[[route]]\nwhen.user = [\"3\"]\nring_timeout = \"5s\"",
+        "proxy.record_route = true\n[[route]]\nwhen.user = [\"1\"]\nmode = \"transaction\"\n[[route]]\nwhen.user = [\"2\"]\nmode = \"stateless\"\n[[route]]\nwhen.user = [\"3\"]\nring_timeout = \"5s\"",
     );
     let role = |user| {
         with_facts("INVITE", &format!("sip:{user}@a.test"), PHONE, |facts| {
@@ -232,7 +231,7 @@ fn roles_come_from_the_node_and_are_overridden_by_the_route() {
         })
     };
     assert_eq!(role("1"), (Mode::Transaction, false, None));
-    assert_eq!(role("2"), (Mode::Stateless, true, None));
+    assert_eq!(role("2"), (Mode::Stateless, false, None));
     assert_eq!(role("3"), (Mode::Stateful, true, Some(5000)));
     assert_eq!(role("4"), (Mode::Stateful, true, None));
 }

@@ -138,9 +138,7 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
-        if let Err(error) = strowger_net::raise_descriptor_limit() {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
+        raise_descriptor_limit();
         let (listeners, numbers) = bind::bind(config, &options)?;
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
@@ -153,18 +151,7 @@ impl Running {
         shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let mut journals = Vec::new();
-        let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, &mut journals);
-            Node::new(
-                shard,
-                Arc::clone(&shared),
-                &endpoint,
-                journal,
-                Arc::clone(&tallies[usize::from(shard)]),
-            )
-        })
-        .map_err(StartError::System)?;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
@@ -247,6 +234,29 @@ fn machine() -> Machine {
     Machine {
         host_name: strowger_net::host_name(),
         addresses: strowger_net::interface_addresses(),
+    }
+}
+
+/// Starts the shards, each with its node and with the thread that writes its log.
+fn start_shards(
+    listeners: Vec<strowger_net::Listener>,
+    options: &Options,
+    shared: &Arc<Shared>,
+    endpoint: &EndpointConfig,
+    tallies: &[Arc<Tally>],
+) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
+    let mut journals = Vec::new();
+    let shards = strowger_net::start(listeners, options, |shard| {
+        let journal = start_journal(shard, &mut journals);
+        let tally = Arc::clone(&tallies[usize::from(shard)]);
+        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+    });
+    Ok((shards.map_err(StartError::System)?, journals))
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = strowger_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 

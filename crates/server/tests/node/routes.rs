@@ -343,3 +343,90 @@ fn a_group_gives_each_target_no_more_calls_than_it_may_have() {
     site.send('a', &invite(uri, 5));
     assert_eq!(site.log(), "a 100, d INVITE", "the first call is over");
 }
+
+#[test]
+fn a_group_tries_the_next_target_on_chosen_answers_and_on_no_others() {
+    let mut site = site(
+        "[[group]]\nname = \"g\"\ntargets = [\"sip:192.0.2.13\", { uri = \"sip:192.0.2.14\", priority = 1 }, { uri = \
+         \"sip:192.0.2.15\", priority = 2 }]\nfailover = [404, 408, 503]\nring_timeout = \"4s\"\n[[route]]\nwhen.prefix = \
+         [\"+\"]\nto = \"g\"\n",
+    );
+    let uri = "sip:+1@example.test";
+    let ended = |site: &mut Site, n, code: u16| {
+        let answer = site.last('a', &format!("SIP/2.0 {code}")).to_owned();
+        site.send('a', &ack(&invite(uri, n), &answer));
+        site.log();
+    };
+    // 404 is among them, 486 is not.
+    site.send('a', &invite(uri, 1));
+    site.answer('d', 404);
+    assert_eq!(site.log(), "a 100, d INVITE, d ACK, e INVITE");
+    site.answer('e', 486);
+    assert_eq!(site.log(), "e ACK, a 404");
+    ended(&mut site, 1, 404);
+    // Nobody is there, and the next one rings for too long. That it then says 487 is our doing.
+    site.send('a', &invite(uri, 2));
+    site.icmp(0, 'd');
+    assert_eq!(site.log(), "a 100, d INVITE, e INVITE");
+    site.answer('e', 180);
+    site.pass(4000);
+    assert_eq!(site.log(), "a 180, e CANCEL, f INVITE");
+    site.answer_cancel('e', 200);
+    site.answer('e', 487);
+    site.answer('f', 603);
+    assert_eq!(site.log(), "e ACK, f ACK, a 603");
+    ended(&mut site, 2, 603);
+    // A 503 of all is none of ours (§16.7 step 6).
+    site.send('a', &invite(uri, 3));
+    for who in ['d', 'e', 'f'] {
+        site.answer(who, 503);
+    }
+    assert_eq!(
+        site.log(),
+        "a 100, d INVITE, d ACK, e INVITE, e ACK, f INVITE, f ACK, a 500"
+    );
+    ended(&mut site, 3, 500);
+    site.assert_ends();
+}
+
+#[test]
+fn a_target_that_does_not_answer_probes_is_passed_over_until_it_does() {
+    let mut site = site(
+        "[[group]]\nname = \"g\"\ntargets = [\"sip:192.0.2.13\", { uri = \"sip:192.0.2.14\", priority = 1 }]\nprobe = \
+         \"10s\"\ndown_after = 2\nup_after = 1\n[[route]]\nwhen.prefix = [\"+\"]\nto = \"g\"\n",
+    );
+    let message = |n| request('a', "MESSAGE", "sip:+1@example.test", n);
+    site.pass(1);
+    assert_eq!(site.log(), "d OPTIONS, e OPTIONS");
+    let probe = site.last('d', "OPTIONS").to_owned();
+    assert_eq!(start_line(&probe), "OPTIONS sip:192.0.2.13 SIP/2.0");
+    site.answer('d', 200);
+    site.answer('e', 404);
+    site.send('a', &message(1));
+    assert_eq!(site.log(), "d MESSAGE");
+    site.answer('d', 200);
+    site.log();
+    // Twice there is nothing at d.
+    for _ in 0..2 {
+        site.pass(10_000);
+        site.icmp(0, 'd');
+        site.answer('e', 200);
+    }
+    site.log();
+    assert!(
+        site.journal()
+            .iter()
+            .any(|line| line.contains("target down") && line.contains("sip:192.0.2.13")),
+        "it is told"
+    );
+    site.send('a', &message(2));
+    assert_eq!(site.log(), "e MESSAGE");
+    site.answer('e', 200);
+    site.pass(10_000);
+    site.answer('d', 200);
+    site.answer('e', 200);
+    site.log();
+    site.send('a', &message(3));
+    assert_eq!(site.log(), "d MESSAGE");
+    site.answer('d', 200);
+}

@@ -51,6 +51,8 @@ pub struct Start<'a> {
     /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
     pub recursion: Recursion,
+    /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
+    pub keeps_others: bool,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -110,6 +112,7 @@ struct Pending {
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
     recursion: Recursion,
+    keeps_others: bool,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -237,6 +240,7 @@ impl Proxy {
             texts: Stored::default(),
             is_short: false,
             recursion: start.recursion,
+            keeps_others: start.keeps_others,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,

@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::super::diagnostic::{Complaint, Report, nearest};
 use super::super::read::Item;
-use super::super::{Config, Fork, Mode};
+use super::super::{Config, Fork, Group, Mode};
 use super::keys::{RouteDraft, To};
 use super::{Action, When};
 
@@ -129,6 +129,10 @@ fn check_stateless(draft: &RouteDraft, item: &Item<'_, '_>, report: &mut Report<
         let what = "a stateless proxy passes every answer on (RFC 3261 §16.11)";
         complain(item, "recurse", what, STATEFUL, report);
     }
+    if draft.record_route == Some(true) {
+        let what = "staying on the path without state is not carried by this build";
+        complain(item, "record_route", what, STATEFUL, report);
+    }
     if draft.ring_timeout.is_some() {
         let what = "a stateless proxy has no timers (RFC 3261 §16.11)";
         complain(item, "ring_timeout", what, STATEFUL, report);
@@ -176,20 +180,39 @@ pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, re
             );
             continue;
         };
-        if route.mode.unwrap_or(config.proxy.mode) == Mode::Stateless
-            && let Some(what) = group.changes()
-        {
+        check_group(group, route.mode.unwrap_or(config.proxy.mode), &item, report);
+    }
+}
+
+/// What a group has that a role cannot keep.
+fn check_group(group: &Group, mode: Mode, item: &Item<'_, '_>, report: &mut Report<'_>) {
+    let name = &group.name;
+    match (mode, group.changes()) {
+        (Mode::Stateless, Some(key)) => {
             let what = format!(
-                "a stateless proxy must send each retransmission to where it sent the first, and group `{name}` has {what} (RFC 3261 §16.11)"
+                "a stateless proxy must send each retransmission to where it sent the first, and group `{name}` has `{key}` (RFC 3261 §16.11)"
             );
             complain(
-                &item,
+                item,
                 "to",
                 &what,
                 "use mode = \"transaction\", or a group without it",
                 report,
             );
         }
+        (Mode::Transaction, _) if group.targets.iter().any(|target| target.max_calls.is_some()) => {
+            let what = format!(
+                "group `{name}` has `max_calls`, and calls are counted by who follows their dialogs only"
+            );
+            complain(
+                item,
+                "to",
+                &what,
+                "use mode = \"stateful\", or `max_rate`",
+                report,
+            );
+        }
+        _ => {}
     }
 }
 

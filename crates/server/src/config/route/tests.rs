@@ -167,6 +167,15 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
             "3:6: a stateless proxy must send each retransmission to where it sent the first, and group `g` has `probe` (RFC 3261 \
              §16.11); use mode = \"transaction\", or a group without it",
         ),
+        (
+            "mode = \"transaction\"\nto = \"g\"\n[[group]]\nname = \"g\"\ntargets = [{ uri = \"sip:a.test\", max_calls = 1 }]",
+            "3:6: group `g` has `max_calls`, and calls are counted by who follows their dialogs only; use mode = \"stateful\", or \
+             `max_rate`",
+        ),
+        (
+            "mode = \"stateless\"\nrecord_route = true",
+            "3:16: staying on the path without state is not carried by this build; remove it, or use mode = \"transaction\"",
+        ),
     ] {
         assert_eq!(
             complaints(&format!("[[route]]\n{route}\n")),

@@ -164,7 +164,7 @@ fn a_sips_uri_goes_to_services_over_tls_only() {
     assert_eq!(described(&ask(&zone, SECURE, ALL)), Vec::<String>::new());
 }
 
-// RFC 3403 §4.1: no other order once there is a match; §4.1 of RFC 3263: only such records as it defines.
+// RFC 3403 §4.1: no other order once there is a match; RFC 3263 §4.1: only such records as it defines.
 #[test]
 fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     let zone = Zone::new(

@@ -34,9 +34,7 @@ impl Proxy {
             // Step 2: timer C; what was cancelled gets no more time.
             if status.is_provisional() {
                 match branch.state {
-                    BranchState::CancelWanted => {
-                        endpoint.layer.cancel(branch.client, now_ms, out);
-                    }
+                    BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
                     BranchState::Pending if status != Status::TRYING => {
                         pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
                     }

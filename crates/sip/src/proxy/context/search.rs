@@ -290,7 +290,8 @@ impl Proxy {
             branch.state = BranchState::Done;
             self.ways.forget(&mut branch.ways);
         }
-        if context.method == Method::Invite {
+        let is_theirs = context.phase == Phase::Answered && pending.keeps_others;
+        if context.method == Method::Invite && !is_theirs {
             pending.give_up(endpoint, now_ms, out, |_| true);
         }
     }
