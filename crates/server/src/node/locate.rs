@@ -14,6 +14,7 @@ use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::trace::{BindingUse, Step};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
@@ -48,7 +49,7 @@ pub(super) enum Found {
 }
 
 /// A request that waits for the servers of its next hops.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
@@ -61,7 +62,7 @@ pub(super) struct PendingLookup {
 }
 
 /// What is known of a request that waits, beside its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     /// `None` for what is forwarded without state.
     server: Option<Id>,
@@ -192,14 +193,20 @@ impl Node {
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            if let Some((hop, fallback)) = way
-                && let Some(terms) = terms(&binding)
-            {
-                let terms = Terms {
-                    way: Way::Known(hop, fallback),
-                    ..terms
+            let terms = way.and_then(|_| terms(&binding));
+            self.trace.note(|| {
+                let used = match way {
+                    Some(_) if terms.is_some() => BindingUse::Target,
+                    Some(_) => BindingUse::Unsuited,
+                    None if shared.names_us(binding.contact) => BindingUse::NamesUs,
+                    None => BindingUse::NoWay,
                 };
-                work.candidates.add(binding.contact, binding.path, terms);
+                Step::binding(&binding, used, now)
+            });
+            if let (Some((hop, fallback)), Some(terms)) = (way, terms) {
+                let (contact, path) = (binding.contact, binding.path);
+                work.candidates
+                    .add_located(contact, path, terms, &hop, fallback.as_ref());
             }
         }
     }
@@ -222,7 +229,12 @@ impl Node {
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
                     let seed = self.endpoint.identity.call_key(onward.request.call_id(), &[]);
-                    let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, hops);
+                    let put = |servers: &[Server]| {
+                        if patience == Patience::Some {
+                            self.trace.note(|| Step::servers(next_hop.name, servers, true));
+                        }
+                        next_hop.ways.put_servers(from, servers, seed, hops);
+                    };
                     let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
                     if known == Some(Age::Fresh) {
                         self.tally.dns_hit();
@@ -284,7 +296,10 @@ impl Node {
             }
             let next_hop = candidate.next_hop(candidates.text(), onward.next);
             let asked = match locate_uri(next_hop, onward.size) {
-                Located::Name(next_hop) if !is_full => self.shared.dns.ask_for(&next_hop, asker),
+                Located::Name(next_hop) if !is_full => {
+                    self.trace.note(|| Step::looked_up(&next_hop));
+                    self.shared.dns.ask_for(&next_hop, asker)
+                }
                 _ => false,
             };
             if asked {
@@ -443,6 +458,7 @@ impl Node {
                 out,
             );
         } else {
+            self.note_targets();
             self.proxy.start(
                 &mut self.endpoint,
                 request,
@@ -451,6 +467,14 @@ impl Node {
                 now.mono_ms(),
                 out,
             );
+        }
+    }
+
+    /// Notes the targets in the work buffers.
+    pub(super) fn note_targets(&self) {
+        let (targets, listeners) = (&self.work.targets, &self.endpoint.identity.listeners);
+        for target in targets.targets() {
+            self.trace.note(|| Step::target(targets, target, listeners));
         }
     }
 
@@ -469,6 +493,7 @@ impl Node {
             .identity
             .write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
         self.tally.rejected(reject.status);
+        self.trace.note(|| Step::refused(reject, true));
         // The transaction may have ended meanwhile; then nobody waits for the answer.
         let _ = self
             .endpoint

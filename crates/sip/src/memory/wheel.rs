@@ -19,7 +19,7 @@ impl TimerId {
     pub const NONE: Self = Self(NONE);
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node<T> {
     payload: T,
     at_ms: u64,
@@ -30,7 +30,7 @@ struct Node<T> {
 }
 
 /// Timers that each carry a payload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Wheel<T> {
     nodes: Chunks<Node<T>>,
     heads: Box<[u32]>,

@@ -90,7 +90,7 @@ impl Phase {
 }
 
 /// What stays until the last client transaction has ended, because of the answers of forked UAS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ResponseContext {
     server: Id,
     call: Option<Id>,
@@ -103,7 +103,7 @@ struct ResponseContext {
 }
 
 /// What is needed of a context as long as a branch waits for its final response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     arrival: Arrival,
     loop_part: u64,
@@ -138,7 +138,7 @@ struct Pending {
 }
 
 /// All response contexts of a shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
     pending: Chunks<Pending>,
