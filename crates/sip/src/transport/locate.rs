@@ -162,7 +162,7 @@ fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
         return Some(Hop {
             transport: origin.transport,
             listener: number,
-            local: origin.from.unwrap_or(listener.address.ip()),
+            local: origin.from.unwrap_or_else(|| listener.address.ip()),
             to,
         });
     }
