@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use strowger_server::config::{Defence, Mode};
-use strowger_server::node::Control;
 use strowger_testkit::message::{authorize, lines, registration, request, with};
 use strowger_testkit::{Plan, Site, peer};
 
@@ -136,11 +135,7 @@ fn resolve(site: &mut Site, number: usize) {
     while let Some(question) = site.question() {
         known = !known;
         let address = known.then(|| peer::address('e').ip());
-        let resolved = Control::Resolved {
-            ticket: question.ticket,
-            addresses: address.into_iter().collect(),
-        };
-        site.control(question.shard.into(), resolved);
+        site.answer_question(&question, address.as_slice());
     }
 }
 

@@ -118,6 +118,7 @@ impl Path2 {
 }
 
 /// RFC 3665 §3.2.
+/// RFC 3261 §16.12.1.1.
 #[test]
 fn a_session_through_two_proxies() {
     let (flow, path) = (Flow::of("3.2"), Path2::new(Setup::new()));

@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask check`, `fuzz`, `tidy`, `test`, and what is generated.
+//! The project's own commands: `cargo xtask check`, `conform`, `fuzz`, `tidy`, `test`, and what is generated.
 
 mod bench;
 mod check;
+mod conform;
 mod fuzz;
 mod needs;
 mod report;
@@ -21,12 +22,15 @@ usage: cargo xtask COMMAND
   bench --instructions [--save]
                  instructions of each operation, compared with bench/instructions.txt; --save stores them there
   check          fmt, clippy, tidy and the unit tests, offline
+  conform [FOLDER] [WORD]...
+                 the scenarios of other projects' test suites for SIPp, played against the release binary: of FOLDER, or of
+                 shared/corpus/sipp beside the project; all of them, or those that have a WORD in their name
   fuzz [TARGET] [--seconds N]
                  libFuzzer on one target or on all, 60 s each or N
   tidy           the project's own rules: layers, sizes, names, citations, the map in ARCHITECTURE.md
   test [--full]  check, then the release binary against independent peers; installs on Debian what is missing
                  --full runs the large counts
-  rfc-index      writes docs/rfc-index.md: clause, code, test
+  rfc-index      writes docs/rfc-index.md: clause, code, test; and docs/conformance.md: every step and its tests
   rfc-clauses FOLDER
                  brings xtask/rfc-clauses.txt up to date with the cited RFCs' texts in FOLDER, rfc3261.txt and so on";
 
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
             None => return usage(),
         },
         ["check"] => check::run(&root),
+        ["conform", arguments @ ..] => conform::run(&root, arguments),
         ["fuzz", rest @ ..] => match fuzz_arguments(rest) {
             Some((targets, seconds)) => fuzz::run(&root, &target(&root), targets, seconds),
             None => return usage(),

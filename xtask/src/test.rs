@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::report::Report;
-use crate::{bench, check, fuzz, needs, target};
+use crate::{bench, check, conform, fuzz, needs, target};
 
 /// How much of the system tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,9 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         }
         let arguments = ["test", "--offline", "--package", "system-tests", "--no-fail-fast"];
         report.cargo_test("system tests", root, &arguments, &environment);
+        if let Some(folder) = conform::beside(root) {
+            conform::play(&mut report, root, &folder, &[]);
+        }
     } else {
         report.not_run("system tests");
     }

@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId, rollback_after,
+    Admin, DrainTarget, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
+    rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -42,6 +43,7 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/users/{address}", delete(remove_user::<A>))
         .route("/api/v1/users/{address}/password", put(set_password::<A>))
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
+        .route("/api/v1/groups", get(groups::<A>).put(drain_target::<A>))
         .route("/api/v1/drain", post(drain::<A>))
         .route("/api/v1/reload", post(reload::<A>))
         .route("/api/v1/reload/confirm", post(confirm_reload::<A>))
@@ -198,6 +200,20 @@ async fn unban<A: Admin>(
         tracing::info!(ban = ban.id, "ban lifted");
     }
     Ok(Json(lifted).into_response())
+}
+
+async fn groups<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.groups(filter, page).await?).into_response())
+}
+
+async fn drain_target<A: Admin>(
+    State(admin): State<Arc<A>>,
+    body: Result<Json<DrainTarget>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let target = admin.drain_target(body?.0).await?;
+    tracing::info!(target = target.id, state = target.state, "target of a group");
+    Ok(Json(target).into_response())
 }
 
 async fn add_user<A: Admin>(

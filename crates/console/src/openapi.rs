@@ -101,6 +101,7 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
+        "/api/v1/groups": groups(),
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
@@ -149,8 +150,35 @@ fn bans() -> Value {
     })
 }
 
+fn groups() -> Value {
+    json!({
+        "get": list("Targets of target groups", "GroupTarget"),
+        "put": {
+            "summary": "Let a target run empty, or use it again",
+            "requestBody": body("application/json", json!({
+                "type": "object", "required": ["group", "target", "draining"], "additionalProperties": false,
+                "properties": { "group": { "type": "string" }, "target": { "type": "string" }, "draining": { "type": "boolean" } }
+            })),
+            "responses": {
+                "200": { "description": "How it is now.", "content": { "application/json": { "schema": {
+                    "$ref": "#/components/schemas/GroupTarget" } } } },
+                "404": failure("There is no such target.")
+            }
+        }
+    })
+}
+
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
+}
+
+fn config_status() -> Value {
+    object(json!({
+        "file": { "type": ["string", "null"] }, "generation": { "type": "integer" },
+        "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+        "rollback_in": { "type": ["integer", "null"], "description": "Seconds until the former configuration comes back." },
+        "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
+    }))
 }
 
 fn schemas() -> Value {
@@ -175,12 +203,7 @@ fn schemas() -> Value {
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
             })),
-            "config": object(json!({
-                "file": perhaps_text, "generation": number,
-                "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
-                "rollback_in": perhaps_number,
-                "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
-            })),
+            "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
         "Registration": object(json!({
@@ -197,6 +220,10 @@ fn schemas() -> Value {
             "id": text, "source": text, "account": perhaps_text,
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "expires_in": { "type": "integer", "description": "Seconds." }
+        })),
+        "GroupTarget": object(json!({
+            "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+            "calls": number, "chosen": number
         })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,

@@ -189,6 +189,24 @@ impl Admin for Fake {
         }
     }
 
+    async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
+        let targets = [a_target("up")]
+            .into_iter()
+            .filter(|target| filter.matches(&[&target.id]))
+            .collect();
+        Ok(Page::cut(targets, &page, |target| &target.id))
+    }
+
+    async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {
+        let state = if which.draining { "draining" } else { "up" };
+        let target = a_target(state);
+        if (&which.group, &which.target) == (&target.group, &target.target) {
+            Ok(target)
+        } else {
+            Err(AdminError::NoSuchTarget(which.target))
+        }
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         Ok(vec![Family::single("strowger_calls", "Calls.", Kind::Gauge, 3.0)])
     }
@@ -507,6 +525,44 @@ async fn bans_are_listed_and_lifted_by_source_and_account() {
     ] {
         let answer = node.own("DELETE", &format!("/api/v1/bans?{query}"), "").await;
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
+    }
+}
+
+fn a_target(state: &str) -> GroupTarget {
+    GroupTarget {
+        id: "trunks sip:gw1.test".to_owned(),
+        group: "trunks".to_owned(),
+        target: "sip:gw1.test".to_owned(),
+        state: state.to_owned(),
+        calls: 2,
+        chosen: 9,
+    }
+}
+
+#[tokio::test]
+async fn targets_of_groups_are_listed_and_run_empty() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/groups?q=GW1", "").await.json();
+    assert_eq!(
+        (&page["items"][0]["state"], &page["items"][0]["calls"]),
+        (&json!("up"), &json!(2))
+    );
+    let body = r#"{"group":"trunks","target":"sip:gw1.test","draining":true}"#;
+    let drained = node.own("PUT", "/api/v1/groups", body).await;
+    assert_eq!(
+        (drained.status, &drained.json()["state"]),
+        (200, &json!("draining"))
+    );
+    for (body, status) in [
+        (body.replace("gw1", "gw2"), 404),
+        (body.replace("true", "1"), 422),
+        (body.replace("group", "grop"), 422),
+    ] {
+        assert_eq!(
+            node.own("PUT", "/api/v1/groups", &body).await.status,
+            status,
+            "{body}"
+        );
     }
 }
 

@@ -280,9 +280,11 @@ mod tests {
         )
     }
 
+    /// Their branches name the shards in turn.
     fn response(status: &str, call: u32) -> String {
+        let shard = call % u32::from(SHARDS);
         format!(
-            "SIP/2.0 {status}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKt0001{call:08x}00000001abcd01234567\r\n\
+            "SIP/2.0 {status}\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKt{shard:04x}{call:08x}00000001abcd01234567\r\n\
              To: <sip:b@192.0.2.1>\r\nCall-ID: {call}@192.0.2.9\r\nContent-Length: 0\r\n\r\n"
         )
     }

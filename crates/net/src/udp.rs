@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::Socket;
-use strowger_sip::{Failure, Outbox, Source};
+use strowger_sip::{Failure, Outbox, Source, Transmit};
 use strowger_syntax::Transport;
 
 use crate::counters::Counters;
@@ -55,9 +55,11 @@ struct Queued {
     len: u32,
     to: SocketAddr,
     from: Option<IpAddr>,
-    /// The message for the kernel that it is part of, by their number in this turn.
+    /// Which call it belongs to, 0 when that is not known.
+    call: u32,
+    /// The message for the kernel that it was given, by their number in this turn.
     message: u32,
-    /// Whether it is not the first part.
+    /// Whether it is a part of the message of the one that is sent before it.
     follows: bool,
 }
 
@@ -145,14 +147,15 @@ impl UdpSocket {
         let _: io::Result<Option<io::Error>> = self.socket.take_error();
     }
 
-    /// Queues one of this turn's transmits; false when it can never go out here.
+    /// Queues one of this turn's transmits for a peer; false when it can never go out here.
     pub(crate) fn queue(
         &mut self,
         position: usize,
-        len: usize,
+        transmit: &Transmit,
         from: Option<IpAddr>,
         to: &SocketAddr,
     ) -> bool {
+        let len = transmit.span.len();
         let fits = to.is_ipv4() == self.local.is_ipv4() && len <= DATAGRAM_MAX;
         if fits {
             self.queue.push(Queued {
@@ -160,6 +163,7 @@ impl UdpSocket {
                 len: len as u32,
                 to: *to,
                 from: self.source_address(from),
+                call: transmit.call,
                 message: 0,
                 follows: false,
             });
@@ -329,11 +333,12 @@ impl Batches {
                 }
                 Attempt::Unjoinable { ever } => {
                     socket.joins &= !ever;
-                    let message = queue[first as usize].message;
-                    let parts = queue
-                        .iter_mut()
-                        .filter(|queued| ever || queued.message == message);
-                    parts.for_each(|queued| queued.follows = false);
+                    for &position in &rest[1..] {
+                        let was_part = std::mem::take(&mut queue[position as usize].follows);
+                        if !was_part && !ever {
+                            break;
+                        }
+                    }
                 }
                 Attempt::Full => {
                     for &position in rest {
@@ -456,7 +461,7 @@ mod tests {
             outbox.send(&[number; 200], to, 0);
         }
         for (position, transmit) in outbox.transmits.iter().enumerate() {
-            assert!(socket.queue(position, transmit.span.len(), None, &to));
+            assert!(socket.queue(position, transmit, None, &to));
         }
         batches.send(&mut socket, &outbox, &counters, |_, failure| {
             panic!("{failure:?}")

@@ -323,13 +323,29 @@ impl Identity {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let start = out.bytes.len();
-        let lines = self.write_reply(request, ingress, status, &mut out.bytes, write);
-        let over = (out.bytes.len() - start).saturating_sub(most(request.bytes().len(), ingress));
-        if over > 0 && !is_there() && !shorten(&mut out.bytes, lines, over, status) {
-            out.bytes.truncate(start);
-            return;
+        if self.append_reply(request, ingress, status, is_there, &mut out.bytes, write) {
+            out.send_from(start, ingress.to(), 0);
         }
-        out.send_from(start, ingress.to(), 0);
+    }
+
+    /// Appends what [`reply_with`](Self::reply_with) sends; false, and nothing, where it sends nothing.
+    pub fn append_reply(
+        &self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        status: Status,
+        is_there: impl FnOnce() -> bool,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let start = out.len();
+        let lines = self.write_reply(request, ingress, status, out, write);
+        let over = (out.len() - start).saturating_sub(most(request.bytes().len(), ingress));
+        let fits = over == 0 || is_there() || shorten(out, lines, over, status);
+        if !fits {
+            out.truncate(start);
+        }
+        fits
     }
 
     /// Appends an answer. Where in it the lines are that `write` appended.

@@ -14,6 +14,9 @@ pub struct Transmit {
     pub span: Range<u32>,
     /// Names the sender's state when a failure must be reported; 0 when nobody wants to know.
     pub token: u64,
+    /// Which call it belongs to: a hash of the Call-ID, 0 when that is not known. What belongs to one call comes to a peer in
+    /// the order in which it was queued, as far as that is in our hands.
+    pub call: u32,
 }
 
 /// Messages to send, in order.
@@ -23,13 +26,26 @@ pub struct Outbox {
     pub bytes: Vec<u8>,
     /// The messages.
     pub transmits: Vec<Transmit>,
+    /// Which call the messages belong to that are queued next.
+    pub call: u32,
 }
 
 impl Outbox {
+    /// What is queued from now on belongs to the call of this Call-ID; to one that is not known if there is none.
+    pub fn of_call(&mut self, call_id: Option<&[u8]>) {
+        self.call = call_id.map_or(0, mark);
+    }
+
     /// Queues what was appended to `bytes` since it had length `start`.
     pub fn send_from(&mut self, start: usize, to: Destination, token: u64) {
         let span = start as u32..self.bytes.len() as u32;
-        self.transmits.push(Transmit { to, span, token });
+        let call = self.call;
+        self.transmits.push(Transmit {
+            to,
+            span,
+            token,
+            call,
+        });
     }
 
     /// Queues a copy of stored bytes.
@@ -48,5 +64,39 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.transmits.clear();
+    }
+}
+
+/// A number for a Call-ID, never 0. Its beginning, its middle and its end tell it from most others; calls that have the same
+/// number keep an order that nobody asked for, nothing worse.
+fn mark(call_id: &[u8]) -> u32 {
+    let mix = |hash: u64, word: &[u8; 8]| {
+        let product = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        product ^ product >> 32
+    };
+    let middle = call_id.split_at(call_id.len() / 2).1;
+    let places = [call_id.first_chunk(), middle.first_chunk(), call_id.last_chunk()];
+    places.into_iter().flatten().fold(call_id.len() as u64, mix) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_one_call_has_one_number() {
+        let call_ids: [&[u8]; 6] = [
+            b"",
+            b"a84b4c76e66710@pc33.atlanta.example",
+            b"b84b4c76e66710@pc33.atlanta.example",
+            b"a84b4c76e66710@pc34.atlanta.example",
+            b"a84b4c76e66710@pc33.atlanta.exampla",
+            b"a84b4c76",
+        ];
+        let mut numbers = call_ids.map(mark).to_vec();
+        assert_eq!(numbers, call_ids.map(mark));
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert!(numbers.len() == call_ids.len() && !numbers.contains(&0));
     }
 }

@@ -2,6 +2,8 @@
 
 use strowger_syntax::{Message, Name, ResponseWriter, Status};
 
+use crate::uas::ACCEPT;
+
 /// What an answer must carry beside its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
@@ -18,6 +20,8 @@ pub enum Extra {
     RetryAfter(u32),
     /// Allow, for a method that is not (RFC 3261 §8.2.1).
     Allow,
+    /// Accept, Accept-Encoding and Accept-Language, for a body that is not understood (RFC 3261 §8.2.3).
+    Accept,
 }
 
 /// An answer of 3xx to 6xx made here.
@@ -79,6 +83,9 @@ impl Reject {
             Extra::MinExpires(seconds) => writer.field_with(Name::MinExpires, number(seconds)),
             Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
             Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),
+            Extra::Accept => ACCEPT.iter().fold(writer, |writer, &(name, value)| {
+                writer.field(name, value.as_bytes())
+            }),
         }
     }
 }

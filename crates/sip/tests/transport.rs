@@ -78,6 +78,7 @@ fn received_is_told_when_sent_by_is_not_the_source() {
 }
 
 // §18.2.2: to the source address, at the port of sent-by, or at the default one.
+// §18.2.2 bullets 3 and 4: without received, sent-by is the source address.
 #[test]
 fn responses_go_to_the_source_address_at_the_port_of_sent_by() {
     let from = source(Transport::Udp, "192.0.2.4:7000");
@@ -111,6 +112,7 @@ fn rport_is_filled_in_and_takes_responses_to_the_source_port() {
 }
 
 // §18.2.2: over the connection; when that is gone, over a new one to the source address at the port of sent-by.
+// §18.2.2 bullet 1.
 #[test]
 fn responses_to_a_connection_go_back_over_it() {
     let from = source(Transport::Tcp, "192.0.2.4:40000");

@@ -277,11 +277,41 @@ pub(crate) enum CtlCommand {
     /// Put the configuration file as it is now into force, listeners included; no call is lost.
     ///
     /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
-    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, [dns], location.store and
     /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
     Reload(Reload),
+    /// The targets of target groups, and how they are.
+    Groups {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Let a target of a group run empty, or use it again.
+    Group {
+        /// The group.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(subcommand)]
+        what: GroupCommand,
+    },
     /// Finish what was begun, then end.
     Drain,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// It gets no more requests; what it has goes on.
+    Drain {
+        /// The target, as `ctl groups` shows it.
+        #[arg(value_name = "URI")]
+        target: String,
+    },
+    /// It gets requests again.
+    Resume {
+        /// The target, as `ctl groups` shows it.
+        #[arg(value_name = "URI")]
+        target: String,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -330,6 +360,9 @@ mod tests {
             "strowger ctl reload --confirm",
             "strowger ctl reload --rollback",
             "strowger ctl bans --json",
+            "strowger ctl groups --json",
+            "strowger ctl group trunks drain sip:gw1.example.test",
+            "strowger ctl group trunks resume sip:gw1.example.test --data-dir d",
             "strowger ctl unban 192.0.2.7 alice@example.test --data-dir d",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
-    Ban, Call, ConfigStatus, PAGE_LIMIT, Page, Registration, Reloaded, Secret, State, Status,
+    Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, Secret,
+    State, Status,
 };
 use strowger_server::data_dir::read_admin_token;
 
-use crate::args::{self, CtlCommand};
+use crate::args::{self, CtlCommand, GroupCommand};
 use crate::check::tell;
 use crate::client::{Client, Content, escaped};
 use crate::failed::Failed;
@@ -27,6 +28,8 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
         CtlCommand::Bans { filter } => bans(&client, filter.as_deref(), args.json),
         CtlCommand::Unban { source, account } => unban(&client, source, account.as_deref(), args.json),
         CtlCommand::Reload(how) => reload(&client, how, args.json),
+        CtlCommand::Groups { filter } => groups(&client, filter.as_deref(), args.json),
+        CtlCommand::Group { name, what } => group(&client, name, what, args.json),
         CtlCommand::Drain => {
             client.request("POST", "/api/v1/drain", &Content::None)?;
             let text = if args.json {
@@ -278,6 +281,49 @@ fn unban(client: &Client, source: &str, account: Option<&str>, json: bool) -> Re
         for ban in lifted {
             writeln!(out, "no longer banned: {}", ban.id)?;
         }
+    }
+    Ok(())
+}
+
+fn groups(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["group", "target", "state", "calls", "chosen"];
+    list(
+        client,
+        "groups",
+        filter,
+        json,
+        heads,
+        "there are no target groups",
+        |target: GroupTarget| {
+            [
+                target.group,
+                target.target,
+                target.state,
+                target.calls.to_string(),
+                target.chosen.to_string(),
+            ]
+        },
+    )
+}
+
+fn group(client: &Client, name: &str, what: &GroupCommand, json: bool) -> Result<(), Failed> {
+    let (target, draining) = match what {
+        GroupCommand::Drain { target } => (target, true),
+        GroupCommand::Resume { target } => (target, false),
+    };
+    let which = DrainTarget {
+        group: name.to_owned(),
+        target: target.clone(),
+        draining,
+    };
+    let body = serde_json::to_value(&which).map_err(std::io::Error::from)?;
+    let target: GroupTarget = client.ask("PUT", "/api/v1/groups", &Content::Json(body))?;
+    let mut out = stdout().lock();
+    if json {
+        let target = serde_json::to_string(&target).map_err(std::io::Error::from)?;
+        writeln!(out, "{target}")?;
+    } else {
+        writeln!(out, "{} is {}", target.id, target.state)?;
     }
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! What a site is made of, and the nodes that are made of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strowger_net::Application;
 use strowger_server::admin::{NewUser, Secret};
 use strowger_server::config::effective::{self, Machine};
-use strowger_server::config::{self, Listen, ListenUri, Mode};
+use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
+use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Question, Shared, Tally};
+use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
@@ -52,6 +55,12 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
+    /// Routes, target groups and the dial plan, as in the configuration.
+    pub routing: &'static str,
+    /// How several contacts of a user are tried; they ring for 10 s when others wait.
+    pub fork: Fork,
+    /// Whether the contacts of a 3xx are tried.
+    pub recurse: bool,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
     /// Bytes that a shard keeps for its transactions.
@@ -76,6 +85,9 @@ impl Default for Plan {
             algorithms: vec![Algorithm::Md5],
             trusted: &[],
             mode: Mode::Stateful,
+            routing: "",
+            fork: Fork::Parallel,
+            recurse: false,
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
@@ -122,25 +134,25 @@ impl Plan {
     /// Makes the nodes.
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
-        let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
-            let store = SlowStore::new(memory);
-            (Arc::new(store.clone()), Some(store))
-        } else {
-            (Arc::new(memory), None)
-        };
+        let (location, store) = location(self.slow_store);
         let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!("domains = {domains:?}\ntrusted = {:?}", self.trusted);
-        let config = config::check(&text, "plan").expect("a configuration");
-        let (resolver, questions) = mpsc::channel(self.questions);
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
+        let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
-                trusted: config.trusted,
-                mode: self.mode,
-                record_route: true,
+                trusted: config.trusted.clone(),
+                routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
@@ -153,7 +165,7 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
-            resolver,
+            dns: Arc::new(dns),
         });
         let endpoint = endpoint(self.shards);
         let shard = |number| {
@@ -179,6 +191,17 @@ impl Plan {
             store,
             scratch,
         }
+    }
+}
+
+/// The location service, and the way to its commits if they wait.
+fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
+    let memory = Memory::new([4; 16], 1 << 24);
+    if is_slow {
+        let store = SlowStore::new(memory);
+        (Arc::new(store.clone()), Some(store))
+    } else {
+        (Arc::new(memory), None)
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
+use strowger_server::dns::{Answer, Question};
 use strowger_server::location::{CommitError, Committed};
-use strowger_server::node::{Control, Node, Question, Shared};
+use strowger_server::node::{Control, Node, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
+use strowger_sip::transport::Server;
 use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
 use strowger_syntax::{Index, Limits};
 use tokio::sync::{mpsc, oneshot};
@@ -496,18 +498,41 @@ impl Site {
         self.questions.try_recv().ok()
     }
 
-    /// The resolver answers the first question that waits; the name that was asked for.
+    /// The resolver answers the first question that waits: the name has these addresses, but only for now. The name that was
+    /// asked for.
     #[track_caller]
     pub fn resolve(&mut self, addresses: &[IpAddr]) -> String {
-        let Question { shard, ticket, host } = self.question().expect("a question");
-        self.control(
-            usize::from(shard),
-            Control::Resolved {
-                ticket,
-                addresses: addresses.to_vec(),
-            },
-        );
-        host.as_str().to_owned()
+        let question = self.question().expect("a question");
+        self.answer_question(&question, addresses);
+        question.host.as_str().to_owned()
+    }
+
+    /// The resolver answers a question with addresses, which hold only for now.
+    pub fn answer_question(&mut self, question: &Question, addresses: &[IpAddr]) {
+        let server = Server {
+            rank: 0,
+            weight: 0,
+            transport: None,
+            port: None,
+            addresses: addresses.to_vec(),
+        };
+        let servers = Some(server).filter(|server| !server.addresses.is_empty());
+        self.answer_with(question, servers.into_iter().collect(), 0);
+    }
+
+    /// The resolver answers a question with servers, which hold for so many seconds.
+    pub fn answer_with(&mut self, question: &Question, servers: Vec<Server>, ttl_secs: u32) {
+        let answer = Answer {
+            servers,
+            ttl_secs,
+            failed: false,
+        };
+        let now_ms = self.now.mono_ms();
+        let dns = Arc::clone(&self.shared.dns);
+        dns.learn(question.host, question.wanted, answer, now_ms);
+        if let Some((shard, ticket)) = question.asker {
+            self.control(usize::from(shard), Control::Resolved(ticket));
+        }
     }
 
     /// How many commits wait for the slow store.

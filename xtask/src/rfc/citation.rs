@@ -1,6 +1,6 @@
 //! Citations, where they stand.
 
-use super::clauses::Clauses;
+use super::clauses::{Clauses, Part};
 use crate::tidy::{File, Source, Tree};
 
 /// One citation.
@@ -9,12 +9,24 @@ pub(super) struct Citation {
     pub(super) rfc: u16,
     /// None when the whole RFC is cited.
     pub(super) clause: Option<String>,
-    /// The numbered steps of the clause; none when all of it is cited.
-    pub(super) steps: Vec<u8>,
+    /// Steps or bullets of the clause; none when all of it is cited.
+    pub(super) parts: Vec<Part>,
     pub(super) path: String,
     pub(super) line: usize,
     /// The test that it stands at: a function, or empty for a whole file of tests. None for what is not a test.
     pub(super) test: Option<String>,
+    /// Whether that is run by itself: a function that is marked as a test, a script, or a file that has such functions.
+    pub(super) runs: bool,
+}
+
+impl Citation {
+    /// The parts that are cited; the clause itself when none is named.
+    pub(super) fn cited(&self) -> &[Part] {
+        match self.parts.as_slice() {
+            [] => &[Part::Whole],
+            parts => parts,
+        }
+    }
 }
 
 /// The RFC of a `§` that stands alone.
@@ -29,7 +41,7 @@ pub(super) fn all(tree: &Tree, clauses: &Clauses) -> Vec<Citation> {
 /// The checks themselves show what is wrong; the index is made of the others.
 fn is_read(path: &str) -> bool {
     let kind = path.ends_with(".rs") || path.ends_with(".md") || is_script(path);
-    kind && !path.starts_with("xtask/") && path != super::INDEX
+    kind && !path.starts_with("xtask/") && ![super::INDEX, super::CONFORMANCE].contains(&path)
 }
 
 /// True for a script of events and effects.
@@ -57,19 +69,25 @@ fn of(file: &File, clauses: &Clauses) -> Vec<Citation> {
         if !comment {
             reader.rfc = DEFAULT;
         }
-        for (rfc, clause, steps) in reader.read(line, comment) {
-            let test = match &source {
-                Some(source) if source.is_test(at + 1) => Some(test_at(&lines, at)),
-                Some(_) => None,
-                None => is_script(&file.path).then(String::new),
+        for (rfc, clause, parts) in reader.read(line, comment) {
+            let (test, runs) = match &source {
+                Some(source) if source.is_test(at + 1) => {
+                    let name = test_at(&lines, at);
+                    let runs = runs(&lines, &name);
+                    (Some(name), runs)
+                }
+                Some(_) => (None, false),
+                None if is_script(&file.path) => (Some(String::new()), true),
+                None => (None, false),
             };
             found.push(Citation {
                 rfc,
                 clause,
-                steps,
+                parts,
                 path: file.path.clone(),
                 line: at + 1,
                 test,
+                runs,
             });
         }
     }
@@ -97,6 +115,22 @@ fn test_at(lines: &[&str], at: usize) -> String {
         .to_owned()
 }
 
+/// Whether a function is a test that is run by itself; the empty name stands for the file.
+pub(super) fn runs(lines: &[&str], name: &str) -> bool {
+    let mut marked = false;
+    for line in lines {
+        if line.trim_start().starts_with("#[test]") {
+            marked = true;
+        } else if let Some(declared) = function(line) {
+            if marked && (name.is_empty() || declared == name) {
+                return true;
+            }
+            marked = false;
+        }
+    }
+    false
+}
+
 /// The name of the function that is declared in a line.
 fn function(line: &str) -> Option<&str> {
     let declared = line
@@ -106,14 +140,14 @@ fn function(line: &str) -> Option<&str> {
     declared.strip_prefix("fn ")?.split(['(', '<']).next()
 }
 
-type Found = (u16, Option<String>, Vec<u8>);
+type Found = (u16, Option<String>, Vec<Part>);
 
 /// Reads line after line of a file.
 struct Reader<'a> {
     clauses: &'a Clauses,
     /// The RFC that a `§` alone belongs to.
     rfc: u16,
-    /// The clause with steps that was cited last.
+    /// The clause with steps that was cited last: a step that stands alone is of it, a bullet never does.
     with_steps: Option<(u16, String)>,
 }
 
@@ -147,27 +181,27 @@ impl Reader<'_> {
                     at += '§'.len_utf8() + clause.len();
                     if !clause.is_empty() {
                         let after = &line[at..];
-                        let (steps, length) = steps(after.strip_prefix(' ').unwrap_or(after));
-                        at += if steps.is_empty() { 0 } else { 1 + length };
-                        let steps = if steps.is_empty() {
+                        let (parts, length) = parts(after.strip_prefix(' ').unwrap_or(after));
+                        at += if parts.is_empty() { 0 } else { 1 + length };
+                        let parts = if parts.is_empty() {
                             std::mem::take(&mut ahead)
                         } else {
-                            steps
+                            parts
                         };
                         self.remember(clause);
-                        found.push((self.rfc, Some(clause.to_owned()), steps));
+                        found.push((self.rfc, Some(clause.to_owned()), parts));
                     }
                 }
                 Mark::Steps => {
-                    let (steps, length) = steps(rest);
+                    let (parts, length) = parts(rest);
                     at += length;
                     if line[at..].starts_with(" of §") {
-                        ahead = steps;
-                    } else if comment && !steps.is_empty() {
+                        ahead = parts;
+                    } else if comment && !parts.is_empty() {
                         found.extend(
                             self.with_steps
                                 .clone()
-                                .map(|(rfc, clause)| (rfc, Some(clause), steps)),
+                                .map(|(rfc, clause)| (rfc, Some(clause), parts)),
                         );
                     }
                 }
@@ -210,13 +244,27 @@ fn count(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
-/// The numbers of `step 6`, `steps 1, 2 and 9`, `steps 1 to 5`, and how long it is.
-fn steps(text: &str) -> (Vec<u8>, usize) {
-    let Some(mut rest) = text.strip_prefix("step").or_else(|| text.strip_prefix("Step")) else {
+/// The parts of `step 6`, `steps 1, 2 and 9`, `bullets 1 to 5`, and how long it is.
+fn parts(text: &str) -> (Vec<Part>, usize) {
+    let words: [(&str, fn(u8) -> Part); 3] = [
+        ("step", Part::Step),
+        ("Step", Part::Step),
+        ("bullet", Part::Bullet),
+    ];
+    let found = words
+        .iter()
+        .find_map(|(word, part)| Some((text.strip_prefix(word)?, part)));
+    let Some((rest, part)) = found else {
         return (Vec::new(), 0);
     };
+    let (numbers, left) = numbers(rest);
+    (numbers.into_iter().map(part).collect(), text.len() - left.len())
+}
+
+/// The numbers of ` 6`, `s 1, 2 and 9`, `s 1 to 5`, and what follows.
+fn numbers(mut rest: &str) -> (Vec<u8>, &str) {
     rest = rest.strip_prefix('s').unwrap_or(rest);
-    let mut steps: Vec<u8> = Vec::new();
+    let mut numbers: Vec<u8> = Vec::new();
     loop {
         let (range, after) = match (
             rest.strip_prefix(" to "),
@@ -224,22 +272,22 @@ fn steps(text: &str) -> (Vec<u8>, usize) {
             rest.strip_prefix(", "),
         ) {
             (Some(after), ..) => (true, after),
-            (_, Some(after), _) | (.., Some(after)) if !steps.is_empty() => (false, after),
-            _ if steps.is_empty() => (false, rest.strip_prefix([' ', '_']).unwrap_or(rest)),
+            (_, Some(after), _) | (.., Some(after)) if !numbers.is_empty() => (false, after),
+            _ if numbers.is_empty() => (false, rest.strip_prefix([' ', '_']).unwrap_or(rest)),
             _ => break,
         };
         let digits = count(after, |c| c.is_ascii_digit());
         let Ok(number) = after[..digits].parse() else {
             break;
         };
-        let first = steps.last().map_or(number, |last| last + 1);
+        let first = numbers.last().map_or(number, |last| last + 1);
         if range {
-            steps.extend(first..number);
+            numbers.extend(first..number);
         }
-        steps.push(number);
+        numbers.push(number);
         rest = &after[digits..];
     }
-    (steps, text.len() - rest.len())
+    (numbers, rest)
 }
 
 #[cfg(test)]
@@ -247,8 +295,7 @@ mod tests {
     use super::*;
     use crate::tidy::tree;
 
-    const TABLE: &str =
-        "# 3261\n16.6 (11 steps) Forwarding\n16.7 (10 steps) Responses\n16.9 Errors\n# 6026\n7.1 Server\n";
+    const TABLE: &str = "# 3261\n16.6 (11 steps) Forwarding\n16.7 (10 steps, bullets 5 5) Responses\n16.9 Errors\n# 6026\n7.1 Server\n";
 
     fn found(path: &str, text: &str) -> Vec<String> {
         let clauses = Clauses::parse(TABLE).expect("good");
@@ -256,17 +303,20 @@ mod tests {
             let Citation {
                 rfc,
                 clause,
-                steps,
+                parts,
                 line,
                 test,
                 ..
             } = citation;
             let test = test.map_or(String::new(), |test| format!(" by {test}"));
-            let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|part| part.to_string().replace("step ", ""))
+                .collect();
             format!(
                 "{line}: {rfc} {} {}{test}",
                 clause.unwrap_or_default(),
-                steps.join(",")
+                parts.join(",")
             )
         };
         all(&tree(&[(path, text)]), &clauses)
@@ -292,7 +342,7 @@ mod tests {
 
     #[test]
     fn steps_are_read_alone_in_lists_and_in_ranges() {
-        let text = "// §16.6 steps 1 to 3, §16.7 step 6\n// steps 1, 2 and 9 of §16.6\nfn a() {\n    // Step 4: x\n}\n// §16.9: y\n// steps 7 and 8\n";
+        let text = "// §16.6 steps 1 to 3, §16.7 step 6\n// steps 1, 2 and 9 of §16.6\nfn a() {\n    // Step 4: x\n}\n// §16.9: y\n// steps 7 and 8\n// §16.7 bullets 1 and 2\n";
         assert_eq!(
             found("crates/x/src/a.rs", text),
             [
@@ -301,7 +351,8 @@ mod tests {
                 "2: 3261 16.6 1,2,9",
                 "4: 3261 16.6 4",
                 "6: 3261 16.9 ",
-                "7: 3261 16.6 7,8"
+                "7: 3261 16.6 7,8",
+                "8: 3261 16.7 bullet 1,bullet 2"
             ]
         );
     }

@@ -12,7 +12,81 @@ pub(super) struct Clause {
     pub(super) number: String,
     /// How many numbered steps it has.
     pub(super) steps: u8,
+    /// For each of its bullets the step that it belongs to, 0 for none.
+    pub(super) bullets: Vec<u8>,
     pub(super) title: String,
+}
+
+/// A clause, or a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Whole,
+    /// A numbered step, from 1.
+    Step(u8),
+    /// A bullet, counted through the clause from 1.
+    Bullet(u8),
+}
+
+impl Clause {
+    /// Its parts in their order: itself, then each step and its bullets.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let mut parts = vec![Part::Whole];
+        for step in 0..=self.steps {
+            parts.extend((step > 0).then_some(Part::Step(step)));
+            let of_step = (1..).zip(&self.bullets).filter(|&(_, of)| *of == step);
+            parts.extend(of_step.map(|(bullet, _)| Part::Bullet(bullet)));
+        }
+        parts
+    }
+
+    fn has(&self, part: Part) -> bool {
+        match part {
+            Part::Whole => true,
+            Part::Step(step) => (1..=self.steps).contains(&step),
+            Part::Bullet(bullet) => (1..=self.bullets.len()).contains(&usize::from(bullet)),
+        }
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    fn parse(line: &str) -> Option<Self> {
+        let (number, rest) = line.split_once(' ')?;
+        let (counts, title) = match rest.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+            Some((counts, title)) if counts.contains(" steps") || counts.contains("bullets ") => {
+                (counts, title)
+            }
+            _ => ("", rest),
+        };
+        let mut clause = Self {
+            number: number.to_owned(),
+            steps: 0,
+            bullets: Vec::new(),
+            title: title.to_owned(),
+        };
+        for count in counts.split(", ").filter(|count| !count.is_empty()) {
+            match (count.strip_suffix(" steps"), count.strip_prefix("bullets ")) {
+                (Some(steps), _) => clause.steps = steps.parse().ok()?,
+                (_, Some(of)) => {
+                    clause.bullets = of.split(' ').map(|of| of.parse().ok()).collect::<Option<_>>()?
+                }
+                _ => return None,
+            }
+        }
+        Some(clause)
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = (self.steps > 0).then(|| format!("{} steps", self.steps));
+        let of: Vec<_> = self.bullets.iter().map(ToString::to_string).collect();
+        let bullets = (!of.is_empty()).then(|| format!("bullets {}", of.join(" ")));
+        let counts: Vec<_> = steps.into_iter().chain(bullets).collect();
+        write!(f, "{} ", self.number)?;
+        if !counts.is_empty() {
+            write!(f, "({}) ", counts.join(", "))?;
+        }
+        write!(f, "{}", self.title)
+    }
 }
 
 /// The clauses of each RFC, in its order.
@@ -32,19 +106,8 @@ impl Clauses {
                 current = Some(clauses.rfcs.entry(rfc.parse().map_err(|_| bad())?).or_default());
                 continue;
             }
-            let (clause, rest) = line.split_once(' ').ok_or_else(bad)?;
-            let (steps, title) = match rest
-                .strip_prefix('(')
-                .and_then(|rest| rest.split_once(" steps) "))
-            {
-                Some((steps, title)) => (steps.parse().map_err(|_| bad())?, title),
-                None => (0, rest),
-            };
-            current.as_mut().ok_or_else(bad)?.push(Clause {
-                number: clause.to_owned(),
-                steps,
-                title: title.to_owned(),
-            });
+            let clause = Clause::parse(line).ok_or_else(bad)?;
+            current.as_mut().ok_or_else(bad)?.push(clause);
         }
         Ok(clauses)
     }
@@ -54,27 +117,34 @@ impl Clauses {
     pub(super) fn read(&mut self, rfc: u16, text: &str) {
         let clauses = self.rfcs.entry(rfc).or_default();
         clauses.clear();
+        let mut step = 0;
         for line in text.lines() {
             match heading(line) {
                 Some((number, title)) if clauses.iter().all(|clause| clause.number != number) => {
+                    step = 0;
                     clauses.push(Clause {
                         number: number.to_owned(),
                         steps: 0,
+                        bullets: Vec::new(),
                         title: title.to_owned(),
                     });
                 }
                 _ => {
-                    if let Some(clause) = clauses
-                        .last_mut()
-                        .filter(|clause| numbered(line) == Some(clause.steps + 1))
-                    {
-                        clause.steps += 1;
+                    let Some(clause) = clauses.last_mut() else {
+                        continue;
+                    };
+                    match numbered(line) {
+                        Some(number) if number == clause.steps + 1 => (step, clause.steps) = (number, number),
+                        Some(number) if number <= clause.steps => step = number,
+                        _ if is_bullet(line) => clause.bullets.push(step),
+                        _ => {}
                     }
                 }
             }
         }
         for clause in clauses.iter_mut().filter(|clause| clause.steps == 1) {
             clause.steps = 0;
+            clause.bullets.fill(0);
         }
     }
 
@@ -100,11 +170,18 @@ impl Clauses {
         let Some(clause) = self.get(rfc, number) else {
             return Some(format!("RFC {rfc} has no §{number}"));
         };
-        let step = citation
-            .steps
-            .iter()
-            .find(|&&step| step == 0 || step > clause.steps)?;
-        Some(format!("RFC {rfc} §{number} has no step {step}"))
+        let part = citation.parts.iter().find(|&&part| !clause.has(part))?;
+        Some(format!("RFC {rfc} §{number} has no {part}"))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Step(step) => write!(f, "step {step}"),
+            Self::Bullet(bullet) => write!(f, "bullet {bullet}"),
+        }
     }
 }
 
@@ -112,11 +189,8 @@ impl fmt::Display for Clauses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (rfc, clauses) in &self.rfcs {
             writeln!(f, "# {rfc}")?;
-            for Clause { number, steps, title } in clauses {
-                match steps {
-                    0 => writeln!(f, "{number} {title}")?,
-                    _ => writeln!(f, "{number} ({steps} steps) {title}")?,
-                }
+            for clause in clauses {
+                writeln!(f, "{clause}")?;
             }
         }
         Ok(())
@@ -147,6 +221,17 @@ fn numbered(line: &str) -> Option<u8> {
     ((3..=8).contains(&indented) && rest.starts_with(' ')).then(|| number.parse().ok())?
 }
 
+/// True for the first line of a bullet.
+fn is_bullet(line: &str) -> bool {
+    let item = line.trim_start();
+    let text = ["o  ", "-  ", "*  "]
+        .iter()
+        .find_map(|mark| item.strip_prefix(mark));
+    let indented = line.len() - item.len();
+    (3..=9).contains(&indented)
+        && text.is_some_and(|text| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,8 +245,11 @@ Table of Contents
       1. One
 Author [Page 1]
       2.  Two
+         -  First of two
+         -   |  a diagram
    3. Three is not of 4. them
       1. One again
+      o  Of one
 A.1.  A Letter
 Appendix B: Another
    RFC 3261
@@ -173,29 +261,44 @@ Appendix B: Another
         clauses.read(9, TEXT);
         assert_eq!(
             clauses.to_string(),
-            "# 9\n1 (3 steps) Introduction\nA.1 A Letter\nB Another\n"
+            "# 9\n1 (3 steps, bullets 2 1) Introduction\nA.1 A Letter\nB Another\n"
         );
         let read = Clauses::parse(&clauses.to_string()).expect("good");
         assert_eq!(read.rfcs, clauses.rfcs);
+        use Part::{Bullet, Step, Whole};
+        assert_eq!(
+            clauses.get(9, "1").expect("there").parts(),
+            [Whole, Step(1), Bullet(2), Step(2), Bullet(1), Step(3)]
+        );
     }
 
     #[test]
     fn a_clause_or_step_that_does_not_exist_is_a_fault() {
-        let clauses = Clauses::parse("# 9\n1 (3 steps) Introduction\n2 End\n").expect("good");
-        let fault = |rfc, clause: &str, steps: &[u8]| {
+        let clauses = Clauses::parse("# 9\n1 (3 steps, bullets 0 1) Introduction\n2 End\n").expect("good");
+        let fault = |rfc, clause: &str, parts: &[Part]| {
             clauses.fault(&Citation {
                 rfc,
                 clause: Some(clause.to_owned()),
-                steps: steps.to_vec(),
+                parts: parts.to_vec(),
                 path: String::new(),
                 line: 1,
                 test: None,
+                runs: false,
             })
         };
-        assert_eq!(fault(9, "1", &[1, 3]), None);
+        let bullet = [Part::Bullet(2)];
+        assert_eq!(fault(9, "1", &[Part::Step(1), Part::Step(3)]), None);
+        assert_eq!(fault(9, "1", &bullet), None);
         assert_eq!(fault(9, "2", &[]), None);
-        for (rfc, clause, steps) in [(8, "1", &[][..]), (9, "3", &[]), (9, "1", &[4]), (9, "2", &[1])] {
-            assert!(fault(rfc, clause, steps).is_some(), "{rfc} {clause} {steps:?}");
+        for (rfc, clause, parts) in [
+            (8, "1", &[][..]),
+            (9, "3", &[]),
+            (9, "1", &[Part::Step(4)]),
+            (9, "1", &[Part::Bullet(3)]),
+            (9, "2", &[Part::Step(1)]),
+            (9, "2", &bullet),
+        ] {
+            assert!(fault(rfc, clause, parts).is_some(), "{rfc} {clause} {parts:?}");
         }
     }
 }

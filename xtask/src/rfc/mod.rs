@@ -1,10 +1,11 @@
 //! `cargo xtask rfc-index` and `cargo xtask rfc-clauses`: which clause of which RFC is obeyed where, and tested by what.
 //!
 //! A citation is `RFC 3261 §16.7`. A `§` alone belongs to the RFC named last in the same comment, else to RFC 3261. A step is
-//! `§16.7 step 6`, or `Step 6` where the clause with steps that was cited last in the file is meant.
+//! `§16.7 step 6`, a bullet `§16.7 bullet 2`; or `Step 6` where the clause with steps that was cited last in the file is meant.
 
 mod citation;
 mod clauses;
+mod conformance;
 mod index;
 
 use std::collections::BTreeSet;
@@ -18,13 +19,20 @@ use clauses::Clauses;
 const CLAUSES: &str = "xtask/rfc-clauses.txt";
 /// What is generated.
 const INDEX: &str = "docs/rfc-index.md";
+const CONFORMANCE: &str = "docs/conformance.md";
+/// What the rows of that table are called, and why some have no test.
+const ROWS: &str = "xtask/conformance.txt";
 
-/// Writes the index anew; true when all citations are good.
+/// Writes the index and the table of conformance anew; true when all citations are good and no row is empty.
 pub(crate) fn write_index(root: &Path) -> bool {
     said(Tree::read(root).and_then(|tree| {
         let (clauses, citations) = read(&tree)?;
         write(root, INDEX, &index::render(&clauses, &citations))?;
-        match faults(&clauses, &citations).as_slice() {
+        let table = conformance::render(&tree, &clauses, &citations);
+        write(root, CONFORMANCE, &table.text)?;
+        let mut left_out = faults(&clauses, &citations);
+        left_out.extend(table.problems);
+        match left_out.as_slice() {
             [] => Ok(()),
             left_out => {
                 let lines: Vec<_> = left_out.iter().map(ToString::to_string).collect();
@@ -92,19 +100,27 @@ fn said(done: Result<(), String>) -> bool {
     done.inspect_err(|error| println!("{error}")).is_ok()
 }
 
-/// Finds citations of what does not exist, and an index that is not up to date.
+/// Finds citations of what does not exist, rows of the table of conformance that nothing proves, and documents that are not
+/// up to date.
 pub(crate) fn check(tree: &Tree, problems: &mut Vec<Problem>) {
     let (clauses, citations) = match read(tree) {
         Ok(read) => read,
         Err(error) => return problems.push(Problem::new(CLAUSES, 1, error)),
     };
     problems.extend(faults(&clauses, &citations));
-    if tree.text(INDEX) != Some(&index::render(&clauses, &citations)) {
-        problems.push(Problem::new(
-            INDEX,
-            1,
-            "is not up to date: `cargo xtask rfc-index` writes it",
-        ));
+    let table = conformance::render(tree, &clauses, &citations);
+    problems.extend(table.problems);
+    for (path, text) in [
+        (INDEX, index::render(&clauses, &citations)),
+        (CONFORMANCE, table.text),
+    ] {
+        if tree.text(path) != Some(&text) {
+            problems.push(Problem::new(
+                path,
+                1,
+                "is not up to date: `cargo xtask rfc-index` writes it",
+            ));
+        }
     }
 }
 
@@ -122,7 +138,8 @@ mod tests {
     use super::*;
     use crate::tidy::tree;
 
-    const TABLE: (&str, &str) = (CLAUSES, "# 3261\n9.1 Client\n16.7 (10 steps) Responses\n");
+    const TABLE: (&str, &str) = (CLAUSES, "# 3261\n9.1 Client\n19.7 (10 steps) Responses\n");
+    const ROWS_OF: (&str, &str) = (ROWS, "# RFC 3261\n§9.1 Cancelling\n    no test: none here\n");
 
     fn problems(files: &[(&str, &str)]) -> Vec<String> {
         let mut problems = Vec::new();
@@ -134,13 +151,18 @@ mod tests {
     fn a_citation_of_nothing_and_a_stale_index_are_problems() {
         let good = ("crates/x/src/a.rs", "// §9.1\n");
         let clauses = Clauses::parse(TABLE.1).expect("good");
-        let index = index::render(&clauses, &citation::all(&tree(&[good]), &clauses));
-        assert_eq!(problems(&[good, TABLE, (INDEX, &index)]), [""; 0]);
-        for text in ["// §9.3\n", "// §16.7 step 11\n", "// RFC 3263 §4\n"] {
-            let found = problems(&[("crates/x/src/a.rs", text), TABLE, (INDEX, &index)]);
+        let cited = tree(&[good, ROWS_OF]);
+        let citations = citation::all(&cited, &clauses);
+        let index = index::render(&clauses, &citations);
+        let table = conformance::render(&cited, &clauses, &citations).text;
+        let made = [(INDEX, index.as_str()), (CONFORMANCE, &table), ROWS_OF];
+        let problems = |files: &[(&str, &str)]| problems(&[files, &made].concat());
+        assert_eq!(problems(&[good, TABLE]), [""; 0]);
+        for text in ["// §9.3\n", "// §19.7 step 11\n", "// RFC 3263 §4\n"] {
+            let found = problems(&[("crates/x/src/a.rs", text), TABLE]);
             assert!(found[0].starts_with("crates/x/src/a.rs:1: RFC 326"), "{found:?}");
         }
-        let moved = problems(&[("crates/x/src/b.rs", "// §9.1\n"), TABLE, (INDEX, &index)]);
+        let moved = problems(&[("crates/x/src/b.rs", "// §9.1\n"), TABLE]);
         assert!(moved[0].starts_with(INDEX), "{moved:?}");
         assert_eq!(problems(&[good]).len(), 1, "no table");
     }

@@ -14,6 +14,7 @@ const ARGUMENTS: &str = "crates/strowger/src/args.rs";
 const XTASK: &[&str] = &[
     "bench",
     "check",
+    "conform",
     "fuzz",
     "rfc-clauses",
     "rfc-index",

@@ -73,7 +73,8 @@ impl<A: Application> Shard<A> {
 
     /// Puts one transmit where it goes out.
     fn dispatch(&mut self, position: usize) {
-        let Transmit { to, span, token } = &self.sending.transmits[position];
+        let transmit = &self.sending.transmits[position];
+        let Transmit { to, span, token, .. } = transmit;
         match to {
             Destination::Datagram { listener, from, to } => {
                 let socket = match self.udp.get_mut(usize::from(*listener)) {
@@ -83,7 +84,7 @@ impl<A: Application> Shard<A> {
                         heir.and_then(|heir| self.udp.get_mut(usize::from(heir))?.as_mut())
                     }
                 };
-                if !socket.is_some_and(|socket| socket.queue(position, span.len(), *from, to)) {
+                if !socket.is_some_and(|socket| socket.queue(position, transmit, *from, to)) {
                     self.counters.datagrams_not_sent.add(1);
                     let reports = &mut self.connections.reports;
                     reports.unsent(self.id, *token, Failure::Unreachable);

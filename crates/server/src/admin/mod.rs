@@ -2,6 +2,7 @@
 //! [`Admin`]; the console and the command line speak it.
 
 mod bans;
+mod groups;
 mod metrics;
 mod reload;
 mod secret;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Diagnostic;
 
 pub use bans::{Ban, Unban};
+pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
@@ -79,6 +81,19 @@ pub trait Admin: Send + Sync + 'static {
     /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
     fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
 
+    /// The targets of target groups.
+    fn groups(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<GroupTarget>, AdminError>> + Send;
+
+    /// Lets a target of a group run empty, or uses it again; [`AdminError::NoSuchTarget`] when there is none.
+    fn drain_target(
+        &self,
+        which: DrainTarget,
+    ) -> impl Future<Output = Result<GroupTarget, AdminError>> + Send;
+
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
 
@@ -115,6 +130,8 @@ pub enum AdminError {
     Exists(String),
     /// There is no such ban.
     NoSuchBan(String),
+    /// There is no such target of a group.
+    NoSuchTarget(String),
     /// The node is stopping, or a shard did not answer in time.
     Unavailable(&'static str),
     /// The store failed; the text is its reason.
@@ -141,6 +158,7 @@ impl AdminError {
                 "choose another one, or change the password with `strowger user passwd`".to_owned()
             }
             Self::NoSuchBan(_) => "see `strowger ctl bans`".to_owned(),
+            Self::NoSuchTarget(_) => "see `strowger ctl groups`".to_owned(),
             Self::Unavailable(_) => "try again".to_owned(),
             Self::Store(_) => {
                 "look at the server's log, at the free space and at the permissions of the data directory"
@@ -166,6 +184,7 @@ impl fmt::Display for AdminError {
             Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
             Self::Exists(name) => write!(f, "{name} exists already"),
             Self::NoSuchBan(id) => write!(f, "there is no ban of {id}"),
+            Self::NoSuchTarget(id) => write!(f, "there is no target {id}"),
             Self::Unavailable(why) => write!(f, "the node cannot answer: {why}"),
             Self::Store(why) => write!(f, "the store failed: {why}"),
         }

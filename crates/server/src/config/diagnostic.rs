@@ -7,6 +7,8 @@ use std::str::Utf8Error;
 
 use serde::{Deserialize, Serialize};
 
+use super::route::Written;
+
 /// Where a wrong value was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -113,6 +115,14 @@ impl<'t> Report<'t> {
             u32::try_from(line).unwrap_or(u32::MAX),
             u32::try_from(column).unwrap_or(u32::MAX),
         )
+    }
+
+    /// Where something was written.
+    pub(super) fn written(&self, span: &Range<usize>) -> Written {
+        Written {
+            file: self.file.into(),
+            line: self.locate(span.start).0,
+        }
     }
 
     /// Leaves out some of what was found, by line and complaint.

@@ -1,14 +1,20 @@
 //! Where a key belongs that stands in a section that has none of this name.
 
 use super::defence::DEFENCE;
+use super::dial_plan::DIAL_PLAN;
+use super::dns::DNS;
+use super::group::GROUP;
 use super::read::{Given, Key};
+use super::route::{ROUTE, WHEN};
 use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
     if let Some(key) = ROOT.iter().find(|key| key.name == name && is_carried(key)) {
         return Some(match (key.given, name) {
-            (Given::Table, "listen") => "`listen` is a section of its own: [[listen]]".to_owned(),
+            (Given::Table, "listen" | "route" | "group") => {
+                format!("`{name}` is a section of its own: [[{name}]]")
+            }
             (Given::Table, _) => format!("`{name}` is a section of its own: [{name}]"),
             _ => format!("`{name}` belongs at the top, before the first [section]"),
         });
@@ -19,9 +25,14 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),
         ("[log]", has(LOG, name)),
+        ("[[route]]", has(ROUTE, name)),
+        ("[[group]]", has(GROUP, name)),
+        ("[dial_plan]", has(DIAL_PLAN, name)),
+        ("`when` of [[route]]", has(WHEN, name)),
     ];
     let (section, _) = sections.into_iter().find(|(_, has)| *has)?;
     Some(format!("`{name}` belongs in {section}"))

@@ -4,11 +4,15 @@
 
 mod defence;
 mod diagnostic;
+mod dial_plan;
+mod dns;
 pub mod effective;
 mod flags;
+pub(crate) mod group;
 mod home;
 mod read;
 mod reference;
+pub mod route;
 mod schema;
 mod source;
 mod syntax;
@@ -19,13 +23,19 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
+
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
 pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
+pub use dial_plan::DialPlan;
+pub use dns::Dns;
 pub use flags::{Flags, Switch};
+pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
+pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
@@ -54,12 +64,20 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How names of next hops are looked up.
+    pub dns: Dns,
     /// Bounds on what peers can make the node hold.
     pub limits: Limits,
     /// What is held against sources.
     pub defence: Defence,
     /// Logging.
     pub log: Log,
+    /// What becomes of which requests, in the order of the file.
+    pub route: Vec<Route>,
+    /// Target groups.
+    pub group: Vec<Group>,
+    /// What dialled numbers mean; `None` takes them as they are.
+    pub dial_plan: Option<DialPlan>,
 }
 
 impl Default for Config {
@@ -76,9 +94,13 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
             log: Log::default(),
+            route: Vec::new(),
+            group: Vec::new(),
+            dial_plan: None,
         }
     }
 }
@@ -163,6 +185,8 @@ pub struct Location {
     pub default_expires: Duration,
     /// Contacts that one address-of-record may have.
     pub max_contacts: u16,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
 }
 
 impl Default for Location {
@@ -174,6 +198,7 @@ impl Default for Location {
             max_expires: Duration::from_secs(86_400),
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
+            when_full: WhenFull::Refuse,
         }
     }
 }
@@ -194,8 +219,12 @@ pub struct Proxy {
     pub mode: Mode,
     /// Stay on the path of later requests of a dialog (RFC 3261 §16.6 step 4).
     pub record_route: bool,
+    /// The proxy that whatever is foreign goes through.
+    pub outbound: Option<route::TargetUri>,
     /// How several contacts are tried.
     pub fork: Fork,
+    /// How long a target rings before the next group is tried.
+    pub ring_timeout: Duration,
     /// Follow 3xx answers of targets (RFC 3261 §16.7 step 4).
     pub recurse: bool,
     /// Requests of more bytes go by TCP (RFC 3261 §18.1.1).
@@ -211,7 +240,9 @@ impl Default for Proxy {
         Self {
             mode: Mode::Stateful,
             record_route: true,
+            outbound: None,
             fork: Fork::Parallel,
+            ring_timeout: Duration::from_secs(20),
             recurse: false,
             udp_limit: 1300,
             next_hop_timeout: Duration::from_secs(3),
@@ -220,15 +251,17 @@ impl Default for Proxy {
     }
 }
 
-/// What the node does with requests for others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the node does with requests for others; the stricter ones are the greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Forwards with transactions (RFC 3261 §16.2).
-    Stateful,
-    /// Forwards without (RFC 3261 §16.11).
-    Stateless,
     /// Answers with 3xx (RFC 3261 §8.3).
     Redirect,
+    /// Forwards without state (RFC 3261 §16.11).
+    Stateless,
+    /// Forwards with transactions (RFC 3261 §16.2), and forgets the dialog.
+    Transaction,
+    /// Forwards with transactions, stays on the path and follows the dialog (RFC 3261 §6, "call stateful").
+    Stateful,
 }
 
 /// How several contacts are tried (RFC 3261 §16.6).

@@ -270,9 +270,9 @@ fn meant<T>(name: &str, keys: &[Key<T>]) -> Option<&'static str> {
 }
 
 fn unknown_key<T>(path: &str, name: &str, keys: &[Key<T>]) -> Complaint {
-    let mend = match (home_of(name), meant(name, keys)) {
-        (Some(home), _) => home,
-        (None, Some(near)) => format!("did you mean `{near}`?"),
+    let mend = match (meant(name, keys), home_of(name)) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(home)) => home,
         (None, None) => {
             let carried = keys.iter().filter(|key| key.given != Given::Reserved);
             let names: Vec<&str> = carried.map(|key| key.name).collect();

@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 
 use super::defence::DEFENCE;
+use super::dial_plan::DIAL_PLAN;
+use super::dns::DNS;
+use super::group::GROUP;
 use super::read::{Given, Key};
+use super::route::ROUTE;
 use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
@@ -19,9 +23,13 @@ pub fn reference() -> String {
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);
     section(&mut text, "log", "[log]", LOG, Commented::AsGiven);
+    section(&mut text, "route", "# [[route]]", ROUTE, Commented::All);
+    section(&mut text, "group", "# [[group]]", GROUP, Commented::All);
+    section(&mut text, "dial_plan", "# [dial_plan]", DIAL_PLAN, Commented::All);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

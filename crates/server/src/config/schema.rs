@@ -4,12 +4,17 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strowger_sip::registrar::WhenFull;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
 use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
+use super::dial_plan::read_dial_plan;
+use super::dns::DNS;
+use super::group::read_groups;
 use super::read::{Given, Item, Key, read_table, unknown_word};
+use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
@@ -24,6 +29,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     let mut config = Config::default();
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
+    check_references(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
@@ -33,10 +39,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
 #[derive(Clone, Copy)]
 pub(super) enum Feature<'a> {
     Transport(Transport),
-    Fork(Fork),
-    Recursion,
     Store(&'a str),
-    Routes,
 }
 
 /// What this build carries. Everything else is understood and refused, so that nothing is silently ignored.
@@ -50,23 +53,10 @@ pub(super) fn carried(feature: Feature<'_>) -> Result<(), Complaint> {
             );
             Err(Complaint::new(what, "use `udp` or `tcp`"))
         }
-        Feature::Fork(Fork::Parallel) => Ok(()),
-        Feature::Fork(Fork::Sequential) => {
-            let what = "forking one after the other is not carried by this build";
-            Err(Complaint::new(what, "use `parallel`"))
-        }
-        Feature::Recursion => {
-            let what = "following 3xx answers is not carried by this build; they are passed on to the caller";
-            Err(Complaint::new(what, "use `false`"))
-        }
         Feature::Store(url) => {
             let scheme = url.split("://").next().unwrap_or(url);
             let what = format!("a store behind `{scheme}://` is not carried by this build");
             Err(Complaint::new(what, "use `sqlite` or `memory`"))
-        }
-        Feature::Routes => {
-            let mend = "remove [[route]]; the built-in routing applies without it";
-            Err(Complaint::new("routes are not carried by this build", mend))
         }
     }
 }
@@ -198,6 +188,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
     },
     Key {
+        name: "dns",
+        example: "",
+        given: Given::Table,
+        doc: "How the next hops of names are found.",
+        read: |config, item, report| item.table(DNS, &mut config.dns, report),
+    },
+    Key {
         name: "limits",
         example: "",
         given: Given::Table,
@@ -221,9 +218,23 @@ pub(super) const ROOT: &[Key<Config>] = &[
     Key {
         name: "route",
         example: "",
-        given: Given::Reserved,
-        doc: "Routing rules; the first match decides.",
-        read: |_, item, report| refuse(carried(Feature::Routes), &item.span(), report),
+        given: Given::Table,
+        doc: "Routes. The first one that matches decides; without one, the built-in routing applies.",
+        read: |config, item, report| config.route = read_routes(item, report),
+    },
+    Key {
+        name: "group",
+        example: "",
+        given: Given::Table,
+        doc: "Target groups, for `to` of routes.",
+        read: |config, item, report| config.group = read_groups(item, report),
+    },
+    Key {
+        name: "dial_plan",
+        example: "",
+        given: Given::Table,
+        doc: "What dialled numbers mean. Without it they are taken as they are.",
+        read: |config, item, report| config.dial_plan = read_dial_plan(item, report),
     },
 ];
 
@@ -515,6 +526,16 @@ pub(super) const LOCATION: &[Key<Location>] = &[
         doc: "Contacts that one user may have registered at a time.",
         read: |location, item, report| set(&mut location.max_contacts, item.integer(1..=1000, report)),
     },
+    Key {
+        name: "when_full",
+        example: r#""refuse""#,
+        given: Given::Default,
+        doc: "One contact more than that is answered 503 with Retry-After (refuse), or takes the place of the oldest (replace).",
+        read: |location, item, report| {
+            let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
+            set(&mut location.when_full, item.word(&words, report));
+        },
+    },
 ];
 
 /// Durations that travel as delta-seconds cannot have fractions.
@@ -571,19 +592,25 @@ fn check_expires(location: &Location, item: &Item<'_, '_>, report: &mut Report<'
     }
 }
 
+/// The roles for requests for others.
+pub(super) const MODES: [(&str, Mode); 4] = [
+    ("stateful", Mode::Stateful),
+    ("transaction", Mode::Transaction),
+    ("stateless", Mode::Stateless),
+    ("redirect", Mode::Redirect),
+];
+
+/// How several targets are tried.
+pub(super) const FORKS: [(&str, Fork); 2] = [("parallel", Fork::Parallel), ("sequential", Fork::Sequential)];
+
 pub(super) const PROXY: &[Key<Proxy>] = &[
     Key {
         name: "mode",
         example: r#""stateful""#,
         given: Given::Default,
-        doc: "What happens to requests for others: `stateful` forwards them with transactions, `stateless` without, `redirect` answers where our users are (302).",
+        doc: "What happens to requests for others: `stateful` forwards them with transactions and follows their dialogs, `transaction` with transactions alone, `stateless` without either, `redirect` answers where our users are (302).",
         read: |proxy, item, report| {
-            let words = [
-                ("stateful", Mode::Stateful),
-                ("stateless", Mode::Stateless),
-                ("redirect", Mode::Redirect),
-            ];
-            let Some(mode) = item.word(&words, report) else {
+            let Some(mode) = item.word(&MODES, report) else {
                 return;
             };
             proxy.mode = mode;
@@ -597,33 +624,46 @@ pub(super) const PROXY: &[Key<Proxy>] = &[
         read: |proxy, item, report| set(&mut proxy.record_route, item.boolean(report)),
     },
     Key {
+        name: "outbound",
+        example: r#""sip:edge.example.test;lr""#,
+        given: Given::Example,
+        doc: "The proxy that requests for other hosts go through, where no route says otherwise.",
+        read: |proxy, item, report| {
+            let outbound = item.parsed(TargetUri::read, report);
+            if let Some(other) = outbound.as_ref().filter(|uri| uri.takes != Takes::Whole) {
+                let what = format!("`{}` is no loose router (RFC 3261 §16.6 step 6)", other.text);
+                report.add(
+                    &item.span(),
+                    Complaint::new(what, format!("write \"{};lr\"", other.text)),
+                );
+            }
+            proxy.outbound = outbound;
+        },
+    },
+    Key {
         name: "fork",
         example: r#""parallel""#,
         given: Given::Default,
-        doc: "How several contacts are tried: parallel (all at once).",
+        doc: "How several contacts of a user are tried: parallel (all at once) or sequential (by falling q, those with the same q at \
+              once).",
         read: |proxy, item, report| {
-            let words = [("parallel", Fork::Parallel), ("sequential", Fork::Sequential)];
-            let Some(fork) = item.word(&words, report) else {
-                return;
-            };
-            refuse(carried(Feature::Fork(fork)), &item.span(), report);
-            proxy.fork = fork;
+            set(&mut proxy.fork, item.word(&FORKS, report));
         },
+    },
+    Key {
+        name: "ring_timeout",
+        example: r#""20s""#,
+        given: Given::Default,
+        doc: "How long contacts ring that are not the last, when they are tried one after the other.",
+        read: |proxy, item, report| set(&mut proxy.ring_timeout, item.duration(s(1)..=s(180), report)),
     },
     Key {
         name: "recurse",
         example: "false",
         given: Given::Default,
-        doc: "Follow 3xx answers of targets instead of passing them on.",
-        read: |proxy, item, report| {
-            let Some(recurse) = item.boolean(report) else {
-                return;
-            };
-            if recurse {
-                refuse(carried(Feature::Recursion), &item.span(), report);
-            }
-            proxy.recurse = recurse;
-        },
+        doc: "Follow 3xx answers of targets, by their q, instead of passing them on: to users of this node for everybody, elsewhere for \
+              those who may send requests there.",
+        read: |proxy, item, report| set(&mut proxy.recurse, item.boolean(report)),
     },
     Key {
         name: "udp_limit",
@@ -741,7 +781,7 @@ fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Repo
 }
 
 /// The list without what it repeats; each repetition is reported.
-fn distinct<T: PartialEq>(list: Vec<T>, item: &Item<'_, '_>, report: &mut Report<'_>) -> Vec<T> {
+pub(super) fn distinct<T: PartialEq>(list: Vec<T>, item: &Item<'_, '_>, report: &mut Report<'_>) -> Vec<T> {
     let mut kept: Vec<T> = Vec::with_capacity(list.len());
     for value in list {
         if kept.contains(&value) {

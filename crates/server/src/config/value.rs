@@ -209,6 +209,19 @@ pub(super) fn admin_listen(text: &str) -> Result<AdminListen, Complaint> {
     Ok(AdminListen::At(address))
 }
 
+/// Reads the address of a name server, with a port or without.
+pub(super) fn name_server(text: &str) -> Result<SocketAddr, Complaint> {
+    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    let address = address.or_else(|_| text.parse());
+    address.map_err(|_| {
+        let what = format!("`{text}` is not the address of a name server");
+        Complaint::new(
+            what,
+            "write \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"",
+        )
+    })
+}
+
 /// A host with an optional port, as others shall see us.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {

@@ -1,6 +1,7 @@
 //! The calls of a shard: a small record from INVITE to the final answer of BYE.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -13,6 +14,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::journal::Journal;
 use super::tally::Tally;
 use crate::admin::{self, CallState};
+use crate::routing::TargetState;
 
 /// How long an answered call is kept when nothing refreshes or ends it.
 const LONGEST_MS: u64 = 12 * 3600 * 1000;
@@ -47,6 +49,8 @@ pub(super) struct Calls {
     /// Of the records: apart from the transactions' messages, which have a limit of their own.
     texts: Pool,
     by_key: HashMap<u64, Id, foldhash::fast::FixedState>,
+    /// Where calls have the place of a target that may have only so many.
+    places: HashMap<Id, Arc<TargetState>, foldhash::fast::FixedState>,
 }
 
 impl Record {
@@ -129,6 +133,13 @@ impl Calls {
         (id, true)
     }
 
+    /// A call has a place at a target until it ends.
+    pub(super) fn enter(&mut self, call: Id, target: Arc<TargetState>) {
+        if let Some(before) = self.places.insert(call, target) {
+            before.leave();
+        }
+    }
+
     /// The proxy passed an answer on.
     pub(super) fn on_progress(
         &mut self,
@@ -199,6 +210,9 @@ impl Calls {
             return;
         };
         self.by_key.remove(&record.key);
+        if let Some(target) = self.places.remove(&call) {
+            target.leave();
+        }
         if is_sparse(self.by_key.len(), self.by_key.capacity()) {
             self.by_key.shrink_to(4 * self.by_key.len());
         }

@@ -1,25 +1,31 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
+use std::sync::Arc;
+
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, RouteToken, Routing, Start, Taken, preprocess, validate,
-    write_forward,
+    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
+    max_breadth, preprocess, validate, write_forward,
 };
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
-use strowger_sip::transport::{Located, Size, locate};
+use strowger_sip::transport::Size;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
-use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
+use super::Kept;
 use super::Node;
-use super::locate::{NamedTarget, Waiting};
+use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::routes::translated;
 use crate::config::Mode;
+use crate::routing::{Action, Decision, Dialled, Role};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -27,31 +33,40 @@ const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
     PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
 
 /// About what Via and Record-Route add to a request.
-const ADDED: usize = 250;
+pub(super) const ADDED: usize = 270;
 
 /// Where a request is bound for.
-enum Bound<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Bound<'a> {
     /// One of our addresses-of-record; the URI.
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host; the URI to find it by.
-    Foreign(SipUri<'a>),
+    /// Somebody else's host.
+    Foreign,
 }
 
-/// What the targets of a request come to.
-enum Found<'a> {
-    /// They are in the work buffers.
-    Targets,
-    /// One, whose host must be looked up.
-    Name(NamedTarget<'a>),
+/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
+    let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
+    let wanted = Disposition::of(case.request).recurse.unwrap_or(true);
+    if is_settled || !wanted || !role.recurse {
+        Recursion::Never
+    } else if sender.may_relay() {
+        Recursion::Anywhere
+    } else {
+        Recursion::ToUsers
+    }
 }
 
 /// A request on its way through the dispatcher.
-struct Case<'a> {
-    request: Message<'a>,
-    ingress: &'a Ingress,
-    routing: Routing<'a>,
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) request: Message<'a>,
+    pub(super) ingress: &'a Ingress,
+    pub(super) routing: Routing<'a>,
+    /// What its Request-URI was made of, if that is not as it came.
+    pub(super) dialled: Option<&'a Dialled>,
     key: ServerKey,
 }
 
@@ -116,10 +131,25 @@ impl Node {
             request,
             ingress,
             routing,
+            dialled: None,
             key,
         };
-        if let Err(reject) = self.decide(&mut case, now, out) {
-            self.reject_case(&case, self.sender_by_source(ingress), &reject, now, out);
+        if self.is_dialled(&routing) {
+            let mut dialled = std::mem::take(&mut self.work.dialled);
+            if self.dial(routing.request_uri, &mut dialled) {
+                case.routing.request_uri = dialled.uri();
+                case.dialled = Some(&dialled);
+            }
+            self.dispatch_case(&mut case, now, out);
+            self.work.dialled = dialled;
+        } else {
+            self.dispatch_case(&mut case, now, out);
+        }
+    }
+
+    fn dispatch_case(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) {
+        if let Err(reject) = self.decide(case, now, out) {
+            self.reject_case(case, self.sender_by_source(case.ingress), &reject, now, out);
         }
     }
 
@@ -164,12 +194,46 @@ impl Node {
         Ok(())
     }
 
-    /// Forwards or redirects what its sender may send.
+    /// Does what the routes say with what its sender may send.
     fn serve(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
         sender: Sender,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        if self.shared.policy.routes.is_empty() {
+            let decision = self.shared.policy.routes.built_in();
+            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
+        }
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let decision = self.route_of(&routes, case, sender);
+        let followed = match decision.translation() {
+            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
+            Some(translation) => {
+                let mut number = Dialled::default();
+                let case = translated(case, translation, &mut number);
+                let bound = self.bound_for(&case.routing)?;
+                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
+            }
+        };
+        self.work.entered.leave();
+        followed
+    }
+
+    /// Forwards, redirects or refuses a request as was decided.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn carry_out(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -180,40 +244,123 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let method = request.method();
-        if matches!(bound, Bound::Foreign(_)) && routing.token != RouteToken::Valid && !sender.may_relay() {
+        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
+        let begun = routing.token == RouteToken::Valid;
+        let leads_away = match action {
+            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::Reply(_) | Action::Redirect(_) => false,
+        };
+        if leads_away && !begun && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
         let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites() {
+        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = self.shared.policy.mode;
-        if mode == Mode::Redirect && routing.token != RouteToken::Valid {
-            return self.redirect(bound, request, ingress, sender, now, out);
+        let asked = Disposition::of(request);
+        let mode = match bound {
+            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+            _ => mode,
+        };
+        match action {
+            Action::Reply(reply) => {
+                self.reply_by_route(case, sender, reply, now, out);
+                return Ok(());
+            }
+            Action::Redirect(redirect) => {
+                return self.redirect_by_route(case, bound, sender, redirect, now, out);
+            }
+            Action::Targets(targets) if mode == Mode::Redirect => {
+                return self.redirect_to_targets(case, sender, targets, now, out);
+            }
+            _ if mode == Mode::Redirect && !begun => {
+                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
+            }
+            _ => {}
         }
-        let found = self.find_targets(bound, request, ingress, routing, sender, now)?;
-        if mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
+        let found = self.find_targets(case, bound, sender, decision, now)?;
+        if decision.has_headers() && !is_of_invite {
+            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
+        }
+        self.send(case, sender, decision, loop_part, found, now, out)
+    }
+
+    /// Forwards a request with another header.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn send_rewritten(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
+        loop_part: u64,
+        found: Found,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let Kept { mut text, mut index } = std::mem::take(&mut self.work.rewritten);
+        let sent = if self.rewrite(case.request, decision, &mut text, &mut index) {
+            let mut rewritten = Case {
+                request: Message::view(&text, &index),
+                ..*case
+            };
+            // These are places in the request as it came.
+            rewritten.routing.taken.cut = None;
+            rewritten.routing.taken.credentials = None;
+            self.send(&rewritten, sender, decision, loop_part, found, now, out)
+        } else {
+            Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "Header Too Large"))
+        };
+        self.work.rewritten = Kept { text, index };
+        sent
+    }
+
+    /// Forwards a request in the role that was decided on.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
+    fn send(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        decision: &Decision<'_>,
+        loop_part: u64,
+        found: Found,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let method = case.request.method();
+        if decision.role.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
             self.send_stateless(case, loop_part, found, now, out);
             return Ok(());
         }
-        self.send_stateful(case, sender, loop_part, found, now, out)
+        self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
     }
 
     /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
     fn send_stateful(
         &mut self,
         case: &Case<'_>,
         sender: Sender,
+        role: &Role,
         loop_part: u64,
-        found: Found<'_>,
+        found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         self.check_room(case.ingress, &case.routing)?;
-        let record_route = self.record_route(case, sender);
-        let start = self.accept(case, record_route, loop_part, now, out);
+        let record_route = self.record_route(case, sender, role);
+        let recursion = recursion(case, sender, role);
+        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
                 self.proxy.start(
@@ -226,36 +373,29 @@ impl Node {
                 );
                 self.account(now);
             }
-            Found::Name(target) => self.look_up(case.request, Waiting::stateful(&start), target, now, out),
+            Found::Names => {
+                let onward = self.onward(case);
+                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+            }
         }
         Ok(())
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(
-        &mut self,
-        case: &Case<'_>,
-        loop_part: u64,
-        found: Found<'_>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
+    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
         let Case {
             request,
             ingress,
             ref routing,
             key,
+            ..
         } = *case;
         match found {
             Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Name(target) => {
-                self.look_up(
-                    request,
-                    Waiting::stateless(ingress, routing, loop_part),
-                    target,
-                    now,
-                    out,
-                );
+            Found::Names => {
+                let onward = self.onward(case);
+                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                self.look_up(&onward, waiting, now, out);
             }
         }
     }
@@ -274,14 +414,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(sip)) => Ok(Bound::Foreign(sip)),
+                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign(sip))
+                Ok(Bound::Foreign)
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -296,7 +436,7 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2.1, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11).
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -309,6 +449,7 @@ impl Node {
                         Extra::Unsupported(Name::Require, &["path"]),
                     ));
                 }
+                check_content(request)?;
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
@@ -362,8 +503,8 @@ impl Node {
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
-    fn knows_its_invites(&self) -> bool {
-        self.shared.is_closed() && self.shared.policy.mode != Mode::Stateless
+    fn knows_its_invites(&self, mode: Mode) -> bool {
+        self.shared.is_closed() && mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
@@ -383,52 +524,58 @@ impl Node {
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
-    /// §16.5: the target set.
-    fn find_targets<'a>(
+    /// §16.5: the target set, or that names have to be looked up for it.
+    fn find_targets(
         &mut self,
-        bound: &Bound<'a>,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'a>,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
         sender: Sender,
+        decision: &Decision<'_>,
         now: Now,
-    ) -> Result<Found<'a>, Reject> {
-        match bound {
-            Bound::Node => Err(Reject::new(Status::NOT_FOUND)),
-            Bound::User(uri) => {
+    ) -> Result<Found, Reject> {
+        match (decision.action(), bound) {
+            (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
+            (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
+            (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
+            (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.targets_of_aor(&ingress.source, now);
-                if self.work.targets.is_empty() {
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
+                if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
-                Ok(Found::Targets)
             }
-            Bound::Foreign(sip) => {
-                self.work.targets.clear();
-                // A dialog that was set up through us has reached its target by datagrams of any size.
-                let size = match routing.token {
-                    RouteToken::Valid => Size::Small,
-                    RouteToken::Absent | RouteToken::Forged => {
-                        Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
-                    }
-                };
-                match locate(self.endpoint.identity.departure(&ingress.source), sip, size) {
-                    Located::Address(hop, fallback) => {
-                        self.work.targets.add(routing.request_uri, &[], hop, fallback);
-                        Ok(Found::Targets)
-                    }
-                    Located::Name(name, ways) => Ok(Found::Name(NamedTarget {
-                        uri: routing.request_uri,
-                        name,
-                        ways,
-                    })),
-                    Located::Unreachable => Err(Reject::because(
-                        Status::SERVER_INTERNAL_ERROR,
-                        "No Way To Next Hop",
-                    )),
-                }
+            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
+        }
+        let onward = self.onward(case);
+        let found = self.locate_candidates(&onward, Patience::Some, now);
+        if found == Found::Targets && self.work.targets.is_empty() {
+            return Err(self.no_way(&onward));
+        }
+        Ok(found)
+    }
+
+    /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
+    /// any size.
+    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let size = match routing.token {
+            RouteToken::Valid => Size::Small,
+            RouteToken::Absent | RouteToken::Forged => {
+                Size::of(request.bytes().len() + ADDED, self.shared.policy.udp_limit)
             }
+        };
+        let next = routing.next;
+        Onward {
+            request,
+            ingress,
+            next,
+            size,
         }
     }
 
@@ -455,17 +602,24 @@ impl Node {
 
     /// A redirect server (RFC 3261 §8.3): tells where our user is, whether we could get there or not, and takes no part in
     /// what follows.
-    fn redirect(
+    pub(super) fn redirect(
         &mut self,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
+        case: &Case<'_>,
         sender: Sender,
+        status: Status,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
         match (bound, request.method()) {
-            (_, Method::Cancel) => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
+            // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
+            (_, Method::Cancel) => {
+                self.endpoint
+                    .identity
+                    .reply(request, ingress, Status::OK, b"", out);
+                Ok(())
+            }
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
@@ -483,7 +637,6 @@ impl Node {
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
-                let status = Status::MOVED_TEMPORARILY;
                 identity.reply_with(
                     request,
                     ingress,
@@ -527,7 +680,9 @@ impl Node {
     fn accept<'a>(
         &mut self,
         case: &Case<'a>,
+        role: &Role,
         record_route: Option<RecordRoute>,
+        recursion: Recursion,
         loop_part: u64,
         now: Now,
         out: &mut Outbox,
@@ -537,6 +692,7 @@ impl Node {
             ingress,
             ref routing,
             key,
+            ..
         } = *case;
         let method = request.method();
         let layer = &mut self.endpoint.layer;
@@ -553,7 +709,7 @@ impl Node {
                 .layer
                 .respond(server, Status::TRYING, start, now.mono_ms(), out);
         }
-        let call = self.call_of(request, ingress, now);
+        let call = self.call_of(request, ingress, role, now);
         Start {
             server,
             ingress,
@@ -561,12 +717,14 @@ impl Node {
             taken: routing.taken,
             record_route,
             call,
+            recursion,
+            keeps_others: Disposition::of(request).cancel == Some(false),
         }
     }
 
     /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
     /// not send through us gets no token, which would let them: their dialogs go on without us.
-    fn record_route(&self, case: &Case<'_>, sender: Sender) -> Option<RecordRoute> {
+    fn record_route(&self, case: &Case<'_>, sender: Sender, role: &Role) -> Option<RecordRoute> {
         let Case {
             request, ref routing, ..
         } = *case;
@@ -575,7 +733,7 @@ impl Node {
             Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
         );
         let tag = request.from_tag()?;
-        let wanted = self.shared.policy.record_route && sets_up && routing.token != RouteToken::Valid;
+        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
         (wanted && earned).then(|| RecordRoute {
@@ -583,10 +741,11 @@ impl Node {
         })
     }
 
-    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, now: Now) -> Option<Id> {
+    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
         match (request.method(), to) {
+            (Method::Invite, None) if role.mode == Mode::Transaction => None,
             // Beyond the limit calls go through, unaccounted.
             (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
                 let branches = self.work.targets.targets().len().max(1);
@@ -600,6 +759,9 @@ impl Node {
                 );
                 if is_new {
                     self.tally.call_started();
+                }
+                if let Some(target) = self.work.entered.take() {
+                    self.calls.enter(call, target);
                 }
                 Some(call)
             }
@@ -622,18 +784,22 @@ impl Node {
         loop_part: u64,
         out: &mut Outbox,
     ) {
-        let Some(target) = self.work.targets.targets().first() else {
+        let targets = &self.work.targets;
+        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
             return;
         };
-        let text = self.work.targets.text();
+        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
+            return;
+        };
         let forwarding = Forwarding {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
             record_route: None,
-            hop: target.hop,
+            hop,
             arrival: ingress.arrival(),
             loop_part,
+            breadth: max_breadth(request),
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;
@@ -648,7 +814,7 @@ impl Node {
             &mut self.work.edits,
             &mut out.bytes,
         );
-        out.send_from(start, target.hop.to, 0);
+        out.send_from(start, hop.to, 0);
     }
 
     /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch

@@ -1,66 +1,63 @@
 //! Where a request goes: bindings of our users, and the hosts of foreign targets (RFC 3261 §16.5, §16.6 step 7).
 
-use std::net::IpAddr;
-
+use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Routing, Start, Taken};
-use strowger_sip::registrar::Bindings;
+use strowger_sip::proxy::{
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
+};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Ways, way_to};
-use strowger_sip::{Now, Outbox, Reject, Source};
-use strowger_syntax::{Message, Status};
+use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
+use strowger_sip::{Destination, Now, Outbox, Reject, Source};
+use strowger_syntax::uri::Uri;
+use strowger_syntax::{Message, Name, Status};
 
+use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::{Kept, Node};
+use crate::config::Fork;
+use crate::dns::Age;
+use crate::routing::Role;
 
-/// A host name to look up, off the shard.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// The shard that waits for the answer.
-    pub shard: u16,
-    /// What it waits with.
-    pub ticket: Id,
-    /// The name.
-    pub host: HostName,
+/// The most hops to one candidate.
+const MOST_HOPS: usize = 8;
+
+/// A request whose candidates are to be located.
+pub(super) struct Onward<'a> {
+    pub(super) request: Message<'a>,
+    pub(super) ingress: &'a Ingress,
+    /// The next element of its own route set.
+    pub(super) next: Option<&'a [u8]>,
+    pub(super) size: Size,
 }
 
-/// A host name by itself, so that asking for one allocates nothing.
-#[derive(Clone, Copy)]
-pub struct HostName {
-    text: [u8; Self::MAX],
-    len: u8,
+/// Whether a request can wait for what is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Some,
+    None,
 }
 
-impl HostName {
-    /// The most bytes that a name has (RFC 1035 §2.3.4).
-    const MAX: usize = 255;
-
-    /// Takes a name; `None` if it is too long or not ASCII.
-    pub fn new(name: &[u8]) -> Option<Self> {
-        let (mut text, len) = ([0; Self::MAX], u8::try_from(name.len()).ok()?);
-        text.get_mut(..name.len())?.copy_from_slice(name);
-        name.is_ascii().then_some(Self { text, len })
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
-    }
+/// What the candidates of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Targets, which are in the work buffers; none if no candidate can be reached.
+    Targets,
+    /// Some whose names must be looked up first.
+    Names,
 }
 
-impl std::fmt::Debug for HostName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.as_str().fmt(f)
-    }
-}
-
-/// A request that waits for the address of its next hop.
+/// A request that waits for the servers of its next hops.
 #[derive(Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
-    uri: Stored,
-    ways: Ways,
+    /// The candidates with their texts and with the hops that are known.
+    list: SmallVec<[Candidate; 1]>,
+    texts: Stored,
+    hops: SmallVec<[Hop; 1]>,
+    /// How many answers are still to come.
+    awaited: u16,
 }
 
 /// What is known of a request that waits, beside its bytes.
@@ -73,11 +70,16 @@ pub(super) struct Waiting {
     taken: Taken,
     record_route: Option<RecordRoute>,
     call: Option<Id>,
+    recursion: Recursion,
+    keeps_others: bool,
+    /// The 3xx that it stands for, and which of its contacts have become candidates.
+    redirect: Option<(Id, u64)>,
+    size: Size,
 }
 
 impl Waiting {
     /// A request that has its server transaction.
-    pub(super) fn stateful(start: &Start<'_>) -> Self {
+    pub(super) fn stateful(start: &Start<'_>, size: Size) -> Self {
         Self {
             server: Some(start.server),
             ingress: *start.ingress,
@@ -85,6 +87,10 @@ impl Waiting {
             taken: start.taken,
             record_route: start.record_route,
             call: start.call,
+            recursion: start.recursion,
+            keeps_others: start.keeps_others,
+            redirect: None,
+            size,
         }
     }
 
@@ -96,6 +102,8 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recursion,
+            keeps_others,
             ..
         } = *self;
         Some(Start {
@@ -105,99 +113,255 @@ impl Waiting {
             taken,
             record_route,
             call,
+            recursion,
+            keeps_others,
         })
     }
 
     /// A request that is forwarded without state.
-    pub(super) fn stateless(ingress: &Ingress, routing: &Routing<'_>, loop_part: u64) -> Self {
+    pub(super) fn stateless(onward: &Onward<'_>, taken: Taken, loop_part: u64) -> Self {
         Self {
             server: None,
-            ingress: *ingress,
+            ingress: *onward.ingress,
             loop_part,
-            taken: routing.taken,
+            taken,
             record_route: None,
             call: None,
+            recursion: Recursion::Never,
+            keeps_others: false,
+            redirect: None,
+            size: onward.size,
+        }
+    }
+
+    /// A request whose target has named others by a 3xx.
+    pub(super) fn redirected(onward: &Onward<'_>, redirect: Id, followed: u64) -> Self {
+        Self {
+            server: None,
+            ingress: *onward.ingress,
+            loop_part: 0,
+            taken: Taken::default(),
+            record_route: None,
+            call: None,
+            recursion: Recursion::Never,
+            keeps_others: false,
+            redirect: Some((redirect, followed)),
+            size: onward.size,
         }
     }
 }
 
-/// A target whose host is a name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NamedTarget<'a> {
-    /// Its Request-URI.
-    pub(super) uri: &'a [u8],
-    /// The name to look up.
-    pub(super) name: &'a [u8],
-    /// The ways to it.
-    pub(super) ways: Ways,
-}
-
 impl Node {
-    /// Fills the target set with the bindings of the address-of-record in the work buffers (§16.5).
-    pub(super) fn targets_of_aor(&mut self, source: &Source, now: Now) {
-        self.work.targets.clear();
-        self.shared.location.read(&self.work.aor, &mut self.work.record);
+    /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
+    pub(super) fn candidates_of_aor(&mut self, request: Message<'_>, source: &Source, role: &Role, now: Now) {
+        self.work.candidates.clear();
+        let asked = Disposition::of(request);
+        let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
+        let one = asked.fork == Some(false);
+        let group = |q, rank| if at_once && !one { 0 } else { group_of(q, rank) };
+        let terms = |binding: &Binding<'_>, rank| Terms {
+            group: group(binding.q, rank),
+            ring_timeout_ms: role.ring_ms,
+            ..Terms::new(Origin::Binding, Way::Nowhere)
+        };
+        self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+            Suits::Rank(rank) => Some(terms(binding, rank)),
+            Suits::Not | Suits::NotByItself => None,
+        });
+        if self.work.candidates.is_empty() {
+            self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+                Suits::NotByItself => Some(terms(binding, 0)),
+                Suits::Rank(_) | Suits::Not => None,
+            });
+        }
+        if one {
+            self.work.candidates.keep_first();
+        }
+        self.work.candidates.settle_groups(role.turn_ms);
+    }
+
+    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
+    pub(super) fn add_bindings(
+        &mut self,
+        source: &Source,
+        now: Now,
+        terms: impl Fn(&Binding<'_>) -> Option<Terms>,
+    ) {
+        let work = &mut self.work;
+        self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
-        for binding in Bindings::new(&self.work.record).live(now.wall_secs()) {
+        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            if let Some((hop, fallback)) = way {
-                self.work
-                    .targets
-                    .add(binding.contact, binding.path, hop, fallback);
+            if let Some((hop, fallback)) = way
+                && let Some(terms) = terms(&binding)
+            {
+                let terms = Terms {
+                    way: Way::Known(hop, fallback),
+                    ..terms
+                };
+                work.candidates.add(binding.contact, binding.path, terms);
             }
         }
     }
 
-    /// Asks for the addresses of a name, and keeps the request until the answer comes.
-    pub(super) fn look_up(
-        &mut self,
-        request: Message<'_>,
-        waiting: Waiting,
-        target: NamedTarget<'_>,
-        now: Now,
-        out: &mut Outbox,
-    ) {
-        let shard = self.endpoint.identity.shard;
-        let pool = &mut self.endpoint.layer.pool;
-        let pending = PendingLookup {
-            waiting,
-            request: pool.store(request.bytes()),
-            uri: pool.store(target.uri),
-            ways: target.ways,
+    /// Finds the ways to the candidates (RFC 3263 §4) as far as they are known, and if all are, makes the target set of those
+    /// that can be reached. With `Patience::None` what is not known is no target.
+    pub(super) fn locate_candidates(&mut self, onward: &Onward<'_>, patience: Patience, now: Now) -> Found {
+        let from = self.endpoint.identity.departure(&onward.ingress.source);
+        let mut found = Found::Targets;
+        let work = self.work.candidates.parts_mut();
+        for number in 0..work.list.len() {
+            let candidate = work.list[number];
+            if candidate.way != Way::ByUri {
+                continue;
+            }
+            let first = work.hops.len();
+            let hops = &mut *work.hops;
+            match locate_uri(candidate.next_hop(work.text, onward.next), onward.size) {
+                Located::Address(ip, ways) => ways.put(from, ip, hops),
+                Located::Unreachable => {}
+                Located::Name(next_hop) => {
+                    let seed = self.endpoint.identity.call_key(onward.request.call_id(), &[]);
+                    let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, hops);
+                    let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
+                    if known == Some(Age::Fresh) {
+                        self.tally.dns_hit();
+                    } else if patience == Patience::Some {
+                        found = Found::Names;
+                        work.hops.truncate(first);
+                        continue;
+                    }
+                }
+            }
+            self.shared
+                .dns
+                .avoided
+                .put_last(&mut work.hops[first..], now.mono_ms());
+            work.hops.truncate(first + MOST_HOPS);
+            let (first, end) = (first as u32, work.hops.len() as u32);
+            work.list[number].way = Way::Located(first, end);
+        }
+        if found == Found::Targets {
+            self.work.candidates.fill(&mut self.work.targets);
+        }
+        found
+    }
+
+    /// Why a request goes nowhere although there are candidates.
+    pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
+        let candidates = &self.work.candidates;
+        let is_named = |candidate: &Candidate| {
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
         };
-        let ticket = self.lookups.insert_with(|_| pending);
-        let resolver = &self.shared.resolver;
-        let asked = HostName::new(target.name)
-            .is_some_and(|host| resolver.try_send(Question { shard, ticket, host }).is_ok());
-        if !asked {
-            self.on_resolved(ticket, &[], now, out);
+        if candidates.list().iter().any(is_named) {
+            no_address()
+        } else {
+            Reject::because(Status::SERVER_INTERNAL_ERROR, "No Way To Next Hop")
         }
     }
 
-    /// The answer came: the request goes on, or is refused when the name has no address we can reach.
-    pub(super) fn on_resolved(&mut self, ticket: Id, addresses: &[IpAddr], now: Now, out: &mut Outbox) {
+    /// Asks for the names among the candidates, and keeps the request until all answers have come.
+    pub(super) fn look_up(&mut self, onward: &Onward<'_>, waiting: Waiting, now: Now, out: &mut Outbox) {
+        let (pool, candidates) = (&mut self.endpoint.layer.pool, &self.work.candidates);
+        let pending = PendingLookup {
+            waiting,
+            request: pool.store(onward.request.bytes()),
+            list: SmallVec::from_slice(candidates.list()),
+            texts: pool.store(candidates.text()),
+            hops: SmallVec::from_slice(candidates.located()),
+            awaited: 0,
+        };
+        let is_full = self.lookups.len() >= self.shared.policy.max_transactions;
+        let ticket = self.lookups.insert_with(|_| pending);
+        let Some(pending) = self.lookups.get_mut(ticket) else {
+            return;
+        };
+        let asker = Some((self.endpoint.identity.shard, ticket));
+        for candidate in &mut pending.list {
+            if candidate.way != Way::ByUri {
+                continue;
+            }
+            let next_hop = candidate.next_hop(candidates.text(), onward.next);
+            let asked = match locate_uri(next_hop, onward.size) {
+                Located::Name(next_hop) if !is_full => self.shared.dns.ask_for(&next_hop, asker),
+                _ => false,
+            };
+            if asked {
+                self.tally.dns_miss();
+                pending.awaited += 1;
+            } else {
+                candidate.way = Way::Nowhere;
+            }
+        }
+        if pending.awaited == 0 {
+            self.on_located(ticket, now, out);
+        }
+    }
+
+    /// An answer is in the cache.
+    pub(super) fn on_resolved(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
+        let Some(pending) = self.lookups.get_mut(ticket) else {
+            return;
+        };
+        pending.awaited = pending.awaited.saturating_sub(1);
+        if pending.awaited == 0 {
+            self.on_located(ticket, now, out);
+        }
+    }
+
+    /// All answers came: the request goes on, or is refused when no candidate has an address that we can reach.
+    fn on_located(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
         let Some(pending) = self.lookups.remove(ticket) else {
             return;
         };
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
-        let pool = &mut self.endpoint.layer.pool;
+        let (pool, candidates) = (&mut self.endpoint.layer.pool, &mut self.work.candidates);
         pool.take(pending.request, &mut text);
-        pool.take(pending.uri, &mut self.work.name);
-        let from = self.endpoint.identity.departure(&pending.waiting.ingress.source);
-        let mut hops = addresses.iter().filter_map(|&ip| pending.ways.hop(from, ip));
+        pool.take(pending.texts, candidates.restore(&pending.list, &pending.hops));
         if let Ok(request) = index.parse(&text, &KEPT) {
-            let first = hops.next();
-            let second = hops.next().map(|(hop, _)| hop);
-            self.work.targets.clear();
-            if let Some((hop, fallback)) = first {
-                self.work
-                    .targets
-                    .add(&self.work.name, &[], hop, fallback.or(second));
-            }
-            self.go_on(request, &pending.waiting, now, out);
+            let waiting = &pending.waiting;
+            let onward = Onward {
+                request,
+                ingress: &waiting.ingress,
+                next: next_route(request, waiting.taken),
+                size: waiting.size,
+            };
+            self.locate_candidates(&onward, Patience::None, now);
+            self.go_on(request, waiting, now, out);
             self.account(now);
         }
         self.work.kept = Some(Kept { text, index });
+    }
+
+    /// A hop has failed (RFC 3263 §4.3): for a while others are tried first.
+    pub(super) fn note_failure(&mut self, peer: Option<Destination>, now: Now) {
+        if let Some(peer) = peer {
+            self.tally.failed_hop();
+            self.shared.dns.avoided.failed(peer, None, now.mono_ms());
+        }
+    }
+
+    /// A hop has answered: it works, unless it said 503.
+    pub(super) fn note_answer(&mut self, client: Id, response: Message<'_>, now: Now) {
+        let (avoided, now_ms) = (&self.shared.dns.avoided, now.mono_ms());
+        let is_unavailable = response.status() == Some(Status::SERVICE_UNAVAILABLE);
+        if !is_unavailable && !avoided.any(now_ms) {
+            return;
+        }
+        let Some(peer) = self.endpoint.layer.peer_of(client) else {
+            return;
+        };
+        if is_unavailable {
+            self.tally.failed_hop();
+            avoided.failed(
+                peer,
+                response.first(Name::RetryAfter).and_then(leading_number),
+                now_ms,
+            );
+        } else {
+            avoided.works(peer, now_ms);
+        }
     }
 
     /// The caller gave up before the next hop's address was known.
@@ -214,7 +378,7 @@ impl Node {
         };
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         self.endpoint.layer.pool.take(pending.request, &mut text);
-        self.endpoint.layer.pool.give(pending.uri);
+        self.endpoint.layer.pool.give(pending.texts);
         if let Ok(request) = index.parse(&text, &KEPT)
             && let Some(start) = pending.waiting.start()
         {
@@ -255,6 +419,9 @@ impl Node {
 
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
+        if let Some((redirect, followed)) = waiting.redirect {
+            return self.go_on_elsewhere(redirect, followed, now, out);
+        }
         let Some(start) = waiting.start() else {
             let key = self.endpoint.identity.server_key(request);
             return self.forward_stateless(
@@ -267,8 +434,14 @@ impl Node {
             );
         };
         if self.work.targets.is_empty() {
-            let reject = Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address");
-            self.refuse(request, &start, &reject, Cause::NextHopHasNoAddress, now, out);
+            self.refuse(
+                request,
+                &start,
+                &no_address(),
+                Cause::NextHopHasNoAddress,
+                now,
+                out,
+            );
         } else {
             self.proxy.start(
                 &mut self.endpoint,
@@ -313,4 +486,23 @@ impl Node {
             self.on_progress(&progress, now);
         }
     }
+}
+
+/// The answer when the name of a next hop leads nowhere.
+fn no_address() -> Reject {
+    Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
+}
+
+/// The way to the host of a URI, which may be none at all.
+fn locate_uri(uri: &[u8], size: Size) -> Located<'_> {
+    match Uri::parse(uri) {
+        Ok(Uri::Sip(sip)) => locate(&sip, size),
+        _ => Located::Unreachable,
+    }
+}
+
+/// The number at the beginning of a value such as Retry-After (RFC 3261 §20.33).
+fn leading_number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    strowger_syntax::scan::number(&value[..digits])
 }

@@ -5,18 +5,22 @@
 //! the node itself), [`policy`] says who may do what, and [`locate`] finds where it goes.
 
 mod calls;
+mod candidates;
 mod dispatch;
 mod guard;
 mod journal;
 mod locate;
 mod own_names;
 mod policy;
+mod probes;
+mod recurse;
 mod refused;
 mod registrar;
+mod routes;
 mod shared;
 mod tally;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
@@ -25,24 +29,27 @@ use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
-use strowger_sip::transaction::{Expired, Matched};
+use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
 use tokio::sync::oneshot;
 
+pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use locate::{HostName, Question};
 pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
 use crate::location::Committed;
+use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
 use own_names::OwnNames;
+use probes::{Probes, is_probe};
 use registrar::PendingRegister;
+use routes::Entered;
 use tally::Held;
 
 /// What the control side sends to a shard.
@@ -50,13 +57,8 @@ use tally::Held;
 pub enum Control {
     /// Commits of the location service are done, or have failed, in the order in which they were asked for.
     Committed(Vec<Committed>),
-    /// A host name was looked up; no address when it has none.
-    Resolved {
-        /// Which question it answers.
-        ticket: Id,
-        /// The addresses, best first.
-        addresses: Vec<IpAddr>,
-    },
+    /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
+    Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Another configuration is in force.
@@ -91,6 +93,7 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    probes: Probes,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -101,6 +104,7 @@ pub struct Node {
 /// Buffers that are reused from request to request.
 #[derive(Default)]
 struct Work {
+    candidates: Candidates,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -122,6 +126,10 @@ struct Work {
     index: Index,
     /// `None` while one goes on.
     kept: Option<Kept>,
+    /// A request with another header.
+    rewritten: Kept,
+    dialled: Dialled,
+    entered: Entered,
 }
 
 /// A request that was kept, while it goes on.
@@ -146,8 +154,11 @@ impl Node {
         journal: Journal,
         tally: Arc<Tally>,
     ) -> Self {
+        let mut probes = Probes::default();
+        probes.start(&shared.policy.routes, shard);
         Self {
             endpoint: Endpoint::new(shard, endpoint),
+            probes,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
@@ -162,11 +173,13 @@ impl Node {
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
+        out.of_call(Some(message.call_id()));
         if message.is_request() {
             self.on_request(message, source, now, out);
         } else {
             self.on_response(message, now, out);
         }
+        out.of_call(None);
     }
 
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -206,14 +219,20 @@ impl Node {
             Some(OurBranch::Stateful { shard, client, check })
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
+                self.note_answer(client, response, now);
                 if let Some(user) = self
                     .endpoint
                     .layer
                     .on_response(client, response, now.mono_ms(), out)
                 {
+                    if is_probe(user) {
+                        let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
+                        return self.on_probe_answer(user, status, now);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
+                    self.recurse(now, out);
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
@@ -273,9 +292,23 @@ impl Node {
         self.journal.want(logs);
         self.work.own = OwnNames::default();
         self.work.challenges = ChallengeLines::default();
+        self.probes
+            .start(&shared.policy.routes, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
+    }
+
+    /// A message could not be sent.
+    fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
+        match failed {
+            FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            failed => {
+                self.proxy
+                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
+                self.account(now);
+            }
+        }
     }
 
     fn publish(&self) {
@@ -335,10 +368,12 @@ impl Application for Node {
     }
 
     fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
+        let peer = self.endpoint.layer.peer_of_token(token);
         let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
-        self.proxy
-            .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-        self.account(now);
+        if let FailedSend::Client(_) = failed {
+            self.note_failure(peer, now);
+        }
+        self.on_failed(failed, now, out);
     }
 
     fn unreachable(
@@ -355,10 +390,12 @@ impl Application for Node {
                 if !self.endpoint.layer.is_named(client, check) {
                     return Handled::Done;
                 }
+                let peer = self.endpoint.layer.peer_of(client);
                 let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
-                self.proxy
-                    .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
-                self.account(now);
+                if let FailedSend::Client(_) = failed {
+                    self.note_failure(peer, now);
+                }
+                self.on_failed(failed, now, out);
                 Handled::Done
             }
             Some(OurBranch::Stateful { shard, .. }) if shard < identity.shards => Handled::Hop(shard),
@@ -375,7 +412,7 @@ impl Application for Node {
                     self.on_committed(committed, now, out);
                 }
             }
-            Control::Resolved { ticket, addresses } => self.on_resolved(ticket, &addresses, now, out),
+            Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Reload(reload) => self.reload(reload),
@@ -384,14 +421,29 @@ impl Application for Node {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.endpoint.layer.wheel.next_deadline().map(|ms| ms * 1_000_000)
+        let timers = self.endpoint.layer.wheel.next_deadline();
+        let next = match self.probes.deadline().filter(|_| !self.draining) {
+            Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
+            None => timers,
+        };
+        next.map(|ms| ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
         let ms = now.mono_ms();
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
-                Expired::Client { user, timed_out } => {
+                Expired::Client { user, timed_out, .. } if is_probe(user) => {
+                    if timed_out {
+                        self.on_probe_failed(user, now);
+                    }
+                }
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } => {
+                    self.note_failure(silent, now);
                     self.proxy
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
@@ -404,6 +456,9 @@ impl Application for Node {
                 }
             }
             self.account(now);
+        }
+        if !self.draining {
+            self.send_probes(now, out);
         }
     }
 

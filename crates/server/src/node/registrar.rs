@@ -7,9 +7,10 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
-    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, register, write_answer,
+    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, is_merged, register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
+use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -42,6 +43,18 @@ pub(super) struct PendingRegister {
     proven: bool,
     attempts: u8,
     changes: Changes,
+    /// The 200 as it is in the second (Unix time) in which the commit was asked for, which is hardly ever over when it is
+    /// done; empty when it may not be sent.
+    answer: Stored,
+    answer_secs: u64,
+}
+
+impl PendingRegister {
+    /// Whether the answer is still what it would be now, and there is nothing to be logged, for which the request would have
+    /// to be read again.
+    fn is_answer_right(&self, now: Now) -> bool {
+        self.answer_secs == now.wall_secs() && !is_noted(self.changes)
+    }
 }
 
 /// What one run of the procedure came to.
@@ -52,7 +65,7 @@ enum Run {
 }
 
 impl Node {
-    /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record.
+    /// §10.3 steps 1 to 5: extensions, who asks, and for which address-of-record; and the body (§8.2.3).
     pub(super) fn on_register(
         &mut self,
         request: Message<'_>,
@@ -60,17 +73,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        if self.is_retired(ingress) {
-            let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
-            return self.refuse_unproven(request, ingress, &reject, now, out);
-        }
-        // Step 2: extensions.
-        if request
-            .elements(Name::Require)
-            .any(|tag| !SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes())))
-        {
-            let extra = Extra::Unsupported(Name::Require, SUPPORTED);
-            let reject = Reject::with(Status::BAD_EXTENSION, extra);
+        if let Err(reject) = self.check_register(request, ingress) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
@@ -110,9 +113,20 @@ impl Node {
             if self.is_being_committed(request) {
                 return;
             }
+            if self.is_known_merged(request, now) {
+                return self.refuse_register(&admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
+            }
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
         self.run_register(&admitted, 0, now, out);
+    }
+
+    /// Whether the listener takes new work, and step 2: extensions.
+    fn check_register(&self, request: Message<'_>, ingress: &Ingress) -> Result<(), Reject> {
+        if self.is_retired(ingress) {
+            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
+        }
+        check_extensions(request).and_then(|()| check_content(request))
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
@@ -169,6 +183,11 @@ impl Node {
         self.shared.location.read(&self.work.aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
         has_registered(request, record, ingress.source.remote, now.wall_secs())
+    }
+
+    /// Whether a REGISTER has come before on another way (§8.2.2.2). The record is in the work buffers.
+    fn is_known_merged(&self, request: Message<'_>, now: Now) -> bool {
+        is_merged(request, Bindings::new(&self.work.record), now.wall_secs())
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
@@ -240,27 +259,49 @@ impl Node {
         };
         let (location, record) = (&self.shared.location, &self.work.next_record);
         let commit = location.commit(&self.work.aor, seen, record, caller);
-        if commit == Commit::Pending {
-            // Another thread may be answering already, but the answer reaches this shard as a later event.
-            let request = self.endpoint.layer.pool.store(admitted.request.bytes());
-            self.registers.insert_with(|_| PendingRegister {
-                request,
-                ingress: *admitted.ingress,
-                proven: admitted.proven,
-                attempts,
-                changes,
-            });
-            return Run::Pending;
-        }
         match commit {
             Commit::Done(_) => {
                 std::mem::swap(&mut self.work.record, &mut self.work.next_record);
                 self.registered(admitted, changes, now, out);
+                Run::Answered
             }
-            Commit::Conflict => return Run::Again,
-            Commit::Pending | Commit::Unavailable => self.store_failed(admitted, now, out),
+            Commit::Conflict => Run::Again,
+            // Another thread may be answering already, but the answer reaches this shard as a later event.
+            Commit::Pending => {
+                std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+                self.wait_for_commit(admitted, (attempts, changes), now, &mut out.bytes);
+                Run::Pending
+            }
+            Commit::Unavailable => {
+                self.store_failed(admitted, now, out);
+                Run::Answered
+            }
         }
-        Run::Answered
+    }
+
+    /// Keeps a REGISTER, and its answer by the record in the work buffers, which is written at the end of `scratch` before.
+    fn wait_for_commit(
+        &mut self,
+        admitted: &Admitted<'_>,
+        (attempts, changes): (u8, Changes),
+        now: Now,
+        scratch: &mut Vec<u8>,
+    ) {
+        let start = scratch.len();
+        self.append_answer(admitted, now, scratch);
+        let pool = &mut self.endpoint.layer.pool;
+        let answer = pool.store(&scratch[start..]);
+        scratch.truncate(start);
+        let request = pool.store(admitted.request.bytes());
+        self.registers.insert_with(|_| PendingRegister {
+            request,
+            ingress: *admitted.ingress,
+            proven: admitted.proven,
+            attempts,
+            changes,
+            answer,
+            answer_secs: now.wall_secs(),
+        });
     }
 
     /// The store has answered.
@@ -273,6 +314,10 @@ impl Node {
         let Some(waiting) = self.registers.remove(ticket) else {
             return;
         };
+        if committed.result.is_ok() && waiting.is_answer_right(now) {
+            return self.give_answer(waiting, out);
+        }
+        self.endpoint.layer.pool.give(waiting.answer);
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         self.endpoint.layer.pool.take(waiting.request, &mut text);
         if let Ok(request) = index.parse(&text, &KEPT)
@@ -296,8 +341,20 @@ impl Node {
         self.work.kept = Some(Kept { text, index });
     }
 
+    /// Sends the answer that was written when the commit was asked for.
+    fn give_answer(&mut self, waiting: PendingRegister, out: &mut Outbox) {
+        self.tally.registered();
+        let pool = &mut self.endpoint.layer.pool;
+        let answer = pool.bytes(&waiting.answer);
+        if !answer.is_empty() {
+            out.send(answer, waiting.ingress.to(), 0);
+        }
+        pool.give(waiting.answer);
+        pool.give(waiting.request);
+    }
+
     fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {
-        if changes.added > 0 || changes.removed > 0 {
+        if is_noted(changes) {
             let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
             let source = &admitted.ingress.source;
             self.journal.line(now, "registration").map(|line| {
@@ -311,10 +368,17 @@ impl Node {
         self.answer_register(admitted, now, out);
     }
 
-    /// Step 8: the 200 with all current bindings, from the record in the work buffers. Who cannot be told to be at the
-    /// address that asks gets no more than fits.
+    /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
+        let start = out.bytes.len();
+        if self.append_answer(admitted, now, &mut out.bytes) {
+            out.send_from(start, admitted.ingress.to(), 0);
+        }
+    }
+
+    /// Appends that 200, if it may be sent. Who cannot be told to be at the address that asks gets no more than fits.
+    fn append_answer(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Vec<u8>) -> bool {
         let Work {
             record,
             contacts,
@@ -326,9 +390,9 @@ impl Node {
         let Admitted { request, ingress, .. } = *admitted;
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
-        identity.reply_with(request, ingress, Status::OK, is_there, out, |out| {
+        identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
             write_answer(request, record, contacts, now.wall_secs(), date, out)
-        });
+        })
     }
 
     fn store_failed(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
@@ -354,6 +418,21 @@ impl Node {
         let sender = self.sender_by_source(ingress);
         self.reject(request, ingress, sender, reject, now, out);
     }
+}
+
+/// Whether the log says what a REGISTER did.
+fn is_noted(changes: Changes) -> bool {
+    changes.added > 0 || changes.removed > 0
+}
+
+/// Step 2: whether all extensions that are required are known.
+fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
+    let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
+    if request.elements(Name::Require).all(is_known) {
+        return Ok(());
+    }
+    let extra = Extra::Unsupported(Name::Require, SUPPORTED);
+    Err(Reject::with(Status::BAD_EXTENSION, extra))
 }
 
 fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {

@@ -7,13 +7,13 @@ use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::SipUri;
-use tokio::sync::mpsc;
 
-use super::locate::Question;
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Mode};
+use crate::config::{self, Cidr};
 use crate::defence::Defence;
+use crate::dns::Dns;
 use crate::location::Location;
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
 /// What the configuration comes to for a request.
@@ -26,9 +26,7 @@ pub struct NodePolicy {
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
     /// What becomes of requests for others.
-    pub mode: Mode,
-    /// Whether to stay on the path of dialogs.
-    pub record_route: bool,
+    pub routes: Arc<Routes>,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
@@ -57,8 +55,8 @@ pub struct Shared {
     pub nonces: Arc<NonceTable>,
     /// What is held against sources.
     pub defence: Defence,
-    /// Where host names are looked up.
-    pub resolver: mpsc::Sender<Question>,
+    /// The servers behind names.
+    pub dns: Arc<Dns>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -73,7 +71,10 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The same stores and tables under another configuration.
     #[must_use]
-    pub fn reconfigured(&self, policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+        if let Some(routes) = Arc::get_mut(&mut policy.routes) {
+            routes.adopt(&self.policy.routes);
+        }
         Self {
             policy,
             ours,
@@ -81,7 +82,7 @@ impl Shared {
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
             defence: self.defence.reconfigured(defence),
-            resolver: self.resolver.clone(),
+            dns: Arc::clone(&self.dns),
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Tally {
     unanswered: AtomicU64,
     calls_started: AtomicU64,
     calls_answered: AtomicU64,
+    dns_hits: AtomicU64,
+    dns_misses: AtomicU64,
+    failed_hops: AtomicU64,
     held: HeldCounts,
 }
 
@@ -86,6 +89,9 @@ impl Tally {
         unanswered unanswered;
         call_started calls_started;
         call_answered calls_answered;
+        dns_hit dns_hits;
+        dns_miss dns_misses;
+        failed_hop failed_hops;
     }
 
     pub(super) fn request(&self, method: Method) {
@@ -247,6 +253,24 @@ const FIGURES: &[Figure] = &[
         "Calls answered with 2xx.",
         Kind::Counter,
         |t| t.calls_answered.load(Relaxed),
+    ),
+    (
+        "strowger_dns_cache_hits_total",
+        "Names of next hops whose servers were known.",
+        Kind::Counter,
+        |t| t.dns_hits.load(Relaxed),
+    ),
+    (
+        "strowger_dns_cache_misses_total",
+        "Names of next hops that had to be looked up.",
+        Kind::Counter,
+        |t| t.dns_misses.load(Relaxed),
+    ),
+    (
+        "strowger_failed_hops_total",
+        "Next hops that were silent, refused or answered 503.",
+        Kind::Counter,
+        |t| t.failed_hops.load(Relaxed),
     ),
     (
         "strowger_transactions",

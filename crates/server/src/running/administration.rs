@@ -12,12 +12,14 @@ use tokio::sync::oneshot;
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Family, Filter, Import, Kind, NewUser,
-    Page, PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Unban, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Family, Filter, GroupTarget,
+    Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Unban,
+    User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
+use crate::routing::Group;
 use crate::subscriber::SubscriberError;
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
@@ -107,6 +109,26 @@ impl Running {
             kind: Kind::Gauge,
             samples: parts.into_iter().map(sample).collect(),
         }
+    }
+
+    /// What shards, sockets and look-ups have counted.
+    fn counted(&self) -> Vec<Family> {
+        let mut families = Tally::families(&self.tallies);
+        for counters in self.handle.counters() {
+            counters.each(|name, help, kind, value| {
+                let kind = match kind {
+                    CountKind::Counter => Kind::Counter,
+                    CountKind::Gauge => Kind::Gauge,
+                };
+                match families.iter_mut().find(|family| family.name == name) {
+                    Some(family) => family.samples[0].value += value as f64,
+                    None => families.push(Family::single(name, help, kind, value as f64)),
+                }
+            });
+        }
+        let now_ms = strowger_net::now().mono_ms();
+        families.append(&mut self.shared().dns.families(now_ms));
+        families
     }
 
     fn counts(&self, contacts: u64) -> Counts {
@@ -319,20 +341,31 @@ impl Admin for Running {
         Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
     }
 
+    async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
+        let shared = self.shared();
+        let targets = |group: &'_ Group| {
+            let describe = |target| GroupTarget::of(group, target);
+            group.targets.iter().map(describe).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = shared.policy.routes.groups().iter().flat_map(targets).collect();
+        all.retain(|target| filter.matches(&[&target.id]));
+        Ok(Page::cut(all, &page, |target| &target.id))
+    }
+
+    async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {
+        let shared = self.shared();
+        let group = shared.policy.routes.group_named(&which.group);
+        let found = group.and_then(|group| Some((group, group.target(&which.target)?)));
+        let Some((group, target)) = found else {
+            let name = format!("{} in group {}", which.target, which.group);
+            return Err(AdminError::NoSuchTarget(name));
+        };
+        target.state.drain(which.draining);
+        Ok(GroupTarget::of(group, target))
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
-        let mut families = Tally::families(&self.tallies);
-        for counters in self.handle.counters() {
-            counters.each(|name, help, kind, value| {
-                let kind = match kind {
-                    CountKind::Counter => Kind::Counter,
-                    CountKind::Gauge => Kind::Gauge,
-                };
-                match families.iter_mut().find(|family| family.name == name) {
-                    Some(family) => family.samples[0].value += value as f64,
-                    None => families.push(Family::single(name, help, kind, value as f64)),
-                }
-            });
-        }
+        let mut families = self.counted();
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
         let active = self.active();
         let shared = &active.shared;

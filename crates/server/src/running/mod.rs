@@ -4,7 +4,6 @@ mod administration;
 mod bind;
 mod numbers;
 mod reload;
-mod resolver;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -31,13 +30,13 @@ use crate::config::effective::{self, Machine, Ours};
 use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
+use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, Node, NodePolicy, Question, Shared, Tally};
+use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 use reload::{Course, Origin, Outcomes, Pending};
 
-/// Questions to the resolver that may wait.
-const QUESTIONS: usize = 4096;
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
 /// How often bindings that have expired are looked for.
@@ -139,37 +138,25 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
-        if let Err(error) = strowger_net::raise_descriptor_limit() {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
+        raise_descriptor_limit();
         let (listeners, numbers) = bind::bind(config, &options)?;
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
-        let (resolver, questions) = mpsc::channel(QUESTIONS);
         let ours = effective::ours(config, &numbers.reachable(), &machine);
-        let (shared, new_bans) = open(config, data_dir, ours, &answers, resolver)?;
+        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
         let shared = Arc::new(shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let bound = Listeners::new(numbers.describe(), machine.addresses);
+        shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let mut journals = Vec::new();
-        let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, &mut journals);
-            Node::new(
-                shard,
-                Arc::clone(&shared),
-                &endpoint,
-                journal,
-                Arc::clone(&tallies[usize::from(shard)]),
-            )
-        })
-        .map_err(StartError::System)?;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
-        resolver::spawn(questions, handle.clone());
+        let system = dns::System::new(&config.dns);
+        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
         let active = Active {
             config: config.clone(),
             shared,
@@ -250,6 +237,29 @@ fn machine() -> Machine {
     }
 }
 
+/// Starts the shards, each with its node and with the thread that writes its log.
+fn start_shards(
+    listeners: Vec<strowger_net::Listener>,
+    options: &Options,
+    shared: &Arc<Shared>,
+    endpoint: &EndpointConfig,
+    tallies: &[Arc<Tally>],
+) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
+    let mut journals = Vec::new();
+    let shards = strowger_net::start(listeners, options, |shard| {
+        let journal = start_journal(shard, &mut journals);
+        let tally = Arc::clone(&tallies[usize::from(shard)]);
+        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+    });
+    Ok((shards.map_err(StartError::System)?, journals))
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = strowger_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -280,8 +290,7 @@ fn open(
     data_dir: &DataDir,
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
-    resolver: mpsc::Sender<Question>,
-) -> Result<(Shared, mpsc::Receiver<Ban>), StartError> {
+) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
@@ -290,6 +299,7 @@ fn open(
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, new_bans) = Defence::new(&config.defence, table_key);
+    let (dns, questions) = Dns::new(&config.dns, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
@@ -297,9 +307,9 @@ fn open(
         subscribers: Arc::new(subscribers),
         nonces: Arc::new(nonces),
         defence,
-        resolver,
+        dns: Arc::new(dns),
     };
-    Ok((shared, new_bans))
+    Ok((shared, new_bans, questions))
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -341,8 +351,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
-        mode: config.proxy.mode,
-        record_route: config.proxy.record_route,
+        routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
         registrar: Policy {
@@ -350,6 +359,7 @@ fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_expires: seconds(location.max_expires),
             default_expires: seconds(location.default_expires),
             max_contacts: usize::from(location.max_contacts),
+            when_full: location.when_full,
             path: PathPolicy::default(),
         },
         max_transactions: config.limits.transactions as usize,
@@ -372,7 +382,7 @@ fn open_location(
         let Some(handle) = answers.get() else { return };
         if let Err(control) = handle.send(shard, Control::Committed(committed)) {
             let handle = handle.clone();
-            runtime.spawn(async move { resolver::deliver(&handle, shard, control).await });
+            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
         }
     });
     let settings = Settings::new(key, config.location.durability);

@@ -389,6 +389,7 @@ impl Running {
             (ready.enter)();
         }
         active.shared.subscribers.serve(&active.config.domains);
+        active.shared.dns.carry(&active.endpoint.listeners);
         let changes = Changes {
             listening: numbers.listening(),
             joining,
@@ -502,6 +503,7 @@ fn fixed(former: &Config, next: &Config) -> Vec<Obstacle> {
             Key::Top("shards"),
             effective::shards(former, cores) == effective::shards(next, cores),
         ),
+        (Key::Top("dns"), former.dns == next.dns),
         (Key::Of("location", "store"), before.store == after.store),
         (
             Key::Of("location", "durability"),

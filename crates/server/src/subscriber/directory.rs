@@ -2,7 +2,7 @@
 //! The key is secret and the hash a pseudo-random function: nobody can choose names that collide, and by chance two of a
 //! million names do so once in 10^26 tables.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hasher as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -10,6 +10,7 @@ use strowger_sip::auth::{Algorithm, Ha1};
 
 use super::Resolved;
 use crate::admin::{Secret, UserId};
+use crate::hashed::Identity;
 
 /// H(A1) of one user in binary.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,24 +204,6 @@ impl Directory {
             hasher.write(&[byte.to_ascii_lowercase()]);
         }
         hasher.finish128().as_u128()
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.0 ^= u64::from_ne_bytes(word);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

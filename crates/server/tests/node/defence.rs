@@ -57,7 +57,7 @@ fn kinds() -> Vec<(&'static str, String)> {
         ("407", smallest("MESSAGE", USER, "")),
         ("407", smallest("INVITE", "sip:x", "")),
         ("404", smallest("INVITE", NODE, "")),
-        ("404", smallest("MESSAGE", "tel:+1", "")),
+        ("407", smallest("MESSAGE", "tel:+1", "")),
         ("405", smallest("MESSAGE", NODE, "")),
         ("481", smallest("CANCEL", NODE, "")),
         ("481", smallest("CANCEL", USER, "")),

@@ -216,6 +216,7 @@ fn options_that_require_something_unknown_are_refused() {
 }
 
 // §8.2.1, §21.4.6.
+// §8.2.7 bullet 4: a CANCEL has nothing to cancel.
 #[test]
 fn what_the_node_itself_cannot_do_is_refused() {
     let mut site = Site::new();
@@ -245,6 +246,7 @@ fn what_the_node_itself_cannot_do_is_refused() {
 }
 
 // §8.2.7, §17.2.1: an answer that was made without state is acknowledged to nobody.
+// §8.2.7 bullet 3.
 #[test]
 fn the_ack_to_an_answer_of_our_own_goes_nowhere() {
     let mut site = Site::new();
@@ -259,11 +261,21 @@ fn the_ack_to_an_answer_of_our_own_goes_nowhere() {
     assert_eq!(site.log(), "b ACK", "only the tag that was made for this call");
 }
 
+// §8.2.7 bullets 1, 2 and 5.
 #[test]
 fn an_answer_made_without_state_is_the_same_for_a_retransmission() {
     let mut site = Site::new();
     let text = request('a', "INVITE", "sip:nobody@example.test", 1);
-    assert_eq!(site.ask('a', &text), site.ask('a', &text));
+    let refused = site.ask('a', &text);
+    assert_eq!(
+        start_line(&refused),
+        "SIP/2.0 404 Not Found",
+        "and no 100 before it"
+    );
+    site.log();
+    site.pass(32_000);
+    assert_eq!(site.log(), "", "it is not sent again by itself");
+    assert_eq!(site.ask('a', &text), refused);
     site.assert_ends();
 }
 

@@ -349,6 +349,24 @@ fn a_register_is_answered_when_it_is_stored_and_not_before() {
     site.assert_ends();
 }
 
+#[test]
+fn what_is_answered_after_a_commit_is_what_would_be_answered_without_one() {
+    let (mut site, mut other) = (slow(), Site::new());
+    for n in 1..=2 {
+        let expected = other.ask('b', &bob(n));
+        site.send('b', &bob(n));
+        site.commit();
+        assert_eq!(site.last('b', "SIP/2.0 200"), expected, "REGISTER {n}");
+    }
+    site.send('b', &bob(3));
+    site.pass(3_000);
+    site.commit();
+    let late = site.last('b', "SIP/2.0 200");
+    assert_eq!(lines(late, "CSeq"), ["3 REGISTER"]);
+    assert_eq!(lines(late, "Contact"), ["<sip:bob@192.0.2.11:5060>;expires=597"]);
+    site.assert_ends();
+}
+
 // §10.3: all or nothing, also when two come at once.
 #[test]
 fn two_registers_at_once_both_count() {

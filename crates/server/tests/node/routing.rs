@@ -16,6 +16,7 @@ const FOREIGN: &str = "sip:x@192.0.2.15:5060";
 const DIGEST: &[&str] = &["REGISTER", "INVITE"];
 
 // §16.6 step 4, §16.4: our own entry comes off, and its token lets the request through to where it is bound.
+// §16.12 steps 1 to 3.
 #[test]
 fn a_request_of_a_dialog_follows_the_route_that_was_recorded() {
     let mut site = Site::new();
@@ -141,6 +142,7 @@ fn register_bob(site: &mut Site, digest: bool) {
 }
 
 // RFC 5658 §3: both entries stand for one pass.
+// RFC 3261 §16.12.1.3.
 #[test]
 fn both_entries_of_a_change_of_transport_come_off() {
     let mut site = Site::new();
@@ -314,6 +316,7 @@ fn those_who_are_known_are_relayed() {
 }
 
 // §16.5: a preloaded route decides where the request goes, not what it says.
+// §16.12 step 3.
 #[test]
 fn a_preloaded_route_leads_on_and_leaves_the_request_uri_alone() {
     let mut site = Site::of(Plan {
@@ -426,6 +429,7 @@ fn a_cancel_that_belongs_to_nothing_is_forwarded_and_its_answer_comes_back() {
 }
 
 // §16.11.
+// §16.11 bullets 2 and 3.
 #[test]
 fn a_stateless_node_forwards_both_ways_and_keeps_nothing() {
     let mut site = Site::of(Plan {
@@ -517,4 +521,49 @@ fn a_redirect_node_tells_where_the_user_is() {
         "not to where it was sent"
     );
     site.assert_ends();
+}
+
+// §8.3: a CANCEL is no error, and what is not understood is no reason to refuse.
+#[test]
+fn a_redirect_node_takes_a_cancel_and_whatever_it_does_not_understand() {
+    let mut site = Site::of(Plan {
+        mode: Mode::Redirect,
+        ..Plan::default()
+    });
+    site.register('b');
+    let invite = request('a', "INVITE", BOB, 1);
+    let moved = site.ask('a', &invite);
+    assert_eq!(
+        start_line(&site.ask('a', &invite.replace("INVITE", "CANCEL"))),
+        "SIP/2.0 200 OK"
+    );
+    site.send('a', &ack(&invite, &moved));
+    let odd = with(
+        &request('a', "FROBNICATE", BOB, 2),
+        "Require: the-moon\r\nX-Odd: <<>>",
+    );
+    assert_eq!(start_line(&site.ask('a', &odd)), "SIP/2.0 302 Moved Temporarily");
+    site.assert_ends();
+}
+
+// §16.11 bullets 1 and 4: of several targets one, and the same one each time.
+#[test]
+fn a_stateless_node_sends_the_same_request_the_same_way_each_time() {
+    let mut site = Site::of(Plan {
+        mode: Mode::Stateless,
+        ..Plan::default()
+    });
+    let contacts = "<sip:bob@192.0.2.11:5060>, <sip:bob@192.0.2.12:5060>";
+    let bound = site.ask('b', &registration('b', BOB, contacts, 1));
+    assert_eq!(start_line(&bound), "SIP/2.0 200 OK");
+    site.log();
+    let invite = request('a', "INVITE", BOB, 2);
+    site.send('a', &invite);
+    let first = site.log();
+    assert!(["b INVITE", "c INVITE"].contains(&first.as_str()), "{first}");
+    site.pass(500);
+    site.send('a', &invite);
+    assert_eq!(site.log(), first);
+    site.send('a', &ack(&invite, &request('a', "INVITE", BOB, 2)));
+    assert_eq!(site.log(), first.replace("INVITE", "ACK"));
 }

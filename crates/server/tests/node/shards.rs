@@ -1,6 +1,5 @@
 //! Several shards: whatever arrives where, the messages of a call meet.
 
-use strowger_server::node::Control;
 use strowger_testkit::message::{lines, request, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
@@ -157,15 +156,8 @@ fn a_name_is_answered_to_the_shard_that_asked() {
         });
         let owner = site.send('a', &with(&request('a', "MESSAGE", "sip:x@far.test", n), "X: y"));
         let question = site.question().expect("a question");
-        assert_eq!(usize::from(question.shard), owner);
-        let addresses = vec![address('f').ip()];
-        site.control(
-            owner,
-            Control::Resolved {
-                ticket: question.ticket,
-                addresses,
-            },
-        );
+        assert_eq!(question.asker.map(|(shard, _)| usize::from(shard)), Some(owner));
+        site.answer_question(&question, &[address('f').ip()]);
         assert_eq!(site.log(), "f MESSAGE");
     }
 }

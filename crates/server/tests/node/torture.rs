@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use strowger_server::node::Control;
 use strowger_sip::Destination;
 use strowger_syntax::message::{Index, Message};
 use strowger_syntax::{Limits, Name};
@@ -53,11 +52,7 @@ fn site() -> Site {
 fn play(site: &mut Site, bytes: &[u8]) -> (String, String) {
     site.send_bytes('a', bytes);
     while let Some(question) = site.question() {
-        let resolved = Control::Resolved {
-            ticket: question.ticket,
-            addresses: vec![peer::address('d').ip()],
-        };
-        site.control(question.shard.into(), resolved);
+        site.answer_question(&question, &[peer::address('d').ip()]);
     }
     let sent = site.new_messages();
     let described = sent.iter().map(|(to, message)| match is_back(*to) {
@@ -86,7 +81,13 @@ fn forwarded(original: &[u8], forwarded: &[u8]) -> String {
     let (mut before, mut after) = (Index::default(), Index::default());
     let before = before.parse(original, &Limits::DEFAULT).expect("was taken");
     let after = after.parse(forwarded, &Limits::DEFAULT).expect("is good");
-    let ours = [Name::Via, Name::MaxForwards, Name::Route, Name::RecordRoute];
+    let ours = [
+        Name::Via,
+        Name::MaxForwards,
+        Name::MaxBreadth,
+        Name::Route,
+        Name::RecordRoute,
+    ];
     // A datagram may lack it, a stream may not (§16.6 step 9).
     let counted = before.has(Name::ContentLength);
     let others = |message: Message<'_>| {

@@ -7,6 +7,7 @@
 mod calls;
 mod partitions;
 mod registrations;
+mod searches;
 
 use strowger_testkit::Plan;
 use strowger_testkit::sim::{self, How, MS, Outcome, S, Script, Sim, View, World, talked};

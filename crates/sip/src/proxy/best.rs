@@ -3,7 +3,7 @@
 use strowger_syntax::Status;
 
 /// Whether `a` is to be preferred to `b`: any 6xx first, else the lowest class; within 4xx those that tell the caller
-/// how to try again.
+/// how to try again, and last what says least.
 pub fn is_better(a: Status, b: Status) -> bool {
     rank(a) < rank(b)
 }
@@ -17,7 +17,8 @@ fn rank(status: Status) -> (u16, u16) {
         401 | 407 => 0,
         415 | 420 | 484 => 1,
         408 | 480 => 3,
-        503 => 4,
+        // That a target was cancelled here says nothing of the user.
+        487 | 503 => 4,
         _ => 2,
     };
     (class, within)
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_order_of_16_7_step_6() {
-        let order = [603, 302, 401, 415, 404, 408, 500, 503];
+        let order = [603, 302, 401, 415, 404, 408, 487, 500, 503];
         for (i, &better) in order.iter().enumerate() {
             for &worse in &order[i + 1..] {
                 assert!(

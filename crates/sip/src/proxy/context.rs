@@ -1,21 +1,29 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
+mod branch;
+mod redirect;
+mod response;
+mod search;
+
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
-use strowger_syntax::message::{Draft, Edits, Index, write_without_top_via};
-use strowger_syntax::{Message, Method, Name, Status};
+use strowger_syntax::message::Edits;
+use strowger_syntax::{Index, Message, Method, Name, Status};
 
+use self::branch::Branch;
+pub use self::redirect::Redirected;
+use self::redirect::Redirection;
+use self::search::Opened;
 use super::best::is_better;
-use super::forward::{BranchKind, Forwarding, RecordRoute, write_forward};
-use super::progress::{Cause, Progress};
+use super::forward::{RecordRoute, max_breadth};
+use super::progress::Progress;
 use super::route::Taken;
-use super::targets::{Target, TargetSet, TargetTexts};
+use super::targets::{Failover, TargetSet};
+use super::ways::AllWays;
 use crate::endpoint::{Arrival, Ingress};
 use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
-use crate::reject::Reject;
-use crate::transaction::{FailedSend, KEPT, Timed, User};
-use crate::transport::Hop;
+use crate::transaction::{KEPT, Timed, User};
 use crate::{Endpoint, Outbox};
 
 /// What holds for every request that is forwarded.
@@ -40,31 +48,31 @@ pub struct Start<'a> {
     pub record_route: Option<RecordRoute>,
     /// Whose account hears of progress.
     pub call: Option<Id>,
+    /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
+    /// answered with [`Proxy::add_targets`].
+    pub recursion: Recursion,
+    /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
+    pub keeps_others: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BranchState {
-    /// Waits for a final response.
-    Pending,
-    /// To be cancelled as soon as a provisional response allows it (RFC 3261 §9.1).
-    CancelWanted,
-    /// Has its final response, or never will have one.
-    Done,
-}
-
-#[derive(Debug)]
-struct Branch {
-    client: Id,
-    state: BranchState,
-    /// The target's texts, and the place of its other way.
-    target: TargetTexts,
-    fallback: Option<u32>,
+/// What becomes of the contacts of a 3xx (§16.7 step 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recursion {
+    /// They are the caller's business.
+    #[default]
+    Never,
+    /// Those that are our users are tried.
+    ToUsers,
+    /// They are tried, wherever they are.
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// No final response was passed on.
     Open,
+    /// A 6xx came: nobody else is asked.
+    Declined,
     /// The caller gave up.
     Cancelled,
     /// A 2xx was passed on; more of them may come.
@@ -99,11 +107,23 @@ struct Pending {
     /// What the branches without a response count as (§16.6 step 7, §16.9).
     failed: Option<Status>,
     request: Stored,
-    /// The targets' texts, when there is another way to any of them.
+    /// The targets' texts, as long as one of them may still be needed.
     texts: Stored,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
-    timer_c: Option<TimerId>,
+    recursion: Recursion,
+    keeps_others: bool,
+    /// How many branches there may be at once.
+    breadth: u8,
+    /// The group that has its turn.
+    group: u16,
+    /// On which answers the next one has it.
+    failover: Failover,
+    /// 3xx responses whose contacts may yet become targets.
+    redirections: u16,
+    /// When timer C fires, in milliseconds after the start.
+    timer_c: u32,
+    timer: Option<TimerId>,
 }
 
 /// All response contexts of a shard.
@@ -111,8 +131,10 @@ struct Pending {
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
     pending: Chunks<Pending>,
-    /// The branches' other ways.
-    fallbacks: Chunks<Hop>,
+    /// The hops that branches have left.
+    ways: AllWays,
+    redirections: Slab<Redirection>,
+    redirected: VecDeque<Id>,
     config: ProxyConfig,
     progress: VecDeque<Progress>,
     edits: Edits,
@@ -127,7 +149,9 @@ impl Proxy {
         Self {
             contexts: Slab::default(),
             pending: Chunks::default(),
-            fallbacks: Chunks::default(),
+            ways: AllWays::default(),
+            redirections: Slab::default(),
+            redirected: VecDeque::new(),
             config,
             progress: VecDeque::new(),
             edits: Edits::default(),
@@ -153,7 +177,7 @@ impl Proxy {
 
     /// Bytes of what is kept of requests under way, without their texts.
     pub fn bytes(&self) -> usize {
-        self.contexts.bytes() + self.pending.bytes() + self.fallbacks.bytes()
+        self.contexts.bytes() + self.pending.bytes() + self.ways.bytes() + self.redirections.bytes()
     }
 
     /// Takes the next report for an account of calls.
@@ -161,7 +185,7 @@ impl Proxy {
         self.progress.pop_front()
     }
 
-    /// Forwards a request to all targets at once (§16.6).
+    /// Forwards a request to the targets of the first group, and later to the others as far as they are needed (§16.6).
     pub fn start(
         &mut self,
         endpoint: &mut Endpoint,
@@ -171,12 +195,38 @@ impl Proxy {
         now_ms: u64,
         out: &mut Outbox,
     ) {
-        let method = request.method();
-        let layer = &mut endpoint.layer;
-        // The texts are for another attempt.
-        let has_fallback = targets.targets().iter().any(|target| target.fallback.is_some());
-        let texts = if has_fallback { targets.text() } else { &[] };
-        let (kept, texts) = (layer.pool.store(request.bytes()), layer.pool.store(texts));
+        let kept = endpoint.layer.pool.store(request.bytes());
+        let (id, pending) = self.insert(endpoint, start, request, kept, now_ms);
+        if let Some(pending) = self.pending.get_mut(pending) {
+            let first = targets.targets().first();
+            pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
+            for target in targets.targets() {
+                let ways = self.ways.keep(targets.hops(target));
+                pending
+                    .branches
+                    .push(Branch::new(target.texts(), ways, target.turn));
+            }
+        }
+        while self.open_group(endpoint, id, request, targets.text(), now_ms, out) == Opened::Skipped {}
+        // The texts are for other attempts.
+        if let Some(pending) = self.pending.get_mut(pending)
+            && pending.may_send_again()
+        {
+            pending.texts = endpoint.layer.pool.store(targets.text());
+        }
+        self.conclude(endpoint, id, now_ms, out);
+    }
+
+    /// A context without branches.
+    fn insert(
+        &mut self,
+        endpoint: &mut Endpoint,
+        start: &Start<'_>,
+        request: Message<'_>,
+        kept: Stored,
+        now_ms: u64,
+    ) -> (Id, u32) {
+        let (layer, method) = (&mut endpoint.layer, request.method());
         let pending = self.pending.insert_with(|_| Pending {
             arrival: start.ingress.arrival(),
             loop_part: start.loop_part,
@@ -187,9 +237,16 @@ impl Proxy {
             best: None,
             failed: None,
             request: kept,
-            texts,
+            texts: Stored::default(),
             is_short: false,
-            timer_c: None,
+            recursion: start.recursion,
+            keeps_others: start.keeps_others,
+            breadth: max_breadth(request),
+            group: 0,
+            failover: Failover::ANY,
+            redirections: 0,
+            timer_c: branch::NEVER,
+            timer: None,
         });
         let id = self.contexts.insert_with(|_| ResponseContext {
             server: start.server,
@@ -199,466 +256,25 @@ impl Proxy {
             alive: 0,
             pending: Some(pending),
         });
-        // Step 11: timer C.
-        if method == Method::Invite
-            && let Some(pending) = self.pending.get_mut(pending)
+        if let Some(pending) = self.pending.get_mut(pending)
+            && method == Method::Invite
         {
-            let timer = layer.wheel.add(Timed::Context(id));
-            layer.wheel.set(timer, Some(now_ms + self.config.timer_c_ms));
-            pending.timer_c = Some(timer);
+            pending.timer = Some(layer.wheel.add(Timed::Context(id)));
         }
         layer.set_context(start.server, Some(id));
-        for target in targets.targets() {
-            let texts = targets.text();
-            self.forward(endpoint, id, request, texts, target, None, now_ms, out);
-        }
-        self.conclude(endpoint, id, now_ms, out);
+        (id, pending)
     }
 
-    /// §16.6 for one target: a branch of its own, or the next attempt of one.
-    #[expect(clippy::too_many_arguments, reason = "a branch is made from all of them")]
-    fn forward(
-        &mut self,
-        endpoint: &mut Endpoint,
-        id: Id,
-        request: Message<'_>,
-        texts: &[u8],
-        target: &Target,
-        again: Option<u16>,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        let forwarding = Forwarding {
-            uri: target.uri(texts),
-            routes: target.routes(texts),
-            taken: pending.taken,
-            record_route: pending.record_route,
-            hop: target.hop,
-            arrival: pending.arrival,
-            loop_part: pending.loop_part,
-        };
-        let number = again.unwrap_or(pending.branches.len() as u16);
-        let user = User {
-            context: id,
-            branch: number,
-        };
-        let (edits, identity, mut check) = (&mut self.edits, &endpoint.identity, 0);
-        let client = endpoint.layer.send(
-            context.method,
-            target.hop.to,
-            user,
-            now_ms,
-            out,
-            |client, bytes| {
-                check = identity.branches.check(identity.shard, client);
-                let branch = BranchKind::Stateful { client, check };
-                write_forward(identity, request, &forwarding, branch, edits, bytes);
-            },
-        );
-        endpoint.layer.set_check(client, check);
-        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
-        // address of the same next hop is tried all the same (RFC 3263 §4.3).
-        if request.to_tag().is_some() && target.fallback.is_none() {
-            endpoint.layer.wait_out(client, now_ms);
-        }
-        context.alive += 1;
-        let branch = Branch {
-            client,
-            state: BranchState::Pending,
-            target: target.texts(),
-            fallback: target.fallback.map(|hop| self.fallbacks.insert_with(|_| hop)),
-        };
-        pending.put(number, branch);
-    }
-
-    /// The ten steps of §16.7 for a response that a client transaction passed up.
-    pub fn on_response(
-        &mut self,
-        endpoint: &mut Endpoint,
-        user: User,
-        response: Message<'_>,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        // Step 1: the context was found by the branch.
-        let Some(status) = response.status() else { return };
-        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
-        if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
-            let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
-                return;
-            };
-            // Step 2: timer C; what was cancelled gets no more time.
-            if status.is_provisional() {
-                if status != Status::TRYING
-                    && branch.state == BranchState::Pending
-                    && let Some(timer) = pending.timer_c
-                {
-                    let timer_c = now_ms + self.config.timer_c_ms;
-                    endpoint.layer.wheel.set(timer, Some(timer_c));
-                }
-                if branch.state == BranchState::CancelWanted {
-                    endpoint.layer.cancel(branch.client, now_ms, out);
-                }
-            } else {
-                branch.state = BranchState::Done;
-            }
-        }
-        match status.class() {
-            // Step 3: without another Via it was meant for us.
-            _ if !response.has_second_via() => {}
-            // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
-            1 if status == Status::TRYING => {}
-            1 | 2 => {
-                self.pass_on(endpoint, user.context, response, now_ms, out);
-                if status.is_success() {
-                    self.cancel_pending(endpoint, user.context, now_ms, out);
-                }
-            }
-            // Step 4: kept until the best one is known.
-            class => {
-                self.keep_if_better(endpoint, user.context, response, status);
-                if class == 6 {
-                    self.cancel_pending(endpoint, user.context, now_ms, out);
-                }
-            }
-        }
-        self.conclude(endpoint, user.context, now_ms, out);
-    }
-
-    /// Steps 3, 8 and 9: without our Via, to the caller.
-    fn pass_on(
-        &mut self,
-        endpoint: &mut Endpoint,
-        id: Id,
-        response: Message<'_>,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some(context) = self.contexts.get_mut(id) else {
-            return;
-        };
-        let Some(status) = response.status() else { return };
-        let start = out.bytes.len();
-        write_without_top_via(response, &mut out.bytes);
-        if endpoint
-            .layer
-            .respond(context.server, status, start, now_ms, out)
-            .is_err()
-        {
-            return;
-        }
-        if status.is_success() {
-            context.phase = Phase::Answered;
-        } else if !status.is_provisional() {
-            context.phase = Phase::Refused;
-        }
-        if let Some(call) = context.call {
-            let session_expires = response.first(Name::SessionExpires).and_then(leading_number);
-            self.progress.push_back(Progress {
-                call,
-                method: context.method,
-                status,
-                session_expires,
-                cause: None,
-            });
-        }
-    }
-
-    fn keep_if_better(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>, status: Status) {
-        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        match pending.best {
-            Some((best, _)) if is_challenge(best) && is_challenge(status) => {
-                return self.add_challenges(endpoint, id, response);
-            }
-            Some((best, _)) if !is_better(status, best) => return,
-            _ => {}
-        }
-        let kept = endpoint.layer.pool.store(response.bytes());
-        if let Some((_, old)) = pending.best.replace((status, kept)) {
-            endpoint.layer.pool.give(old);
-        }
-    }
-
-    /// Step 7: the challenges of every branch go into the response that is passed on.
-    fn add_challenges(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>) {
-        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        let Some((_, kept)) = &mut pending.best else {
-            return;
-        };
-        let mut all = Vec::new();
-        if let Ok(best) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
-            let mut draft = Draft::of(best, &mut self.edits);
-            for field in response.fields() {
-                if matches!(field.name, Name::WwwAuthenticate | Name::ProxyAuthenticate) {
-                    draft.append(field.name, |out| out.extend_from_slice(field.value));
-                }
-            }
-            draft.finish(&mut all);
-        }
-        // What has grown beyond the limits could not be passed on.
-        if self.scratch.parse(&all, &KEPT).is_ok() {
-            let old = std::mem::replace(kept, endpoint.layer.pool.store(&all));
-            endpoint.layer.pool.give(old);
-        }
-    }
-
-    /// Step 10: CANCEL for every branch without a final response.
-    fn cancel_pending(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        if context.method != Method::Invite {
-            return;
-        }
-        let mut any = false;
-        for branch in pending
-            .branches
-            .iter_mut()
-            .filter(|b| b.state == BranchState::Pending)
-        {
-            any = true;
-            branch.state = BranchState::CancelWanted;
-            endpoint.layer.cancel(branch.client, now_ms, out);
-        }
-        // A cancelled branch that never answers is given up as §9.1 says.
-        if any && let Some(timer) = pending.timer_c {
-            endpoint
-                .layer
-                .wheel
-                .set(timer, Some(now_ms + endpoint.layer.timers.lifetime_ms()));
-        }
-    }
-
-    /// The caller's CANCEL (§16.10): every pending branch is cancelled.
-    pub fn on_cancel(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        if let Some(context) = self.contexts.get_mut(id)
-            && context.phase == Phase::Open
-        {
-            context.phase = Phase::Cancelled;
-            self.cancel_pending(endpoint, id, now_ms, out);
-        }
-    }
-
-    /// A client transaction ended; `timed_out` when without a final response (§16.9).
-    pub fn on_client_ended(
-        &mut self,
-        endpoint: &mut Endpoint,
-        user: User,
-        timed_out: bool,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some(context) = self.contexts.get_mut(user.context) else {
-            return;
-        };
-        context.alive = context.alive.saturating_sub(1);
-        if timed_out {
-            self.branch_failed(endpoint, user, Status::REQUEST_TIMEOUT, now_ms, out);
-        }
-        self.conclude(endpoint, user.context, now_ms, out);
-    }
-
-    /// A message could not be sent: as if a 503 had come (§16.9).
-    pub fn on_send_failed(
-        &mut self,
-        endpoint: &mut Endpoint,
-        failed: FailedSend,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let FailedSend::Client(user) = failed else { return };
-        let Some(context) = self.contexts.get_mut(user.context) else {
-            return;
-        };
-        context.alive = context.alive.saturating_sub(1);
-        self.branch_failed(endpoint, user, Status::SERVICE_UNAVAILABLE, now_ms, out);
-        self.conclude(endpoint, user.context, now_ms, out);
-    }
-
-    /// A branch without an answer: its other way is tried, else it is done, as if it had answered `status`.
-    fn branch_failed(
-        &mut self,
-        endpoint: &mut Endpoint,
-        user: User,
-        status: Status,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
-            return;
-        };
-        let too_late = is_too_late(context, pending, endpoint, now_ms);
-        let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
-            return;
-        };
-        let fallback = branch
-            .fallback
-            .take()
-            .and_then(|place| self.fallbacks.remove(place));
-        let retry = fallback.filter(|_| branch.state == BranchState::Pending && !too_late);
-        branch.state = BranchState::Done;
-        if retry.is_none() && pending.failed.is_none_or(|failed| is_better(status, failed)) {
-            pending.failed = Some(status);
-        }
-        let Some(hop) = retry else { return };
-        let target = branch.target.with(hop);
-        let (mut index, mut text) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
-        text.clear();
-        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.request));
-        let request_len = text.len();
-        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.texts));
-        let (request, texts) = text.split_at(request_len);
-        if let Ok(request) = index.parse(request, &KEPT) {
-            self.forward(
-                endpoint,
-                user.context,
-                request,
-                texts,
-                &target,
-                Some(user.branch),
-                now_ms,
-                out,
-            );
-        }
-        (self.scratch, self.text) = (index, text);
-    }
-
-    /// Timer C fired (§16.8), or a cancelled branch never answered.
-    pub fn on_deadline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        if context.phase == Phase::Open && pending.branches.iter().any(|b| b.state == BranchState::Pending) {
-            self.cancel_pending(endpoint, id, now_ms, out);
-            return;
-        }
-        for branch in pending
-            .branches
-            .iter_mut()
-            .filter(|b| b.state != BranchState::Done)
-        {
-            branch.state = BranchState::Done;
-            endpoint.layer.drop_client(branch.client);
-            context.alive = context.alive.saturating_sub(1);
-        }
-        self.conclude(endpoint, id, now_ms, out);
-    }
-
-    /// Step 6, once every branch is done: the best response, or one of our own; then lets go of what nobody needs.
-    fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return self.let_go(endpoint, id);
-        };
-        if pending.branches.iter().any(|b| b.state != BranchState::Done) {
-            return;
-        }
-        if matches!(context.phase, Phase::Open | Phase::Cancelled) {
-            // What a branch without an answer counts as may be better than any answer.
-            let failed = pending.failed;
-            let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
-            if let Some((_, kept)) = pending.best.take_if(|best| beaten(best)) {
-                endpoint.layer.pool.give(kept);
-            }
-            match pending.best.take() {
-                // A 503 says that this next hop is overloaded, not that we are (step 6).
-                Some((Status::SERVICE_UNAVAILABLE, kept)) => {
-                    endpoint.layer.pool.give(kept);
-                    self.answer(
-                        endpoint,
-                        id,
-                        Reject::new(Status::SERVER_INTERNAL_ERROR),
-                        Cause::NextHopUnavailable,
-                        now_ms,
-                        out,
-                    );
-                }
-                Some((_, kept)) => {
-                    let (mut index, mut text) =
-                        (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
-                    endpoint.layer.pool.take(kept, &mut text);
-                    if let Ok(response) = index.parse(&text, &KEPT) {
-                        self.pass_on(endpoint, id, response, now_ms, out);
-                    }
-                    (self.scratch, self.text) = (index, text);
-                }
-                None => {
-                    let status = match (context.phase, context.method, pending.failed) {
-                        (Phase::Cancelled, ..) => Status::REQUEST_TERMINATED,
-                        (_, _, Some(Status::SERVICE_UNAVAILABLE)) => Status::SERVER_INTERNAL_ERROR,
-                        (_, Method::Invite, _) => Status::REQUEST_TIMEOUT,
-                        // No 408 to anything else (RFC 4320 §4.2).
-                        _ => Status::SERVER_TIMEOUT,
-                    };
-                    let cause = match (context.phase, pending.failed) {
-                        (Phase::Cancelled, _) => Cause::Cancelled,
-                        (_, Some(Status::SERVICE_UNAVAILABLE)) => Cause::NextHopUnreachable,
-                        (_, Some(_)) => Cause::NextHopSilent,
-                        (_, None) => Cause::NobodyAnswered,
-                    };
-                    self.answer(endpoint, id, Reject::new(status), cause, now_ms, out);
-                }
-            }
-        }
-        self.let_go(endpoint, id);
-    }
-
-    /// Answers a request here, from what was kept of it, unless it is too late for that.
-    fn answer(
-        &mut self,
-        endpoint: &mut Endpoint,
-        id: Id,
-        reject: Reject,
-        cause: Cause,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        let kept = &pending.request;
-        if is_too_late(context, pending, endpoint, now_ms) {
-            endpoint.layer.drop_server(context.server);
-        } else if let Ok(request) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
-            let start = out.bytes.len();
-            endpoint
-                .identity
-                .write_reject(request, pending.arrival.stamp, &reject, &mut out.bytes);
-            let _ = endpoint
-                .layer
-                .respond(context.server, reject.status, start, now_ms, out);
-        }
-        context.phase = Phase::Refused;
-        if let Some(call) = context.call {
-            let (method, status) = (context.method, reject.status);
-            self.progress.push_back(Progress {
-                call,
-                method,
-                status,
-                session_expires: None,
-                cause: Some(cause),
-            });
-        }
-    }
-
-    /// A branch has been ringing for a while. Who has answered is not given up for another way, and when no branch has one
-    /// left, all that is needed of the request is what an answer is made from.
+    /// A branch has been ringing for a while. Who has answered is not given up for another way, and when nobody else can
+    /// be sent the request, all that is needed of it is what an answer is made from.
     pub fn on_ringing(&mut self, endpoint: &mut Endpoint, user: User) {
         let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
             return;
         };
-        if let Some(branch) = pending.branches.get_mut(usize::from(user.branch))
-            && let Some(place) = branch.fallback.take()
-        {
-            self.fallbacks.remove(place);
+        if let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) {
+            self.ways.forget(&mut branch.ways);
         }
-        if pending.is_short || pending.branches.iter().any(|b| b.fallback.is_some()) {
+        if pending.is_short || pending.may_send_again() {
             return;
         }
         let pool = &mut endpoint.layer.pool;
@@ -672,30 +288,6 @@ impl Proxy {
             let short = pool.store(text);
             pool.give(std::mem::replace(kept, short));
         }
-    }
-
-    /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
-    pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
-        let context = endpoint.layer.context_of(server);
-        let context = context.and_then(|id| whole(&mut self.contexts, &mut self.pending, id));
-        let Some((_, pending)) = context else {
-            endpoint.layer.drop_server(server);
-            return;
-        };
-        let Ok(request) = self
-            .scratch
-            .parse(endpoint.layer.pool.bytes(&pending.request), &KEPT)
-        else {
-            return;
-        };
-        let start = out.bytes.len();
-        endpoint.identity.write_reject(
-            request,
-            pending.arrival.stamp,
-            &Reject::new(Status::TRYING),
-            &mut out.bytes,
-        );
-        let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
     }
 
     /// Once a final response was passed on and no branch is pending, only the answers of forked UAS are still waited for.
@@ -712,10 +304,10 @@ impl Proxy {
             if let Some((_, kept)) = pending.best.take() {
                 pool.give(kept);
             }
-            for place in pending.branches.iter().filter_map(|branch| branch.fallback) {
-                self.fallbacks.discard(place);
+            for branch in &mut pending.branches {
+                self.ways.forget(&mut branch.ways);
             }
-            if let Some(timer) = pending.timer_c {
+            if let Some(timer) = pending.timer {
                 endpoint.layer.wheel.remove(timer);
             }
             self.pending.discard(place);
@@ -725,6 +317,13 @@ impl Proxy {
             endpoint.layer.set_context(context.server, None);
             self.contexts.discard(id);
         }
+    }
+}
+
+impl Pending {
+    /// Whether the request may have to be sent once more, and so must be kept whole.
+    fn may_send_again(&self) -> bool {
+        self.recursion != Recursion::Never || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
 }
 
@@ -745,15 +344,6 @@ fn is_too_late(context: &ResponseContext, pending: &Pending, endpoint: &Endpoint
     context.method != Method::Invite && now_ms >= pending.started_ms + endpoint.layer.timers.lifetime_ms()
 }
 
-impl Pending {
-    fn put(&mut self, number: u16, branch: Branch) {
-        match self.branches.get_mut(usize::from(number)) {
-            Some(place) => *place = branch,
-            None => self.branches.push(branch),
-        }
-    }
-}
-
 /// A request with the fields that a response copies (RFC 3261 §8.2.6.2), and no others.
 fn write_answerable(request: Message<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(request.method_text());
@@ -769,19 +359,6 @@ fn write_answerable(request: Message<'_>, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn is_challenge(status: Status) -> bool {
-    matches!(
-        status,
-        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
-    )
-}
-
-/// The number at the beginning of a value such as Session-Expires.
-fn leading_number(value: &[u8]) -> Option<u32> {
-    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
-    strowger_syntax::scan::number(&value[..digits]).and_then(|n| u32::try_from(n).ok())
 }
 
 #[cfg(test)]

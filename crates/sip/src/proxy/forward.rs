@@ -61,6 +61,8 @@ pub struct Forwarding<'a> {
     pub arrival: Arrival,
     /// The loop part of the branch.
     pub loop_part: u64,
+    /// How many branches it may become at once further on (RFC 5393 §5.3.3).
+    pub breadth: u8,
 }
 
 /// Writes the copy, steps 1 to 9 of §16.6; step 10 is the caller's.
@@ -85,6 +87,8 @@ struct Places {
     route: Span,
     max_forwards: Span,
     hops: u64,
+    /// The value, if there is one.
+    max_breadth: Option<Span>,
     credentials: Span,
 }
 
@@ -95,6 +99,7 @@ enum Step {
     Via,
     Route,
     MaxForwards,
+    MaxBreadth,
     Credentials,
 }
 
@@ -134,17 +139,19 @@ impl Places {
             route,
             max_forwards: max_forwards.span,
             hops: hops_left(max_forwards.value),
+            max_breadth: request.field(Name::MaxBreadth).map(|field| field.span),
             credentials,
         })
     }
 
     /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> [(u16, Step); 5] {
+    fn in_order(&self) -> [(u16, Step); 6] {
         let mut places = [
             (self.record_route, Step::RecordRoute),
             (self.via, Step::Via),
             (self.route.start, Step::Route),
             (self.max_forwards.start, Step::MaxForwards),
+            (self.max_breadth.map_or(0, |span| span.start), Step::MaxBreadth),
             (self.credentials.start, Step::Credentials),
         ];
         places.sort_by_key(|&(place, _)| place);
@@ -188,7 +195,15 @@ fn write_at_places(
             Step::Route => {
                 copy.instead_of(places.route);
             }
-            Step::MaxForwards => put_number(copy.instead_of(places.max_forwards), places.hops),
+            Step::MaxForwards => {
+                let breadth = places.max_breadth.is_none().then_some(forwarding.breadth);
+                write_hops(places.hops, breadth, copy.instead_of(places.max_forwards));
+            }
+            Step::MaxBreadth => {
+                if let Some(span) = places.max_breadth {
+                    put_number(copy.instead_of(span), u64::from(forwarding.breadth));
+                }
+            }
             Step::Credentials => {
                 copy.instead_of(places.credentials);
             }
@@ -197,12 +212,30 @@ fn write_at_places(
     copy.finish();
 }
 
+/// How many branches a request may have at once that does not say so, and at most (RFC 5393 §5.3.3).
+const MAX_BREADTH: u8 = 60;
+
+/// The most branches that a request allows at once (RFC 5393 §5.3.3).
+pub fn max_breadth(request: Message<'_>) -> u8 {
+    let given = request.first(Name::MaxBreadth).and_then(number);
+    given.map_or(MAX_BREADTH, |most| most.min(u64::from(MAX_BREADTH)) as u8)
+}
+
 /// About what the copy has more than the request.
 const ADDED: usize = 400;
 
 /// Step 3.
 fn hops_left(max_forwards: &[u8]) -> u64 {
     number(max_forwards).map_or(70, |n| n.saturating_sub(1))
+}
+
+/// The value of Max-Forwards, with a Max-Breadth behind it in a request that has none.
+fn write_hops(hops: u64, breadth: Option<u8>, out: &mut Vec<u8>) {
+    put_number(out, hops);
+    if let Some(breadth) = breadth {
+        out.extend_from_slice(b"\r\nMax-Breadth: ");
+        put_number(out, u64::from(breadth));
+    }
 }
 
 /// All steps as edits of a draft, which may be anywhere.
@@ -220,7 +253,13 @@ fn write_draft(
     set_target(&mut draft, request, forwarding);
     // Step 3: Max-Forwards.
     let hops = request.first(Name::MaxForwards).map_or(70, hops_left);
-    draft.set(Name::MaxForwards, |out| put_number(out, hops));
+    let breadth = (!request.has(Name::MaxBreadth)).then_some(forwarding.breadth);
+    draft.set(Name::MaxForwards, |out| write_hops(hops, breadth, out));
+    if breadth.is_none() {
+        draft.set(Name::MaxBreadth, |out| {
+            put_number(out, u64::from(forwarding.breadth))
+        });
+    }
     // Step 4: Record-Route.
     if let Some(record_route) = forwarding.record_route {
         write_record_route(forwarding, record_route, |entry| {

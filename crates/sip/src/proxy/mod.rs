@@ -3,16 +3,18 @@
 mod best;
 mod context;
 mod forward;
+mod preferences;
 mod progress;
 mod route;
+mod targets;
 mod validate;
+mod ways;
 
 pub use best::is_better;
-pub use context::{Proxy, ProxyConfig, Start};
-pub use forward::{BranchKind, Forwarding, RecordRoute, write_forward};
+pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
+pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
+pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, preprocess};
-pub use targets::{Target, TargetSet};
+pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
+pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;
-
-mod targets;

@@ -34,6 +34,8 @@ pub enum Cause {
     NextHopHasNoAddress,
     /// It rang, and nobody answered (timer C).
     NobodyAnswered,
+    /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
+    TooManyBranches,
 }
 
 impl Cause {
@@ -46,6 +48,7 @@ impl Cause {
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
+            Self::TooManyBranches => "too-many-branches",
         }
     }
 }

@@ -151,7 +151,7 @@ fn cut_of_first_line(request: Message<'_>, end: usize, next_line: Option<usize>)
 }
 
 /// The URI of the first Route element that does not end here.
-pub(super) fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
+pub fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
     if taken.left == 0 {
         return None;
     }

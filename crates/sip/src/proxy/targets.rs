@@ -1,15 +1,69 @@
-//! The target set (RFC 3261 §16.5): where a request is to be sent, each with the way to it.
+//! The target set (RFC 3261 §16.5): where a request is to be sent, each with the ways to it and its turn.
+
+use strowger_syntax::Status;
 
 use crate::transport::Hop;
 
+/// When a target is tried, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Targets of one group are tried at once, the group with the smallest number first, and each of the others when the
+    /// one before has come to nothing (§16.6).
+    pub group: u16,
+    /// For how many milliseconds an INVITE may go without a final response before it is cancelled; `None` for as long as
+    /// timer C lets it.
+    pub ring_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
+}
+
+/// Final responses on which the next group of targets is tried; on the others nobody else is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failover(u64);
+
+/// The codes that are told apart. Whatever is not among them counts as the x00 of its class (RFC 3261 §8.1.3.2).
+const CODES: [u16; 47] = [
+    300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 412, 413, 414, 415, 416, 420,
+    421, 422, 423, 430, 440, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494, 500, 501, 502,
+    503, 504, 505, 513, 580,
+];
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self::ANY
+    }
+}
+
+impl Failover {
+    /// On each.
+    pub const ANY: Self = Self(u64::MAX);
+
+    /// On these.
+    pub fn on(codes: &[u16]) -> Self {
+        Self(codes.iter().fold(0, |bits, &code| bits | Self::bit(code)))
+    }
+
+    /// Whether it is on this one.
+    pub fn is_on(self, status: Status) -> bool {
+        self.0 & Self::bit(status.code()) != 0
+    }
+
+    fn bit(code: u16) -> u64 {
+        let place = |code| CODES.iter().position(|&known| known == code);
+        place(code)
+            .or_else(|| place(code / 100 * 100))
+            .map_or(0, |place| 1 << place)
+    }
+}
+
 /// One target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     texts: TargetTexts,
-    /// The way to it.
-    pub hop: Hop,
-    /// The way that is tried when the first fails before an answer.
-    pub fallback: Option<Hop>,
+    /// Where its hops begin and end among those of all targets.
+    hops: (u32, u32),
+    /// When it is tried.
+    pub turn: Turn,
 }
 
 /// Where a target's texts are among those of all targets: first its Request-URI, then the values for Route.
@@ -20,10 +74,11 @@ pub struct TargetTexts {
     end: u32,
 }
 
-/// Targets with their texts; reused from request to request.
+/// Targets with their texts and hops; reused from request to request.
 #[derive(Clone, Debug, Default)]
 pub struct TargetSet {
     text: Vec<u8>,
+    hops: Vec<Hop>,
     targets: Vec<Target>,
 }
 
@@ -31,11 +86,19 @@ impl TargetSet {
     /// Forgets all targets.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.hops.clear();
         self.targets.clear();
     }
 
-    /// Adds a target: its Request-URI, and values for a Route header field (a Path; empty for none).
-    pub fn add(&mut self, uri: &[u8], routes: &[u8], hop: Hop, fallback: Option<Hop>) {
+    /// Adds a target: its Request-URI, values for a Route header field (a Path; empty for none), and the hops to it, of which
+    /// each is tried when the one before has failed without an answer (RFC 3263 §4.3). Without any hop it is none.
+    pub fn add(&mut self, uri: &[u8], routes: &[u8], hops: impl IntoIterator<Item = Hop>, turn: Turn) {
+        let first = self.hops.len() as u32;
+        self.hops.extend(hops);
+        let last = self.hops.len() as u32;
+        if first == last {
+            return;
+        }
         let start = self.text.len() as u32;
         self.text.extend_from_slice(uri);
         let middle = self.text.len() as u32;
@@ -43,8 +106,8 @@ impl TargetSet {
         let end = self.text.len() as u32;
         self.targets.push(Target {
             texts: TargetTexts { start, middle, end },
-            hop,
-            fallback,
+            hops: (first, last),
+            turn,
         });
     }
 
@@ -62,19 +125,23 @@ impl TargetSet {
     pub fn text(&self) -> &[u8] {
         &self.text
     }
+
+    /// The hops of one of its targets; at least one.
+    pub fn hops(&self, target: &Target) -> &[Hop] {
+        let (first, last) = target.hops;
+        self.hops.get(first as usize..last as usize).unwrap_or(&[])
+    }
 }
 
 impl Target {
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.texts.start as usize..self.texts.middle as usize)
-            .unwrap_or(&[])
+        self.texts.uri(text)
     }
 
     /// The values for its Route header field.
     pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.texts.middle as usize..self.texts.end as usize)
-            .unwrap_or(&[])
+        self.texts.routes(text)
     }
 
     /// Where its texts are.
@@ -84,12 +151,23 @@ impl Target {
 }
 
 impl TargetTexts {
-    /// The same target by another way, the last one.
-    pub fn with(self, hop: Hop) -> Target {
-        Target {
-            texts: self,
-            hop,
-            fallback: None,
+    /// The Request-URI.
+    pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        text.get(self.start as usize..self.middle as usize).unwrap_or(&[])
+    }
+
+    /// The values for the Route header field.
+    pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        text.get(self.middle as usize..self.end as usize).unwrap_or(&[])
+    }
+
+    /// The same texts where others stand before them.
+    #[must_use]
+    pub fn behind(self, others: u32) -> Self {
+        Self {
+            start: self.start + others,
+            middle: self.middle + others,
+            end: self.end + others,
         }
     }
 }

@@ -42,6 +42,13 @@ pub struct Order<'a> {
     pub call_id: &'a [u8],
 }
 
+impl Order<'_> {
+    /// Whether both are one request that came on two ways (RFC 3261 §8.2.2.2).
+    pub fn is_merged(self, other: Order<'_>) -> bool {
+        self.branch != other.branch && self.cseq == other.cseq && self.call_id == other.call_id
+    }
+}
+
 /// A connection, and in which life of the node it was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundFlow {

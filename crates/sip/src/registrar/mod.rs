@@ -14,4 +14,6 @@ pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
-pub use register::{Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, has_registered, register};
+pub use register::{
+    Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
+};

@@ -37,6 +37,16 @@ pub enum PathPolicy {
     Keep,
 }
 
+/// What to do with a contact that is one more than an address-of-record may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// 503, until a binding ends.
+    #[default]
+    Refuse,
+    /// It takes the place of the one that has been bound for longest.
+    Replace,
+}
+
 /// What the registrar allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -48,6 +58,8 @@ pub struct Policy {
     pub default_expires: u32,
     /// How many bindings an address-of-record may have.
     pub max_contacts: usize,
+    /// What to do with one more.
+    pub when_full: WhenFull,
     /// What to do with an unsupported Path.
     pub path: PathPolicy,
 }
@@ -60,6 +72,7 @@ impl Default for Policy {
             max_expires: 7200,
             default_expires: 3600,
             max_contacts: 10,
+            when_full: WhenFull::default(),
             path,
         }
     }
@@ -97,9 +110,14 @@ pub struct Changes {
     pub removed: u16,
 }
 
-/// §10.3 steps 6 and 7: the update is aborted and the request fails, with 500.
-fn out_of_order() -> Reject {
-    Reject::because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order")
+/// §10.3 steps 6 and 7: the update is aborted and the request fails, with 500; with 482 when it is the very request that was
+/// processed before, and came on another way (§8.2.2.2).
+fn out_of_order(request: Order<'_>, known: Order<'_>) -> Reject {
+    if request.is_merged(known) {
+        Reject::new(Status::LOOP_DETECTED)
+    } else {
+        Reject::because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order")
+    }
 }
 
 fn bad_request(reason: &'static str) -> Reject {
@@ -110,7 +128,7 @@ fn malformed_contact() -> Reject {
     bad_request("Malformed Contact")
 }
 
-/// 403 (§21.4.4): repeating the request will not help until a binding has gone.
+/// 403 (§21.4.4): repeating the request will not help.
 fn too_many_contacts() -> Reject {
     Reject::because(Status::FORBIDDEN, "Too Many Contacts")
 }
@@ -186,6 +204,16 @@ pub fn has_registered(request: Message<'_>, record: Bindings<'_>, remote: Socket
         return left.any(|(entry, _)| entry.order() == order);
     }
     live.any(|binding| binding.order == order && binding.origin.remote == remote)
+}
+
+/// Whether a REGISTER has made a binding or left a tombstone, but came on another way then: the same Call-ID and CSeq, and
+/// another branch (RFC 3261 §8.2.2.2).
+pub fn is_merged(request: Message<'_>, record: Bindings<'_>, now_secs: u64) -> bool {
+    let order = order(request);
+    let mut current = record
+        .entries()
+        .filter(|(entry, _)| u64::from(entry.ends_at()) > now_secs);
+    current.any(|(entry, _)| order.is_merged(entry.order()))
 }
 
 /// The place of a REGISTER among those of its user agent.
@@ -290,6 +318,11 @@ impl<'a> Wanted<'a> {
         wanted
     }
 
+    /// Whether it is to be bound, and was not before.
+    fn is_new(&self) -> bool {
+        self.target.is_none() && self.expires > 0 && !self.superseded
+    }
+
     /// Whether a stored contact is the same place (§19.1.4).
     fn is_at(&self, contact: &[u8]) -> bool {
         contact == self.contact || are_equivalent(contact, self.contact)
@@ -341,8 +374,12 @@ impl<'a> Step<'a, '_> {
 
     /// Step 6, second half: every binding goes, unless one was made by a later request of the same user agent.
     fn remove_all(&self, out: &mut Vec<u8>) -> Result<Outcome, Reject> {
-        if self.live().any(|(_, head)| self.comes_too_late(head.order)) {
-            return Err(out_of_order());
+        let later = self
+            .live()
+            .map(|(_, head)| head.order)
+            .find(|known| self.comes_too_late(*known));
+        if let Some(known) = later {
+            return Err(out_of_order(self.order, known));
         }
         self.write(&[], &[], out, |_| Fate::Remove)
     }
@@ -400,14 +437,12 @@ impl<'a> Step<'a, '_> {
     /// the binding aborts the update.
     fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
         let bound = wanted.target.and_then(|at| self.current.get(at));
-        if bound.is_some_and(|head| self.comes_too_late(head.order))
-            || self
-                .tombstones()
-                .any(|head| self.comes_too_late(head.order) && wanted.is_at(head.contact))
-        {
-            return Err(out_of_order());
+        let removed = self.tombstones().filter(|head| wanted.is_at(head.contact));
+        let mut known = bound.into_iter().chain(removed).map(|head| head.order);
+        match known.find(|known| self.comes_too_late(*known)) {
+            Some(known) => Err(out_of_order(self.order, known)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn comes_too_late(&self, known: Order<'_>) -> bool {
@@ -458,16 +493,18 @@ impl<'a> Step<'a, '_> {
             marked: false,
         };
         let mut changes = Changes::default();
-        let mut kept = 0;
         self.keep_tombstones(&mut writer);
+        let mut replaced = self.excess(wanted, &fate)?;
         for (at, head) in self.live() {
             match fate(at) {
                 // A broken one hides those behind it.
                 Fate::Keep if head.entry().is_none() => {}
-                Fate::Keep => {
-                    kept += 1;
-                    writer.copy(head.ends_at, head.encoded);
+                Fate::Keep if replaced > 0 => {
+                    replaced -= 1;
+                    changes.removed += 1;
+                    burial.bury(&mut writer, head);
                 }
+                Fate::Keep => writer.copy(head.ends_at, head.encoded),
                 Fate::Remove => {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
@@ -478,16 +515,11 @@ impl<'a> Step<'a, '_> {
                 }
             }
         }
-        for one in wanted {
-            if one.target.is_none() && one.expires > 0 && !one.superseded {
-                changes.added += 1;
-                self.bind(&mut writer, one, path)?;
-            }
+        for one in wanted.iter().filter(|one| one.is_new()) {
+            changes.added += 1;
+            self.bind(&mut writer, one, path)?;
         }
         let bound = changes.added + changes.refreshed;
-        if changes.added > 0 && kept + usize::from(bound) > self.policy.max_contacts {
-            return Err(too_many_contacts());
-        }
         if changes == Changes::default() {
             return Ok(Outcome::Unchanged);
         }
@@ -496,6 +528,47 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// How many of the bindings that are left alone must go, the oldest first, so that those of the request fit. They are in the
+    /// order in which they were made.
+    fn excess<'w>(
+        &self,
+        wanted: &[Wanted<'a>],
+        fate: &impl Fn(usize) -> Fate<'w, 'a>,
+    ) -> Result<usize, Reject>
+    where
+        'a: 'w,
+    {
+        let added = wanted.iter().filter(|one| one.is_new()).count();
+        if added == 0 {
+            return Ok(0);
+        }
+        let (mut kept, mut refreshed, mut first_end) = (0, 0, u32::MAX);
+        for (at, head) in self.live() {
+            match fate(at) {
+                Fate::Keep if head.entry().is_none() => {}
+                Fate::Keep => {
+                    kept += 1;
+                    first_end = first_end.min(head.ends_at);
+                }
+                Fate::Remove => {}
+                Fate::Refresh(_) => refreshed += 1,
+            }
+        }
+        let excess = (kept + refreshed + added).saturating_sub(self.policy.max_contacts);
+        match self.policy.when_full {
+            _ if excess > kept => Err(too_many_contacts()),
+            WhenFull::Refuse if excess > 0 => {
+                let wait = first_end.saturating_sub(self.now).max(1);
+                let extra = Extra::RetryAfter(wait);
+                Err(Reject {
+                    reason: "Too Many Contacts",
+                    ..Reject::with(Status::SERVICE_UNAVAILABLE, extra)
+                })
+            }
+            WhenFull::Refuse | WhenFull::Replace => Ok(excess),
+        }
     }
 
     /// Takes the tombstones over, but for the oldest when there are too many.

@@ -107,6 +107,7 @@ const B: &str = "Contact: <sip:b@192.0.2.1>\r\n";
 const REMOVE_A: &str = "Contact: <sip:a@192.0.2.1>;expires=0\r\n";
 const REMOVE_ALL: &str = "Contact: *\r\nExpires: 0\r\n";
 
+// §10.2.3.
 #[test]
 fn step_6_without_contact_it_is_a_query() {
     let mut store = Store::new();
@@ -117,6 +118,7 @@ fn step_6_without_contact_it_is_a_query() {
     assert_eq!(store.contacts(), "<sip:a@192.0.2.1>;expires=3600");
 }
 
+// §10.2.2.
 #[test]
 fn step_6_star_stands_alone_and_with_expires_0() {
     for (fields, reason) in [
@@ -152,10 +154,10 @@ fn step_6_star_removes_all_unless_one_was_made_later() {
     let mut store = Store::new();
     assert_eq!(store.send("x", 5, A), changed(1, 0, 0));
     assert_eq!(store.send("y", 9, B), changed(1, 0, 0));
-    for late in [5, 4] {
+    for (late, refused) in [(5, 482), (4, 500)] {
         assert_eq!(
             status(store.with_branch(&Sent("x", late, REMOVE_ALL), "other")),
-            500
+            refused
         );
         assert_eq!(
             Bindings::new(&store.record).live(START).count(),
@@ -184,6 +186,7 @@ fn step_6_star_removes_all_unless_one_was_made_later() {
     assert_eq!(store.contacts(), "");
 }
 
+// §10.2.1.1, §10.3 bullets 1 to 3.
 #[test]
 fn step_7_expiration_is_the_parameters_then_the_fields_then_the_default() {
     for (fields, granted) in [
@@ -209,6 +212,7 @@ fn step_7_expiration_is_the_parameters_then_the_fields_then_the_default() {
     }
 }
 
+// §10.2.8.
 #[test]
 fn step_7_too_brief_is_423_below_an_hour_only_and_changes_nothing() {
     let mut store = Store::new();
@@ -265,12 +269,14 @@ fn step_7_contacts_are_compared_as_uris() {
 fn step_7_the_same_call_id_needs_a_higher_cseq() {
     let mut store = Store::new();
     assert_eq!(store.send("x", 5, A), changed(1, 0, 0));
-    for late in [5, 4, 0] {
-        assert_eq!(status(store.with_branch(&Sent("x", late, A), "other")), 500);
-        assert_eq!(
-            status(store.with_branch(&Sent("x", late, REMOVE_A), "other")),
-            500
-        );
+    // §8.2.2.2: the same one that came on another way is no later one.
+    for (late, refused) in [(5, 482), (4, 500), (0, 500)] {
+        for contact in [A, REMOVE_A, REMOVE_ALL] {
+            assert_eq!(
+                status(store.with_branch(&Sent("x", late, contact), "other")),
+                refused
+            );
+        }
     }
     assert_eq!(store.send("x", 6, A), changed(0, 1, 0));
     assert_eq!(
@@ -388,7 +394,12 @@ fn contacts_are_limited() {
     let mut store = Store::new();
     let three = "Contact: <sip:1@h>, <sip:2@h>, <sip:3@h>\r\n";
     assert_eq!(store.send("x", 1, three), changed(3, 0, 0));
-    assert_eq!(status(store.send("x", 2, A)), 403);
+    let full = store.send("x", 2, A).expect_err("full");
+    assert_eq!(
+        (full.status.code(), full.extra),
+        (503, Extra::RetryAfter(3600)),
+        "until a binding ends"
+    );
     assert_eq!(
         store.send("x", 3, three),
         changed(0, 3, 0),
@@ -402,7 +413,7 @@ fn contacts_are_limited() {
     assert_eq!(status(store.send("x", 5, &many)), 403);
     many = format!("Contact: <sip:x@h>;a={}\r\n", "a".repeat(5000));
     assert_eq!(
-        status(store.send("x", 6, &(many + "Contact: <sip:1@h>;expires=0\r\n"))),
+        status(store.send("x", 6, &(many + "Contact: <sip:2@h>;expires=0\r\n"))),
         513
     );
     for turn in 0..200 {
@@ -414,6 +425,28 @@ fn contacts_are_limited() {
         "tombstones too: {} bytes",
         store.record.len()
     );
+}
+
+#[test]
+fn a_contact_too_many_may_take_the_place_of_the_oldest() {
+    let mut store = Store::new();
+    store.policy.when_full = WhenFull::Replace;
+    for (n, contact) in ["1", "2", "3"].into_iter().enumerate() {
+        let made = store.send(contact, n as u32 + 1, &format!("Contact: <sip:{contact}@h>\r\n"));
+        assert_eq!(made, changed(1, 0, 0));
+    }
+    assert_eq!(
+        store.send("4", 1, "Contact: <sip:4@h>, <sip:5@h>\r\n"),
+        changed(2, 0, 2)
+    );
+    assert_eq!(
+        store.contacts(),
+        "<sip:3@h>;expires=3600 <sip:4@h>;expires=3600 <sip:5@h>;expires=3600"
+    );
+    let late = store.with_branch(&Sent("1", 1, "Contact: <sip:1@h>\r\n"), "other");
+    assert_eq!(status(late), 482, "a late duplicate does not bring it back");
+    let four = "Contact: <sip:6@h>, <sip:7@h>, <sip:8@h>, <sip:9@h>\r\n";
+    assert_eq!(status(store.send("6", 1, four)), 403);
 }
 
 #[test]
@@ -456,6 +489,7 @@ fn rfc_3327_5_3_path_is_kept_for_those_who_support_it() {
     assert_eq!(store.only().path, b"<sip:p.example.test;lr>");
 }
 
+// §10.2.1.2, §10.2.4.
 #[test]
 fn step_8_every_contact_has_its_parameters_and_its_remaining_seconds() {
     let mut store = Store::new();
@@ -469,6 +503,7 @@ fn step_8_every_contact_has_its_parameters_and_its_remaining_seconds() {
     assert_eq!(store.contacts(), "<tel:+15551234>;expires=100");
 }
 
+// §10.2.5, and §8.2.4: Path goes back to those alone who support it, since others are refused.
 #[test]
 fn step_8_path_and_date_are_in_the_answer() {
     let text = "REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\

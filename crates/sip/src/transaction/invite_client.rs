@@ -70,7 +70,7 @@ impl InviteClient {
         }
     }
 
-    /// Gives a silent next hop the time until timer B.
+    /// Gives a silent next hop the time until then, at most that of timer B.
     pub fn wait_out(&mut self, timer_b: u64) {
         if let Self::Calling { until_b, .. } = self {
             *until_b = timer_b;
@@ -97,7 +97,7 @@ impl InviteClient {
             }
             (Self::Proceeding { .. }, 1) | (Self::Accepted { .. }, 2) => Delivery::Pass,
             (Self::Calling { .. } | Self::Proceeding { .. }, 2) => {
-                let until_m = cx.now_ms + cx.timers.lifetime_ms();
+                let until_m = cx.rest_for(cx.timers.lifetime_ms());
                 std::mem::replace(self, Self::Accepted { until_m }).dispose(cx.pool);
                 Delivery::Pass
             }
@@ -105,7 +105,7 @@ impl InviteClient {
                 let start = cx.out.bytes.len();
                 write_ack(cx.pool.bytes(request), &mut cx.out.bytes);
                 let ack = cx.send_and_keep(start);
-                let until_d = cx.after_unless_reliable(cx.timers.d_ms());
+                let until_d = cx.rest_unless_reliable(cx.timers.d_ms());
                 std::mem::replace(self, Self::Completed { ack, until_d }).dispose(cx.pool);
                 Delivery::Pass
             }

@@ -63,7 +63,7 @@ impl InviteServer {
     /// The ACK to a 300-699 came.
     pub fn on_ack(&mut self, cx: &mut Cx<'_>) {
         if let Self::Completed { .. } = self {
-            let until_i = cx.after_unless_reliable(cx.timers.t4_ms);
+            let until_i = cx.rest_unless_reliable(cx.timers.t4_ms);
             self.become_state(Self::Confirmed { until_i }, cx);
         }
     }
@@ -79,7 +79,7 @@ impl InviteServer {
             }
             (Self::Proceeding { .. }, 2) => {
                 cx.send_written(start);
-                let until_l = cx.now_ms + cx.timers.lifetime_ms();
+                let until_l = cx.rest_for(cx.timers.lifetime_ms());
                 self.become_state(Self::Accepted { until_l }, cx);
             }
             (Self::Accepted { .. }, 2) => cx.send_written(start),

@@ -55,6 +55,8 @@ pub enum Expired {
         user: User,
         /// Whether no final response came.
         timed_out: bool,
+        /// Where its request went, if nothing at all came back from there.
+        silent: Option<Destination>,
     },
     /// The next hop of an INVITE has been ringing for a while: time to drop what is not needed of one that rings.
     Ringing(User),
@@ -161,6 +163,14 @@ const CLIENT_TOKEN: u64 = 2 << 62;
 
 fn token(kind: u64, id: Id) -> u64 {
     kind | u64::from(id.index & 0x3fff_ffff) << 32 | u64::from(id.counter)
+}
+
+/// Whom a token names.
+fn named(token: u64) -> Id {
+    Id {
+        index: (token >> 32) as u32 & 0x3fff_ffff,
+        counter: token as u32,
+    }
 }
 
 /// Where the server transaction of a key is. Enough of the key, which is a hash, is beside it that a table can grow without
@@ -454,6 +464,18 @@ impl Layer {
             .is_some_and(|record| record.check == check)
     }
 
+    /// Where the request of a client transaction went.
+    pub fn peer_of(&self, client: Id) -> Option<Destination> {
+        self.clients.get(client).map(|record| record.to)
+    }
+
+    /// Where the request of the client transaction went whose transmit has this token.
+    pub fn peer_of_token(&self, sent: u64) -> Option<Destination> {
+        (sent & (3 << 62) == CLIENT_TOKEN)
+            .then(|| self.peer_of(named(sent)))
+            .flatten()
+    }
+
     /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.
     pub fn wait_out(&mut self, client: Id, now_ms: u64) {
         if let Some(record) = self.clients.get_mut(client) {
@@ -461,6 +483,18 @@ impl Layer {
                 ClientMachine::Invite { invite, .. } => invite.wait_out(now_ms + self.timers.lifetime_ms()),
                 ClientMachine::NonInvite(other) => other.wait_out(),
             }
+            self.wheel
+                .set(record.timer, record.machine.deadline(&self.cancels));
+        }
+    }
+
+    /// Lets an INVITE that has just been sent be given up a little sooner when the next hop is silent, because there is
+    /// another one: the caller need not wait for the whole of the usual time.
+    pub fn hurry(&mut self, client: Id, now_ms: u64) {
+        if let Some(record) = self.clients.get_mut(client)
+            && let ClientMachine::Invite { invite, .. } = &mut record.machine
+        {
+            invite.wait_out(now_ms + self.timers.failover_ms());
             self.wheel
                 .set(record.timer, record.machine.deadline(&self.cancels));
         }
@@ -595,6 +629,7 @@ impl Layer {
         let mut cx = cx!(self, client.to, token(CLIENT_TOKEN, id), now_ms, out);
         let user = client.user;
         let mut ringing = false;
+        let silent = client.machine.is_unanswered().then_some(client.to);
         let (next, timed_out) = match &mut client.machine {
             ClientMachine::Invite { invite, cancel } => {
                 if let Cancel::Sent(place) = *cancel
@@ -622,7 +657,12 @@ impl Layer {
         };
         if next == Next::Ended {
             self.drop_client(id);
-            return Some(Expired::Client { user, timed_out });
+            let silent = silent.filter(|_| timed_out);
+            return Some(Expired::Client {
+                user,
+                timed_out,
+                silent,
+            });
         }
         let deadline = client.machine.deadline(&self.cancels).map(|d| d.max(now_ms + 1));
         self.wheel.set(client.timer, deadline);
@@ -631,10 +671,7 @@ impl Layer {
 
     /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
     pub fn on_send_failed(&mut self, failed: u64, now_ms: u64, out: &mut Outbox) -> FailedSend {
-        let id = Id {
-            index: (failed >> 32) as u32 & 0x3fff_ffff,
-            counter: failed as u32,
-        };
+        let id = named(failed);
         match failed & (3 << 62) {
             SERVER_TOKEN => {
                 self.take_fallback(id, now_ms, out);
@@ -690,6 +727,14 @@ impl ServerMachine {
 }
 
 impl ClientMachine {
+    /// Whether nothing has come back.
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Invite { invite, .. } => invite.is_pending() && !invite.may_cancel(),
+            Self::NonInvite(other) => other.is_unanswered(),
+        }
+    }
+
     fn deadline(&self, cancels: &Chunks<NonInviteClient>) -> Option<u64> {
         match self {
             Self::Invite { invite, cancel } => {

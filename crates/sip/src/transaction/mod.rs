@@ -85,11 +85,24 @@ impl Cx<'_> {
         }
     }
 
-    /// `delay` from now on an unreliable transport, at once on a reliable one (timers I, J and K).
-    fn after_unless_reliable(&self, delay_ms: u64) -> u64 {
-        self.now_ms + if self.reliable { 0 } else { delay_ms }
+    /// The end of a transaction that only waits for what comes late, `delay` from now or a little later.
+    fn rest_for(&self, delay_ms: u64) -> u64 {
+        (self.now_ms + delay_ms).next_multiple_of(REST_MS)
+    }
+
+    /// The same on an unreliable transport; at once on a reliable one (timers D, I, J and K).
+    fn rest_unless_reliable(&self, delay_ms: u64) -> u64 {
+        if self.reliable {
+            self.now_ms
+        } else {
+            self.rest_for(delay_ms)
+        }
     }
 }
+
+/// The ends that nobody waits for come at multiples of this, so that a shard wakes for many of them at once and its wheel
+/// need not bring each to its millisecond.
+const REST_MS: u64 = 64;
 
 /// When a timer goes off that is not set.
 const NEVER: u64 = u64::MAX;

@@ -72,7 +72,7 @@ impl NonInviteClient {
             return Delivery::Absorbed;
         }
         if !status.is_provisional() {
-            let until_k = cx.after_unless_reliable(cx.timers.t4_ms);
+            let until_k = cx.rest_unless_reliable(cx.timers.t4_ms);
             std::mem::replace(self, Self::Completed { until_k }).dispose(cx.pool);
         } else if let Self::Trying { .. } = self
             && let Self::Trying {
@@ -94,6 +94,11 @@ impl NonInviteClient {
     /// Whether no final response came yet.
     pub fn is_pending(&self) -> bool {
         !matches!(self, Self::Completed { .. })
+    }
+
+    /// Whether nothing has come back.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Trying { .. })
     }
 
     /// When [`on_deadline`](Self::on_deadline) wants to be called.

@@ -69,7 +69,7 @@ impl NonInviteServer {
                 let response = cx.send_and_keep(start);
                 Some(Self::Completed {
                     response,
-                    until_j: cx.after_unless_reliable(cx.timers.lifetime_ms()),
+                    until_j: cx.rest_unless_reliable(cx.timers.lifetime_ms()),
                 })
             }
             _ => None,

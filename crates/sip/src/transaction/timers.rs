@@ -14,6 +14,12 @@ pub struct Timers {
 }
 
 impl Timers {
+    /// How long a silent next hop of an INVITE has when there is another one: five sixths of the usual time, so that the call
+    /// gets through within that.
+    pub fn failover_ms(&self) -> u64 {
+        self.lifetime_ms().min(self.next_hop_timeout_ms) * 5 / 6
+    }
+
     /// The RFC's values.
     pub const DEFAULT: Self = Self {
         t1_ms: 500,

@@ -9,6 +9,8 @@ use crate::keys::MacKey;
 use crate::memory::Id;
 
 const COOKIE: &[u8] = b"z9hG4bK";
+/// What the branch of a client transaction begins with. The number of its shard follows, as four hexadecimal digits.
+pub const BEFORE_SHARD: [u8; 8] = *b"z9hG4bKt";
 /// shard, index, counter, boot id, MAC: 4 + 8 + 8 + 4 + 8 digits.
 const TOKEN_DIGITS: usize = 32;
 /// What follows the cookie: kind, token and loop part.
@@ -61,7 +63,8 @@ impl Branches {
     pub fn write_stateful(&self, out: &mut Vec<u8>, shard: u16, client: Id, check: u32, loop_part: u64) {
         let name = u64::from(shard) << 48 | u64::from(client.index) << 16 | u64::from(client.counter >> 16);
         let rest = u64::from(client.counter & 0xffff) << 48 | u64::from(self.boot) << 32;
-        let mut text = *b"z9hG4bKt________________________________________________";
+        let mut text = [b'_'; BEFORE_SHARD.len() + TOKEN_DIGITS + 16];
+        text[..8].copy_from_slice(&BEFORE_SHARD);
         text[8..24].copy_from_slice(&hex_digits(name));
         text[24..40].copy_from_slice(&hex_digits(rest | u64::from(check)));
         text[40..].copy_from_slice(&hex_digits(loop_part));
@@ -200,6 +203,8 @@ mod tests {
             check,
         });
         assert_eq!(branches.read(&text), own);
+        assert_eq!(text[..12], *b"z9hG4bKt0003");
+        assert_eq!(text[..8], BEFORE_SHARD);
         assert_eq!(Branches::loop_part(&text), Some(0xabcd));
         assert_eq!(branches.shard_of(&text), Some(3));
         for i in 8..text.len() - 16 {

@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
 
-use super::{Destination, Hop, Listener, Listeners, Transport};
+use super::{Destination, Hop, Listener, Listeners, Transport, Wanted, Ways};
 use crate::registrar::{Binding, Origin};
 
 /// Where requests leave from: the listeners, and which of them at which address is taken first.
@@ -21,36 +21,26 @@ pub struct Departure<'a> {
     pub preferred: (u16, IpAddr),
 }
 
-/// The ports and transports by which a next hop is tried, the second after the first has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ways {
-    port: u16,
-    transport: Transport,
-    fallback: Option<Transport>,
-}
-
-impl Ways {
-    /// The hop to an address, and another one if it fails.
-    pub fn hop(self, from: Departure<'_>, ip: IpAddr) -> Option<(Hop, Option<Hop>)> {
-        let to = SocketAddr::new(ip, self.port);
-        let way = |transport| from.listeners.hop(transport, to, Some(from.preferred));
-        match (way(self.transport), self.fallback.and_then(way)) {
-            (Some(first), second) => Some((first, second)),
-            (None, Some(second)) => Some((second, None)),
-            (None, None) => None,
-        }
-    }
-}
-
 /// What a next hop's URI comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Located<'a> {
-    /// An address, and how to reach it; another way if that fails.
-    Address(Hop, Option<Hop>),
+    /// An address, and how to reach it.
+    Address(IpAddr, Ways),
     /// A name that must be looked up first.
-    Name(&'a [u8], Ways),
+    Name(NextHop<'a>),
     /// Nothing that can be reached from here.
     Unreachable,
+}
+
+/// A next hop whose address is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHop<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// What has to be known of that.
+    pub wanted: Wanted,
+    /// How its servers are reached then.
+    pub ways: Ways,
 }
 
 /// How large a request is, for a datagram (RFC 3261 §18.1.1).
@@ -69,28 +59,47 @@ impl Size {
     }
 }
 
-/// Finds the way of a request of this size to a SIP URI's host (RFC 3263 §4.1, §4.2).
-pub fn locate<'a>(from: Departure<'_>, uri: &SipUri<'a>, size: Size) -> Located<'a> {
-    let (transport, fallback) = match uri.transport() {
+/// Finds where a request of this size to a SIP URI's host goes (RFC 3263 §4.1, §4.2).
+pub fn locate<'a>(uri: &SipUri<'a>, size: Size) -> Located<'a> {
+    let said = match uri.transport() {
         Some(TransportParam::Unknown(_)) => return Located::Unreachable,
         // RFC 3261 §26.2.2: over TLS, whatever carries that.
         Some(TransportParam::Known(Transport::Udp)) if uri.secure => return Located::Unreachable,
-        Some(TransportParam::Known(Transport::Ws | Transport::Wss)) if uri.secure => (Transport::Wss, None),
-        _ if uri.secure => (Transport::Tls, None),
-        Some(TransportParam::Known(transport)) => (transport, None),
-        None if size == Size::Large => (Transport::Tcp, Some(Transport::Udp)),
-        None => (Transport::Udp, None),
+        Some(TransportParam::Known(Transport::Ws | Transport::Wss)) if uri.secure => Some(Transport::Wss),
+        Some(TransportParam::Known(_)) if uri.secure => Some(Transport::Tls),
+        Some(TransportParam::Known(transport)) => Some(transport),
+        None => None,
+    };
+    let usual = if uri.secure {
+        Transport::Tls
+    } else {
+        Transport::Udp
     };
     let ways = Ways {
-        port: uri.port.unwrap_or_else(|| transport.default_port()),
-        transport,
-        fallback,
+        port: uri.port,
+        transport: said.unwrap_or(usual),
+        is_large: size == Size::Large && said.is_none() && !uri.secure,
     };
     let host = uri.maddr().unwrap_or(uri.host);
-    match (host, host.ip().and_then(|ip| ways.hop(from, ip))) {
-        (Host::Name(name), _) => Located::Name(name, ways),
-        (_, Some((hop, fallback))) => Located::Address(hop, fallback),
+    match (host, host.ip()) {
+        (_, Some(ip)) => Located::Address(ip, ways),
+        (Host::Name(name), None) => {
+            let wanted = match (uri.port, said) {
+                (Some(_), _) => Wanted::Addresses,
+                (None, Some(transport)) => Wanted::Servers(transport),
+                (None, None) => Wanted::AnyServers { secure: uri.secure },
+            };
+            Located::Name(NextHop { name, wanted, ways })
+        }
         (_, None) => Located::Unreachable,
+    }
+}
+
+/// The first hop to a URI that names an address.
+fn hop_to(from: Departure<'_>, uri: &SipUri<'_>) -> Option<Hop> {
+    match locate(uri, Size::Small) {
+        Located::Address(ip, ways) => ways.first(from, ip),
+        Located::Name(_) | Located::Unreachable => None,
     }
 }
 
@@ -123,20 +132,18 @@ pub fn way_to(
     if !reachable || unsaid {
         return Some((back, None));
     }
-    match locate(from, &contact, Size::Small) {
-        Located::Address(hop, _) => {
-            let same = hop.to
-                == Destination::Connect {
-                    transport: origin.transport,
-                    to: origin.remote,
-                };
-            if same {
-                Some((back, Some(hop)))
-            } else {
-                Some((hop, origin.flow.map(|_| back)))
-            }
-        }
-        Located::Name(..) | Located::Unreachable => Some((back, None)),
+    let Some(hop) = hop_to(from, &contact) else {
+        return Some((back, None));
+    };
+    let same = hop.to
+        == Destination::Connect {
+            transport: origin.transport,
+            to: origin.remote,
+        };
+    if same {
+        Some((back, Some(hop)))
+    } else {
+        Some((hop, origin.flow.map(|_| back)))
     }
 }
 
@@ -181,10 +188,7 @@ fn way_by_path(
     if is_ours(&edge) || edge.host.ip().is_some_and(|ip| is_elsewhere(ip, source)) {
         return None;
     }
-    match locate(from, &edge, Size::Small) {
-        Located::Address(hop, fallback) => Some((hop, fallback)),
-        Located::Name(..) | Located::Unreachable => None,
-    }
+    Some((hop_to(from, &edge)?, None))
 }
 
 /// The way to a `sips:` contact (RFC 3261 §26.2.2): the way back if that is secure, else whatever the contact says.
@@ -192,10 +196,7 @@ fn secure_way(from: Departure<'_>, contact: &SipUri<'_>, back: Hop) -> Option<(H
     if back.transport.is_secure() {
         return Some((back, None));
     }
-    match locate(from, contact, Size::Small) {
-        Located::Address(hop, _) => Some((hop, None)),
-        Located::Name(..) | Located::Unreachable => None,
-    }
+    Some((hop_to(from, contact)?, None))
 }
 
 /// Whether an address that a phone gave itself cannot be where a request from `source` came from: its own loopback, or a

@@ -5,14 +5,16 @@ pub mod branch;
 pub mod listeners;
 pub mod locate;
 pub mod owner;
+pub mod servers;
 pub mod via;
 
 use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
 pub use listeners::{Hop, Listener, Listeners};
-pub use locate::{Departure, Located, Size, Ways, locate, way_to};
+pub use locate::{Departure, Located, NextHop, Size, locate, way_to};
 pub use owner::{Owner, owner};
+pub use servers::{Server, Wanted, Ways};
 pub use strowger_syntax::Transport;
 
 /// A connection (TCP, TLS, WebSocket). It stays on the shard that opened or accepted it for its whole life; the

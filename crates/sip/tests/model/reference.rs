@@ -80,7 +80,13 @@ impl Machine {
         } else {
             self.interval_ms
         };
-        self.timers[index(letter)] = after.map(|after| now_ms + after);
+        let at = after.map(|after| now_ms + after);
+        // A little later is allowed where nobody waits for the end.
+        self.timers[index(letter)] = match letter {
+            'D' | 'I' | 'J' | 'K' if self.reliable => at,
+            'D' | 'I' | 'J' | 'K' | 'L' | 'M' => at.map(|at| at.next_multiple_of(64)),
+            _ => at,
+        };
     }
 
     fn reset(&mut self, letter: char, now_ms: u64, t: &Timers) {

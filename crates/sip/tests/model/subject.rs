@@ -259,7 +259,7 @@ impl Subject {
             let at_ms = self.now_ms - BEGIN;
             while let Some(event) = self.layer.expired(self.now_ms, &mut self.out) {
                 match event {
-                    Expired::Client { user, timed_out } => {
+                    Expired::Client { user, timed_out, .. } => {
                         let client = user.context.index as usize;
                         effects.push(Effect::Ended {
                             at_ms,

@@ -1,5 +1,6 @@
 //! RFC 3261 §16.9: branches that cannot be reached, and their other ways (RFC 3263 §4.3).
 
+use strowger_sip::proxy::Turn;
 use strowger_sip::transaction::Timers;
 
 use crate::stage::{Stage, Way, lines, request, tcp, udp, uri_of, ways};
@@ -18,6 +19,7 @@ fn two_ways() -> [Way; 1] {
         routes: "",
         hop: tcp('a'),
         fallback: Some(udp('a')),
+        turn: Turn::default(),
     }]
 }
 
@@ -153,9 +155,9 @@ fn the_other_way_is_tried_when_the_first_fails() {
 fn the_other_way_is_tried_when_the_first_says_nothing() {
     let mut stage = stage("INVITE", &two_ways());
     stage.pass(3000);
-    assert_eq!(stage.log(), "3000 a INVITE");
+    assert_eq!(stage.log(), "2500 a INVITE, 3000 a INVITE");
     stage.pass(3000);
-    assert_eq!(stage.log(), "3500 a INVITE, 4500 a INVITE, 6000 > 408");
+    assert_eq!(stage.log(), "4000 a INVITE, 5500 > 408, 6000 > 408");
     stage.assert_ends();
 }
 
@@ -230,5 +232,37 @@ fn a_request_with_a_large_body_is_answered_when_its_target_is_silent() {
     stage.start(&text, &ways("a"));
     stage.fail('a');
     assert_eq!(stage.order(), "a INVITE, > 500");
+    stage.assert_ends();
+}
+
+// RFC 3263 §4.3: a server that says 503 has failed, and another one of the same name is tried.
+#[test]
+fn a_503_leads_to_the_next_hop() {
+    for method in ["INVITE", "MESSAGE"] {
+        let hops = [Way {
+            uri: uri_of('a'),
+            routes: "",
+            hop: udp('a'),
+            fallback: Some(udp('b')),
+            turn: Turn::default(),
+        }];
+        let mut stage = stage(method, &hops);
+        stage.pass(100);
+        stage.answer('a', 503);
+        let ack = if method == "INVITE" { "100 a ACK, " } else { "" };
+        assert_eq!(stage.log(), format!("{ack}100 b {method}"));
+        // The last one's is not passed on (§16.7 step 6).
+        stage.answer('b', 503);
+        assert!(stage.log().ends_with("100 > 500"));
+        stage.assert_ends();
+    }
+}
+
+#[test]
+fn a_silent_hop_of_a_call_is_given_up_sooner_when_there_is_another_one() {
+    let mut stage = stage("INVITE", &two_ways());
+    stage.pass(2500);
+    assert!(stage.log().ends_with("2500 a INVITE"));
+    stage.answer('a', 200);
     stage.assert_ends();
 }

@@ -1,6 +1,7 @@
 //! RFC 3261 §16.6: the copy that leaves.
 
 use strowger_sip::proxy::RecordRoute;
+use strowger_sip::proxy::Turn;
 use strowger_sip::transport::Hop;
 use strowger_sip::{Destination, transport::OurBranch};
 
@@ -31,7 +32,7 @@ fn without_branch(text: &str) -> String {
 
 // Steps 1, 2, 3, 8 and 9: Request-URI, Max-Forwards and our Via; everything else as it came, in its order.
 #[test]
-fn the_copy_differs_by_request_uri_max_forwards_and_via_only() {
+fn the_copy_differs_by_request_uri_via_and_the_bounds_of_forwarding_only() {
     let text = "INVITE sip:bob@example.test SIP/2.0\r\n\
         v: SIP/2.0/UDP alice.example.test:6000 ;rport;branch=z9hG4bKcaller,SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx\r\n\
         X-First:  odd   spaces \r\n\
@@ -51,6 +52,7 @@ fn the_copy_differs_by_request_uri_max_forwards_and_via_only() {
         SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx\r\n\
         X-First:  odd   spaces \r\n\
         Max-Forwards: 11\r\n\
+        Max-Breadth: 60\r\n\
         f: <sip:alice@example.test>;tag=alice\r\n\
         To: <sip:bob@example.test>\r\n\
         Call-ID: c1@caller\r\n\
@@ -112,6 +114,7 @@ fn headers_and_method_of_a_target_uri_do_not_reach_the_request_uri() {
                 routes: "",
                 hop: udp('a'),
                 fallback: None,
+                turn: Turn::default(),
             }],
         );
         assert_eq!(
@@ -165,6 +168,7 @@ fn record_route_is_doubled_when_the_request_leaves_another_way_than_it_came() {
             routes: "",
             hop,
             fallback: None,
+            turn: Turn::default(),
         };
         stage.start_with(
             &request("INVITE"),
@@ -241,6 +245,7 @@ fn the_last_route_goes_when_it_became_the_request_uri() {
 }
 
 // Step 6: a next hop without lr gets itself as Request-URI, and the target at the end of Route (§16.12.1.2).
+// §16.6 bullets 1 and 2.
 #[test]
 fn a_strict_router_gets_itself_as_request_uri_and_the_target_as_last_route() {
     for (given, pop, strict, left) in [
@@ -302,6 +307,7 @@ fn the_path_of_a_target_stands_above_the_routes_of_the_request() {
             routes,
             hop: udp('a'),
             fallback: None,
+            turn: Turn::default(),
         };
         stage.start_with(
             &text,

@@ -55,6 +55,7 @@ fn a_100_is_not_passed_on() {
 }
 
 // Step 5: every provisional response of every branch.
+// §16.7 bullet 1.
 #[test]
 fn provisional_responses_of_all_branches_are_passed_on() {
     let mut stage = stage("ab");
@@ -65,6 +66,7 @@ fn provisional_responses_of_all_branches_are_passed_on() {
 }
 
 // Step 5: after a final response, every 2xx to an INVITE is passed on at once; RFC 6026 §7.1 lets it through.
+// RFC 3261 §16.7 bullet 3.
 #[test]
 fn more_2xx_are_passed_on_and_nothing_else_is() {
     let mut stage = stage("abc");

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use strowger_sip::proxy::Turn;
 use strowger_sip::transaction::Timers;
 use strowger_testkit::script::{Effect, Subject, play_all};
 
-use crate::stage::{Manner, Stage, request, ways};
+use crate::stage::{Manner, Stage, Way, request, ways};
 
 #[test]
 fn every_script() {
@@ -15,35 +16,42 @@ fn every_script() {
 
 /// One request of a caller, forwarded by UDP to targets with the names `a`, `b` ...
 ///
-/// The caller sends `METHOD to TARGETS` first, `CANCEL` or `ACK` later. A target answers with a status code, or `CODE to CANCEL`, or
+/// The caller sends `METHOD to TARGETS` first, `CANCEL` or `ACK` later. The targets behind a `then` are of the next group, and
+/// `a/20` may ring for 20 s. A target answers with a status code, or `CODE to CANCEL`, or
 /// sends `stray CODE`, a response whose client transaction is over; `nothing is there` is an ICMP error for what it was sent.
-/// The setting `next hops are given up early` has the timers of the real node.
+/// The setting `next hops are given up early` has the timers of the real node; with `the contacts of a 3xx are tried` those that
+/// are the targets' become targets, by their q.
 #[derive(Default)]
 struct Proxied {
     stage: Option<Stage>,
     early: bool,
+    recurse: bool,
     now_ms: u64,
 }
 
 impl Proxied {
     fn stage(&mut self) -> &mut Stage {
-        let early = self.early;
+        let (early, recurse) = (self.early, self.recurse);
         self.stage.get_or_insert_with(|| {
-            if early {
+            let mut stage = if early {
                 Stage::with(Timers::DEFAULT)
             } else {
                 Stage::new()
-            }
+            };
+            stage.recurse = recurse;
+            stage
         })
     }
 }
 
 impl Subject for Proxied {
     fn set(&mut self, setting: &str) -> Result<(), String> {
-        self.early = setting == "next hops are given up early";
-        self.early
-            .then_some(())
-            .ok_or_else(|| format!("no setting `{setting}`"))
+        match setting {
+            "next hops are given up early" => self.early = true,
+            "the contacts of a 3xx are tried" => self.recurse = true,
+            _ => return Err(format!("no setting `{setting}`")),
+        }
+        Ok(())
     }
 
     fn happen(&mut self, party: &str, what: &str, fields: &[&str]) -> Result<(), String> {
@@ -54,8 +62,8 @@ impl Subject for Proxied {
         match (party, word, rest) {
             ("caller", "CANCEL" | "ACK", "") => stage.caller_sends(&with(request(word))),
             ("caller", method, targets) => {
-                let names: String = targets.split(' ').collect();
-                stage.start_with(&with(request(method)), &ways(&names), Manner::default());
+                let targets = groups(targets)?;
+                stage.start_with(&with(request(method)), &targets, Manner::default());
             }
             (who, "nothing is there", "") => stage.icmp(name(who)?),
             (who, code, to) => {
@@ -86,6 +94,31 @@ impl Subject for Proxied {
     fn left(&mut self) -> Option<String> {
         self.stage().left()
     }
+}
+
+/// Targets in groups.
+fn groups(text: &str) -> Result<Vec<Way>, String> {
+    let (mut group, mut all) = (0, Vec::new());
+    for word in text.split(' ') {
+        if word == "then" {
+            group += 1;
+            continue;
+        }
+        let (who, secs) = word.split_once('/').unwrap_or((word, ""));
+        let secs = match secs {
+            "" => None,
+            secs => Some(secs.parse::<u32>().map_err(|_| format!("no seconds: {secs}"))?),
+        };
+        let ring_ms = secs.map(|secs| secs * 1000);
+        let mut way = ways(&String::from(name(who)?)).remove(0);
+        way.turn = Turn {
+            group,
+            ring_ms,
+            ..Turn::default()
+        };
+        all.push(way);
+    }
+    Ok(all)
 }
 
 fn name(who: &str) -> Result<char, String> {

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, RecordRoute, Start, Taken, TargetSet};
+use strowger_sip::proxy::{
+    Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
+};
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
@@ -27,6 +29,7 @@ pub(crate) struct Way {
     pub(crate) routes: &'static str,
     pub(crate) hop: Hop,
     pub(crate) fallback: Option<Hop>,
+    pub(crate) turn: Turn,
 }
 
 /// What a request asks of the proxy beside its targets.
@@ -69,6 +72,10 @@ pub(crate) struct Stage {
     out: Outbox,
     sent: Vec<Sent>,
     logged: usize,
+    /// Whether the contacts of a 3xx are tried.
+    pub(crate) recurse: bool,
+    /// Whether the caller cancels the other targets.
+    pub(crate) keeps_others: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -111,17 +118,37 @@ pub(crate) fn ways(names: &str) -> Vec<Way> {
         routes: "",
         hop: udp(name),
         fallback: None,
+        turn: Turn::default(),
     };
     names.chars().map(way).collect()
 }
 
+/// The Request-URIs of the targets `a` to `t`.
+const URIS: [&str; 20] = [
+    "sip:a@192.0.2.10:5061",
+    "sip:b@192.0.2.10:5062",
+    "sip:c@192.0.2.10:5063",
+    "sip:d@192.0.2.10:5064",
+    "sip:e@192.0.2.10:5065",
+    "sip:f@192.0.2.10:5066",
+    "sip:g@192.0.2.10:5067",
+    "sip:h@192.0.2.10:5068",
+    "sip:i@192.0.2.10:5069",
+    "sip:j@192.0.2.10:5070",
+    "sip:k@192.0.2.10:5071",
+    "sip:l@192.0.2.10:5072",
+    "sip:m@192.0.2.10:5073",
+    "sip:n@192.0.2.10:5074",
+    "sip:o@192.0.2.10:5075",
+    "sip:p@192.0.2.10:5076",
+    "sip:q@192.0.2.10:5077",
+    "sip:r@192.0.2.10:5078",
+    "sip:s@192.0.2.10:5079",
+    "sip:t@192.0.2.10:5080",
+];
+
 pub(crate) fn uri_of(name: char) -> &'static str {
-    match name {
-        'a' => "sip:a@192.0.2.10:5061",
-        'b' => "sip:b@192.0.2.10:5062",
-        'c' => "sip:c@192.0.2.10:5063",
-        _ => "sip:d@192.0.2.10:5064",
-    }
+    URIS[name as usize - 'a' as usize]
 }
 
 /// A request as the caller sends it.
@@ -170,6 +197,8 @@ impl Stage {
             out: Outbox::default(),
             sent: Vec::new(),
             logged: 0,
+            recurse: false,
+            keeps_others: false,
         }
     }
 
@@ -193,10 +222,7 @@ impl Stage {
             now,
             &mut self.out,
         );
-        let mut targets = TargetSet::default();
-        for way in ways {
-            targets.add(way.uri.as_bytes(), way.routes.as_bytes(), way.hop, way.fallback);
-        }
+        let targets = target_set(ways);
         let start = Start {
             server,
             ingress: &ingress,
@@ -204,6 +230,12 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            keeps_others: self.keeps_others,
+            recursion: if self.recurse {
+                Recursion::Anywhere
+            } else {
+                Recursion::Never
+            },
         };
         self.proxy
             .start(&mut self.endpoint, request, &start, &targets, now, &mut self.out);
@@ -282,6 +314,12 @@ impl Stage {
         &self.sent.iter().rfind(to_them).expect("was sent").text
     }
 
+    /// Whether somebody was sent a message that begins so.
+    pub(crate) fn was_sent(&self, who: char, begins: &str) -> bool {
+        let mut sent = self.sent.iter().filter(|sent| name_of(sent.to).starts_with(who));
+        sent.any(|sent| sent.text.starts_with(begins))
+    }
+
     /// The last message to the caller.
     pub(crate) fn heard(&self) -> &str {
         self.last('>', "SIP/2.0")
@@ -335,7 +373,7 @@ impl Stage {
             while let Some(event) = self.endpoint.layer.expired(now, &mut self.out) {
                 let (endpoint, out) = (&mut self.endpoint, &mut self.out);
                 match event {
-                    Expired::Client { user, timed_out } => {
+                    Expired::Client { user, timed_out, .. } => {
                         self.proxy.on_client_ended(endpoint, user, timed_out, now, out);
                     }
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
@@ -412,7 +450,52 @@ impl Stage {
         })
     }
 
+    /// The contacts of a 3xx become targets, those with the same q at once; but only those that are known here.
+    fn recurse(&mut self) {
+        while let Some(redirect) = self.proxy.next_redirect() {
+            let Some(redirected) = self.proxy.redirected(&self.endpoint, redirect) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(redirected.response).into_owned();
+            let (mut found, mut followed) = (Vec::<(f64, char)>::new(), 0);
+            for (number, contact) in lines(&text, "Contact").into_iter().enumerate() {
+                let (uri, params) = contact
+                    .trim_start_matches('<')
+                    .split_once('>')
+                    .expect("a contact");
+                let q = params
+                    .strip_prefix(";q=")
+                    .map_or(1.0, |q| q.parse().expect("a number"));
+                if let Some(name) = ('a'..='t').find(|&name| uri_of(name) == uri) {
+                    found.push((q, name));
+                    followed |= 1 << number;
+                }
+            }
+            found.sort_by(|(p, _), (q, _)| q.total_cmp(p));
+            let mut ranks: Vec<f64> = found.iter().map(|&(q, _)| q).collect();
+            ranks.dedup();
+            let group = |q| ranks.iter().position(|&rank| rank == q).expect("a rank") as u16;
+            let way = |&(q, name)| Way {
+                turn: Turn {
+                    group: group(q),
+                    ..Turn::default()
+                },
+                ..ways(&String::from(name)).remove(0)
+            };
+            let targets = target_set(&found.iter().map(way).collect::<Vec<_>>());
+            self.proxy.add_targets(
+                &mut self.endpoint,
+                redirect,
+                &targets,
+                followed,
+                self.now_ms,
+                &mut self.out,
+            );
+        }
+    }
+
     fn collect(&mut self) {
+        self.recurse();
         for transmit in &self.out.transmits {
             let text = String::from_utf8_lossy(self.out.message(transmit)).into_owned();
             let mut index = Index::default();
@@ -426,6 +509,15 @@ impl Stage {
         }
         self.out.clear();
     }
+}
+
+fn target_set(ways: &[Way]) -> TargetSet {
+    let mut targets = TargetSet::default();
+    for way in ways {
+        let hops = [way.hop].into_iter().chain(way.fallback);
+        targets.add(way.uri.as_bytes(), way.routes.as_bytes(), hops, way.turn);
+    }
+    targets
 }
 
 fn ingress(request: Message<'_>) -> Ingress {

@@ -204,7 +204,7 @@ impl Bench {
     /// Client transactions that ended: when, and whether without a final response.
     pub(crate) fn ended(&self) -> Vec<(u64, bool)> {
         let ended = |&(at, event): &(u64, Expired)| match event {
-            Expired::Client { user, timed_out } => {
+            Expired::Client { user, timed_out, .. } => {
                 assert_eq!(user, USER);
                 Some((at, timed_out))
             }

@@ -435,15 +435,17 @@ fn read_party(bytes: &[u8], value: Span) -> Option<Party> {
     })
 }
 
-/// The tag among the parameters at `at`.
+/// The tag among the parameters at `at`. The same one again says nothing else, and some phones that add it to a To which they
+/// copy do so in a re-INVITE too; another one would be a second dialog.
 fn any_tag(text: &[u8], mut at: usize) -> Option<Option<Range>> {
-    let mut tag = None;
+    let mut tag: Option<Range> = None;
     while let Some((name, value, next)) = next_param(text, at)? {
         if is_word(&text[name.0..name.1], b"tag") {
-            if tag.is_some() || !is_token(&text[value.0..value.1]) {
+            let written = &text[value.0..value.1];
+            if !is_token(written) || tag.is_some_and(|tag| text[tag.0..tag.1] != *written) {
                 return None;
             }
-            tag = Some(value);
+            tag = tag.or(Some(value));
         }
         at = next;
     }

@@ -346,6 +346,16 @@ fn faults_are_named() {
     assert_eq!(fault("hello"), (Fault::NotSip, false));
 }
 
+// As SIPp writes the To of its 200 to a re-INVITE.
+#[test]
+fn the_same_tag_twice_is_one_tag() {
+    let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\n\
+        To: <sip:b>;tag=2;x;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
+    let mut index = Index::default();
+    let response = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("good");
+    assert_eq!(response.to_tag(), Some(&b"2"[..]));
+}
+
 #[test]
 fn a_head_over_the_limit_is_answered_with_513() {
     let head = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nX: ".to_owned();

@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use strowger_server::config::Fork;
+
 use super::{Effect, Subject};
 use crate::message::{ack, authorize, lines, request, start_line, with};
 use crate::peer;
@@ -14,7 +16,8 @@ use crate::site::Site;
 /// What a party does is `METHOD`, `METHOD URI` (without it, a REGISTER is for the party itself, and anything else for bob), with
 /// ` as USER` at the end with credentials for the last challenge; `again` for the last request as it was; `ACK` for a refusal; a status
 /// code, or `CODE to CANCEL`; `nothing is there` for an ICMP error. Header fields given for a request stand instead of those that it
-/// would have. The settings `challenge REGISTER` and `challenge REGISTER and INVITE` say what needs credentials.
+/// would have. The settings `challenge REGISTER` and `challenge REGISTER and INVITE` say what needs credentials; others are `contacts
+/// are tried one after the other` and `the contacts of a 3xx are tried`.
 #[derive(Debug, Default)]
 pub struct OnSite {
     plan: Plan,
@@ -30,11 +33,14 @@ pub struct OnSite {
 
 impl Subject for OnSite {
     fn set(&mut self, setting: &str) -> Result<(), String> {
-        self.plan.challenged = match setting {
-            "challenge REGISTER" => &["REGISTER"],
-            "challenge REGISTER and INVITE" => &["REGISTER", "INVITE"],
+        let plan = &mut self.plan;
+        match setting {
+            "challenge REGISTER" => plan.challenged = &["REGISTER"],
+            "challenge REGISTER and INVITE" => plan.challenged = &["REGISTER", "INVITE"],
+            "contacts are tried one after the other" => plan.fork = Fork::Sequential,
+            "the contacts of a 3xx are tried" => plan.recurse = true,
             _ => return Err(format!("no setting `{setting}`")),
-        };
+        }
         Ok(())
     }
 

@@ -49,6 +49,8 @@ pub struct World {
     pub phones: usize,
     /// How many of them belong to one user: 0 and 1 to the first one, when it is 2.
     pub phones_per_user: usize,
+    /// The `q` with which the first phone of each user registers, the second, and so on; none beyond the last.
+    pub ranks: &'static [&'static str],
     /// What the network does.
     pub faults: Faults,
     /// How long the location service takes at most for a commit, in nanoseconds, and how many commits fail, in percent.
@@ -70,6 +72,7 @@ impl World {
             },
             phones,
             phones_per_user: 1,
+            ranks: &[],
             faults: Faults::NONE,
             commits: None,
             hop: 0,
@@ -173,8 +176,15 @@ impl Sim {
         let dice = Dice::new(world.seed);
         let shards = usize::from(world.plan.shards);
         let phone = |number: usize| {
-            let user = format!("u{}", number / world.phones_per_user);
-            Phone::new(number, user, place(number, 0))
+            let own = world.phones_per_user;
+            let (user, users) = (number / own, world.phones.div_ceil(own));
+            let names = [user, (user + 1) % users].map(|user| format!("u{user}"));
+            Phone::new(
+                number,
+                names,
+                world.ranks.get(number % own).copied(),
+                place(number, 0),
+            )
         };
         let phones: Vec<_> = (0..world.phones).map(phone).collect();
         Self {

@@ -2,11 +2,9 @@
 //! [`row`](super::row), and the last commit of an address counts. Refreshes so write to the end of the file only, where an
 //! UPDATE would dirty a page each, and an INSERT of their own would cost more than all that the server does for one.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior};
-use siphasher::sip128::SipHasher13;
 
 use super::row::{self, RowWriter};
 use crate::database::{Database, Durability, OpenError, Schema, StoreFailure};
@@ -37,11 +35,14 @@ const SCHEMA: Schema = Schema {
 const ALL: &str = "SELECT commits FROM log ORDER BY seq";
 const ALL_OF_FIRST: &str = concat!("SELECT ", packed!(), " FROM log ORDER BY seq");
 
-/// The commits that one step of a compaction reads, and those of the row that it ends in: some milliseconds.
-const STEP_COMMITS: u64 = 2048;
+const INSERT: &str = "INSERT INTO log (commits) VALUES (?)";
+
+/// How much one step of a compaction copies, and how much it removes: some milliseconds.
+const STEP_COMMITS: usize = 2048;
+const STEP_BYTES: i64 = 256 * 1024;
 
 /// A row that is as long is written, and another one begun.
-const ROW_BYTES: usize = 64 * 1024;
+pub(super) const ROW_BYTES: usize = 64 * 1024;
 
 /// The log and how long it is.
 #[derive(Debug)]
@@ -50,18 +51,19 @@ pub(super) struct Log {
     doubtful: bool,
     commits: u64,
     max_pages: Option<u32>,
-    hasher: SipHasher13,
     row: RowWriter,
 }
 
-/// A compaction under way. Rows are taken from the beginning of the log; the commits of theirs that still count are appended
-/// again, and the rows are deleted, in one transaction a step: whatever happens, the last commit of an address stays the last.
+/// A compaction under way. First the records of the table are appended again, then the rows that were there at the beginning
+/// are removed, oldest first: whatever happens, the last commit of an address stays the last. What is changed meanwhile has a
+/// later row anyway.
 #[derive(Debug)]
 pub(super) struct Compaction {
+    /// The last row at the beginning, and how many commits there were.
     until: i64,
-    /// The addresses (128 bits of keyed hash) whose commit has been appended again. Without it, an address whose record went
-    /// back and forth between two values would be copied for each commit that says what counts.
-    copied: HashSet<u128>,
+    commits: u64,
+    /// How far the table is copied; `None` when that is done.
+    from: Option<u32>,
 }
 
 /// How far a step of a compaction went.
@@ -74,15 +76,12 @@ pub(super) enum Progress {
 }
 
 impl Log {
-    pub(super) fn open(path: &Path, durability: Durability, key: [u8; 16]) -> Result<Self, OpenError> {
-        let database = Database::open(path, SCHEMA, durability)?;
-        let hasher = SipHasher13::new_with_key(&key);
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
         Ok(Self {
-            database,
+            database: Database::open(path, SCHEMA, durability)?,
             doubtful: false,
             commits: 0,
             max_pages: None,
-            hasher,
             row: RowWriter::new(),
         })
     }
@@ -115,17 +114,23 @@ impl Log {
         Ok(())
     }
 
-    /// Appends commits: all of them, or none.
+    /// Appends commits as one row: all of them, or none. One statement is a transaction by itself.
     pub(super) fn append<'a>(
         &mut self,
         commits: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> rusqlite::Result<()> {
-        let transaction = self
-            .database
-            .connection()?
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let count = insert(&transaction, &mut self.row, commits)?;
-        transaction.commit()?;
+        self.row.clear();
+        let mut count = 0;
+        for (aor, record) in commits {
+            self.row.push(aor, record);
+            count += 1;
+        }
+        if let Some(row) = self.row.seal() {
+            self.database
+                .connection()?
+                .prepare_cached(INSERT)?
+                .execute([row])?;
+        }
         self.commits += count;
         Ok(())
     }
@@ -136,58 +141,36 @@ impl Log {
         let until = self.database.connection()?.query_row(sql, [], |row| row.get(0))?;
         Ok(Compaction {
             until,
-            copied: HashSet::new(),
+            commits: self.commits,
+            from: Some(0),
         })
     }
 
-    /// Does one step of a compaction; after an error the compaction has to begin anew. A row counts if it says what the table
-    /// says; the caller sees to it that the table does not lag behind the log.
+    /// Does one step of a compaction; after an error the compaction has to begin anew. The caller sees to it that the table
+    /// does not lag behind the log.
     pub(super) fn compact(
         &mut self,
         compaction: &mut Compaction,
         table: &Table,
     ) -> rusqlite::Result<Progress> {
-        let hasher = self.hasher;
         let transaction = self
             .database
             .connection()?
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut counting: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let (mut last, mut read) = (None, 0);
-        {
-            let mut current = Vec::new();
-            let sql = "SELECT seq, commits FROM log WHERE seq <= ? ORDER BY seq";
-            let mut select = transaction.prepare_cached(sql)?;
-            let mut rows = select.query([compaction.until])?;
-            while read < STEP_COMMITS
-                && let Some(row) = rows.next()?
-            {
-                last = Some(row.get::<_, i64>(0)?);
-                let commits = row::for_each(row.get_ref(1)?.as_blob()?, |aor, record| {
-                    table.read(aor, &mut current);
-                    let counts = !record.is_empty() && record == current;
-                    if counts && compaction.copied.insert(hasher.hash(aor).as_u128()) {
-                        counting.push((aor.to_vec(), record.to_vec()));
-                    }
-                });
-                read += commits.map_err(|_| damaged())?;
-            }
+        if let Some(from) = compaction.from {
+            let (copied, next) = copy(&transaction, &mut self.row, table, from)?;
+            transaction.commit()?;
+            self.commits += copied;
+            compaction.from = next;
+            return Ok(Progress::Going);
         }
-        let Some(last) = last else {
-            return Ok(Progress::Finished);
-        };
-        let counting = counting.iter().map(|(aor, record)| (&aor[..], &record[..]));
-        let copied = insert(&transaction, &mut self.row, counting)?;
-        transaction
-            .prepare_cached("DELETE FROM log WHERE seq <= ?")?
-            .execute([last])?;
+        let last = remove(&transaction, compaction.until)?;
         transaction.commit()?;
-        self.commits = (self.commits + copied).saturating_sub(read);
-        Ok(if last < compaction.until {
-            Progress::Going
-        } else {
-            Progress::Finished
-        })
+        if last < compaction.until {
+            return Ok(Progress::Going);
+        }
+        self.commits = self.commits.saturating_sub(compaction.commits);
+        Ok(Progress::Finished)
     }
 
     /// The file.
@@ -282,16 +265,43 @@ fn damaged() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(corrupt, Some("a row is not what was written".to_owned()))
 }
 
-fn insert<'a>(
+/// Appends the records of the table from a place on. How many, and where the next ones begin, if there are any.
+fn copy(
     transaction: &Transaction<'_>,
     row: &mut RowWriter,
-    commits: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> rusqlite::Result<u64> {
+    table: &Table,
+    from: u32,
+) -> rusqlite::Result<(u64, Option<u32>)> {
     let mut rows = Rows::new(transaction, row)?;
-    for (aor, record) in commits {
-        rows.push(aor, record)?;
+    let mut written = Ok(());
+    let next = table.visit(from, STEP_COMMITS, &mut |aor, record| {
+        if written.is_ok() {
+            written = rows.push(aor, record);
+        }
+    });
+    written?;
+    Ok((rows.finish()?, next))
+}
+
+/// Removes the first rows up to this one. Which the last was; the last of all when there are no more.
+fn remove(transaction: &Transaction<'_>, until: i64) -> rusqlite::Result<i64> {
+    let mut last = until;
+    {
+        let sql = "SELECT seq, length(commits) FROM log WHERE seq <= ? ORDER BY seq";
+        let mut select = transaction.prepare_cached(sql)?;
+        let mut rows = select.query([until])?;
+        let mut bytes = 0;
+        while bytes < STEP_BYTES
+            && let Some(row) = rows.next()?
+        {
+            last = row.get(0)?;
+            bytes += row.get::<_, i64>(1)?;
+        }
     }
-    rows.finish()
+    transaction
+        .prepare_cached("DELETE FROM log WHERE seq <= ?")?
+        .execute([last])?;
+    Ok(last)
 }
 
 /// Packs commits into rows and inserts them.
@@ -304,7 +314,7 @@ struct Rows<'t> {
 impl<'t> Rows<'t> {
     fn new(transaction: &'t Transaction<'_>, row: &'t mut RowWriter) -> rusqlite::Result<Self> {
         row.clear();
-        let insert = transaction.prepare_cached("INSERT INTO log (commits) VALUES (?)")?;
+        let insert = transaction.prepare_cached(INSERT)?;
         Ok(Self {
             insert,
             row,

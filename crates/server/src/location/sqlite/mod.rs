@@ -109,7 +109,7 @@ impl Sqlite {
     pub fn open(dir: &DataDir, settings: Settings, now_secs: u32, answer: Answer) -> Result<Self, OpenError> {
         let path = dir.file(FILE);
         let table = Table::new(settings.key, settings.max_bytes);
-        let mut log = Log::open(&path, settings.durability, settings.key)?;
+        let mut log = Log::open(&path, settings.durability)?;
         log.fold(&table, now_secs, settings.max_bytes)?;
         let shared = Arc::new(Shared {
             table,

@@ -8,27 +8,27 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::log::{Compaction, Log, Progress};
+use foldhash::fast::RandomState;
+
+use super::log::{Compaction, Log, Progress, ROW_BYTES};
 use super::{Answer, Shared};
 use crate::location::table::{Refused, Table};
 use crate::location::{Advice, Caller, CommitError, Committed, StoreFailure, Version};
 
-/// The most commits of one transaction.
+/// The most commits of one transaction; they are not many more bytes than a row is to have.
 const BATCH: usize = 1024;
 
-/// A compaction begins when the log has more commits than `FACTOR` for each record that counts, and `SPARE` more.
-const FACTOR: u64 = 4;
+/// A compaction begins when the log has more commits than `FACTOR` for each record that counts, and `SPARE` more. Before it
+/// takes any away it adds one for each record.
+const FACTOR: u64 = 3;
 const SPARE: u64 = 10_000;
 
 /// The most answers that a shard is given at once.
 const ANSWERS: usize = 64;
 
-/// How many commits, of one transaction or during one pause, tell that more are on their way.
-const CLOSE_ORDER: usize = 4;
-
-/// How long those are waited for at a time, and how often: a millisecond in all, which only a busy server adds.
-const GATHER: Duration = Duration::from_micros(200);
-const PAUSES: usize = 5;
+/// How long commits are let gather that come in close order, which is so many in that time: only a busy server adds it.
+const GATHER: Duration = Duration::from_millis(1);
+const CLOSE_ORDER: u32 = 4;
 
 /// How long a log that can't be written anew is let alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub(super) struct Writer {
     compaction: Option<Compaction>,
     /// When writing the log anew failed last, and why.
     rewrite_failed: Option<(Instant, StoreFailure)>,
-    /// The last transaction had so many commits that more are on their way.
+    /// Commits come in close order.
     is_busy: bool,
 }
 
@@ -94,20 +94,11 @@ impl Writer {
     /// Works until the store is dropped and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Item>) {
         let mut batch = Vec::new();
-        loop {
-            if self.compaction_due() {
-                match queue.try_recv() {
-                    Ok(item) => batch.push(item),
-                    Err(TryRecvError::Empty) => {}
-                    Err(TryRecvError::Disconnected) => return,
-                }
-            } else if let Ok(item) = queue.recv() {
-                batch.push(item);
-            } else {
-                return;
-            }
+        let mut taken = Instant::now();
+        while self.take(&mut batch, queue) {
+            let before = std::mem::replace(&mut taken, Instant::now());
+            self.is_busy = GATHER * batch.len() as u32 >= CLOSE_ORDER * (taken - before);
             if !batch.is_empty() {
-                self.gather(&mut batch, queue);
                 self.settle(&batch);
                 batch.clear();
             }
@@ -117,26 +108,35 @@ impl Writer {
         }
     }
 
-    /// Takes what is queued. While commits come in close order, those that are on their way are waited for: a transaction
-    /// costs much, a commit more in it little.
-    fn gather(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) {
-        let pauses = if self.is_busy { PAUSES } else { 0 };
-        for pause in 0..=pauses {
-            let before = batch.len();
-            while batch.len() < BATCH
-                && let Ok(item) = queue.try_recv()
-            {
-                batch.push(item);
-            }
-            let come = batch.len() - before;
-            if batch.len() == BATCH || pause > 0 && come < CLOSE_ORDER {
-                break;
-            }
-            if pause < pauses {
-                thread::sleep(GATHER);
+    /// Waits for commits, unless there is something else to do, and takes what is queued; false at the end. While commits come
+    /// in close order, this thread is not woken by the first of them but lets them gather: a transaction costs much, a
+    /// commit more in it little, and whoever queues one has nobody to wake.
+    fn take(&self, batch: &mut Vec<Item>, queue: &Receiver<Item>) -> bool {
+        let mut bytes = 0;
+        let mut add = |item: Item| {
+            bytes += item.bytes.len();
+            batch.push(item);
+            bytes < ROW_BYTES && batch.len() < BATCH
+        };
+        if self.is_busy {
+            thread::sleep(GATHER);
+        } else if !self.compaction_due() {
+            match queue.recv() {
+                Ok(item) => _ = add(item),
+                Err(_) => return false,
             }
         }
-        self.is_busy = batch.len() >= CLOSE_ORDER;
+        loop {
+            match queue.try_recv() {
+                Ok(item) => {
+                    if !add(item) {
+                        return true;
+                    }
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return !batch.is_empty(),
+            }
+        }
     }
 
     /// Commit, publish, answer: in this order.
@@ -267,16 +267,19 @@ impl Writer {
 /// Compare-and-set in the order of the queue. Nobody can have seen what an earlier commit of the same batch will publish, so
 /// only the first one of an address can hold.
 fn decide(batch: &[Item], table: &Table) -> Vec<Verdict> {
-    let mut taken = HashSet::with_capacity(batch.len());
+    let mut taken = HashSet::with_capacity_and_hasher(batch.len(), RandomState::default());
     batch
         .iter()
         .map(|item| {
-            if !table.is_current(item.aor(), item.seen) || taken.contains(item.aor()) {
+            let is_new = item.seen == Version::ABSENT;
+            // A version is that of one record.
+            let name = (item.seen, if is_new { item.aor() } else { &[] });
+            if !table.is_current(item.aor(), item.seen) || taken.contains(&name) {
                 Verdict::Refuse(CommitError::Conflict)
-            } else if item.seen == Version::ABSENT && table.is_full() {
+            } else if is_new && table.is_full() {
                 Verdict::Refuse(CommitError::Failed(StoreFailure::Full))
             } else {
-                taken.insert(item.aor());
+                taken.insert(name);
                 Verdict::Write
             }
         })

@@ -168,15 +168,26 @@ impl Table {
 
     /// Visits every record, in no order; see [`Location::for_each`](super::Location::for_each).
     pub fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.visit(0, usize::MAX, visit);
+    }
+
+    /// Visits at most so many records, from a place on (first 0). Returns where the next ones begin; `None` at the end.
+    pub fn visit(&self, from: u32, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u32> {
         let (mut aor, mut record) = (Vec::new(), Vec::new());
-        let mut place = 0;
+        let mut place = from;
+        let mut visited = 0;
         while place < self.arena.cut() {
+            if visited == most {
+                return Some(place);
+            }
             let (found, next) = self.stop_at(place, &mut aor, &mut record);
             if found.is_some() {
                 visit(&aor, &record);
+                visited += 1;
             }
             place = next;
         }
+        None
     }
 
     /// Removes what has expired at `now_secs` in the part of the table that begins at `from` (first 0), and adds the

@@ -58,6 +58,7 @@ fn requests() -> Vec<String> {
     let more = [
         "",
         "Record-Route: <sip:before.test;lr>\r\n",
+        "Max-Breadth: 60\r\n",
         "Proxy-Authorization: Digest realm=\"ours\"\r\n",
         "Proxy-Authorization: Digest realm=\"theirs\"\r\nProxy-Authorization: Digest realm=\"ours\"\r\n",
         "Proxy-Authorization: Digest realm=\"ours\"\r\nProxy-Authorization: Digest realm=\"ours\"\r\n",
@@ -125,6 +126,7 @@ fn one_pass_writes_what_a_draft_writes() {
                     },
                     arrival: Ingress::of(request, &source()).arrival(),
                     loop_part: 7,
+                    breadth: 30,
                 };
                 let branch = BranchKind::Stateful {
                     client: Id { index: 1, counter: 2 },

@@ -48,14 +48,21 @@ fn located(uri: &str, size: Size) -> String {
     let Ok(Uri::Sip(uri)) = Uri::parse(uri.as_bytes()) else {
         panic!("{uri}");
     };
-    match locate(departure(&listeners), &uri, size) {
-        Located::Address(hop, fallback) => both((hop, fallback)),
-        Located::Name(name, ways) => format!(
-            "{} by {:?} at {}",
-            String::from_utf8_lossy(name),
-            ways.transport,
-            ways.port
-        ),
+    match locate(&uri, size) {
+        Located::Address(ip, ways) => {
+            let mut hops = Vec::new();
+            ways.put(departure(&listeners), ip, &mut hops);
+            let described: Vec<_> = hops.into_iter().map(described).collect();
+            described.join(", ")
+        }
+        Located::Name(NextHop { name, wanted, ways }) => {
+            let port = ways.port.map_or(String::new(), |port| format!(" at {port}"));
+            format!(
+                "{wanted:?} of {} by {:?}{port}",
+                String::from_utf8_lossy(name),
+                ways.transport
+            )
+        }
         Located::Unreachable => "unreachable".to_owned(),
     }
 }
@@ -68,17 +75,23 @@ fn transport_and_port_are_the_uris_or_the_usual_ones() {
         ("sip:192.0.2.10:5070", "udp 192.0.2.10:5070"),
         ("sip:192.0.2.10;transport=tcp", "tcp 192.0.2.10:5060"),
         ("sip:far.test;maddr=192.0.2.11", "udp 192.0.2.11:5060"),
-        ("sip:192.0.2.10;maddr=far.test", "far.test by Udp at 5060"),
-        ("sip:far.test:5070", "far.test by Udp at 5070"),
-        ("sips:far.test", "far.test by Tls at 5061"),
-        ("sips:192.0.2.10", "unreachable"),
-        ("sips:192.0.2.10;transport=tcp", "unreachable"),
-        ("sips:far.test;transport=tcp", "far.test by Tls at 5061"),
-        ("sips:far.test;transport=tls", "far.test by Tls at 5061"),
-        ("sips:far.test;transport=ws", "far.test by Wss at 5061"),
+        (
+            "sip:192.0.2.10;maddr=far.test",
+            "AnyServers { secure: false } of far.test by Udp",
+        ),
+        ("sip:far.test", "AnyServers { secure: false } of far.test by Udp"),
+        ("sip:far.test;transport=tcp", "Servers(Tcp) of far.test by Tcp"),
+        ("sip:far.test:5070", "Addresses of far.test by Udp at 5070"),
+        ("sips:far.test", "AnyServers { secure: true } of far.test by Tls"),
+        ("sips:far.test:5071", "Addresses of far.test by Tls at 5071"),
+        ("sips:192.0.2.10", ""),
+        ("sips:192.0.2.10;transport=tcp", ""),
+        ("sips:far.test;transport=tcp", "Servers(Tls) of far.test by Tls"),
+        ("sips:far.test;transport=tls", "Servers(Tls) of far.test by Tls"),
+        ("sips:far.test;transport=ws", "Servers(Wss) of far.test by Wss"),
         ("sips:far.test;transport=udp", "unreachable"),
         ("sip:192.0.2.10;transport=sctp", "unreachable"),
-        ("sip:[2001:db8::1]", "unreachable"),
+        ("sip:[2001:db8::1]", ""),
     ] {
         assert_eq!(located(uri, Size::Small), expected, "{uri}");
     }

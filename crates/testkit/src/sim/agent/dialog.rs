@@ -9,6 +9,10 @@ use crate::message::lines;
 pub(super) struct Pen {
     pub(super) number: usize,
     pub(super) user: String,
+    /// Another user, to whom calls are sent on.
+    pub(super) friend: String,
+    /// The `q` with which it registers.
+    pub(super) rank: Option<&'static str>,
     pub(super) address: SocketAddr,
     written: u32,
 }
@@ -99,10 +103,17 @@ impl Dialog {
 }
 
 impl Pen {
-    pub(super) fn new(number: usize, user: String, address: SocketAddr) -> Self {
+    pub(super) fn new(
+        number: usize,
+        [user, friend]: [String; 2],
+        rank: Option<&'static str>,
+        address: SocketAddr,
+    ) -> Self {
         Self {
             number,
             user,
+            friend,
+            rank,
             address,
             written: 0,
         }
@@ -153,10 +164,12 @@ impl Pen {
         } else {
             format!(";tag=t{}", self.number)
         };
-        let dialog = if request.starts_with("INVITE ") && code < 300 {
-            format!("{}Contact: <{}>\r\n", copied("Record-Route"), self.contact())
-        } else {
-            String::new()
+        let dialog = match code {
+            302 => format!("Contact: <sip:{}@example.test>\r\n", self.friend),
+            _ if request.starts_with("INVITE ") && code < 300 => {
+                format!("{}Contact: <{}>\r\n", copied("Record-Route"), self.contact())
+            }
+            _ => String::new(),
         };
         format!(
             "SIP/2.0 {code} Said\r\n{vias}{from}To: {to}{tag}\r\n{call_id}{cseq}{dialog}Content-Length: 0\r\n\r\n"

@@ -74,6 +74,7 @@ impl Leg {
         leg.due = Some(match script.answers[pen.number % 2] {
             Answer::PickUp(after) => (now + after, Act::PickUp),
             Answer::Refuse(after) => (now + after, Act::Refuse(486)),
+            Answer::SendOn(after) => (now + after, Act::Refuse(302)),
             Answer::Ring => (now + NO_ANSWER, Act::Refuse(480)),
         });
         leg

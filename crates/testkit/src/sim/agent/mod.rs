@@ -46,9 +46,15 @@ pub(super) struct Phone {
 }
 
 impl Phone {
-    pub(super) fn new(number: usize, user: String, address: SocketAddr) -> Self {
+    /// The phone of a user, who sends calls on to a friend. `rank` is the `q` with which it registers.
+    pub(super) fn new(
+        number: usize,
+        names: [String; 2],
+        rank: Option<&'static str>,
+        address: SocketAddr,
+    ) -> Self {
         Self {
-            pen: Pen::new(number, user, address),
+            pen: Pen::new(number, names, rank, address),
             registration: Registration::new(number),
             legs: BTreeMap::new(),
             past: Vec::new(),

@@ -128,7 +128,8 @@ impl Registration {
             Wanted::Out => 0,
         };
         let contact = pen.contact();
-        let mut contacts = format!("Contact: <{contact}>;expires={expires}\r\n");
+        let q = pen.rank.map_or(String::new(), |q| format!(";q={q}"));
+        let mut contacts = format!("Contact: <{contact}>;expires={expires}{q}\r\n");
         for left in self.left.iter().filter(|left| **left != contact) {
             contacts += &removal(left);
         }

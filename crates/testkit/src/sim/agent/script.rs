@@ -34,6 +34,8 @@ pub enum Answer {
     PickUp(u64),
     /// The call is refused, after so many nanoseconds.
     Refuse(u64),
+    /// The call is sent on to another user, after so many nanoseconds.
+    SendOn(u64),
     /// Nobody is there.
     Ring,
 }
@@ -47,6 +49,33 @@ impl Script {
         hangs_up: Side::Caller,
         refreshes: false,
     };
+
+    /// What people do at about the moments at which a target has rung for long enough, which is every `turn` nanoseconds.
+    pub fn of_races(dice: Dice, call: usize, turn: u64) -> Self {
+        let roll = |what: &str| dice.roll(("race", call, what));
+        // A few milliseconds before or behind.
+        let about = |what: &str, at: u64| at.saturating_sub(40 * MS) + roll(what).below(80) * MS;
+        let moment = |what: &str| match roll(&format!("{what} when")).below(4) {
+            0 => 60 * MS,
+            n => n * turn,
+        };
+        let answer = |phone: &str| {
+            let after = about(phone, moment(phone).min(turn));
+            match roll(&format!("{phone} answers")).below(8) {
+                0 | 1 => Answer::Refuse(after),
+                2 | 3 => Answer::SendOn(after),
+                4 => Answer::Ring,
+                _ => Answer::PickUp(after),
+            }
+        };
+        Self {
+            answers: [answer("even"), answer("odd")],
+            patience: about("patience", moment("patience")),
+            talk: 1000 * MS,
+            hangs_up: Side::Caller,
+            refreshes: false,
+        }
+    }
 
     /// Anything that people do.
     pub fn of_chance(dice: Dice, call: usize) -> Self {

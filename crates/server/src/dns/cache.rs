@@ -1,0 +1,303 @@
+//! What DNS has said. Shards read it without waiting; only the worker writes.
+
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use siphasher::sip128::SipHasher13;
+use strowger_sip::transport::{Server, Wanted};
+
+use super::{Answer, HostName};
+use crate::config;
+use crate::hashed::Identity;
+
+/// An answer is asked for anew when this part of its time is left.
+const RENEWED_AT: u64 = 10;
+/// When there is no room, this part of the entries goes.
+const GIVEN_UP: usize = 8;
+
+/// Who was read more often than this is read often.
+const MANY: u8 = 15;
+
+/// The answers, by a 128-bit keyed hash of what was asked: nobody can choose names that collide.
+pub struct Cache {
+    entries: papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>,
+    hasher: SipHasher13,
+    most: usize,
+    longest_ms: u64,
+    longest_negative_ms: u64,
+}
+
+struct Entry {
+    host: HostName,
+    wanted: Wanted,
+    servers: Vec<Server>,
+    /// When it is renewed if somebody reads it, and when it is no longer true.
+    renewed_ms: u64,
+    ends_ms: u64,
+    /// Whether it is being renewed.
+    is_asked: AtomicBool,
+    /// How often it was read, as far as [`MANY`]; half of it is forgotten whenever room is made.
+    uses: AtomicU8,
+}
+
+/// How old an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It holds.
+    Fresh,
+    /// It holds, and whoever is told so, nobody else, should ask anew.
+    Due,
+    /// Its time is over.
+    Over,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Cache {
+    pub(super) fn new(settings: &config::Dns, key: [u8; 16]) -> Self {
+        Self {
+            entries: papaya::HashMap::default(),
+            hasher: SipHasher13::new_with_key(&key),
+            most: settings.cache_entries as usize,
+            longest_ms: millis(settings.max_ttl),
+            longest_negative_ms: millis(settings.max_negative_ttl),
+        }
+    }
+
+    fn key(&self, host: &HostName, wanted: Wanted) -> u128 {
+        let kind = match wanted {
+            Wanted::Addresses => 0,
+            Wanted::AnyServers { secure } => 1 + u8::from(secure),
+            Wanted::Servers(transport) => 3 + transport as u8,
+        };
+        // No name is longer, so a kind behind it is part of none.
+        let mut text = [0; 256];
+        let name = host.as_bytes();
+        text[..name.len()].copy_from_slice(name);
+        text[name.len()] = kind;
+        self.hasher.hash(&text[..=name.len()]).as_u128()
+    }
+
+    /// Reads what was said of a name, and how old it is.
+    pub fn read<T>(
+        &self,
+        host: &HostName,
+        wanted: Wanted,
+        now_ms: u64,
+        read: impl FnOnce(&[Server]) -> T,
+    ) -> Option<(T, Age)> {
+        let entries = self.entries.pin();
+        let entry = entries.get(&self.key(host, wanted))?;
+        // Another shard may count at the same time; it need not be exact.
+        let uses = entry.uses.load(Relaxed);
+        if uses < MANY {
+            entry.uses.store(uses + 1, Relaxed);
+        }
+        Some((read(&entry.servers), entry.age(now_ms)))
+    }
+
+    /// Notes an answer. A failure leaves what was known before, for as long as it lasts itself.
+    pub fn put(&self, host: HostName, wanted: Wanted, answer: Answer, now_ms: u64) {
+        let entries = self.entries.pin();
+        let key = self.key(&host, wanted);
+        let known = entries.get(&key);
+        let (servers, holds_ms) = match known.filter(|_| answer.failed) {
+            Some(known) => (known.servers.clone(), known.ends_ms),
+            None => (answer.servers, 0),
+        };
+        let longest_ms = if servers.is_empty() {
+            self.longest_negative_ms
+        } else {
+            self.longest_ms
+        };
+        let uses = known.map_or(0, |known| known.uses.load(Relaxed));
+        let ttl_ms = (u64::from(answer.ttl_secs) * 1000).min(longest_ms);
+        if known.is_none() && entries.len() >= self.most {
+            self.make_room(now_ms);
+        }
+        let entry = Entry {
+            host,
+            wanted,
+            servers,
+            renewed_ms: now_ms + ttl_ms - ttl_ms / RENEWED_AT,
+            ends_ms: holds_ms.max(now_ms + ttl_ms),
+            is_asked: AtomicBool::new(false),
+            uses: AtomicU8::new(uses),
+        };
+        entries.insert(key, entry);
+    }
+
+    /// Lets go of what is over, and if that is not enough, of what was read least or ends soonest.
+    fn make_room(&self, now_ms: u64) {
+        let entries = self.entries.pin();
+        let wanted = (self.most / GIVEN_UP).max(1);
+        let mut order: Vec<_> = entries
+            .iter()
+            .map(|(&key, entry)| {
+                let uses = entry.uses.load(Relaxed);
+                entry.uses.store(uses / 2, Relaxed);
+                (entry.ends_ms > now_ms, uses, entry.ends_ms, key)
+            })
+            .collect();
+        order.sort_unstable();
+        for (number, (holds, .., key)) in order.into_iter().enumerate() {
+            if holds && number >= wanted {
+                break;
+            }
+            entries.remove(&key);
+        }
+    }
+
+    /// Forgets all answers.
+    pub(super) fn clear(&self) {
+        self.entries.pin().clear();
+    }
+
+    /// How many answers are known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shows all of them: the name, what was asked, what was said, and for how many milliseconds it still holds.
+    pub fn for_each(&self, now_ms: u64, mut show: impl FnMut(&HostName, Wanted, &[Server], u64)) {
+        for (_, entry) in &self.entries.pin() {
+            show(
+                &entry.host,
+                entry.wanted,
+                &entry.servers,
+                entry.ends_ms.saturating_sub(now_ms),
+            );
+        }
+    }
+}
+
+impl Entry {
+    fn age(&self, now_ms: u64) -> Age {
+        if now_ms >= self.ends_ms {
+            Age::Over
+        } else if now_ms >= self.renewed_ms && !self.is_asked.swap(true, Relaxed) {
+            Age::Due
+        } else {
+            Age::Fresh
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Dns;
+
+    const WANTED: Wanted = Wanted::Addresses;
+
+    fn cache(most: u32) -> Cache {
+        let settings = Dns {
+            cache_entries: most,
+            max_ttl: Duration::from_secs(1000),
+            max_negative_ttl: Duration::from_secs(20),
+            ..Dns::default()
+        };
+        Cache::new(&settings, [3; 16])
+    }
+
+    fn host(name: &str) -> HostName {
+        HostName::new(name.as_bytes()).expect("a name")
+    }
+
+    fn answer(servers: usize, ttl_secs: u32, failed: bool) -> Answer {
+        let server = Server {
+            rank: 0,
+            weight: 0,
+            transport: None,
+            port: None,
+            addresses: Vec::new(),
+        };
+        Answer {
+            servers: vec![server; servers],
+            ttl_secs,
+            failed,
+        }
+    }
+
+    /// How many servers are known of a name, and how old that is.
+    fn read(cache: &Cache, name: &str, now_ms: u64) -> Option<(usize, Age)> {
+        cache.read(&host(name), WANTED, now_ms, <[Server]>::len)
+    }
+
+    #[test]
+    fn an_answer_holds_for_its_time_and_one_reader_is_told_to_renew_it() {
+        let cache = cache(16);
+        cache.put(host("far.test"), WANTED, answer(2, 100, false), 5000);
+        assert_eq!(read(&cache, "FAR.test.", 94_999), Some((2, Age::Fresh)));
+        assert_eq!(read(&cache, "far.test", 95_000), Some((2, Age::Due)));
+        assert_eq!(read(&cache, "far.test", 95_000), Some((2, Age::Fresh)));
+        assert_eq!(read(&cache, "far.test", 105_000), Some((2, Age::Over)));
+        assert_eq!(read(&cache, "near.test", 95_000), None);
+        let secure = Wanted::AnyServers { secure: true };
+        assert!(cache.read(&host("far.test"), secure, 5000, |_| ()).is_none());
+    }
+
+    #[test]
+    fn an_answer_without_time_is_for_those_who_have_waited() {
+        let cache = cache(16);
+        cache.put(host("far.test"), WANTED, answer(1, 0, false), 5000);
+        assert_eq!(read(&cache, "far.test", 5000), Some((1, Age::Over)));
+    }
+
+    #[test]
+    fn times_are_bounded_and_that_of_nothing_more() {
+        let cache = cache(16);
+        for (servers, bound_ms) in [(1, 1_000_000), (0, 20_000)] {
+            cache.put(host("far.test"), WANTED, answer(servers, u32::MAX, false), 0);
+            let age = |now_ms| read(&cache, "far.test", now_ms).map(|(_, age)| age);
+            assert_ne!(age(bound_ms - 1), Some(Age::Over));
+            assert_eq!(age(bound_ms), Some(Age::Over));
+        }
+    }
+
+    // Better what was true than nothing.
+    #[test]
+    fn a_failure_leaves_what_was_known() {
+        let cache = cache(16);
+        cache.put(host("far.test"), WANTED, answer(3, 100, false), 0);
+        cache.put(host("far.test"), WANTED, answer(0, 10, true), 95_000);
+        assert_eq!(read(&cache, "far.test", 99_999), Some((3, Age::Fresh)));
+        cache.put(host("far.test"), WANTED, answer(0, 10, true), 200_000);
+        assert_eq!(read(&cache, "far.test", 205_000), Some((3, Age::Fresh)));
+        cache.put(host("far.test"), WANTED, answer(0, 10, false), 210_000);
+        assert_eq!(read(&cache, "far.test", 211_000), Some((0, Age::Fresh)));
+    }
+
+    #[test]
+    fn what_is_read_stays_when_there_is_no_room() {
+        let cache = cache(100);
+        cache.put(host("used.test"), WANTED, answer(1, 500, false), 0);
+        for number in 0..10_000 {
+            cache.put(
+                host(&format!("h{number}.test")),
+                WANTED,
+                answer(1, 900, false),
+                number,
+            );
+            assert!(cache.len() <= 100);
+            assert!(read(&cache, "used.test", number).is_some(), "{number}");
+            assert!(read(&cache, &format!("h{number}.test"), number).is_some());
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Where a request may go, before the ways there are known: what becomes the target set (RFC 3261 §16.5) once every name
+//! among them has been looked up.
+
+use strowger_sip::proxy::{Failover, TargetSet, Turn};
+use strowger_sip::registrar::Q_DEFAULT;
+use strowger_sip::transport::Hop;
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::message::ListItems;
+
+use crate::config::Mode;
+
+/// What made a candidate of a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A binding of the address-of-record that the request is for.
+    Binding,
+    /// A target of the matching route.
+    Route,
+    /// A member of a target group.
+    Group,
+    /// It is what the request asks for: its Request-URI, by way of its next Route element.
+    RequestUri,
+    /// A contact of a 3xx response.
+    Redirect,
+}
+
+/// How a candidate is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By this hop, or by another one if that fails.
+    Known(Hop, Option<Hop>),
+    /// To be located by the first of its Route values, else by the request's next Route element, else by its URI (§16.6
+    /// steps 6 and 7).
+    ByUri,
+    /// By hops that were located: the first of those of all candidates that is its own, and the one behind its last.
+    Located(u32, u32),
+    /// Not from here.
+    Nowhere,
+}
+
+/// A URI that a request may be sent to. Its texts are those of its [`Candidates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    texts: [u32; 3],
+    /// What it is tried with: group 0 comes first, and all of a group at once.
+    pub group: u16,
+    /// How long it may ring before it counts as not answering, in milliseconds; `None` for as long as timer C lets it.
+    pub ring_timeout_ms: Option<u32>,
+    /// On which of its answers the next group is tried.
+    pub failover: Failover,
+    /// The role that is taken for it instead of the one of its route or of the node.
+    pub mode: Option<Mode>,
+    /// What made it one.
+    pub origin: Origin,
+    /// How it is reached.
+    pub way: Way,
+}
+
+/// What is said of a candidate besides its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// See [`Candidate::group`].
+    pub group: u16,
+    /// See [`Candidate::ring_timeout_ms`].
+    pub ring_timeout_ms: Option<u32>,
+    /// See [`Candidate::failover`].
+    pub failover: Failover,
+    /// See [`Candidate::mode`].
+    pub mode: Option<Mode>,
+    /// See [`Candidate::origin`].
+    pub origin: Origin,
+    /// See [`Candidate::way`].
+    pub way: Way,
+}
+
+/// The group of what has this `q`, and this rank by what the caller prefers, in thousandths: the higher they are, the sooner
+/// its turn comes (RFC 3841 §7.2.4).
+pub(super) fn group_of(q: u16, rank: u16) -> u16 {
+    let behind = |thousandths: u16| Q_DEFAULT.saturating_sub(thousandths);
+    behind(q) * RANKS + behind(rank) / RANK
+}
+
+/// How many ranks are told apart, and how many thousandths one has.
+const RANKS: u16 = 64;
+const RANK: u16 = 1000 / (RANKS - 1) + 1;
+
+impl Terms {
+    /// In the first group, by the rules of its route or of the node.
+    pub fn new(origin: Origin, way: Way) -> Self {
+        Self {
+            group: 0,
+            ring_timeout_ms: None,
+            failover: Failover::ANY,
+            mode: None,
+            origin,
+            way,
+        }
+    }
+}
+
+/// The candidates of one request, in the order in which they were found; reused from request to request.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    text: Vec<u8>,
+    /// The hops of those that were located.
+    hops: Vec<Hop>,
+    list: Vec<Candidate>,
+}
+
+/// The parts of [`Candidates`] while ways are found.
+pub(super) struct Parts<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) hops: &'a mut Vec<Hop>,
+    pub(super) list: &'a mut [Candidate],
+}
+
+impl Candidates {
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.hops.clear();
+        self.list.clear();
+    }
+
+    /// Adds one: the Request-URI that it is sent, and values for its Route header field (a Path; empty for none).
+    pub fn add(&mut self, uri: &[u8], routes: &[u8], terms: Terms) {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(uri);
+        let middle = self.text.len() as u32;
+        self.text.extend_from_slice(routes);
+        let end = self.text.len() as u32;
+        let Terms {
+            group,
+            ring_timeout_ms,
+            failover,
+            mode,
+            origin,
+            way,
+        } = terms;
+        self.list.push(Candidate {
+            texts: [start, middle, end],
+            group,
+            ring_timeout_ms,
+            failover,
+            mode,
+            origin,
+            way,
+        });
+    }
+
+    /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
+    /// said how long.
+    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        let mut next = 0;
+        while let Some(group) = self
+            .list
+            .iter()
+            .map(|c| c.group)
+            .filter(|&group| group >= next)
+            .min()
+        {
+            for candidate in self.list.iter_mut().filter(|c| c.group == group) {
+                candidate.group = next;
+            }
+            next += 1;
+        }
+        for candidate in self.list.iter_mut().filter(|c| c.group + 1 < next) {
+            candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
+        }
+    }
+
+    /// Leaves the first of the first group alone.
+    pub(super) fn keep_first(&mut self) {
+        let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
+        self.list.clear();
+        self.list.extend(first);
+    }
+
+    /// Puts back others that were kept; where their texts are to be put.
+    pub(super) fn restore(&mut self, list: &[Candidate], hops: &[Hop]) -> &mut Vec<u8> {
+        self.clear();
+        self.list.extend_from_slice(list);
+        self.hops.extend_from_slice(hops);
+        &mut self.text
+    }
+
+    /// All of them.
+    pub fn list(&self) -> &[Candidate] {
+        &self.list
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The texts of all of them, back to back.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The hops of those that were located.
+    pub(super) fn located(&self) -> &[Hop] {
+        &self.hops
+    }
+
+    pub(super) fn parts_mut(&mut self) -> Parts<'_> {
+        Parts {
+            text: &self.text,
+            hops: &mut self.hops,
+            list: &mut self.list,
+        }
+    }
+
+    /// The hops of one of them, to be tried one after the other; none while it is not located.
+    pub fn hops(&self, candidate: &Candidate) -> impl Iterator<Item = Hop> {
+        let (known, (first, end)) = match candidate.way {
+            Way::Known(hop, fallback) => ([Some(hop), fallback], (0, 0)),
+            Way::Located(first, end) => ([None; 2], (first, end)),
+            Way::ByUri | Way::Nowhere => ([None; 2], (0, 0)),
+        };
+        let located = self.hops.get(first as usize..end as usize).unwrap_or(&[]);
+        known.into_iter().flatten().chain(located.iter().copied())
+    }
+
+    /// Makes those that can be reached the target set.
+    pub(super) fn fill(&self, targets: &mut TargetSet) {
+        targets.clear();
+        for candidate in &self.list {
+            let turn = Turn {
+                group: candidate.group,
+                ring_ms: candidate.ring_timeout_ms,
+                failover: candidate.failover,
+            };
+            let mut hops = self.hops(candidate).peekable();
+            if hops.peek().is_some() {
+                let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
+                targets.add(uri, routes, hops, turn);
+            }
+        }
+    }
+}
+
+impl Candidate {
+    /// Its Request-URI.
+    pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let [start, middle, _] = self.texts;
+        text.get(start as usize..middle as usize).unwrap_or(&[])
+    }
+
+    /// The URI that says where it goes, in a request whose next Route element is `next`. A Route value that is malformed stands
+    /// for itself.
+    pub(super) fn next_hop<'t>(&self, text: &'t [u8], next: Option<&'t [u8]>) -> &'t [u8] {
+        match ListItems::new(self.routes(text)).next() {
+            Some((first, _)) => NameAddr::parse(first).map_or(first, |address| address.uri_text),
+            None => next.unwrap_or_else(|| self.uri(text)),
+        }
+    }
+
+    /// The values for its Route header field.
+    pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let [_, middle, end] = self.texts;
+        text.get(middle as usize..end as usize).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,158 @@
+//! The contacts of a 3xx as targets (RFC 3261 §16.5, §16.7 step 4).
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use strowger_sip::endpoint::{Arrival, Ingress};
+use strowger_sip::memory::Id;
+use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
+use strowger_sip::registrar::canonical_aor;
+use strowger_sip::transaction::KEPT;
+use strowger_sip::transport::Size;
+use strowger_sip::{Now, Outbox, Source};
+use strowger_syntax::header::{NameAddr, Q};
+use strowger_syntax::uri::Uri;
+use strowger_syntax::{Index, Message, Name};
+
+use super::candidates::{Origin, Terms, Way, group_of};
+use super::dispatch::ADDED;
+use super::locate::{Found, Onward, Patience, Waiting};
+use super::{Kept, Node};
+
+/// How many contacts of one 3xx are looked at.
+const MOST_CONTACTS: usize = 64;
+
+impl Node {
+    /// Makes targets of the contacts that came in 3xx responses.
+    pub(super) fn recurse(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(redirect) = self.proxy.next_redirect() {
+            let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+            self.follow(redirect, (&mut text, &mut index), now, out);
+            self.work.kept = Some(Kept { text, index });
+            self.account(now);
+        }
+    }
+
+    fn follow(
+        &mut self,
+        redirect: Id,
+        (text, index): (&mut Vec<u8>, &mut Index),
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        self.work.candidates.clear();
+        let Some(redirected) = self.proxy.redirected(&self.endpoint, redirect) else {
+            return self.go_on_elsewhere(redirect, 0, now, out);
+        };
+        let (arrival, recursion) = (redirected.arrival, redirected.recursion);
+        text.clear();
+        text.extend_from_slice(redirected.request);
+        let request_len = text.len();
+        text.extend_from_slice(redirected.response);
+        let (request, response) = text.split_at(request_len);
+        let source = source_of(&arrival);
+        let mut asked = Index::default();
+        let followed = match (index.parse(response, &KEPT), asked.parse(request, &KEPT)) {
+            (Ok(response), Ok(request)) => self.contacts(request, response, recursion, &source, now),
+            _ => 0,
+        };
+        let turn_ms = self.shared.policy.routes.role().turn_ms;
+        self.work.candidates.settle_groups(turn_ms);
+        let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
+        let Ok(request) = index.parse(request, &KEPT) else {
+            return self.go_on_elsewhere(redirect, 0, now, out);
+        };
+        let ingress = Ingress::of(request, &source);
+        let onward = Onward {
+            request,
+            ingress: &ingress,
+            next: None,
+            size,
+        };
+        match self.locate_candidates(&onward, Patience::Some, now) {
+            Found::Names => {
+                let waiting = Waiting::redirected(&onward, redirect, followed);
+                self.look_up(&onward, waiting, now, out);
+            }
+            Found::Targets => self.go_on_elsewhere(redirect, followed, now, out),
+        }
+    }
+
+    /// Makes candidates of the contacts of a 3xx that may be followed; a bit for each that was.
+    fn contacts(
+        &mut self,
+        request: Message<'_>,
+        response: Message<'_>,
+        recursion: Recursion,
+        source: &Source,
+        now: Now,
+    ) -> u64 {
+        let (mut followed, secure) = (0, is_secure(request.request_uri()));
+        for (number, element) in response.elements(Name::Contact).enumerate().take(MOST_CONTACTS) {
+            let Ok(address) = NameAddr::parse(element) else {
+                continue;
+            };
+            let Uri::Sip(sip) = address.uri else { continue };
+            // A sips request goes by nothing else (§16.7 step 4).
+            if secure && !sip.secure {
+                continue;
+            }
+            let Suits::Rank(rank) = suits(request, address.params.text()) else {
+                continue;
+            };
+            let q = address.params.value(b"q").and_then(Q::parse).unwrap_or(Q::ONE);
+            let terms = Terms {
+                group: group_of(q.thousandths(), rank),
+                ..Terms::new(Origin::Redirect, Way::ByUri)
+            };
+            let before = self.work.candidates.list().len();
+            if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) {
+                if recursion == Recursion::Anywhere {
+                    self.work.candidates.add(address.uri_text, &[], terms);
+                }
+            } else if sip.user.is_some_and(|user| !user.is_empty()) {
+                self.work.aor.clear();
+                canonical_aor(&sip, &mut self.work.aor);
+                self.follow_alias();
+                self.add_bindings(source, now, |binding| {
+                    (suits(request, binding.params) != Suits::Not).then_some(terms)
+                });
+            }
+            if self.work.candidates.list().len() > before {
+                followed |= 1 << number;
+            }
+        }
+        followed
+    }
+
+    /// A request that was redirected goes to the targets in the work buffers too.
+    pub(super) fn go_on_elsewhere(&mut self, redirect: Id, followed: u64, now: Now, out: &mut Outbox) {
+        let none = TargetSet::default();
+        let targets = if followed == 0 { &none } else { &self.work.targets };
+        self.proxy.add_targets(
+            &mut self.endpoint,
+            redirect,
+            targets,
+            followed,
+            now.mono_ms(),
+            out,
+        );
+    }
+}
+
+/// As much of where a request came from as says by which of our addresses it leaves.
+fn source_of(arrival: &Arrival) -> Source {
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Source {
+        transport: arrival.transport,
+        listener: arrival.listener,
+        local: SocketAddr::new(arrival.local, 0),
+        remote: nobody,
+        flow: None,
+    }
+}
+
+/// Whether it is a sips URI.
+fn is_secure(uri: &[u8]) -> bool {
+    uri.get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}

@@ -1,0 +1,286 @@
+//! Target groups: which target of several a request goes to, which may be used at all, and who comes next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use strowger_sip::proxy::Failover;
+
+use super::route::millis;
+use super::target::Target;
+use crate::config::group::MAX_TARGETS;
+use crate::config::{self, Probe};
+
+/// A target group.
+#[derive(Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// The targets.
+    pub targets: Vec<GroupTarget>,
+    /// How it is found out which are up.
+    pub probe: Option<Probe>,
+    /// The answers on which the next one is tried.
+    pub failover: Failover,
+    /// How long one may ring, in milliseconds; `None` for as long as timer C lets it.
+    pub ring_ms: Option<u32>,
+}
+
+/// One target of a group.
+#[derive(Debug)]
+pub struct GroupTarget {
+    /// Where.
+    pub target: Target,
+    /// Its share.
+    pub weight: u16,
+    /// Smaller ones come first.
+    pub priority: u16,
+    /// Calls that it may have at a time.
+    pub max_calls: Option<u32>,
+    /// New ones in a second.
+    pub max_rate: Option<u32>,
+    /// What is known of it, by all shards.
+    pub state: Arc<TargetState>,
+    hash: u64,
+}
+
+/// What is known of a target.
+#[derive(Debug, Default)]
+pub struct TargetState {
+    draining: AtomicBool,
+    down: AtomicBool,
+    /// Probes in a row that speak for the other state.
+    streak: AtomicU32,
+    calls: AtomicU32,
+    /// The second that is counted, and how many there were in it.
+    window: AtomicU64,
+    chosen: AtomicU64,
+}
+
+/// Whether a target may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It may.
+    Up,
+    /// It did not answer probes.
+    Down,
+    /// An administrator lets it run empty.
+    Draining,
+}
+
+impl Health {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl TargetState {
+    /// Whether it may be used.
+    pub fn health(&self) -> Health {
+        if self.draining.load(Ordering::Relaxed) {
+            Health::Draining
+        } else if self.down.load(Ordering::Relaxed) {
+            Health::Down
+        } else {
+            Health::Up
+        }
+    }
+
+    /// Lets it run empty, or uses it again.
+    pub fn drain(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Calls that it has.
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How often it was chosen.
+    pub fn chosen(&self) -> u64 {
+        self.chosen.load(Ordering::Relaxed)
+    }
+
+    /// A probe was answered or not. Whether the target is up now, if that has changed.
+    pub fn on_probe(&self, answered: bool, probe: &Probe) -> Option<bool> {
+        let down = self.down.load(Ordering::Relaxed);
+        if answered != down {
+            self.streak.store(0, Ordering::Relaxed);
+            return None;
+        }
+        let needed = if down { probe.up_after } else { probe.down_after };
+        let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
+        if streak < u32::from(needed) {
+            return None;
+        }
+        self.streak.store(0, Ordering::Relaxed);
+        self.down.store(!down, Ordering::Relaxed);
+        Some(down)
+    }
+
+    /// A call of it has ended.
+    pub fn leave(&self) {
+        let less = |calls: u32| Some(calls.saturating_sub(1));
+        let _ = self
+            .calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+impl GroupTarget {
+    /// Whether it may get one more in this second, without taking the place.
+    pub fn has_room(&self, now_secs: u64) -> bool {
+        let (second, count) = unpack(self.state.window.load(Ordering::Relaxed));
+        let rate_left = self
+            .max_rate
+            .is_none_or(|most| second != now_secs as u32 || count < most);
+        self.state.health() == Health::Up
+            && rate_left
+            && self.max_calls.is_none_or(|most| self.state.calls() < most)
+    }
+
+    /// Takes a place for a new request; for a call (`is_call`) until [`TargetState::leave`]. False when there is none, or the
+    /// target may not be used.
+    pub fn enter(&self, is_call: bool, now_secs: u64) -> bool {
+        if !self.has_room(now_secs) {
+            return false;
+        }
+        if is_call {
+            let most = self.max_calls.unwrap_or(u32::MAX);
+            let more = |calls: u32| (calls < most).then_some(calls + 1);
+            if self
+                .state
+                .calls
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+                .is_err()
+            {
+                return false;
+            }
+        }
+        if !self.count(now_secs as u32) {
+            if is_call {
+                self.state.leave();
+            }
+            return false;
+        }
+        self.state.chosen.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// One more in this second, unless it has so many.
+    fn count(&self, now: u32) -> bool {
+        let Some(most) = self.max_rate else { return true };
+        let more = |window| match unpack(window) {
+            (second, count) if second == now => (count < most).then(|| pack(now, count + 1)),
+            _ => Some(pack(now, 1)),
+        };
+        self.state
+            .window
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+}
+
+const fn pack(second: u32, count: u32) -> u64 {
+    (second as u64) << 32 | count as u64
+}
+
+const fn unpack(window: u64) -> (u32, u32) {
+    ((window >> 32) as u32, window as u32)
+}
+
+/// Places of a group's targets, in the order in which they are to be tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    places: [u8; MAX_TARGETS],
+    len: usize,
+}
+
+impl Order {
+    /// The places.
+    pub fn places(&self) -> &[u8] {
+        &self.places[..self.len]
+    }
+}
+
+impl Group {
+    /// All targets in the order in which a request with this key tries them: by priority, and among equals each first as
+    /// often as its weight says. The same key has the same order, and whoever drops out leaves that of the others as it is.
+    pub fn order(&self, key: u64) -> Order {
+        let mut ranks = [(u16::MAX, f64::MAX, 0u8); MAX_TARGETS];
+        let len = self.targets.len().min(MAX_TARGETS);
+        for (place, (rank, target)) in ranks.iter_mut().zip(&self.targets).enumerate() {
+            // A race of exponential times: the chance to be first is the weight's share.
+            let uniform = ((mix(key ^ target.hash) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+            *rank = (
+                target.priority,
+                -uniform.ln() / f64::from(target.weight.max(1)),
+                place as u8,
+            );
+        }
+        ranks[..len].sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let mut places = [0; MAX_TARGETS];
+        places
+            .iter_mut()
+            .zip(ranks)
+            .for_each(|(place, rank)| *place = rank.2);
+        Order { places, len }
+    }
+
+    /// Goes on with what is known of its targets.
+    pub(super) fn adopt(&mut self, known: &Self) {
+        for target in &mut self.targets {
+            let same = known.targets.iter().find(|other| other.target == target.target);
+            if let Some(same) = same {
+                target.state = Arc::clone(&same.state);
+            }
+        }
+    }
+
+    /// The target of a URI as it is written.
+    pub fn target(&self, uri: &str) -> Option<&GroupTarget> {
+        self.targets
+            .iter()
+            .find(|target| target.target.text() == uri.as_bytes())
+    }
+}
+
+/// A number all of whose bits depend on all of another's.
+const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+fn hash_of(text: &[u8]) -> u64 {
+    text.iter()
+        .fold(0x9E37_79B9_7F4A_7C15, |hash, &b| mix(hash ^ u64::from(b)))
+}
+
+/// Compiles groups.
+pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
+    let compile = |group: &config::Group| Group {
+        name: group.name.clone(),
+        targets: group.targets.iter().map(compile_target).collect(),
+        probe: group.probe,
+        failover: Failover::on(&group.failover),
+        ring_ms: group.ring_timeout.map(millis),
+    };
+    groups.iter().map(compile).collect()
+}
+
+fn compile_target(target: &config::GroupTarget) -> GroupTarget {
+    GroupTarget {
+        hash: hash_of(target.uri.text.as_bytes()),
+        target: Target::compile(&target.uri),
+        weight: target.weight,
+        priority: target.priority,
+        max_calls: target.max_calls,
+        max_rate: target.max_rate,
+        state: Arc::default(),
+    }
+}

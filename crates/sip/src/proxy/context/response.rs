@@ -1,0 +1,358 @@
+//! What came back, and what the caller is told (RFC 3261 §16.7).
+
+use strowger_syntax::message::{Draft, write_without_top_via};
+use strowger_syntax::{Message, Method, Name, Status};
+
+use super::super::best::is_better;
+use super::super::progress::{Cause, Progress};
+use super::branch::BranchState;
+use super::search::Opened;
+use super::{Phase, Proxy, is_too_late, whole};
+use crate::memory::{Id, Stored};
+use crate::reject::Reject;
+use crate::transaction::{KEPT, User};
+use crate::{Endpoint, Outbox};
+
+impl Proxy {
+    /// The ten steps of §16.7 for a response that a client transaction passed up.
+    pub fn on_response(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        response: Message<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        // Step 1: the context was found by the branch.
+        let Some(status) = response.status() else { return };
+        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
+        let mut was_given_up = false;
+        if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
+            let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
+                return;
+            };
+            // Step 2: timer C; what was cancelled gets no more time.
+            if status.is_provisional() {
+                match branch.state {
+                    BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
+                    BranchState::Pending if status != Status::TRYING => {
+                        pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
+                    }
+                    _ => {}
+                }
+            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+                // RFC 3263 §4.3: this server cannot, another one of the same name may.
+                self.branch_failed(endpoint, user, status, now_ms, out);
+                return self.conclude(endpoint, user.context, now_ms, out);
+            } else {
+                was_given_up = branch.state == BranchState::CancelWanted;
+                branch.state = BranchState::Done;
+                self.ways.forget(&mut branch.ways);
+            }
+        }
+        match status.class() {
+            // Step 3: without another Via it was meant for us.
+            _ if !response.has_second_via() => {}
+            // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
+            1 if status == Status::TRYING => {}
+            1 | 2 => {
+                self.pass_on(endpoint, user.context, response, now_ms, out);
+                if status.is_success() {
+                    self.cancel_pending(endpoint, user.context, now_ms, out);
+                }
+            }
+            // Step 4: its contacts are tried, or it is kept until the best one is known.
+            3 if self.redirect(endpoint, user.context, response, status) => {}
+            class => {
+                self.keep_if_better(endpoint, user.context, response, status);
+                if class == 6 {
+                    self.decline(endpoint, user.context, now_ms, out);
+                } else if !was_given_up {
+                    self.stop_unless_next(user.context, status);
+                }
+            }
+        }
+        self.conclude(endpoint, user.context, now_ms, out);
+    }
+
+    /// Step 5: after a 6xx nobody else is asked, and nobody goes on ringing.
+    fn decline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        if let Some(context) = self.contexts.get_mut(id)
+            && context.phase == Phase::Open
+        {
+            context.phase = Phase::Declined;
+        }
+        self.cancel_pending(endpoint, id, now_ms, out);
+    }
+
+    /// After an answer on which the next group is not tried, none of those that wait is.
+    pub(super) fn stop_unless_next(&mut self, id: Id, status: Status) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        if pending.failover.is_on(status) {
+            return;
+        }
+        let waiting = pending
+            .branches
+            .iter_mut()
+            .filter(|branch| branch.state == BranchState::Waiting);
+        for branch in waiting {
+            branch.state = BranchState::Done;
+            self.ways.forget(&mut branch.ways);
+        }
+    }
+
+    /// Steps 3, 8 and 9: without our Via, to the caller.
+    fn pass_on(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        response: Message<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        let Some(status) = response.status() else { return };
+        let start = out.bytes.len();
+        write_without_top_via(response, &mut out.bytes);
+        if endpoint
+            .layer
+            .respond(context.server, status, start, now_ms, out)
+            .is_err()
+        {
+            return;
+        }
+        if status.is_success() {
+            context.phase = Phase::Answered;
+        } else if !status.is_provisional() {
+            context.phase = Phase::Refused;
+        }
+        if let Some(call) = context.call {
+            let session_expires = response.first(Name::SessionExpires).and_then(leading_number);
+            self.progress.push_back(Progress {
+                call,
+                method: context.method,
+                status,
+                session_expires,
+                cause: None,
+            });
+        }
+    }
+
+    /// Step 4: keeps a response as long as no better one comes.
+    pub(super) fn keep_if_better(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        response: Message<'_>,
+        status: Status,
+    ) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        match pending.best {
+            Some((best, _)) if is_challenge(best) && is_challenge(status) => {
+                return self.add_challenges(endpoint, id, response);
+            }
+            Some((best, _)) if !is_better(status, best) => return,
+            _ => {}
+        }
+        let kept = endpoint.layer.pool.store(response.bytes());
+        if let Some((_, old)) = pending.best.replace((status, kept)) {
+            endpoint.layer.pool.give(old);
+        }
+    }
+
+    /// Step 7: the challenges of every branch go into the response that is passed on.
+    fn add_challenges(&mut self, endpoint: &mut Endpoint, id: Id, response: Message<'_>) {
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        let Some((_, kept)) = &mut pending.best else {
+            return;
+        };
+        let mut all = Vec::new();
+        if let Ok(best) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
+            let mut draft = Draft::of(best, &mut self.edits);
+            for field in response.fields() {
+                if matches!(field.name, Name::WwwAuthenticate | Name::ProxyAuthenticate) {
+                    draft.append(field.name, |out| out.extend_from_slice(field.value));
+                }
+            }
+            draft.finish(&mut all);
+        }
+        // What has grown beyond the limits could not be passed on.
+        if self.scratch.parse(&all, &KEPT).is_ok() {
+            let old = std::mem::replace(kept, endpoint.layer.pool.store(&all));
+            endpoint.layer.pool.give(old);
+        }
+    }
+
+    /// Goes on with what is due: the next group, or the answer once every branch is done; then lets go of what nobody needs.
+    pub(super) fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        while self.may_open(id) {
+            let open = |proxy: &mut Self, endpoint: &mut Endpoint, request: Message<'_>, texts: &[u8]| {
+                proxy.open_group(endpoint, id, request, texts, now_ms, out)
+            };
+            if self.with_request(endpoint, id, open) != Some(Opened::Skipped) {
+                break;
+            }
+        }
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return self.let_go(endpoint, id);
+        };
+        let is_open = context.phase == Phase::Open && pending.redirections > 0;
+        if is_open || pending.branches.iter().any(|b| b.state != BranchState::Done) {
+            return pending.set_timer(endpoint);
+        }
+        self.answer_best(endpoint, id, now_ms, out);
+        self.let_go(endpoint, id);
+    }
+
+    /// Whether the next group has its turn: when nobody else can answer, or when it has come to that which has it.
+    fn may_open(&mut self, id: Id) -> bool {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return false;
+        };
+        let Some((group, _)) = pending.next_group() else {
+            return false;
+        };
+        let is_pending = pending.branches.iter().any(|b| b.state == BranchState::Pending);
+        let has_come = !is_pending && pending.redirections == 0;
+        context.phase == Phase::Open && (has_come || group <= pending.group)
+    }
+
+    /// Step 6: the best response, or one of our own.
+    fn answer_best(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        if matches!(context.phase, Phase::Open | Phase::Declined | Phase::Cancelled) {
+            // What a branch without an answer counts as may be better than any answer.
+            let failed = pending.failed;
+            let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
+            if let Some((_, kept)) = pending.best.take_if(|best| beaten(best)) {
+                endpoint.layer.pool.give(kept);
+            }
+            match pending.best.take() {
+                // A 503 says that this next hop is overloaded, not that we are (step 6).
+                Some((Status::SERVICE_UNAVAILABLE, kept)) => {
+                    endpoint.layer.pool.give(kept);
+                    self.answer(
+                        endpoint,
+                        id,
+                        Reject::new(Status::SERVER_INTERNAL_ERROR),
+                        Cause::NextHopUnavailable,
+                        now_ms,
+                        out,
+                    );
+                }
+                Some((_, kept)) => {
+                    let (mut index, mut text) =
+                        (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
+                    endpoint.layer.pool.take(kept, &mut text);
+                    if let Ok(response) = index.parse(&text, &KEPT) {
+                        self.pass_on(endpoint, id, response, now_ms, out);
+                    }
+                    (self.scratch, self.text) = (index, text);
+                }
+                None => {
+                    let status = match (context.phase, context.method, pending.failed) {
+                        (Phase::Cancelled, ..) => Status::REQUEST_TERMINATED,
+                        (_, _, Some(Status::SERVICE_UNAVAILABLE)) => Status::SERVER_INTERNAL_ERROR,
+                        (_, _, Some(Status::MAX_BREADTH_EXCEEDED)) => Status::MAX_BREADTH_EXCEEDED,
+                        (_, Method::Invite, _) => Status::REQUEST_TIMEOUT,
+                        // No 408 to anything else (RFC 4320 §4.2).
+                        _ => Status::SERVER_TIMEOUT,
+                    };
+                    let cause = match (context.phase, pending.failed) {
+                        (Phase::Cancelled, _) => Cause::Cancelled,
+                        (_, Some(Status::SERVICE_UNAVAILABLE)) => Cause::NextHopUnreachable,
+                        (_, Some(Status::MAX_BREADTH_EXCEEDED)) => Cause::TooManyBranches,
+                        (_, Some(_)) => Cause::NextHopSilent,
+                        (_, None) => Cause::NobodyAnswered,
+                    };
+                    self.answer(endpoint, id, Reject::new(status), cause, now_ms, out);
+                }
+            }
+        }
+    }
+
+    /// Answers a request here, from what was kept of it, unless it is too late for that.
+    fn answer(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        reject: Reject,
+        cause: Cause,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        let kept = &pending.request;
+        if is_too_late(context, pending, endpoint, now_ms) {
+            endpoint.layer.drop_server(context.server);
+        } else if let Ok(request) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
+            let start = out.bytes.len();
+            endpoint
+                .identity
+                .write_reject(request, pending.arrival.stamp, &reject, &mut out.bytes);
+            let _ = endpoint
+                .layer
+                .respond(context.server, reject.status, start, now_ms, out);
+        }
+        context.phase = Phase::Refused;
+        if let Some(call) = context.call {
+            let (method, status) = (context.method, reject.status);
+            self.progress.push_back(Progress {
+                call,
+                method,
+                status,
+                session_expires: None,
+                cause: Some(cause),
+            });
+        }
+    }
+
+    /// Answers a non-INVITE request with the 100 that is due (RFC 4320 §4.1).
+    pub fn on_trying_due(&mut self, endpoint: &mut Endpoint, server: Id, now_ms: u64, out: &mut Outbox) {
+        let context = endpoint.layer.context_of(server);
+        let context = context.and_then(|id| whole(&mut self.contexts, &mut self.pending, id));
+        let Some((_, pending)) = context else {
+            endpoint.layer.drop_server(server);
+            return;
+        };
+        let Ok(request) = self
+            .scratch
+            .parse(endpoint.layer.pool.bytes(&pending.request), &KEPT)
+        else {
+            return;
+        };
+        let start = out.bytes.len();
+        endpoint.identity.write_reject(
+            request,
+            pending.arrival.stamp,
+            &Reject::new(Status::TRYING),
+            &mut out.bytes,
+        );
+        let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
+    }
+}
+
+fn is_challenge(status: Status) -> bool {
+    matches!(
+        status,
+        Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+    )
+}
+
+/// The number at the beginning of a value such as Session-Expires.
+fn leading_number(value: &[u8]) -> Option<u32> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    strowger_syntax::scan::number(&value[..digits]).and_then(|n| u32::try_from(n).ok())
+}

@@ -1,0 +1,391 @@
+//! Who is asked, and for how long (RFC 3261 §16.6): groups of targets one after the other, each of their hops in turn, and
+//! what is given up.
+
+use strowger_syntax::{Message, Method, Status};
+
+use super::super::forward::{BranchKind, Forwarding, write_forward};
+use super::branch::{BranchState, NEVER};
+use super::{Pending, Phase, Proxy, is_better, is_too_late, whole};
+use crate::memory::Id;
+use crate::transaction::{FailedSend, KEPT, User};
+use crate::transport::Hop;
+use crate::{Endpoint, Outbox};
+
+/// What became of the next group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Its targets were sent the request.
+    Sent,
+    /// It needs more branches at once than the request allows.
+    Skipped,
+    /// It must wait until more of the breadth is free.
+    NotYet,
+    /// There is no other.
+    Nobody,
+}
+
+/// One way that a branch is tried.
+struct Attempt<'a> {
+    branch: u16,
+    uri: &'a [u8],
+    routes: &'a [u8],
+    hop: Hop,
+    /// Whether the branch has no other hop.
+    is_last: bool,
+}
+
+impl Proxy {
+    /// Sends the request to the next group of targets, if the breadth that is free allows it.
+    pub(super) fn open_group(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        request: Message<'_>,
+        texts: &[u8],
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Opened {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return Opened::Nobody;
+        };
+        let Some((group, count)) = pending.next_group() else {
+            return Opened::Nobody;
+        };
+        if count > usize::from(pending.breadth) {
+            pending.fail(Status::MAX_BREADTH_EXCEEDED);
+            for branch in pending.branches.iter_mut().filter(|b| b.group == group) {
+                if branch.state == BranchState::Waiting {
+                    branch.state = BranchState::Done;
+                    self.ways.forget(&mut branch.ways);
+                }
+            }
+            return Opened::Skipped;
+        }
+        let Some(mut shares) = pending.shares(group, count) else {
+            return Opened::NotYet;
+        };
+        pending.group = group;
+        // Step 11: timer C.
+        if context.method == Method::Invite {
+            pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
+        }
+        for number in 0..pending.branches.len() as u16 {
+            let attempt = self.first_attempt(id, group, number, &mut shares, texts, now_ms);
+            if let Some(attempt) = attempt {
+                self.send(endpoint, id, request, &attempt, now_ms, out);
+            }
+        }
+        Opened::Sent
+    }
+
+    /// The first attempt of a branch, if it is one of the group that has its turn.
+    fn first_attempt<'t>(
+        &mut self,
+        id: Id,
+        group: u16,
+        number: u16,
+        shares: &mut impl Iterator<Item = u8>,
+        texts: &'t [u8],
+        now_ms: u64,
+    ) -> Option<Attempt<'t>> {
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, id)?;
+        let started_ms = pending.started_ms;
+        let branch = pending.branches.get_mut(usize::from(number))?;
+        if branch.state != BranchState::Waiting || branch.group != group {
+            return None;
+        }
+        branch.state = BranchState::Done;
+        branch.breadth = shares.next().unwrap_or(1);
+        branch.until = match branch.until {
+            NEVER => NEVER,
+            ring_ms => offset(started_ms, now_ms + u64::from(ring_ms)),
+        };
+        let hop = self.ways.take(&mut branch.ways)?;
+        Some(Attempt {
+            branch: number,
+            uri: branch.target.uri(texts),
+            routes: branch.target.routes(texts),
+            hop,
+            is_last: branch.ways.is_empty(),
+        })
+    }
+
+    /// §16.6 for one target: the first attempt of a branch, or the next.
+    fn send(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        request: Message<'_>,
+        attempt: &Attempt<'_>,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        let Some(branch) = pending.branches.get_mut(usize::from(attempt.branch)) else {
+            return;
+        };
+        let forwarding = Forwarding {
+            uri: attempt.uri,
+            routes: attempt.routes,
+            taken: pending.taken,
+            record_route: pending.record_route,
+            hop: attempt.hop,
+            arrival: pending.arrival,
+            loop_part: pending.loop_part,
+            breadth: branch.breadth,
+        };
+        let user = User {
+            context: id,
+            branch: attempt.branch,
+        };
+        let (edits, identity, mut check) = (&mut self.edits, &endpoint.identity, 0);
+        let client = endpoint.layer.send(
+            context.method,
+            attempt.hop.to,
+            user,
+            now_ms,
+            out,
+            |client, bytes| {
+                check = identity.branches.check(identity.shard, client);
+                let branch = BranchKind::Stateful { client, check };
+                write_forward(identity, request, &forwarding, branch, edits, bytes);
+            },
+        );
+        endpoint.layer.set_check(client, check);
+        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
+        // address of the same next hop is tried all the same (RFC 3263 §4.3).
+        if !attempt.is_last {
+            endpoint.layer.hurry(client, now_ms);
+        } else if request.to_tag().is_some() {
+            endpoint.layer.wait_out(client, now_ms);
+        }
+        context.alive += 1;
+        branch.client = client;
+        branch.state = BranchState::Pending;
+    }
+
+    /// Does something with what was kept of a request and with the texts of its targets.
+    pub(super) fn with_request<T>(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: Id,
+        act: impl FnOnce(&mut Self, &mut Endpoint, Message<'_>, &[u8]) -> T,
+    ) -> Option<T> {
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, id)?;
+        let (mut index, mut text) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
+        text.clear();
+        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.request));
+        let request_len = text.len();
+        text.extend_from_slice(endpoint.layer.pool.bytes(&pending.texts));
+        let (request, texts) = text.split_at(request_len);
+        let done = match index.parse(request, &KEPT) {
+            Ok(request) => Some(act(self, endpoint, request, texts)),
+            Err(_) => None,
+        };
+        (self.scratch, self.text) = (index, text);
+        done
+    }
+
+    /// A client transaction ended; `timed_out` when without a final response (§16.9).
+    pub fn on_client_ended(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        timed_out: bool,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
+        context.alive = context.alive.saturating_sub(1);
+        if timed_out {
+            self.branch_failed(endpoint, user, Status::REQUEST_TIMEOUT, now_ms, out);
+        }
+        self.conclude(endpoint, user.context, now_ms, out);
+    }
+
+    /// A message could not be sent: as if a 503 had come (§16.9).
+    pub fn on_send_failed(
+        &mut self,
+        endpoint: &mut Endpoint,
+        failed: FailedSend,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let FailedSend::Client(user) = failed else { return };
+        let Some(context) = self.contexts.get_mut(user.context) else {
+            return;
+        };
+        context.alive = context.alive.saturating_sub(1);
+        self.branch_failed(endpoint, user, Status::SERVICE_UNAVAILABLE, now_ms, out);
+        self.conclude(endpoint, user.context, now_ms, out);
+    }
+
+    /// A branch without an answer, or with a 503: its next hop is tried, else it is done, as if it had answered `status`.
+    pub(super) fn branch_failed(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        status: Status,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
+            return;
+        };
+        let too_late = is_too_late(context, pending, endpoint, now_ms);
+        let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
+            return;
+        };
+        let may_try = branch.state == BranchState::Pending && !too_late;
+        branch.state = BranchState::Done;
+        let hop = if may_try {
+            self.ways.take(&mut branch.ways)
+        } else {
+            self.ways.forget(&mut branch.ways);
+            None
+        };
+        let (target, is_last) = (branch.target, branch.ways.is_empty());
+        let Some(hop) = hop else {
+            pending.fail(status);
+            self.stop_unless_next(user.context, status);
+            return;
+        };
+        self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
+            let attempt = Attempt {
+                branch: user.branch,
+                uri: target.uri(texts),
+                routes: target.routes(texts),
+                hop,
+                is_last,
+            };
+            proxy.send(endpoint, user.context, request, &attempt, now_ms, out);
+        });
+    }
+
+    /// The caller's CANCEL (§16.10): every pending branch is cancelled.
+    pub fn on_cancel(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        if let Some(context) = self.contexts.get_mut(id)
+            && matches!(context.phase, Phase::Open | Phase::Declined)
+        {
+            context.phase = Phase::Cancelled;
+            self.cancel_pending(endpoint, id, now_ms, out);
+            self.conclude(endpoint, id, now_ms, out);
+        }
+    }
+
+    /// §16.7 step 10: CANCEL for every branch without a final response, and nobody else is asked.
+    pub(super) fn cancel_pending(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        for branch in pending
+            .branches
+            .iter_mut()
+            .filter(|b| b.state == BranchState::Waiting)
+        {
+            branch.state = BranchState::Done;
+            self.ways.forget(&mut branch.ways);
+        }
+        let is_theirs = context.phase == Phase::Answered && pending.keeps_others;
+        if context.method == Method::Invite && !is_theirs {
+            pending.give_up(endpoint, now_ms, out, |_| true);
+        }
+    }
+
+    /// A branch has rung for as long as its target may, timer C fired (§16.8), or one that was cancelled never answered.
+    pub fn on_deadline(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return;
+        };
+        let now = offset(pending.started_ms, now_ms);
+        for branch in &mut pending.branches {
+            if branch.state == BranchState::CancelWanted && branch.until <= now {
+                branch.state = BranchState::Done;
+                endpoint.layer.drop_client(branch.client);
+                context.alive = context.alive.saturating_sub(1);
+            }
+        }
+        let all = pending.timer_c <= now;
+        pending.give_up(endpoint, now_ms, out, |until| all || until <= now);
+        self.conclude(endpoint, id, now_ms, out);
+    }
+}
+
+/// A time in milliseconds after the start.
+fn offset(started_ms: u64, at_ms: u64) -> u32 {
+    u32::try_from(at_ms.saturating_sub(started_ms)).unwrap_or(NEVER)
+}
+
+impl Pending {
+    /// The time so much from now, in milliseconds after the start.
+    pub(super) fn after(&self, now_ms: u64, delay_ms: u64) -> u32 {
+        offset(self.started_ms, now_ms + delay_ms)
+    }
+
+    /// Notes what a branch without an answer counts as.
+    pub(super) fn fail(&mut self, status: Status) {
+        if self.failed.is_none_or(|failed| is_better(status, failed)) {
+            self.failed = Some(status);
+        }
+    }
+
+    /// The next group that waits, and how many targets it has.
+    pub(super) fn next_group(&self) -> Option<(u16, usize)> {
+        let waiting = || self.branches.iter().filter(|b| b.state == BranchState::Waiting);
+        let group = waiting().map(|b| b.group).min()?;
+        Some((group, waiting().filter(|b| b.group == group).count()))
+    }
+
+    /// How the breadth that is free is split among so many branches (RFC 5393 §5.3.3); `None` while it does not suffice.
+    /// Half of it is kept back for the groups behind, because a branch that is given up may take its time to end.
+    fn shares(&self, group: u16, count: usize) -> Option<impl Iterator<Item = u8> + use<>> {
+        let held: usize = self
+            .branches
+            .iter()
+            .filter(|b| b.is_active())
+            .map(|b| usize::from(b.breadth))
+            .sum();
+        let free = usize::from(self.breadth).saturating_sub(held);
+        let others = self
+            .branches
+            .iter()
+            .any(|b| b.state == BranchState::Waiting && b.group != group);
+        let given = if others { free.div_ceil(2).max(count) } else { free };
+        let (each, more) = (given / count.max(1), given % count.max(1));
+        (free >= count).then(|| (0..count).map(move |n| (each + usize::from(n < more)) as u8))
+    }
+
+    /// Cancels the pending branches whose time is over.
+    fn give_up(
+        &mut self,
+        endpoint: &mut Endpoint,
+        now_ms: u64,
+        out: &mut Outbox,
+        is_over: impl Fn(u32) -> bool,
+    ) {
+        // A cancelled branch that never answers is given up as §9.1 says.
+        let until = self.after(now_ms, endpoint.layer.timers.lifetime_ms());
+        for branch in &mut self.branches {
+            if branch.state == BranchState::Pending && is_over(branch.until) {
+                branch.state = BranchState::CancelWanted;
+                branch.until = until;
+                endpoint.layer.cancel(branch.client, now_ms, out);
+            }
+        }
+    }
+
+    /// Sets the timer to what comes next.
+    pub(super) fn set_timer(&self, endpoint: &mut Endpoint) {
+        let Some(timer) = self.timer else { return };
+        let is_pending = self.branches.iter().any(|b| b.state == BranchState::Pending);
+        let timer_c = if is_pending { self.timer_c } else { NEVER };
+        let active = self.branches.iter().filter(|b| b.is_active());
+        let next = active.map(|b| b.until).fold(timer_c, u32::min);
+        let deadline = (next != NEVER).then(|| self.started_ms + u64::from(next));
+        endpoint.layer.wheel.set(timer, deadline);
+    }
+}
