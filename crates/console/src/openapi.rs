@@ -216,6 +216,15 @@ fn explanation() -> Value {
     }))
 }
 
+fn config_status() -> Value {
+    object(json!({
+        "file": { "type": ["string", "null"] }, "generation": { "type": "integer" },
+        "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+        "rollback_in": { "type": ["integer", "null"], "description": "Seconds until the former configuration comes back." },
+        "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
+    }))
+}
+
 fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
@@ -238,12 +247,7 @@ fn schemas() -> Value {
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
             })),
-            "config": object(json!({
-                "file": perhaps_text, "generation": number,
-                "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
-                "rollback_in": perhaps_number,
-                "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
-            })),
+            "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
         "Registration": object(json!({
