@@ -1,7 +1,5 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
-use std::sync::Arc;
-
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
@@ -18,12 +16,10 @@ use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
-use super::Kept;
 use super::Node;
 use super::locate::{Found, Onward, Patience, Waiting};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
-use super::routes::translated;
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled, Role};
 use crate::subscriber::Resolved;
@@ -193,132 +189,12 @@ impl Node {
         Ok(())
     }
 
-    /// Does what the routes say with what its sender may send.
-    fn serve(
-        &mut self,
-        case: &Case<'_>,
-        bound: &Bound<'_>,
-        sender: Sender,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        if self.shared.policy.routes.is_empty() {
-            let decision = self.shared.policy.routes.built_in();
-            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
-        }
-        let routes = Arc::clone(&self.shared.policy.routes);
-        let decision = self.route_of(&routes, case, sender);
-        let followed = match decision.translation() {
-            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
-            Some(translation) => {
-                let mut number = Dialled::default();
-                let case = translated(case, translation, &mut number);
-                let bound = self.bound_for(&case.routing)?;
-                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
-            }
-        };
-        self.work.entered.leave();
-        followed
-    }
-
-    /// Forwards, redirects or refuses a request as was decided.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn carry_out(
-        &mut self,
-        case: &Case<'_>,
-        bound: &Bound<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
-        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
-        let leads_away = match action {
-            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
-            Action::BuiltIn => matches!(bound, Bound::Foreign),
-            Action::Reply(_) | Action::Redirect(_) => false,
-        };
-        if leads_away && !begun && !sender.may_relay() {
-            return self.deny_relay(request, ingress, now, out);
-        }
-        let stranger = sender == Sender::Stranger && self.shared.auth_on();
-        let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
-            return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
-        }
-        match action {
-            Action::Reply(reply) => {
-                self.reply_by_route(case, sender, reply, now, out);
-                return Ok(());
-            }
-            Action::Redirect(redirect) => {
-                return self.redirect_by_route(case, bound, sender, redirect, now, out);
-            }
-            Action::Targets(targets) if mode == Mode::Redirect => {
-                return self.redirect_to_targets(case, sender, targets, now, out);
-            }
-            _ if mode == Mode::Redirect && !begun => {
-                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
-            }
-            _ => {}
-        }
-        let found = self.find_targets(case, bound, sender, decision, now)?;
-        if decision.has_headers() && !is_of_invite {
-            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
-        }
-        self.send(case, sender, decision, loop_part, found, now, out)
-    }
-
-    /// Forwards a request with another header.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send_rewritten(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let Kept { mut text, mut index } = std::mem::take(&mut self.work.rewritten);
-        let sent = if self.rewrite(case.request, decision, &mut text, &mut index) {
-            let mut rewritten = Case {
-                request: Message::view(&text, &index),
-                ..*case
-            };
-            // These are places in the request as it came.
-            rewritten.routing.taken.cut = None;
-            rewritten.routing.taken.credentials = None;
-            self.send(&rewritten, sender, decision, loop_part, found, now, out)
-        } else {
-            Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "Header Too Large"))
-        };
-        self.work.rewritten = Kept { text, index };
-        sent
-    }
-
     /// Forwards a request in the role that was decided on.
     #[expect(
         clippy::too_many_arguments,
         reason = "the request, what is known of it, and where effects go"
     )]
-    fn send(
+    pub(super) fn send(
         &mut self,
         case: &Case<'_>,
         sender: Sender,
@@ -395,7 +271,7 @@ impl Node {
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
-    fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
+    pub(super) fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
         let uri = routing.request_uri;
         if routing.next.is_none() && self.work.own.addressed.is_of(uri) {
             return Ok(Bound::User(uri));
@@ -497,12 +373,12 @@ impl Node {
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
-    fn knows_its_invites(&self, mode: Mode) -> bool {
+    pub(super) fn knows_its_invites(&self, mode: Mode) -> bool {
         self.shared.is_closed() && mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
-    fn deny_relay(
+    pub(super) fn deny_relay(
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
@@ -519,7 +395,7 @@ impl Node {
     }
 
     /// §16.5: the target set, or that names have to be looked up for it.
-    fn find_targets(
+    pub(super) fn find_targets(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,

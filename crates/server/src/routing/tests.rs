@@ -343,7 +343,7 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
 #[test]
 fn a_number_is_translated() {
     let mut dialled = Dialled::default();
-    let translation = crate::config::route::Translation {
+    let translation = Translation {
         strip: 2,
         prefix: "+".to_owned(),
         suffix: "#".to_owned(),
