@@ -1,4 +1,4 @@
-//! The other programs that the gate needs: a C++ compiler, independent SIP peers from Debian and one from the Python index.
+//! The other programs that the gate needs: a C++ compiler, independent SIP peers from Debian and two from the Python index.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +9,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     // libFuzzer is built with it.
     ("c++", "g++"),
     ("chattr", "e2fsprogs"),
+    ("kamailio", "kamailio"),
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
     ("ip", "iproute2"),
@@ -21,15 +22,17 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";
+/// A source archive: it is built when it is installed.
+const SIPPY: &str = "sippy==2.5.0";
 
-/// The Python that has pjsua2: a virtual environment of the project's own.
+/// The Python that has pjsua2 and sippy: a virtual environment of the project's own.
 pub(crate) fn pjsua_python(target: &Path) -> PathBuf {
     target.join("pjsua2/bin/python3")
 }
 
 /// Installs what is missing on Debian as root; elsewhere says what to install. True when all is there in the end.
 pub(crate) fn install(python: &Path) -> bool {
-    packages() && pjsua(python)
+    packages() && pjsua(python) && sippy(python)
 }
 
 fn packages() -> bool {
@@ -101,6 +104,32 @@ fn pjsua(python: &Path) -> bool {
     println!(
         "no pjsua2; to be installed by: python3 -m venv --clear {0} && {0}/bin/pip install --only-binary :all: {PJSUA}",
         environment.display()
+    );
+    false
+}
+
+/// Installs sippy into the same environment.
+fn sippy(python: &Path) -> bool {
+    let imports = || runs(Command::new(python).args(["-c", "import sippy.b2bua_simple"]));
+    if imports() {
+        println!("sippy is there");
+        return true;
+    }
+    println!("installing {SIPPY}");
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        SIPPY,
+    ];
+    if shown(Command::new(python).args(pip)) && imports() {
+        return true;
+    }
+    println!(
+        "no sippy; to be installed by: {} -m pip install {SIPPY}",
+        python.display()
     );
     false
 }

@@ -102,14 +102,13 @@ fn paths() -> Value {
         } },
         "/api/v1/bans": bans(),
         "/api/v1/groups": groups(),
-        "/api/v1/reload": { "post": {
-            "summary": "Read the configuration again and put it into force, all of it or nothing",
-            "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
-                "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
-            "responses": { "200": answer("It is in force.", "Reloaded"),
-                           "409": failure("There is no file, or the one in force is not confirmed yet."),
-                           "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+        "/api/v1/explain": { "post": {
+            "summary": "What would become of a message, and why; nothing is sent or changed",
+            "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
+            "responses": { "200": answer("The explanation.", "Explanation"),
+                           "422": failure("There is no message, or what is said of it makes no sense.") }
         } },
+        "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
             "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
@@ -124,6 +123,17 @@ fn paths() -> Value {
             "responses": { "202": { "description": "It has begun to." } }
         } }
     })
+}
+
+fn reload() -> Value {
+    json!({ "post": {
+        "summary": "Read the configuration again and put it into force, all of it or nothing",
+        "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+        "responses": { "200": answer("It is in force.", "Reloaded"),
+                       "409": failure("There is no file, or the one in force is not confirmed yet."),
+                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+    } })
 }
 
 fn bans() -> Value {
@@ -166,6 +176,44 @@ fn groups() -> Value {
 
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
+}
+
+fn explain() -> Value {
+    let perhaps = |description: &str| json!({ "type": ["string", "null"], "description": description });
+    object(json!({
+        "message": perhaps("The message as text."),
+        "message_hex": perhaps("Or its bytes in hexadecimal."),
+        "source": perhaps("Where it comes from, as 192.0.2.7:5060; else what its top Via says."),
+        "listener": perhaps("The listener that it comes to, as udp:192.0.2.1:5060; else the first that fits."),
+        "at": perhaps("When: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m."),
+        "dns": perhaps("Records, one to a line, that are asked instead of DNS.")
+    }))
+}
+
+fn explanation() -> Value {
+    let text = json!({ "type": "string" });
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let list = |description: &str| json!({ "type": "array", "items": { "type": "object" }, "description": description });
+    let part = |description: &str| json!({ "type": "object", "description": description });
+    object(json!({
+        "verdict": object(json!({
+            "outcome": { "enum": ["forwarded", "answered", "redirected", "challenged", "refused", "absorbed", "passed-back",
+                                  "dropped"] },
+            "status": { "type": ["integer", "null"], "description": "The Status-Code of the node's own answer." },
+            "role": { "type": ["string", "null"] },
+            "line": text
+        })),
+        "ground": { "enum": ["live", "candidate"] },
+        "at": number,
+        "arrival": part("How the message came, and what of that was assumed."),
+        "message": part("The message as it was read."),
+        "remarks": list("What is malformed or odd, each with its clause."),
+        "steps": list("What was found and decided, in this order; `step` says what kind it is."),
+        "sent": list("The messages that would be sent."),
+        "changed": list("The bindings that would be changed."),
+        "later": list("What would be sent later if nobody answered."),
+        "log": { "type": "array", "items": text }
+    }))
 }
 
 fn schemas() -> Value {
@@ -217,6 +265,8 @@ fn schemas() -> Value {
             "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
             "calls": number, "chosen": number
         })),
+        "Explain": explain(),
+        "Explanation": explanation(),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strowger_server::admin::*;
+use strowger_server::explain::{Arrival, Explanation, Ground, MessageSeen, Outcome, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -47,6 +48,42 @@ fn a_registration() -> Registration {
         user_agent: None,
         call_id: "c".to_owned(),
         cseq: 1,
+    }
+}
+
+fn an_explanation(length: usize) -> Explanation {
+    Explanation {
+        verdict: Verdict {
+            outcome: Outcome::Dropped,
+            status: None,
+            role: None,
+            line: "x".to_owned(),
+        },
+        ground: Ground::Live,
+        at: 1,
+        arrival: Arrival {
+            source: "udp:127.0.0.1:5070".to_owned(),
+            listener: "udp:127.0.0.1:5060".to_owned(),
+            shard: 0,
+            shards: 1,
+            assumed: Vec::new(),
+        },
+        message: MessageSeen {
+            request: true,
+            start_line: String::new(),
+            length,
+            body: 0,
+            from: None,
+            to: None,
+            call_id: None,
+            cseq: None,
+        },
+        remarks: Vec::new(),
+        steps: Vec::new(),
+        sent: Vec::new(),
+        changed: Vec::new(),
+        later: Vec::new(),
+        log: Vec::new(),
     }
 }
 
@@ -205,6 +242,11 @@ impl Admin for Fake {
         } else {
             Err(AdminError::NoSuchTarget(which.target))
         }
+    }
+
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        let bytes = asked.bytes()?;
+        Ok(an_explanation(bytes.len()))
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
@@ -472,6 +514,36 @@ async fn a_web_page_can_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_reload_tells_what_it_did_or_every_error_with_its_place() {
+    let node = start().await;
+    let done = node.own("POST", "/api/v1/reload", "").await;
+    assert_eq!((done.status, &done.json()["generation"]), (200, &json!(2)));
+    assert_eq!(done.json()["rollback_in"], Value::Null);
+    let done = node.own("POST", "/api/v1/reload?rollback_after=1m", "").await;
+    assert_eq!(done.json()["rollback_in"], 60);
+    let refused = node.own("POST", "/api/v1/reload?rollback_after=7s", "").await;
+    assert_eq!(refused.status, 422);
+    let errors = &refused.json()["errors"];
+    assert_eq!(errors.as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&errors[1]["file"], &errors[1]["line"], &errors[1]["column"]),
+        (&json!("f"), &json!(2), &json!(1))
+    );
+    for (query, status) in [
+        ("rollback_after=soon", 422),
+        ("rollback_after=0s", 422),
+        ("other=1", 400),
+    ] {
+        let answer = node.own("POST", &format!("/api/v1/reload?{query}"), "").await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+        assert_eq!(answer.json()["errors"], Value::Null);
+    }
+    assert_eq!(node.own("POST", "/api/v1/reload/confirm", "").await.status, 200);
+    assert_eq!(node.own("POST", "/api/v1/reload/rollback", "").await.status, 409);
+    assert_eq!(node.with("POST", "/api/v1/reload", &[], "").await.status, 401);
+}
+
+#[tokio::test]
 async fn bans_are_listed_and_lifted_by_source_and_account() {
     let node = start().await;
     let page = node.own("GET", "/api/v1/bans?q=ALICE", "").await.json();
@@ -611,6 +683,42 @@ async fn malformed_bodies_and_queries_are_refused_with_a_mend() {
     assert_eq!(node.own("GET", "/api/v1/users?qq=x", "").await.status, 400);
     assert_eq!(node.own("GET", "/api/v1/calls", "").await.status, 503);
     assert_eq!(node.own("DELETE", "/api/v1/users/alice", "").await.status, 422);
+}
+
+#[tokio::test]
+async fn a_message_of_any_bytes_is_explained_and_one_that_is_none_is_refused() {
+    let node = start().await;
+    let large = "x".repeat(300_000);
+    for (body, length) in [
+        (json!({ "message": large }), 300_000),
+        (json!({ "message_hex": "ff00", "source": "192.0.2.7:5060" }), 2),
+    ] {
+        let answer = node.own("POST", "/api/v1/explain", &body.to_string()).await;
+        assert_eq!(
+            (answer.status, &answer.json()["message"]["length"]),
+            (200, &json!(length))
+        );
+    }
+    for (body, status) in [
+        ("{}", 422),
+        (r#"{"message":"x","message_hex":"00"}"#, 422),
+        (r#"{"message_hex":"0"}"#, 422),
+        (r#"{"message":"x","other":1}"#, 422),
+        ("x", 400),
+    ] {
+        let answer = node.own("POST", "/api/v1/explain", body).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(answer.json()["mend"].is_string(), "{body}");
+    }
+    let answer = node
+        .with(
+            "POST",
+            "/api/v1/explain",
+            &["Content-Type: application/json"],
+            "{}",
+        )
+        .await;
+    assert_eq!(answer.status, 401);
 }
 
 #[tokio::test]
@@ -782,6 +890,8 @@ fn what_the_description_says_of_values_is_what_is_sent() {
         ("Registration", serde_json::to_value(a_registration())),
         ("Call", serde_json::to_value(a_call())),
         ("Ban", serde_json::to_value(a_ban())),
+        ("Explain", serde_json::to_value(Explain::default())),
+        ("Explanation", serde_json::to_value(an_explanation(0))),
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),

@@ -280,6 +280,7 @@ mod tests {
         )
     }
 
+    /// Their branches name the shards in turn.
     fn response(status: &str, call: u32) -> String {
         let shard = call % u32::from(SHARDS);
         format!(

@@ -1,6 +1,7 @@
 //! The path of a message allocates nothing once buffers and tables have their size: counted around every call of a node,
 //! for OPTIONS, REGISTER (memory store), REGISTER with digest, look-ups of names, and whole calls through the stateful proxy.
 
+use strowger_sip::transport::Server;
 use strowger_testkit::message::{authorize, in_dialog, registration, request, routed, start_line};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
@@ -80,6 +81,27 @@ fn looking_a_name_up_allocates_nothing() {
         assert_eq!(site.log(), "f ACK");
     };
     assert_eq!(allocations(&mut site(&[]), 100, 900, send_to_a_name), []);
+}
+
+#[test]
+fn sending_to_a_name_that_is_known_allocates_nothing() {
+    let mut site = site(&[]);
+    site.send('l', &request('l', "ACK", "sip:x@far.test", 0));
+    let question = site.question().expect("a question");
+    let server = Server {
+        rank: 0,
+        weight: 1,
+        transport: None,
+        port: None,
+        addresses: vec![address('f').ip()],
+    };
+    site.answer_with(&question, vec![server], 60_000);
+    site.log();
+    let send_to_a_name = |site: &mut Site, n| {
+        site.send('l', &request('l', "ACK", "sip:x@far.test", n));
+        assert_eq!(site.log(), "f ACK");
+    };
+    assert_eq!(allocations(&mut site, 100, 900, send_to_a_name), []);
 }
 
 /// INVITE, 180, 200, ACK, BYE, 200 through the node.

@@ -78,3 +78,25 @@ fn mark(call_id: &[u8]) -> u32 {
     let places = [call_id.first_chunk(), middle.first_chunk(), call_id.last_chunk()];
     places.into_iter().flatten().fold(call_id.len() as u64, mix) as u32 | 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_one_call_has_one_number() {
+        let call_ids: [&[u8]; 6] = [
+            b"",
+            b"a84b4c76e66710@pc33.atlanta.example",
+            b"b84b4c76e66710@pc33.atlanta.example",
+            b"a84b4c76e66710@pc34.atlanta.example",
+            b"a84b4c76e66710@pc33.atlanta.exampla",
+            b"a84b4c76",
+        ];
+        let mut numbers = call_ids.map(mark).to_vec();
+        assert_eq!(numbers, call_ids.map(mark));
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert!(numbers.len() == call_ids.len() && !numbers.contains(&0));
+    }
+}

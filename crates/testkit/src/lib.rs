@@ -17,6 +17,7 @@ pub mod message;
 pub mod peer;
 mod plan;
 mod random;
+pub mod reload;
 mod scratch;
 pub mod script;
 mod sent;

@@ -124,6 +124,7 @@ impl Shard {
 pub(crate) struct Built {
     pub(crate) shards: Vec<Shard>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
@@ -133,13 +134,7 @@ impl Plan {
     /// Makes the nodes.
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
-        let memory = Memory::new([4; 16], 1 << 24);
-        let (location, store): (Arc<dyn Location>, _) = if self.slow_store {
-            let store = SlowStore::new(memory);
-            (Arc::new(store.clone()), Some(store))
-        } else {
-            (Arc::new(memory), None)
-        };
+        let (location, store) = location(self.slow_store);
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!(
             "domains = {domains:?}\ntrusted = {:?}\n{}",
@@ -191,6 +186,7 @@ impl Plan {
         Built {
             shards: (0..self.shards).map(shard).collect(),
             shared,
+            endpoint: Arc::new(endpoint),
             questions,
             store,
             scratch,
@@ -198,7 +194,19 @@ impl Plan {
     }
 }
 
-fn listens() -> Vec<Listen> {
+/// The location service, and the way to its commits if they wait.
+fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
+    let memory = Memory::new([4; 16], 1 << 24);
+    if is_slow {
+        let store = SlowStore::new(memory);
+        (Arc::new(store.clone()), Some(store))
+    } else {
+        (Arc::new(memory), None)
+    }
+}
+
+/// What the sites listen at.
+pub(crate) fn listens() -> Vec<Listen> {
     let listen = |(place, (transport, _))| {
         Listen::plain(ListenUri {
             transport,

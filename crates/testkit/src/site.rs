@@ -1,5 +1,7 @@
 //! The nodes of a plan, a virtual clock, and a log of who was sent what.
 
+mod explaining;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::Server;
-use strowger_sip::{Destination, Failure, Now, Outbox, Source};
+use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
 use strowger_syntax::{Index, Limits};
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,8 +37,9 @@ pub(crate) const BEGIN: Now = Now {
 pub struct Site {
     /// The shard at which messages arrive.
     pub arrival: usize,
-    shards: Vec<Shard>,
-    shared: Arc<Shared>,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
     store: Option<SlowStore>,
     meter: Meter,
@@ -91,6 +94,7 @@ impl Site {
         let Built {
             shards,
             shared,
+            endpoint,
             questions,
             store,
             scratch,
@@ -99,6 +103,7 @@ impl Site {
             arrival: 0,
             shards,
             shared,
+            endpoint,
             questions,
             store,
             meter,
@@ -114,7 +119,7 @@ impl Site {
     }
 
     /// One turn of a shard.
-    fn turn<T>(
+    pub(crate) fn turn<T>(
         &mut self,
         shard: usize,
         call: impl FnOnce(&mut Node, &mut Index, Now, &mut Outbox) -> T,

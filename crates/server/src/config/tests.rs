@@ -120,7 +120,7 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         (
             "[location]\nwhen_full = \"drop\"",
-            "2:13: `location.when_full` = \"drop\" is not known; write \"refuse\" or \"replace\"",
+            "2:13: `location.when_full` cannot be `drop`; use `refuse` or `replace`",
         ),
         (
             "[location]\nmax_contacts = -1",

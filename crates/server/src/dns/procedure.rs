@@ -124,7 +124,7 @@ pub(super) async fn servers_of<R: Records>(
         srv_of(records, own),
         addresses_of(&**records, name, carried),
     );
-    // §4.1: the services that NAPTR records name, else those that have SRV records by the usual names.
+    // RFC 3263 §4.1: the services that NAPTR records name, else those that have SRV records by the usual names.
     let services = naptr.map(|said| applicable(gathered.take(said), wanted, carried));
     let found = match services {
         Some(services) if !services.is_empty() => {
@@ -134,7 +134,7 @@ pub(super) async fn servers_of<R: Records>(
         _ => (own, None),
     };
     let (services, transport) = found;
-    // §4.2: their servers, or else the name's own addresses.
+    // RFC 3263 §4.2: their servers, or else the name's own addresses.
     let services = services
         .into_iter()
         .map(|(transport, said)| (transport, gathered.take(said)));
@@ -168,7 +168,7 @@ async fn naptr_of<R: Records>(records: &Arc<R>, name: &str, wanted: Wanted) -> O
     }
 }
 
-/// The services whose SRV records are asked for by their usual names (§4.1, §4.2).
+/// The services whose SRV records are asked for by their usual names (RFC 3263 §4.1, §4.2).
 fn own_services(name: &str, wanted: Wanted, carried: Carried) -> Vec<Service> {
     let transports: &[Transport] = match wanted {
         Wanted::Addresses => &[],
@@ -181,7 +181,7 @@ fn own_services(name: &str, wanted: Wanted, carried: Carried) -> Vec<Service> {
     ours.map(service).collect()
 }
 
-/// The services among NAPTR records, best first (§4.1): those of the lowest order that has any, because no other order is
+/// The services among NAPTR records, best first (RFC 3263 §4.1): those of the lowest order that has any, because no other order is
 /// looked at once there is a match (RFC 3403 §4.1).
 fn applicable(mut naptr: Vec<Naptr>, wanted: Wanted, carried: Carried) -> Vec<Service> {
     naptr.sort_by_key(|record| (record.order, record.preference));
@@ -202,7 +202,7 @@ fn applicable(mut naptr: Vec<Naptr>, wanted: Wanted, carried: Carried) -> Vec<Se
     services.into_iter().map(|(_, service)| service).collect()
 }
 
-/// The transport of a NAPTR record's service field (§4.1, RFC 7118 §5.2).
+/// The transport of a NAPTR record's service field (RFC 3263 §4.1, RFC 7118 §5.2).
 fn transport_of(service: &str) -> Option<Transport> {
     let services = [
         ("SIP+D2U", Transport::Udp),
@@ -275,7 +275,7 @@ fn sorted(mut addresses: Vec<IpAddr>, carried: Carried) -> Vec<IpAddr> {
 }
 
 /// The servers that SRV records name, in the order of the services and of their priorities. What has the same rank is in
-/// an order that does not depend on that of the answer (§4.4).
+/// an order that does not depend on that of the answer (RFC 3263 §4.4).
 async fn servers_by<R: Records>(
     records: &Arc<R>,
     services: Vec<(Transport, Vec<Srv>)>,

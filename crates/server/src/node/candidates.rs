@@ -27,8 +27,6 @@ pub enum Origin {
 /// How a candidate is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// By this hop, or by another one if that fails.
-    Known(Hop, Option<Hop>),
     /// To be located by the first of its Route values, else by the request's next Route element, else by its URI (§16.6
     /// steps 6 and 7).
     ByUri,
@@ -73,10 +71,16 @@ pub struct Terms {
     pub way: Way,
 }
 
-/// The group of what has this `q`, in thousandths: the higher it is, the sooner its turn comes.
-pub(super) fn group_of(q: u16) -> u16 {
-    Q_DEFAULT.saturating_sub(q)
+/// The group of what has this `q`, and this rank by what the caller prefers, in thousandths: the higher they are, the sooner
+/// its turn comes (RFC 3841 §7.2.4).
+pub(super) fn group_of(q: u16, rank: u16) -> u16 {
+    let behind = |thousandths: u16| Q_DEFAULT.saturating_sub(thousandths);
+    behind(q) * RANKS + behind(rank) / RANK
 }
+
+/// How many ranks are told apart, and how many thousandths one has.
+const RANKS: u16 = 64;
+const RANK: u16 = 1000 / (RANKS - 1) + 1;
 
 impl Terms {
     /// In the first group, by the rules of its route or of the node.
@@ -142,12 +146,48 @@ impl Candidates {
         });
     }
 
-    /// Lets those that are not of the last group ring for so long and no longer, unless it was said how long.
-    pub(super) fn limit_ringing(&mut self, ring_timeout_ms: u32) {
-        let last = self.list.iter().map(|candidate| candidate.group).max();
-        for candidate in self.list.iter_mut().filter(|c| Some(c.group) != last) {
+    /// Adds one whose hop is known, and another hop if there is one.
+    pub fn add_located(
+        &mut self,
+        uri: &[u8],
+        routes: &[u8],
+        terms: Terms,
+        hop: &Hop,
+        fallback: Option<&Hop>,
+    ) {
+        let first = self.hops.len() as u32;
+        self.hops.push(*hop);
+        self.hops.extend(fallback);
+        let way = Way::Located(first, self.hops.len() as u32);
+        self.add(uri, routes, Terms { way, ..terms });
+    }
+
+    /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
+    /// said how long.
+    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        let mut next = 0;
+        while let Some(group) = self
+            .list
+            .iter()
+            .map(|c| c.group)
+            .filter(|&group| group >= next)
+            .min()
+        {
+            for candidate in self.list.iter_mut().filter(|c| c.group == group) {
+                candidate.group = next;
+            }
+            next += 1;
+        }
+        for candidate in self.list.iter_mut().filter(|c| c.group + 1 < next) {
             candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
         }
+    }
+
+    /// Leaves the first of the first group alone.
+    pub(super) fn keep_first(&mut self) {
+        let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
+        self.list.clear();
+        self.list.extend(first);
     }
 
     /// Puts back others that were kept; where their texts are to be put.
@@ -186,36 +226,33 @@ impl Candidates {
         }
     }
 
-    /// The hops of one of them, to be tried one after the other; none while it is not located.
-    pub fn hops(&self, candidate: &Candidate) -> impl Iterator<Item = Hop> {
-        let (known, (first, end)) = match candidate.way {
-            Way::Known(hop, fallback) => ([Some(hop), fallback], (0, 0)),
-            Way::Located(first, end) => ([None; 2], (first, end)),
-            Way::ByUri | Way::Nowhere => ([None; 2], (0, 0)),
-        };
-        let located = self.hops.get(first as usize..end as usize).unwrap_or(&[]);
-        known.into_iter().flatten().chain(located.iter().copied())
-    }
-
-    /// Makes those that can be reached the target set.
-    pub(super) fn fill(&self, targets: &mut TargetSet) {
+    /// Makes those that can be reached the target set. If there are any, its texts and hops are theirs, and here are none left.
+    pub(super) fn fill(&mut self, targets: &mut TargetSet) {
         targets.clear();
+        if !self.list.iter().any(Candidate::is_reachable) {
+            return;
+        }
+        targets.adopt(&mut self.text, &mut self.hops);
         for candidate in &self.list {
-            let turn = Turn {
-                group: candidate.group,
-                ring_ms: candidate.ring_timeout_ms,
-                failover: candidate.failover,
-            };
-            let mut hops = self.hops(candidate).peekable();
-            if hops.peek().is_some() {
-                let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
-                targets.add(uri, routes, hops, turn);
+            if let Way::Located(first, end) = candidate.way
+                && candidate.is_reachable()
+            {
+                let turn = Turn {
+                    group: candidate.group,
+                    ring_ms: candidate.ring_timeout_ms,
+                    failover: candidate.failover,
+                };
+                targets.push(candidate.texts, (first, end), turn);
             }
         }
     }
 }
 
 impl Candidate {
+    fn is_reachable(&self) -> bool {
+        matches!(self.way, Way::Located(first, end) if first < end)
+    }
+
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let [start, middle, _] = self.texts;

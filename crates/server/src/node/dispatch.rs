@@ -1,27 +1,26 @@
 //! Which core answers a request that no transaction knows: registrar, proxy, or the node itself (RFC 3261 §8.2, §16.2).
 
+use std::sync::Arc;
+
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::memory::Id;
-use strowger_sip::proxy::{
-    BranchKind, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken, max_breadth,
-    preprocess, validate, write_forward,
-};
+use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::locate::{Found, Onward, Patience, Waiting};
+use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::routes::translated;
+use super::trace::{AskedWhy, BindingUse, BoundTo, DroppedWhy, RoleTaken, RoleWhy, Step};
 use crate::config::Mode;
-use crate::routing::{Action, Decision, Dialled, Role};
+use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -42,15 +41,17 @@ pub(super) enum Bound<'a> {
     Foreign,
 }
 
-/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
-fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
-    let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-    if is_settled || !role.recurse {
-        Recursion::Never
-    } else if sender.may_relay() {
-        Recursion::Anywhere
-    } else {
-        Recursion::ToUsers
+impl Bound<'_> {
+    fn step(&self, routing: &Routing<'_>, method: Method) -> Step {
+        let to = match self {
+            Self::User(_) | Self::Node if method == Method::Register && routing.next.is_none() => {
+                BoundTo::Registrar
+            }
+            Self::User(_) => BoundTo::User,
+            Self::Node => BoundTo::Node,
+            Self::Foreign => BoundTo::Foreign,
+        };
+        Step::bound(to, routing.next.unwrap_or(routing.request_uri))
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Case<'a> {
     pub(super) routing: Routing<'a>,
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
-    key: ServerKey,
+    pub(super) key: ServerKey,
 }
 
 impl Node {
@@ -82,6 +83,12 @@ impl Node {
         if !self.names_node(request.request_uri(), method) {
             return false;
         }
+        let to = if method == Method::Register {
+            BoundTo::Registrar
+        } else {
+            BoundTo::Node
+        };
+        self.trace.note(|| Step::bound(to, request.request_uri()));
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
@@ -119,9 +126,12 @@ impl Node {
         out: &mut Outbox,
     ) {
         if request.method() == Method::Ack && self.endpoint.identity.has_own_tag(request) {
+            let why = DroppedWhy::AckToOurs;
+            self.trace.note(|| Step::Dropped { why });
             return;
         }
         let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
+        self.trace.note(|| Step::route_set(request, &routing));
         let mut case = Case {
             request,
             ingress,
@@ -132,6 +142,8 @@ impl Node {
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
             if self.dial(routing.request_uri, &mut dialled) {
+                self.trace
+                    .note(|| Step::dialled(routing.request_uri, dialled.uri()));
                 case.routing.request_uri = dialled.uri();
                 case.dialled = Some(&dialled);
             }
@@ -151,6 +163,8 @@ impl Node {
     fn reject_case(&mut self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
         if case.request.method() != Method::Ack {
             self.reject(case.request, case.ingress, sender, reject, now, out);
+        } else {
+            self.trace.note(|| Step::refused(reject, false));
         }
     }
 
@@ -164,6 +178,7 @@ impl Node {
         } = *case;
         let bound = self.bound_for(routing)?;
         let method = request.method();
+        self.trace.note(|| bound.step(routing, method));
         match bound {
             Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
                 self.on_register(request, ingress, now, out);
@@ -177,6 +192,7 @@ impl Node {
         }
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
+        self.trace.note(|| Step::validated(request));
         let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
@@ -189,89 +205,110 @@ impl Node {
         Ok(())
     }
 
-    /// Forwards a request in the role that was decided on.
+    /// Does what the routes say with what its sender may send.
+    fn serve(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        loop_part: u64,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        if self.shared.policy.routes.is_empty() {
+            let decision = self.shared.policy.routes.built_in();
+            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
+        }
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let decision = self.route_of(&routes, case, sender);
+        let followed = match decision.translation() {
+            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
+            Some(translation) => {
+                let mut number = Dialled::default();
+                let case = translated(case, translation, &mut number);
+                self.trace.note(|| Step::translated(case.routing.request_uri));
+                let bound = self.bound_for(&case.routing)?;
+                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
+            }
+        };
+        self.work.entered.leave();
+        followed
+    }
+
+    /// Forwards, redirects or refuses a request as was decided.
     #[expect(
         clippy::too_many_arguments,
         reason = "the request, what is known of it, and where effects go"
     )]
-    pub(super) fn send(
+    fn carry_out(
         &mut self,
         case: &Case<'_>,
+        bound: &Bound<'_>,
         sender: Sender,
         decision: &Decision<'_>,
         loop_part: u64,
-        found: Found,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let method = case.request.method();
-        if decision.role.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
-            self.send_stateless(case, loop_part, found, now, out);
-            return Ok(());
-        }
-        self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
-    }
-
-    /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send_stateful(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        role: &Role,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        self.check_room(case.ingress, &case.routing)?;
-        let record_route = self.record_route(case, sender, role);
-        let recursion = recursion(case, sender, role);
-        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
-        match found {
-            Found::Targets => {
-                self.proxy.start(
-                    &mut self.endpoint,
-                    case.request,
-                    &start,
-                    &self.work.targets,
-                    now.mono_ms(),
-                    out,
-                );
-                self.account(now);
-            }
-            Found::Names => {
-                let onward = self.onward(case);
-                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
-            }
-        }
-        Ok(())
-    }
-
-    /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
         let Case {
             request,
             ingress,
             ref routing,
-            key,
             ..
         } = *case;
-        match found {
-            Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Names => {
-                let onward = self.onward(case);
-                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
-                self.look_up(&onward, waiting, now, out);
-            }
+        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
+        let begun = routing.token == RouteToken::Valid;
+        let leads_away = match action {
+            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::Reply(_) | Action::Redirect(_) => false,
+        };
+        if leads_away && !begun && !sender.may_relay() {
+            return self.deny_relay(request, ingress, now, out);
         }
+        let stranger = sender == Sender::Stranger && self.shared.auth_on();
+        let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
+        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
+            return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
+        }
+        let asked = Disposition::of(request);
+        let mode = match bound {
+            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+            _ => mode,
+        };
+        match action {
+            Action::Reply(reply) => {
+                self.reply_by_route(case, sender, reply, now, out);
+                return Ok(());
+            }
+            Action::Redirect(redirect) => {
+                return self.redirect_by_route(case, bound, sender, redirect, now, out);
+            }
+            Action::Targets(targets) if mode == Mode::Redirect => {
+                return self.redirect_to_targets(case, sender, targets, now, out);
+            }
+            _ if mode == Mode::Redirect && !begun => {
+                let role = RoleTaken::Redirect;
+                self.trace.note(|| Step::Role {
+                    role,
+                    why: match decision.role.mode {
+                        Mode::Redirect => self.why_role(mode),
+                        _ => RoleWhy::Caller,
+                    },
+                });
+                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
+            }
+            _ => {}
+        }
+        let found = self.find_targets(case, bound, sender, decision, now)?;
+        if decision.has_headers() && !is_of_invite {
+            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
+        }
+        self.send(case, sender, decision, loop_part, found, now, out)
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
-    pub(super) fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
+    fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
         let uri = routing.request_uri;
         if routing.next.is_none() && self.work.own.addressed.is_of(uri) {
             return Ok(Bound::User(uri));
@@ -320,12 +357,19 @@ impl Node {
                     ));
                 }
                 check_content(request)?;
+                let (role, why) = (RoleTaken::Server, RoleWhy::Own);
+                self.trace.note(|| Step::Role { role, why });
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
                 Ok(())
             }
-            Method::Ack => Ok(()),
+            Method::Ack => {
+                let why = DroppedWhy::Ack;
+                self.trace.note(|| Step::Dropped { why });
+                Ok(())
+            }
             Method::Cancel => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             _ if request.to_tag().is_some() => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             Method::Invite => Err(Reject::new(Status::NOT_FOUND)),
@@ -345,16 +389,39 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<Option<Sender>, Reject> {
         let sender = self.sender_by_source(ingress);
+        let digest = self.shared.auth_on();
+        self.trace.note(|| Step::Sender {
+            sender: sender.into(),
+            digest,
+        });
         let method = request.method();
         let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
-        if exempt || matches!(method, Method::Ack | Method::Cancel) || !self.shared.auth_on() {
+        if exempt || matches!(method, Method::Ack | Method::Cancel) || !digest {
+            self.trace.note(|| Step::Asked {
+                why: match method {
+                    _ if !digest => AskedWhy::DigestOff,
+                    _ if routing.token == RouteToken::Valid => AskedWhy::Dialog,
+                    _ if exempt => AskedWhy::Trusted,
+                    _ => AskedWhy::AckOrCancel,
+                },
+            });
             return Ok(Some(sender));
         }
-        let asked = self.shared.is_challenged(method, request.method_text())
+        let by_method = self.shared.is_challenged(method, request.method_text());
+        let asked = by_method
             || (matches!(bound, Bound::User(_))
                 && self.shared.is_closed()
                 && !self.is_from_home(request, ingress, now));
-        if !asked && !request.has(Name::ProxyAuthorization) {
+        let shown = request.has(Name::ProxyAuthorization);
+        self.trace.note(|| Step::Asked {
+            why: match (by_method, asked, shown) {
+                (true, ..) => AskedWhy::Method,
+                (_, true, _) => AskedWhy::Closed,
+                (.., true) => AskedWhy::Shown,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        if !asked && !shown {
             return Ok(Some(sender));
         }
         match self.check_credentials(request, ingress, now) {
@@ -373,12 +440,12 @@ impl Node {
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
-    pub(super) fn knows_its_invites(&self, mode: Mode) -> bool {
+    fn knows_its_invites(&self, mode: Mode) -> bool {
         self.shared.is_closed() && mode != Mode::Stateless
     }
 
     /// A stranger's request for a foreign target: asked for credentials where there are any, else refused.
-    pub(super) fn deny_relay(
+    fn deny_relay(
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
@@ -387,15 +454,17 @@ impl Node {
     ) -> Result<(), Reject> {
         let can_answer = !matches!(request.method(), Method::Ack | Method::Cancel);
         if self.shared.auth_on() && can_answer {
+            self.trace.note(|| Step::RelayDenied);
             self.challenge(request, ingress, Staleness::Fresh, now, out);
             return Ok(());
         }
+        self.trace.note(|| Step::RelayDenied);
         self.tell_refused(request, ingress, Why::RelayingDenied, now);
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
 
     /// §16.5: the target set, or that names have to be looked up for it.
-    pub(super) fn find_targets(
+    fn find_targets(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
@@ -410,7 +479,8 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
-                self.candidates_of_aor(&case.ingress.source, &decision.role, now);
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -427,7 +497,7 @@ impl Node {
 
     /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
     /// any size.
-    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+    pub(super) fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
         let Case {
             request,
             ingress,
@@ -485,6 +555,7 @@ impl Node {
         match (bound, request.method()) {
             // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
             (_, Method::Cancel) => {
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, b"", out);
@@ -493,13 +564,22 @@ impl Node {
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 let (work, shared) = (&mut self.work, &self.shared);
                 shared.location.read(&work.aor, &mut work.record);
                 // No request is sent back here.
-                let names_node = |uri| matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if shared.is_ours(&sip));
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
-                    .filter(|binding| !names_node(binding.contact));
+                    .filter(|binding| {
+                        let elsewhere = !shared.names_us(binding.contact);
+                        let used = if elsewhere {
+                            BindingUse::Told
+                        } else {
+                            BindingUse::NamesUs
+                        };
+                        self.trace.note(|| Step::binding(binding, used, now));
+                        elsewhere
+                    });
                 work.lines.clear();
                 write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
@@ -507,6 +587,9 @@ impl Node {
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
+                self.trace.note(|| Step::Answered {
+                    status: status.code(),
+                });
                 identity.reply_with(
                     request,
                     ingress,
@@ -529,176 +612,6 @@ impl Node {
             .is_retired(ingress.source.listener)
     }
 
-    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
-    /// goes on, up to a quarter more.
-    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
-        let (servers, clients) = self.endpoint.layer.counts();
-        let policy = &self.shared.policy;
-        let begun = routing.token == RouteToken::Valid;
-        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
-        if is_full(servers + clients, policy.max_transactions)
-            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || ((self.draining || self.is_retired(ingress)) && !begun)
-        {
-            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
-        }
-        Ok(())
-    }
-
-    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
-    /// place in the account of calls.
-    fn accept<'a>(
-        &mut self,
-        case: &Case<'a>,
-        role: &Role,
-        record_route: Option<RecordRoute>,
-        recursion: Recursion,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Start<'a> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            key,
-            ..
-        } = *case;
-        let method = request.method();
-        let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
-        if method == Method::Invite {
-            let start = out.bytes.len();
-            let trying = Reject::new(Status::TRYING);
-            self.endpoint
-                .identity
-                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
-            // A transaction just made takes a provisional response.
-            let _ = self
-                .endpoint
-                .layer
-                .respond(server, Status::TRYING, start, now.mono_ms(), out);
-        }
-        let call = self.call_of(request, ingress, role, now);
-        Start {
-            server,
-            ingress,
-            loop_part,
-            taken: routing.taken,
-            record_route,
-            call,
-            recursion,
-        }
-    }
-
-    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
-    /// not send through us gets no token, which would let them: their dialogs go on without us.
-    fn record_route(&self, case: &Case<'_>, sender: Sender, role: &Role) -> Option<RecordRoute> {
-        let Case {
-            request, ref routing, ..
-        } = *case;
-        let sets_up = matches!(
-            request.method(),
-            Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
-        );
-        let tag = request.from_tag()?;
-        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
-        // Without digest anybody may call, and calls have to end.
-        let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
-        (wanted && earned).then(|| RecordRoute {
-            token: self.endpoint.identity.route_token(request.call_id(), tag),
-        })
-    }
-
-    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
-        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
-        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
-        match (request.method(), to) {
-            (Method::Invite, None) if role.mode == Mode::Transaction => None,
-            // Beyond the limit calls go through, unaccounted.
-            (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let branches = self.work.targets.targets().len().max(1);
-                let (call, is_new) = self.calls.begin(
-                    request,
-                    key(from),
-                    ingress,
-                    branches,
-                    &mut self.endpoint.layer.wheel,
-                    now,
-                );
-                if is_new {
-                    self.tally.call_started();
-                }
-                if let Some(target) = self.work.entered.take() {
-                    self.calls.enter(call, target);
-                }
-                Some(call)
-            }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
-    /// nobody here knows of (§16.10).
-    pub(super) fn forward_stateless(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        key: ServerKey,
-        taken: Taken,
-        loop_part: u64,
-        out: &mut Outbox,
-    ) {
-        let targets = &self.work.targets;
-        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
-            return;
-        };
-        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
-            return;
-        };
-        let forwarding = Forwarding {
-            uri: target.uri(text),
-            routes: target.routes(text),
-            taken,
-            record_route: None,
-            hop,
-            arrival: ingress.arrival(),
-            loop_part,
-            breadth: max_breadth(request),
-        };
-        let start = out.bytes.len();
-        let identity = &self.endpoint.identity;
-        write_forward(
-            identity,
-            request,
-            &forwarding,
-            BranchKind::Stateless {
-                key,
-                reply_address: ingress.reply_address(),
-            },
-            &mut self.work.edits,
-            &mut out.bytes,
-        );
-        out.send_from(start, hop.to, 0);
-    }
-
-    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch
-    /// proves that it was us who forwarded a request with that Via from that address: nobody else is sent anything.
-    pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
-        match self.endpoint.identity.way_back(response, token) {
-            Some(to) => {
-                let start = out.bytes.len();
-                write_without_top_via(response, &mut out.bytes);
-                out.send_from(start, to, 0);
-            }
-            None => self.tally.stray(),
-        }
-    }
-
     /// Refuses a request without state.
     pub(super) fn reject(
         &mut self,
@@ -712,7 +625,9 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now)) {
+        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        self.trace.note(|| Step::refused(reject, told));
+        if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }

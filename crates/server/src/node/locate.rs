@@ -3,8 +3,10 @@
 use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
-use strowger_sip::proxy::{Cause, Progress, RecordRoute, Recursion, Start, Taken, next_route};
-use strowger_sip::registrar::Bindings;
+use strowger_sip::proxy::{
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
+};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -12,6 +14,7 @@ use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::trace::{BindingUse, Step};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
@@ -46,7 +49,7 @@ pub(super) enum Found {
 }
 
 /// A request that waits for the servers of its next hops.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
@@ -59,7 +62,7 @@ pub(super) struct PendingLookup {
 }
 
 /// What is known of a request that waits, beside its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     /// `None` for what is forwarded without state.
     server: Option<Id>,
@@ -69,6 +72,7 @@ pub(super) struct Waiting {
     record_route: Option<RecordRoute>,
     call: Option<Id>,
     recursion: Recursion,
+    keeps_others: bool,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -85,6 +89,7 @@ impl Waiting {
             record_route: start.record_route,
             call: start.call,
             recursion: start.recursion,
+            keeps_others: start.keeps_others,
             redirect: None,
             size,
         }
@@ -99,6 +104,7 @@ impl Waiting {
             record_route,
             call,
             recursion,
+            keeps_others,
             ..
         } = *self;
         Some(Start {
@@ -109,6 +115,7 @@ impl Waiting {
             record_route,
             call,
             recursion,
+            keeps_others,
         })
     }
 
@@ -122,6 +129,7 @@ impl Waiting {
             record_route: None,
             call: None,
             recursion: Recursion::Never,
+            keeps_others: false,
             redirect: None,
             size: onward.size,
         }
@@ -137,6 +145,7 @@ impl Waiting {
             record_route: None,
             call: None,
             recursion: Recursion::Never,
+            keeps_others: false,
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -145,33 +154,59 @@ impl Waiting {
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, source: &Source, role: &Role, now: Now) {
+    pub(super) fn candidates_of_aor(&mut self, request: Message<'_>, source: &Source, role: &Role, now: Now) {
         self.work.candidates.clear();
-        self.add_bindings(source, now, |q| Terms {
-            group: match role.fork {
-                Fork::Parallel => 0,
-                Fork::Sequential => group_of(q),
-            },
+        let asked = Disposition::of(request);
+        let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
+        let one = asked.fork == Some(false);
+        let group = |q, rank| if at_once && !one { 0 } else { group_of(q, rank) };
+        let terms = |binding: &Binding<'_>, rank| Terms {
+            group: group(binding.q, rank),
             ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
+        };
+        self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+            Suits::Rank(rank) => Some(terms(binding, rank)),
+            Suits::Not | Suits::NotByItself => None,
         });
-        self.work.candidates.limit_ringing(role.turn_ms);
+        if self.work.candidates.is_empty() {
+            self.add_bindings(source, now, |binding| match suits(request, binding.params) {
+                Suits::NotByItself => Some(terms(binding, 0)),
+                Suits::Rank(_) | Suits::Not => None,
+            });
+        }
+        if one {
+            self.work.candidates.keep_first();
+        }
+        self.work.candidates.settle_groups(role.turn_ms);
     }
 
-    /// Adds the bindings of the address-of-record in the work buffers to the candidates; `terms` says all but the way, given
-    /// the q of each in thousandths.
-    pub(super) fn add_bindings(&mut self, source: &Source, now: Now, terms: impl Fn(u16) -> Terms) {
+    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
+    pub(super) fn add_bindings(
+        &mut self,
+        source: &Source,
+        now: Now,
+        terms: impl Fn(&Binding<'_>) -> Option<Terms>,
+    ) {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            if let Some((hop, fallback)) = way {
-                let terms = Terms {
-                    way: Way::Known(hop, fallback),
-                    ..terms(binding.q)
+            let terms = way.and_then(|_| terms(&binding));
+            self.trace.note(|| {
+                let used = match way {
+                    Some(_) if terms.is_some() => BindingUse::Target,
+                    Some(_) => BindingUse::Unsuited,
+                    None if shared.names_us(binding.contact) => BindingUse::NamesUs,
+                    None => BindingUse::NoWay,
                 };
-                work.candidates.add(binding.contact, binding.path, terms);
+                Step::binding(&binding, used, now)
+            });
+            if let (Some((hop, fallback)), Some(terms)) = (way, terms) {
+                let (contact, path) = (binding.contact, binding.path);
+                work.candidates
+                    .add_located(contact, path, terms, &hop, fallback.as_ref());
             }
         }
     }
@@ -194,7 +229,12 @@ impl Node {
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
                     let seed = self.endpoint.identity.call_key(onward.request.call_id(), &[]);
-                    let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, hops);
+                    let put = |servers: &[Server]| {
+                        if patience == Patience::Some {
+                            self.trace.note(|| Step::servers(next_hop.name, servers, true));
+                        }
+                        next_hop.ways.put_servers(from, servers, seed, hops);
+                    };
                     let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
                     if known == Some(Age::Fresh) {
                         self.tally.dns_hit();
@@ -256,7 +296,10 @@ impl Node {
             }
             let next_hop = candidate.next_hop(candidates.text(), onward.next);
             let asked = match locate_uri(next_hop, onward.size) {
-                Located::Name(next_hop) if !is_full => self.shared.dns.ask_for(&next_hop, asker),
+                Located::Name(next_hop) if !is_full => {
+                    self.trace.note(|| Step::looked_up(&next_hop));
+                    self.shared.dns.ask_for(&next_hop, asker)
+                }
                 _ => false,
             };
             if asked {
@@ -415,6 +458,7 @@ impl Node {
                 out,
             );
         } else {
+            self.note_targets();
             self.proxy.start(
                 &mut self.endpoint,
                 request,
@@ -423,6 +467,14 @@ impl Node {
                 now.mono_ms(),
                 out,
             );
+        }
+    }
+
+    /// Notes the targets in the work buffers.
+    pub(super) fn note_targets(&self) {
+        let (targets, listeners) = (&self.work.targets, &self.endpoint.identity.listeners);
+        for target in targets.targets() {
+            self.trace.note(|| Step::target(targets, target, listeners));
         }
     }
 
@@ -441,6 +493,7 @@ impl Node {
             .identity
             .write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
         self.tally.rejected(reject.status);
+        self.trace.note(|| Step::refused(reject, true));
         // The transaction may have ended meanwhile; then nobody waits for the answer.
         let _ = self
             .endpoint

@@ -7,6 +7,7 @@
 mod calls;
 mod candidates;
 mod dispatch;
+mod forward;
 mod guard;
 mod journal;
 mod locate;
@@ -19,6 +20,7 @@ mod registrar;
 mod routes;
 mod shared;
 mod tally;
+pub(crate) mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +53,11 @@ use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
 use tally::Held;
+use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+
+/// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
+/// milliseconds.
+const MOST_COPIED: usize = 5000;
 
 /// What the control side sends to a shard.
 #[derive(Debug)]
@@ -61,10 +68,23 @@ pub enum Control {
     Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Somebody wants to try what the shard would do.
+    Copy(Box<Copying>),
     /// Another configuration is in force.
     Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// What the copy of a shard's node is made with, and where it goes; `None` when there is too much to copy.
+#[derive(Debug)]
+pub struct Copying {
+    /// What it shares with nobody.
+    pub shared: Arc<Shared>,
+    /// Its journal.
+    pub journal: Journal,
+    /// Who wants it.
+    pub reply: oneshot::Sender<Option<Box<Node>>>,
 }
 
 /// Another configuration for a shard that runs.
@@ -97,6 +117,7 @@ pub struct Node {
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
+    trace: Tracer,
     draining: bool,
     work: Work,
 }
@@ -166,10 +187,45 @@ impl Node {
             journal,
             refused: refused::Quota::default(),
             tally,
+            trace: Tracer::default(),
             draining: false,
             work: Work::default(),
             shared,
         }
+    }
+
+    /// A node in the state of this one, over other stores, which notes its steps: to try what this one would do with a message.
+    /// `None` when there is too much to copy.
+    pub fn copy(&self, shared: Arc<Shared>, journal: Journal) -> Option<Self> {
+        let (servers, clients) = self.endpoint.layer.counts();
+        if servers + clients + self.calls.len() > MOST_COPIED {
+            return None;
+        }
+        Some(Self {
+            endpoint: self.endpoint.clone(),
+            proxy: self.proxy.clone(),
+            probes: Probes::default(),
+            calls: self.calls.copy(),
+            registers: self.registers.clone(),
+            lookups: self.lookups.clone(),
+            journal,
+            refused: refused::Quota::default(),
+            tally: Arc::default(),
+            trace: Tracer::listening(),
+            draining: self.draining,
+            work: Work::default(),
+            shared,
+        })
+    }
+
+    /// Begins to note its steps.
+    pub fn listen(&mut self) {
+        self.trace = Tracer::listening();
+    }
+
+    /// The steps since they were last taken.
+    pub fn steps(&self) -> Vec<Step> {
+        self.trace.take()
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -190,8 +246,18 @@ impl Node {
         }
         let key = self.endpoint.identity.server_key(request);
         match self.endpoint.layer.on_request(request, key, now.mono_ms(), out) {
-            Matched::Absorbed => self.tally.absorbed(),
+            Matched::Absorbed => {
+                let found = TransactionFound::Absorbed;
+                self.trace.note(|| Step::Transaction { found });
+                self.tally.absorbed();
+            }
             Matched::Cancel(server) => {
+                self.trace.note(|| Step::Transaction {
+                    found: match self.endpoint.layer.context_of(server) {
+                        Some(_) => TransactionFound::CancelsForwarded,
+                        None => TransactionFound::CancelsLookUp,
+                    },
+                });
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
@@ -204,7 +270,11 @@ impl Node {
                 }
                 self.account(now);
             }
-            Matched::New => self.dispatch(request, &ingress, key, now, out),
+            Matched::New => {
+                let found = TransactionFound::New;
+                self.trace.note(|| Step::Transaction { found });
+                self.dispatch(request, &ingress, key, now, out);
+            }
         }
     }
 
@@ -220,11 +290,17 @@ impl Node {
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
                 self.note_answer(client, response, now);
-                if let Some(user) = self
+                let user = self
                     .endpoint
                     .layer
-                    .on_response(client, response, now.mono_ms(), out)
-                {
+                    .on_response(client, response, now.mono_ms(), out);
+                self.trace.note(|| Step::Response {
+                    branch: match user {
+                        Some(_) => ResponseBranch::Passed,
+                        None => ResponseBranch::Absorbed,
+                    },
+                });
+                if let Some(user) = user {
                     if is_probe(user) {
                         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
                         return self.on_probe_answer(user, status, now);
@@ -236,7 +312,15 @@ impl Node {
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
-            _ => self.tally.stray(),
+            ours => {
+                self.trace.note(|| Step::Response {
+                    branch: match ours {
+                        Some(_) => ResponseBranch::Ended,
+                        None => ResponseBranch::Stray,
+                    },
+                });
+                self.tally.stray();
+            }
         }
     }
 
@@ -251,6 +335,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.tally.malformed();
+        self.trace.note(|| Step::unusable(bad));
         if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
             return;
         }
@@ -288,7 +373,6 @@ impl Node {
             done,
         } = reload;
         self.endpoint.reconfigure(&endpoint);
-        shared.dns.carry(&endpoint.listeners);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
         self.work.own = OwnNames::default();
@@ -416,6 +500,14 @@ impl Application for Node {
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Copy(copy) => {
+                let Copying {
+                    shared,
+                    journal,
+                    reply,
+                } = *copy;
+                drop(reply.send(self.copy(shared, journal).map(Box::new)));
+            }
             Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
-use strowger_sip::proxy::{Recursion, TargetSet};
+use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
 use strowger_sip::registrar::canonical_aor;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::Size;
@@ -50,13 +50,13 @@ impl Node {
         text.extend_from_slice(redirected.response);
         let (request, response) = text.split_at(request_len);
         let source = source_of(&arrival);
-        let followed = match index.parse(response, &KEPT) {
-            Ok(response) => self.contacts(response, is_secure(request), recursion, &source, now),
-            Err(_) => 0,
+        let mut asked = Index::default();
+        let followed = match (index.parse(response, &KEPT), asked.parse(request, &KEPT)) {
+            (Ok(response), Ok(request)) => self.contacts(request, response, recursion, &source, now),
+            _ => 0,
         };
-        self.work
-            .candidates
-            .limit_ringing(self.shared.policy.routes.role().turn_ms);
+        let turn_ms = self.shared.policy.routes.role().turn_ms;
+        self.work.candidates.settle_groups(turn_ms);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
             return self.go_on_elsewhere(redirect, 0, now, out);
@@ -80,13 +80,13 @@ impl Node {
     /// Makes candidates of the contacts of a 3xx that may be followed; a bit for each that was.
     fn contacts(
         &mut self,
+        request: Message<'_>,
         response: Message<'_>,
-        secure: bool,
         recursion: Recursion,
         source: &Source,
         now: Now,
     ) -> u64 {
-        let mut followed = 0;
+        let (mut followed, secure) = (0, is_secure(request.request_uri()));
         for (number, element) in response.elements(Name::Contact).enumerate().take(MOST_CONTACTS) {
             let Ok(address) = NameAddr::parse(element) else {
                 continue;
@@ -96,9 +96,12 @@ impl Node {
             if secure && !sip.secure {
                 continue;
             }
+            let Suits::Rank(rank) = suits(request, address.params.text()) else {
+                continue;
+            };
             let q = address.params.value(b"q").and_then(Q::parse).unwrap_or(Q::ONE);
             let terms = Terms {
-                group: group_of(q.thousandths()),
+                group: group_of(q.thousandths(), rank),
                 ..Terms::new(Origin::Redirect, Way::ByUri)
             };
             let before = self.work.candidates.list().len();
@@ -110,7 +113,9 @@ impl Node {
                 self.work.aor.clear();
                 canonical_aor(&sip, &mut self.work.aor);
                 self.follow_alias();
-                self.add_bindings(source, now, |_| terms);
+                self.add_bindings(source, now, |binding| {
+                    (suits(request, binding.params) != Suits::Not).then_some(terms)
+                });
             }
             if self.work.candidates.list().len() > before {
                 followed |= 1 << number;
@@ -146,9 +151,8 @@ fn source_of(arrival: &Arrival) -> Source {
     }
 }
 
-/// Whether a request is for a sips URI.
-fn is_secure(request: &[u8]) -> bool {
-    let uri = request.split(|&b| b == b' ').nth(1).unwrap_or(&[]);
+/// Whether it is a sips URI.
+fn is_secure(uri: &[u8]) -> bool {
     uri.get(..5)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }

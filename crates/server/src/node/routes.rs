@@ -1,7 +1,6 @@
 //! Where the configured routes take part: what was dialled, which route decides, and what that comes to for a request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use strowger_sip::proxy::{RouteToken, Routing};
 use strowger_sip::transaction::KEPT;
@@ -10,15 +9,17 @@ use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Index, Message, Method, Status};
 
+use std::sync::Arc;
+
+use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::{Bound, Case};
-use super::locate::Found;
 use super::policy::Sender;
-use super::{Kept, Node};
+use super::trace::{DroppedWhy, RoleTaken, RoleWhy, Step, Tracer};
 use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
 use crate::routing::{
-    Action, Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide,
+    Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
 };
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
@@ -48,126 +49,6 @@ impl Entered {
 }
 
 impl Node {
-    /// Does what the routes say with what its sender may send.
-    pub(super) fn serve(
-        &mut self,
-        case: &Case<'_>,
-        bound: &Bound<'_>,
-        sender: Sender,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        if self.shared.policy.routes.is_empty() {
-            let decision = self.shared.policy.routes.built_in();
-            return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
-        }
-        let routes = Arc::clone(&self.shared.policy.routes);
-        let decision = self.route_of(&routes, case, sender);
-        let followed = match decision.translation() {
-            None => self.carry_out(case, bound, sender, &decision, loop_part, now, out),
-            Some(translation) => {
-                let mut number = Dialled::default();
-                let case = translated(case, translation, &mut number);
-                let bound = self.bound_for(&case.routing)?;
-                self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
-            }
-        };
-        self.work.entered.leave();
-        followed
-    }
-
-    /// Forwards, redirects or refuses a request as was decided.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn carry_out(
-        &mut self,
-        case: &Case<'_>,
-        bound: &Bound<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
-        let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
-        let leads_away = match action {
-            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
-            Action::BuiltIn => matches!(bound, Bound::Foreign),
-            Action::Reply(_) | Action::Redirect(_) => false,
-        };
-        if leads_away && !begun && !sender.may_relay() {
-            return self.deny_relay(request, ingress, now, out);
-        }
-        let stranger = sender == Sender::Stranger && self.shared.auth_on();
-        let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
-            return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
-        }
-        match action {
-            Action::Reply(reply) => {
-                self.reply_by_route(case, sender, reply, now, out);
-                return Ok(());
-            }
-            Action::Redirect(redirect) => {
-                return self.redirect_by_route(case, bound, sender, redirect, now, out);
-            }
-            Action::Targets(targets) if mode == Mode::Redirect => {
-                return self.redirect_to_targets(case, sender, targets, now, out);
-            }
-            _ if mode == Mode::Redirect && !begun => {
-                return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
-            }
-            _ => {}
-        }
-        let found = self.find_targets(case, bound, sender, decision, now)?;
-        if decision.has_headers() && !is_of_invite {
-            return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
-        }
-        self.send(case, sender, decision, loop_part, found, now, out)
-    }
-
-    /// Forwards a request with another header.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send_rewritten(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let Kept { mut text, mut index } = std::mem::take(&mut self.work.rewritten);
-        let sent = if self.rewrite(case.request, decision, &mut text, &mut index) {
-            let mut rewritten = Case {
-                request: Message::view(&text, &index),
-                ..*case
-            };
-            // These are places in the request as it came.
-            rewritten.routing.taken.cut = None;
-            rewritten.routing.taken.credentials = None;
-            self.send(&rewritten, sender, decision, loop_part, found, now, out)
-        } else {
-            Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "Header Too Large"))
-        };
-        self.work.rewritten = Kept { text, index };
-        sent
-    }
-
     /// Whether the Request-URI is a number that has to be looked up in the dial plan, or could be.
     pub(super) fn is_dialled(&self, routing: &Routing<'_>) -> bool {
         routing.next.is_none() && (self.shared.policy.routes.plan.is_dialled() || is_tel(routing.request_uri))
@@ -189,7 +70,12 @@ impl Node {
     }
 
     /// Which route decides on a request. One that follows a Route goes where that says (RFC 3261 §16.12).
-    fn route_of<'r>(&mut self, routes: &'r Routes, case: &Case<'_>, sender: Sender) -> Decision<'r> {
+    pub(super) fn route_of<'r>(
+        &mut self,
+        routes: &'r Routes,
+        case: &Case<'_>,
+        sender: Sender,
+    ) -> Decision<'r> {
         let routing = &case.routing;
         let sip = match Uri::parse(routing.request_uri) {
             Ok(Uri::Sip(sip)) if routing.next.is_none() => sip,
@@ -215,17 +101,22 @@ impl Node {
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
         };
-        decide(routes, &facts)
+        let decision = decide(routes, &facts);
+        if self.trace.is_listening() {
+            note_routes(&self.trace, routes, &facts, &decision);
+        }
+        decision
     }
 
     /// The request with what the route changes in its header. False if it has become too large.
-    fn rewrite(
+    pub(super) fn rewrite(
         &mut self,
         request: Message<'_>,
         decision: &Decision<'_>,
         text: &mut Vec<u8>,
         index: &mut Index,
     ) -> bool {
+        self.trace.note(|| Step::HeaderChanged);
         text.clear();
         if let Some(rules) = decision.route.and_then(|route| route.headers.as_ref()) {
             rules.write(request, &mut self.work.edits, text);
@@ -261,7 +152,7 @@ impl Node {
             };
             self.add_target(case, target, terms);
         }
-        self.work.candidates.limit_ringing(role.turn_ms);
+        self.work.candidates.settle_groups(role.turn_ms);
     }
 
     /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for
@@ -305,6 +196,7 @@ impl Node {
             } else {
                 target.has_room(secs)
             };
+            self.trace.note(|| Step::group_target(group, target, usable));
             if !usable {
                 continue;
             }
@@ -356,12 +248,28 @@ impl Node {
     }
 
     /// Refuses a request as its route says.
-    fn reply_by_route(&mut self, case: &Case<'_>, sender: Sender, reply: &Reply, now: Now, out: &mut Outbox) {
+    pub(super) fn reply_by_route(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        reply: &Reply,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         let Case { request, ingress, .. } = *case;
         let status = reply.status;
         self.tally.rejected(status);
         self.tell_reject(request, ingress, &Reject::new(status), now);
-        if request.method() == Method::Ack || !self.may_refuse(ingress, sender, now) {
+        let told = request.method() != Method::Ack && self.may_refuse(ingress, sender, now);
+        self.trace.note(|| Step::Refused {
+            status: status.code(),
+            reason: match reply.reason.as_str() {
+                "" => status.reason().to_owned(),
+                reason => reason.to_owned(),
+            },
+            told,
+        });
+        if !told {
             return;
         }
         let reason = match reply.reason.as_str() {
@@ -376,7 +284,7 @@ impl Node {
     }
 
     /// Tells where else to ask (RFC 3261 §8.3), as a route says.
-    fn redirect_by_route(
+    pub(super) fn redirect_by_route(
         &mut self,
         case: &Case<'_>,
         bound: &Bound<'_>,
@@ -397,7 +305,7 @@ impl Node {
     }
 
     /// Tells the targets of a route to whoever asks, instead of going there (RFC 3261 §8.3).
-    fn redirect_to_targets(
+    pub(super) fn redirect_to_targets(
         &mut self,
         case: &Case<'_>,
         sender: Sender,
@@ -422,11 +330,21 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         let Case { request, ingress, .. } = *case;
+        let role = RoleTaken::Redirect;
+        let why = RoleWhy::Route;
+        self.trace.note(|| Step::Role { role, why });
         match request.method() {
             Method::Cancel => return Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
-            Method::Ack => return Ok(()),
+            Method::Ack => {
+                let why = DroppedWhy::Ack;
+                self.trace.note(|| Step::Dropped { why });
+                return Ok(());
+            }
             _ => {}
         }
+        self.trace.note(|| Step::Answered {
+            status: status.code(),
+        });
         let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
         let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
         identity.reply_with(
@@ -440,6 +358,19 @@ impl Node {
             },
         );
         Ok(())
+    }
+}
+
+/// Notes which routes were tried, and why which one decides.
+#[cold]
+fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &Decision<'_>) {
+    let considered = explain(routes, facts);
+    for route in &considered {
+        trace.note(|| Step::route(route));
+    }
+    if decision.route.is_none() {
+        let routes = considered.len();
+        trace.note(|| Step::NoRoute { routes });
     }
 }
 
@@ -476,7 +407,11 @@ fn write_contact(case: &Case<'_>, target: &Target, params: &str, out: &mut Vec<u
 }
 
 /// A request whose number is what its route makes of it.
-fn translated<'a>(case: &Case<'a>, translation: &Translation, number: &'a mut Dialled) -> Case<'a> {
+pub(super) fn translated<'a>(
+    case: &Case<'a>,
+    translation: &Translation,
+    number: &'a mut Dialled,
+) -> Case<'a> {
     let mut case = *case;
     if let Some(dialled) = case.dialled {
         number.clone_from(dialled);

@@ -85,7 +85,7 @@ pub(super) fn millis(duration: Duration) -> u32 {
 }
 
 /// One route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// What logs and explanations call it.
     pub name: String,
@@ -141,7 +141,7 @@ pub struct Contact {
 }
 
 /// A host that a route asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Domain {
     Name(String),
     Address(IpAddr),

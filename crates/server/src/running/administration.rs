@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Family, Filter, GroupTarget,
-    Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Unban,
-    User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Explain, Family, Filter,
+    GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State,
+    Status, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
+use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
 use crate::routing::Group;
@@ -36,7 +37,7 @@ const NOBODY: Caller = Caller {
 
 impl Running {
     /// Runs something that takes its time, or waits for the disk, beside the control runtime.
-    async fn beside<T: Send + 'static>(
+    pub(super) async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, AdminError> {
@@ -109,6 +110,26 @@ impl Running {
             kind: Kind::Gauge,
             samples: parts.into_iter().map(sample).collect(),
         }
+    }
+
+    /// What shards, sockets and look-ups have counted.
+    fn counted(&self) -> Vec<Family> {
+        let mut families = Tally::families(&self.tallies);
+        for counters in self.handle.counters() {
+            counters.each(|name, help, kind, value| {
+                let kind = match kind {
+                    CountKind::Counter => Kind::Counter,
+                    CountKind::Gauge => Kind::Gauge,
+                };
+                match families.iter_mut().find(|family| family.name == name) {
+                    Some(family) => family.samples[0].value += value as f64,
+                    None => families.push(Family::single(name, help, kind, value as f64)),
+                }
+            });
+        }
+        let now_ms = strowger_net::now().mono_ms();
+        families.append(&mut self.shared().dns.families(now_ms));
+        families
     }
 
     fn counts(&self, contacts: u64) -> Counts {
@@ -344,22 +365,12 @@ impl Admin for Running {
         Ok(GroupTarget::of(group, target))
     }
 
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        self.explain_message(asked).await
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
-        let mut families = Tally::families(&self.tallies);
-        for counters in self.handle.counters() {
-            counters.each(|name, help, kind, value| {
-                let kind = match kind {
-                    CountKind::Counter => Kind::Counter,
-                    CountKind::Gauge => Kind::Gauge,
-                };
-                match families.iter_mut().find(|family| family.name == name) {
-                    Some(family) => family.samples[0].value += value as f64,
-                    None => families.push(Family::single(name, help, kind, value as f64)),
-                }
-            });
-        }
-        let now_ms = strowger_net::now().mono_ms();
-        families.append(&mut self.shared().dns.families(now_ms));
+        let mut families = self.counted();
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
         let active = self.active();
         let shared = &active.shared;

@@ -2,6 +2,7 @@
 
 mod administration;
 mod bind;
+mod explaining;
 mod numbers;
 mod reload;
 
@@ -138,9 +139,7 @@ impl Running {
         admin: Option<SocketAddr>,
     ) -> Result<Arc<Self>, StartError> {
         let options = options(config);
-        if let Err(error) = strowger_net::raise_descriptor_limit() {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-        }
+        raise_descriptor_limit();
         let (listeners, numbers) = bind::bind(config, &options)?;
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
@@ -153,18 +152,7 @@ impl Running {
         shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let mut journals = Vec::new();
-        let shards = strowger_net::start(listeners, &options, |shard| {
-            let journal = start_journal(shard, &mut journals);
-            Node::new(
-                shard,
-                Arc::clone(&shared),
-                &endpoint,
-                journal,
-                Arc::clone(&tallies[usize::from(shard)]),
-            )
-        })
-        .map_err(StartError::System)?;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
@@ -250,6 +238,29 @@ fn machine() -> Machine {
     }
 }
 
+/// Starts the shards, each with its node and with the thread that writes its log.
+fn start_shards(
+    listeners: Vec<strowger_net::Listener>,
+    options: &Options,
+    shared: &Arc<Shared>,
+    endpoint: &EndpointConfig,
+    tallies: &[Arc<Tally>],
+) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
+    let mut journals = Vec::new();
+    let shards = strowger_net::start(listeners, options, |shard| {
+        let journal = start_journal(shard, &mut journals);
+        let tally = Arc::clone(&tallies[usize::from(shard)]);
+        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+    });
+    Ok((shards.map_err(StartError::System)?, journals))
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = strowger_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -310,7 +321,7 @@ fn warn_of_unserved(shared: &Shared) {
     }
 }
 
-fn endpoint_config(
+pub(crate) fn endpoint_config(
     config: &Config,
     shared: &Shared,
     secret: [u8; 32],
@@ -335,7 +346,7 @@ fn endpoint_config(
     }
 }
 
-fn node_policy(config: &Config, boot: u32) -> NodePolicy {
+pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
     let location = &config.location;
     NodePolicy {
         challenged: effective::digest(config).methods,

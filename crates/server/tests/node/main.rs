@@ -6,6 +6,7 @@ mod names;
 mod refusals;
 mod refused;
 mod registration;
+mod reload;
 mod routes;
 mod routing;
 mod scripts;

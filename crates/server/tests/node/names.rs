@@ -1,5 +1,7 @@
 //! RFC 3263: next hops that are names, asked for beside the shards.
 
+use strowger_server::dns::Question;
+use strowger_sip::transport::{Server, Transport, Wanted};
 use strowger_testkit::message::{lines, request, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
@@ -139,5 +141,150 @@ fn an_answer_to_no_question_is_ignored() {
     assert_eq!(site.log(), "f MESSAGE");
     assert_eq!(lines(site.last('f', "MESSAGE"), "Max-Forwards"), ["69"]);
     site.answer('f', 200);
+    site.assert_ends();
+}
+
+/// Servers of one rank each, with their weights, at the addresses of peers.
+fn servers(all: &[(u32, u16, char)]) -> Vec<Server> {
+    let server = |&(rank, weight, who)| Server {
+        rank,
+        weight,
+        transport: Some(Transport::Udp),
+        port: None,
+        addresses: vec![address(who).ip()],
+    };
+    all.iter().map(server).collect()
+}
+
+/// Sends a MESSAGE; who gets it.
+fn receiver(site: &mut Site, n: u32) -> String {
+    site.log();
+    site.send('a', &request('a', "MESSAGE", FAR, n));
+    let log = site.log();
+    log.split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_is_known_is_not_asked_for_until_its_time_is_nearly_over() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    let question = site.question().expect("a question");
+    assert_eq!(question.wanted, Wanted::AnyServers { secure: false });
+    site.answer_with(&question, servers(&[(0, 0, 'f')]), 100);
+    site.pass(89_000);
+    assert_eq!(receiver(&mut site, 2), "f");
+    assert!(site.question().is_none());
+    // In use: it is renewed, and nobody waits for that.
+    site.pass(2000);
+    assert_eq!(receiver(&mut site, 3), "f");
+    assert_eq!(receiver(&mut site, 4), "f");
+    let Question { asker, .. } = site.question().expect("a question");
+    assert_eq!(asker, None);
+    assert!(site.question().is_none(), "one is enough");
+    site.answer_with(&question, servers(&[(0, 0, 'g')]), 0);
+    site.pass(10_000);
+    site.log();
+    site.send('a', &request('a', "MESSAGE", FAR, 5));
+    assert_eq!(site.log(), "", "it is over");
+    site.resolve(&[address('g').ip()]);
+    assert_eq!(site.log(), "g MESSAGE");
+}
+
+// RFC 3263 §4.3.
+#[test]
+fn a_server_that_has_failed_is_tried_last_for_a_while() {
+    let mut site = site();
+    let known = servers(&[(0, 0, 'f'), (1, 0, 'g'), (2, 0, 'h')]);
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    let question = site.question().expect("a question");
+    site.answer_with(&question, known, 600);
+    site.icmp(0, 'f');
+    assert_eq!(site.log(), "f MESSAGE, g MESSAGE");
+    site.answer('g', 200);
+    assert_eq!(receiver(&mut site, 2), "g");
+    let busy = site.response('g', 503, "Retry-After: 60 (overload)");
+    site.send('g', &busy);
+    assert_eq!(site.log(), "h MESSAGE", "a 503 is not for the caller");
+    site.answer('h', 200);
+    assert_eq!(receiver(&mut site, 3), "h");
+    // The first has had its 30 s, the second asked for more.
+    site.pass(31_000);
+    assert_eq!(receiver(&mut site, 4), "f");
+    site.answer('f', 200);
+    site.icmp(0, 'f');
+    site.pass(30_000);
+    assert_eq!(receiver(&mut site, 5), "f");
+    site.assert_ends();
+}
+
+#[test]
+fn a_server_that_answers_is_not_avoided_any_more() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    let question = site.question().expect("a question");
+    site.answer_with(&question, servers(&[(0, 0, 'f'), (1, 0, 'g')]), 600);
+    site.icmp(0, 'f');
+    site.icmp(0, 'g');
+    assert_eq!(site.log(), "f MESSAGE, g MESSAGE, a 500");
+    // Both have failed, so both are tried, in their order.
+    assert_eq!(receiver(&mut site, 2), "f");
+    site.answer('f', 200);
+    assert_eq!(receiver(&mut site, 3), "f");
+    site.assert_ends();
+}
+
+// RFC 3261 §16.11, RFC 3263 §4.4.
+#[test]
+fn without_state_the_same_call_goes_to_the_same_server() {
+    let mut site = Site::of(Plan {
+        trusted: &["192.0.2.10/32"],
+        mode: strowger_server::config::Mode::Stateless,
+        ..Plan::default()
+    });
+    let known = servers(&[(0, 1, 'f'), (0, 1, 'g'), (0, 1, 'h')]);
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    let question = site.question().expect("a question");
+    site.answer_with(&question, known, 600);
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 1..60 {
+        site.log();
+        for method in ["INVITE", "INVITE", "CANCEL", "ACK"] {
+            site.send('a', &request('a', method, FAR, n));
+        }
+        let log = site.log();
+        let receivers: Vec<_> = log.split(", ").filter_map(|sent| sent.chars().next()).collect();
+        assert!(
+            receivers.len() == 4 && receivers.iter().all(|who| *who == receivers[0]),
+            "{log}"
+        );
+        seen.insert(receivers[0]);
+    }
+    assert_eq!(seen.len(), 3, "the load is shared");
+}
+
+#[test]
+fn a_name_that_is_known_to_lead_nowhere_is_answered_with_502() {
+    let mut site = site();
+    site.send('a', &request('a', "MESSAGE", FAR, 1));
+    let question = site.question().expect("a question");
+    site.answer_with(&question, Vec::new(), 60);
+    site.send('a', &request('a', "MESSAGE", FAR, 2));
+    assert_eq!(site.log(), "a 502, a 502");
+    site.assert_ends();
+}
+
+// RFC 3261 §16.3 step 4, RFC 5393 §4.2: what the node has sent to itself by a name that it does not know as its own.
+#[test]
+fn a_request_that_comes_back_for_the_same_uri_is_a_loop() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    site.resolve(&[address('f').ip()]);
+    assert_eq!(site.log(), "a 100, f INVITE");
+    let returned = site.last('f', "INVITE").to_owned();
+    site.send('f', &returned);
+    assert_eq!(site.log(), "f 482");
+    let refused = site.last('f', "SIP/2.0 482").to_owned();
+    site.send('f', &refused);
+    assert_eq!(site.log(), "f ACK, a 482");
     site.assert_ends();
 }

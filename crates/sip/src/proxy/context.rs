@@ -1,6 +1,7 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
 mod branch;
+mod early;
 mod redirect;
 mod response;
 mod search;
@@ -51,6 +52,8 @@ pub struct Start<'a> {
     /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
     pub recursion: Recursion,
+    /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
+    pub keeps_others: bool,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -79,8 +82,15 @@ enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Whether a final response is still to be sent.
+    fn is_unanswered(self) -> bool {
+        matches!(self, Self::Open | Self::Declined | Self::Cancelled)
+    }
+}
+
 /// What stays until the last client transaction has ended, because of the answers of forked UAS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ResponseContext {
     server: Id,
     call: Option<Id>,
@@ -93,7 +103,7 @@ struct ResponseContext {
 }
 
 /// What is needed of a context as long as a branch waits for its final response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     arrival: Arrival,
     loop_part: u64,
@@ -107,9 +117,13 @@ struct Pending {
     request: Stored,
     /// The targets' texts, as long as one of them may still be needed.
     texts: Stored,
+    /// Early dialogs, if the caller wants to know when they end.
+    early: Stored,
+    wants_199: bool,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
     recursion: Recursion,
+    keeps_others: bool,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -117,14 +131,14 @@ struct Pending {
     /// On which answers the next one has it.
     failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
-    redirections: u16,
+    redirections: u8,
     /// When timer C fires, in milliseconds after the start.
     timer_c: u32,
-    timer: Option<TimerId>,
+    timer: TimerId,
 }
 
 /// All response contexts of a shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
     pending: Chunks<Pending>,
@@ -235,14 +249,17 @@ impl Proxy {
             failed: None,
             request: kept,
             texts: Stored::default(),
+            early: Stored::default(),
+            wants_199: early::wants_199(request),
             is_short: false,
             recursion: start.recursion,
+            keeps_others: start.keeps_others,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
-            timer: None,
+            timer: TimerId::NONE,
         });
         let id = self.contexts.insert_with(|_| ResponseContext {
             server: start.server,
@@ -255,7 +272,7 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending)
             && method == Method::Invite
         {
-            pending.timer = Some(layer.wheel.add(Timed::Context(id)));
+            pending.timer = layer.wheel.add(Timed::Context(id));
         }
         layer.set_context(start.server, Some(id));
         (id, pending)
@@ -297,15 +314,14 @@ impl Proxy {
             let pool = &mut endpoint.layer.pool;
             pool.give(std::mem::take(&mut pending.request));
             pool.give(std::mem::take(&mut pending.texts));
+            pool.give(std::mem::take(&mut pending.early));
             if let Some((_, kept)) = pending.best.take() {
                 pool.give(kept);
             }
             for branch in &mut pending.branches {
                 self.ways.forget(&mut branch.ways);
             }
-            if let Some(timer) = pending.timer {
-                endpoint.layer.wheel.remove(timer);
-            }
+            endpoint.layer.wheel.remove(pending.timer);
             self.pending.discard(place);
         }
         let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;

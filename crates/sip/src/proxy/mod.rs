@@ -3,6 +3,7 @@
 mod best;
 mod context;
 mod forward;
+mod preferences;
 mod progress;
 mod route;
 mod targets;
@@ -12,6 +13,7 @@ mod ways;
 pub use best::is_better;
 pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, RecordRoute, max_breadth, write_forward};
+pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};
 pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Failover, Target, TargetSet, Turn};

@@ -144,7 +144,8 @@ impl Listeners {
         self.all.get(usize::from(listener))
     }
 
-    /// The way to a peer: from the preferred listener if it can reach it, else from the first that can.
+    /// The way to a peer: from the preferred listener if it can reach it, else from the first that can. One that is listened
+    /// at no more is better than none.
     pub fn hop(&self, transport: Transport, to: SocketAddr, preferred: Option<(u16, IpAddr)>) -> Option<Hop> {
         let able = |l: &Listener| l.transport == transport && reaches(l.address.ip(), to.ip());
         let preferred = preferred.filter(|&(number, local)| {
@@ -153,8 +154,9 @@ impl Listeners {
         let (listener, local) = match preferred {
             Some(found) => found,
             None => {
-                let found = |&number: &u16| Some((number, self.get(number).filter(|l| able(l))?));
-                let (number, listener) = self.live.iter().find_map(found)?;
+                let found = |number| Some((number, self.get(number).filter(|l| able(l))?));
+                let all = self.live.iter().copied().chain(0..self.all.len() as u16);
+                let (number, listener) = all.into_iter().find_map(found)?;
                 (number, self.local_for(listener.address.ip(), to.ip()))
             }
         };
@@ -173,6 +175,11 @@ impl Listeners {
             local,
             to,
         })
+    }
+
+    /// Our address at a listener, towards a peer: for one that is bound to a wildcard the one that it is told of.
+    pub fn local(&self, listener: u16, peer: IpAddr) -> Option<IpAddr> {
+        Some(self.local_for(self.get(listener)?.address.ip(), peer))
     }
 
     fn local_for(&self, bound: IpAddr, to: IpAddr) -> IpAddr {

@@ -74,6 +74,8 @@ pub(crate) struct Stage {
     logged: usize,
     /// Whether the contacts of a 3xx are tried.
     pub(crate) recurse: bool,
+    /// Whether the caller cancels the other targets.
+    pub(crate) keeps_others: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -196,6 +198,7 @@ impl Stage {
             sent: Vec::new(),
             logged: 0,
             recurse: false,
+            keeps_others: false,
         }
     }
 
@@ -227,6 +230,7 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            keeps_others: self.keeps_others,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {

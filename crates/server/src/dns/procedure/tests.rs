@@ -164,7 +164,7 @@ fn a_sips_uri_goes_to_services_over_tls_only() {
     assert_eq!(described(&ask(&zone, SECURE, ALL)), Vec::<String>::new());
 }
 
-// RFC 3403 §4.1: no other order once there is a match; §4.1 of RFC 3263: only such records as it defines.
+// RFC 3403 §4.1: no other order once there is a match; RFC 3263 §4.1: only such records as it defines.
 #[test]
 fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     let zone = Zone::new(
@@ -186,7 +186,7 @@ fn records_of_another_order_or_for_something_else_are_not_looked_at() {
     );
 }
 
-// §4.1: without NAPTR, the SRV records of each transport; §4.2: without those, the addresses.
+// RFC 3263 §4.1: without NAPTR, the SRV records of each transport; RFC 3263 §4.2: without those, the addresses.
 #[test]
 fn without_naptr_there_may_be_srv_and_without_srv_addresses() {
     let zone = Zone::new(
@@ -209,7 +209,7 @@ fn without_naptr_there_may_be_srv_and_without_srv_addresses() {
     );
 }
 
-// §4.2: the transport that NAPTR chose stays chosen.
+// RFC 3263 §4.2: the transport that NAPTR chose stays chosen.
 #[test]
 fn a_service_without_srv_records_is_at_the_name_itself() {
     let zone = Zone::new(
@@ -237,7 +237,7 @@ fn the_root_as_a_target_says_that_there_is_no_such_service() {
     assert_eq!(described(&ask(&zone, udp, ALL)), Vec::<String>::new());
 }
 
-// §4.4: the order among equals does not depend on that of the answer.
+// RFC 3263 §4.4: the order among equals does not depend on that of the answer.
 #[test]
 fn records_come_in_the_same_order_however_they_were_sent() {
     let srv = [

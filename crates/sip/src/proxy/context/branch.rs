@@ -21,7 +21,7 @@ pub(super) enum BranchState {
 }
 
 /// One target of a context.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Branch {
     /// Its client transaction; nobody's while it waits.
     pub(super) client: Id,
