@@ -18,7 +18,7 @@ use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use super::routes::translated;
-use super::trace::{AskedWhy, BindingUse, BoundTo, DroppedWhy, RoleTaken, RoleWhy, Step};
+use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
@@ -288,14 +288,7 @@ impl Node {
                 return self.redirect_to_targets(case, sender, targets, now, out);
             }
             _ if mode == Mode::Redirect && !begun => {
-                let role = RoleTaken::Redirect;
-                self.trace.note(|| Step::Role {
-                    role,
-                    why: match decision.role.mode {
-                        Mode::Redirect => self.why_role(mode),
-                        _ => RoleWhy::Caller,
-                    },
-                });
+                self.note_redirect(decision.role.mode);
                 return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
             }
             _ => {}
@@ -357,8 +350,7 @@ impl Node {
                     ));
                 }
                 check_content(request)?;
-                let (role, why) = (RoleTaken::Server, RoleWhy::Own);
-                self.trace.note(|| Step::Role { role, why });
+                self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
@@ -571,14 +563,9 @@ impl Node {
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
                     .filter(|binding| {
-                        let elsewhere = !shared.names_us(binding.contact);
-                        let used = if elsewhere {
-                            BindingUse::Told
-                        } else {
-                            BindingUse::NamesUs
-                        };
-                        self.trace.note(|| Step::binding(binding, used, now));
-                        elsewhere
+                        let ours = shared.names_us(binding.contact);
+                        self.trace.note(|| Step::told(binding, ours, now));
+                        !ours
                     });
                 work.lines.clear();
                 write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);

@@ -146,6 +146,12 @@ impl Step {
         }
     }
 
+    /// What the node is for its own matters.
+    pub(in crate::node) fn own(role: RoleTaken) -> Self {
+        let why = RoleWhy::Own;
+        Self::Role { role, why }
+    }
+
     pub(in crate::node) fn bound(to: BoundTo, uri: &[u8]) -> Self {
         Self::Bound { to, uri: text(uri) }
     }
@@ -227,6 +233,16 @@ impl Step {
             binding: BindingSeen::of(binding, now.wall_secs()),
             used,
         }
+    }
+
+    /// A binding that a redirection tells, unless it is `ours`.
+    pub(in crate::node) fn told(binding: &Binding<'_>, ours: bool, now: Now) -> Self {
+        let used = if ours {
+            BindingUse::NamesUs
+        } else {
+            BindingUse::Told
+        };
+        Self::binding(binding, used, now)
     }
 
     pub(in crate::node) fn target(targets: &TargetSet, target: &Target, listeners: &Listeners) -> Self {
