@@ -84,6 +84,16 @@ impl From<Resolved> for Known {
     }
 }
 
+impl CredentialsOutcome {
+    /// Right, for the user's own address or an alias.
+    pub(in crate::node) fn right_for(address: Resolved) -> Self {
+        match address {
+            Resolved::Alias => Self::RightForAlias,
+            Resolved::User | Resolved::Unknown => Self::Right,
+        }
+    }
+}
+
 impl From<Rejection> for CredentialsOutcome {
     fn from(rejection: Rejection) -> Self {
         match rejection {
