@@ -113,7 +113,7 @@ impl Variants {
                 text = with_listener(&text, &format!("tcp:127.0.0.1:{port}"));
             }
         }
-        text += &format!("[proxy]\ntimer_c = \"{}s\"\n", 180 + number % 50);
+        text += &format!("[proxy]\ntimer_c = \"{}s\"\n", 181 + number % 50);
         text += &format!("[defence]\nfailures = {}\n", 10 + number % 5);
         if Self::is_broken(number) {
             text += "banana = 1\n";

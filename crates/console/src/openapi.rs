@@ -103,7 +103,7 @@ fn paths() -> Value {
         "/api/v1/bans": bans(),
         "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
-        "/api/v1/reload": reloading(),
+        "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
             "responses": { "200": answer("It stays.", "Reloaded"), "409": failure("None waits to be confirmed.") }
@@ -118,6 +118,17 @@ fn paths() -> Value {
             "responses": { "202": { "description": "It has begun to." } }
         } }
     })
+}
+
+fn reload() -> Value {
+    json!({ "post": {
+        "summary": "Read the configuration again and put it into force, all of it or nothing",
+        "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
+        "responses": { "200": answer("It is in force.", "Reloaded"),
+                       "409": failure("There is no file, or the one in force is not confirmed yet."),
+                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+    } })
 }
 
 fn bans() -> Value {
@@ -160,17 +171,6 @@ fn groups() -> Value {
 
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
-}
-
-fn reloading() -> Value {
-    json!({ "post": {
-        "summary": "Read the configuration again and put it into force, all of it or nothing",
-        "parameters": [{ "name": "rollback_after", "in": "query", "required": false, "schema": { "type": "string" },
-            "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
-        "responses": { "200": answer("It is in force.", "Reloaded"),
-                       "409": failure("There is no file, or the one in force is not confirmed yet."),
-                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
-    } })
 }
 
 fn explaining() -> Value {
@@ -220,6 +220,15 @@ fn explanation() -> Value {
     }))
 }
 
+fn config_status() -> Value {
+    object(json!({
+        "file": { "type": ["string", "null"] }, "generation": { "type": "integer" },
+        "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+        "rollback_in": { "type": ["integer", "null"], "description": "Seconds until the former configuration comes back." },
+        "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
+    }))
+}
+
 fn imported() -> Value {
     let number = json!({ "type": "integer", "minimum": 0 });
     object(json!({
@@ -261,12 +270,7 @@ fn schemas() -> Value {
                 "users": number, "registered": number, "contacts": number, "calls": number,
                 "transactions": number, "connections": number
             })),
-            "config": object(json!({
-                "file": perhaps_text, "generation": number,
-                "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
-                "rollback_in": perhaps_number,
-                "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
-            })),
+            "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
         "Registration": object(json!({

@@ -20,7 +20,7 @@ pub struct Listening {
     /// The listeners that are neither retired nor closed, with their numbers. The first that will do stands for us on a
     /// connection that we open.
     pub live: Vec<(u16, Listen)>,
-    /// Closed listeners, each with the one that stands for it.
+    /// Closed listeners, each with the one whose socket sends for it.
     pub heirs: Vec<(u16, u16)>,
 }
 
@@ -33,7 +33,7 @@ impl Listening {
         }
     }
 
-    /// What stands for a closed listener.
+    /// What sends for a closed listener.
     pub(crate) fn heir_of(&self, listener: u16) -> Option<u16> {
         let found = self.heirs.iter().find(|(closed, _)| *closed == listener);
         found.map(|&(_, heir)| heir)
@@ -82,15 +82,15 @@ pub struct Changes {
     pub joining: Vec<Joining>,
     /// Those that accept nothing any more.
     pub retired: Vec<u16>,
-    /// Those that end. The connections of one that has an heir are the heir's.
+    /// Those that end. A connection at whose address another one listens is that one's.
     pub closed: Vec<u16>,
     /// Settings. The number of shards, buffers and queues stay as they are.
     pub options: Options,
 }
 
 impl Changes {
-    /// Each shard's part of it, which ends with what the application is told: the sockets that are new are there by then,
-    /// those that end still are.
+    /// Each shard's part of it, which ends with what the application is told: the sockets that are new are there by then, and
+    /// those that end are gone.
     pub fn split<C>(self, shards: u16, mut control: impl FnMut(u16) -> C) -> Vec<Change<C>> {
         let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         for Joining { number, listener } in self.joining {

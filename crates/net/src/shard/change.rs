@@ -38,15 +38,15 @@ impl<A: Application> Shard<A> {
         }
         self.listening = Arc::clone(&listening);
         self.connections.set_listening(listening);
-        self.app.control(control, self.now, &mut self.out);
         for &listener in retired.iter() {
             self.connections.stop_accepting_at(listener, self.now.mono_ns);
         }
         for &listener in closed.iter() {
             self.close_udp(listener);
-            let heir = self.listening.heir_of(listener);
-            self.connections.close_listener(listener, heir, self.now.mono_ns);
+            self.connections.close_listener(listener, self.now.mono_ns);
         }
+        // Last, for whoever hears of it relies on that the sockets are closed.
+        self.app.control(control, self.now, &mut self.out);
     }
 
     fn join(&mut self, listener: u16, listen: Listen, socket: Socket, backlog: usize) {

@@ -14,6 +14,7 @@ use super::connection::{Party, State, later};
 use crate::clock::NEVER;
 use crate::directory::normalised;
 use crate::epoll::{Interest, Token};
+use crate::listener::Listen;
 use crate::sources::source_of;
 
 /// One listener's listening socket of one shard.
@@ -46,8 +47,8 @@ impl Connections {
         });
     }
 
-    /// Closes one listening socket after what waits there was accepted; connections stay. Those that we opened and that it
-    /// stood for are another listener's.
+    /// Closes one listening socket after what waits there was accepted; connections stay. They are another listener's if
+    /// that is at their address, or if we opened them.
     pub(crate) fn stop_accepting_at(&mut self, listener: u16, now: u64) {
         for _ in 0..BACKLOG_ROUNDS {
             if !self.accept(listener, now) {
@@ -57,30 +58,38 @@ impl Connections {
         self.acceptors.retain(|acceptor| acceptor.listener != listener);
         for index in 0..self.slots.len() {
             let connection = self.slots[index].connection.as_ref();
-            let opened = connection.filter(|c| c.source.listener == listener && c.party == Party::Opened);
-            let heir = opened.map(|c| self.listener_for(c.source.transport, c.source.local));
+            let of_it = connection.filter(|c| c.source.listener == listener);
+            let heir = of_it.and_then(|c| match c.party {
+                Party::Opened => Some(self.listener_for(c.source.transport, c.source.local)),
+                Party::Accepted { .. } => self.listener_at(c.source.transport, c.source.local),
+            });
             if let (Some(heir), Some(connection)) = (heir, self.slots[index].connection.as_mut()) {
                 connection.source.listener = heir;
             }
         }
     }
 
-    /// Ends what a listener has left: its connections are its heir's, or end after what is under way.
-    pub(crate) fn close_listener(&mut self, listener: u16, heir: Option<u16>, now: u64) {
+    /// Ends the connections that a listener has left, after what is under way.
+    pub(crate) fn close_listener(&mut self, listener: u16, now: u64) {
         self.stop_accepting_at(listener, now);
         for index in 0..self.slots.len() {
-            let Some(connection) = self.slots[index].connection.as_mut() else {
-                continue;
-            };
-            if connection.source.listener != listener || connection.party == Party::Opened {
-                continue;
-            }
-            let flow = connection.flow;
-            match heir {
-                Some(heir) => connection.source.listener = heir,
-                None => self.end_ours(flow, now),
+            let connection = self.slots[index].connection.as_ref();
+            let accepted = connection.filter(|c| c.source.listener == listener && c.party != Party::Opened);
+            if let Some(flow) = accepted.map(|c| c.flow) {
+                self.end_ours(flow, now);
             }
         }
+    }
+
+    /// The listener that a connection to this address of ours would come to.
+    fn listener_at(&self, transport: Transport, local: SocketAddr) -> Option<u16> {
+        let is_at = |listen: &Listen| {
+            let (at, ip) = (listen.address, listen.address.ip());
+            let is_same = ip == local.ip() || (ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4());
+            listen.transport == transport && at.port() == local.port() && is_same
+        };
+        let mut live = self.around.listening.live.iter();
+        live.find(|(_, listen)| is_at(listen)).map(|&(number, _)| number)
     }
 
     /// Closes the listening sockets; connections stay.

@@ -204,11 +204,9 @@ impl Node {
                 Step::binding(&binding, used, now)
             });
             if let (Some((hop, fallback)), Some(terms)) = (way, terms) {
-                let terms = Terms {
-                    way: Way::Known(hop, fallback),
-                    ..terms
-                };
-                work.candidates.add(binding.contact, binding.path, terms);
+                let (contact, path) = (binding.contact, binding.path);
+                work.candidates
+                    .add_located(contact, path, terms, &hop, fallback.as_ref());
             }
         }
     }

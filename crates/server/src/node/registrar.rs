@@ -75,11 +75,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.trace.note(|| Step::own(RoleTaken::Registrar));
-        if self.is_retired(ingress) {
-            let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
-            return self.refuse_unproven(request, ingress, &reject, now, out);
-        }
-        if let Err(reject) = check_extensions(request).and_then(|()| check_content(request)) {
+        if let Err(reject) = self.check_register(request, ingress) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
@@ -126,6 +122,14 @@ impl Node {
             return self.challenge_again(request, ingress, Staleness::Stale, now, out);
         }
         self.run_register(&admitted, 0, now, out);
+    }
+
+    /// Whether the listener takes new work, and step 2: extensions.
+    fn check_register(&self, request: Message<'_>, ingress: &Ingress) -> Result<(), Reject> {
+        if self.is_retired(ingress) {
+            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
+        }
+        check_extensions(request).and_then(|()| check_content(request))
     }
 
     /// Whether whoever sends a REGISTER has to show credentials.

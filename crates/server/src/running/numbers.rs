@@ -284,15 +284,15 @@ impl Numbers {
         })
     }
 
-    /// What stands for an address that is closed. A connection has no other.
+    /// What sends datagrams for an address that is closed.
     fn heir_of(&self, uri: ListenUri) -> Option<u16> {
         let is_like = |&number: &u16| {
             let other = self.all[usize::from(number)].listen.uri;
             other.transport == uri.transport && other.address.is_ipv4() == uri.address.is_ipv4()
         };
         let sibling = || self.order.iter().copied().find(is_like);
-        self.covering(uri)
-            .or_else(|| sibling().filter(|_| uri.transport == Transport::Udp))
+        let heir = self.covering(uri).or_else(sibling);
+        heir.filter(|_| uri.transport == Transport::Udp)
     }
 }
 

@@ -14,6 +14,11 @@ const DUE: u16 = (LEVELS * SLOTS) as u16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerId(u32);
 
+impl TimerId {
+    /// No timer: setting and removing it do nothing.
+    pub const NONE: Self = Self(NONE);
+}
+
 #[derive(Clone, Debug)]
 struct Node<T> {
     payload: T,

@@ -1,6 +1,7 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
 mod branch;
+mod early;
 mod redirect;
 mod response;
 mod search;
@@ -81,6 +82,13 @@ enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Whether a final response is still to be sent.
+    fn is_unanswered(self) -> bool {
+        matches!(self, Self::Open | Self::Declined | Self::Cancelled)
+    }
+}
+
 /// What stays until the last client transaction has ended, because of the answers of forked UAS.
 #[derive(Clone, Debug)]
 struct ResponseContext {
@@ -109,6 +117,9 @@ struct Pending {
     request: Stored,
     /// The targets' texts, as long as one of them may still be needed.
     texts: Stored,
+    /// Early dialogs, if the caller wants to know when they end.
+    early: Stored,
+    wants_199: bool,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
     recursion: Recursion,
@@ -120,10 +131,10 @@ struct Pending {
     /// On which answers the next one has it.
     failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
-    redirections: u16,
+    redirections: u8,
     /// When timer C fires, in milliseconds after the start.
     timer_c: u32,
-    timer: Option<TimerId>,
+    timer: TimerId,
 }
 
 /// All response contexts of a shard.
@@ -238,6 +249,8 @@ impl Proxy {
             failed: None,
             request: kept,
             texts: Stored::default(),
+            early: Stored::default(),
+            wants_199: early::wants_199(request),
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
@@ -246,7 +259,7 @@ impl Proxy {
             failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
-            timer: None,
+            timer: TimerId::NONE,
         });
         let id = self.contexts.insert_with(|_| ResponseContext {
             server: start.server,
@@ -259,7 +272,7 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending)
             && method == Method::Invite
         {
-            pending.timer = Some(layer.wheel.add(Timed::Context(id)));
+            pending.timer = layer.wheel.add(Timed::Context(id));
         }
         layer.set_context(start.server, Some(id));
         (id, pending)
@@ -301,15 +314,14 @@ impl Proxy {
             let pool = &mut endpoint.layer.pool;
             pool.give(std::mem::take(&mut pending.request));
             pool.give(std::mem::take(&mut pending.texts));
+            pool.give(std::mem::take(&mut pending.early));
             if let Some((_, kept)) = pending.best.take() {
                 pool.give(kept);
             }
             for branch in &mut pending.branches {
                 self.ways.forget(&mut branch.ways);
             }
-            if let Some(timer) = pending.timer {
-                endpoint.layer.wheel.remove(timer);
-            }
+            endpoint.layer.wheel.remove(pending.timer);
             self.pending.discard(place);
         }
         let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;

@@ -58,7 +58,7 @@ fn clause(fault: Fault) -> &'static str {
         Fault::Missing(_) => "RFC 3261 §8.1.1",
         Fault::Duplicate(_) | Fault::Malformed(_) => "RFC 3261 §7.3",
         Fault::CSeqMethod => "RFC 3261 §8.1.1.5",
-        Fault::TooLarge => "RFC 3261 §21.5.11",
+        Fault::TooLarge => "RFC 3261 §21.5.7",
         Fault::UriTooLong => "RFC 3261 §21.4.12",
     }
 }
@@ -80,6 +80,16 @@ impl From<Resolved> for Known {
             Resolved::User => Self::User,
             Resolved::Alias => Self::Alias,
             Resolved::Unknown => Self::Unlisted,
+        }
+    }
+}
+
+impl CredentialsOutcome {
+    /// Right, for the user's own address or an alias.
+    pub(in crate::node) fn right_for(address: Resolved) -> Self {
+        match address {
+            Resolved::Alias => Self::RightForAlias,
+            Resolved::User | Resolved::Unknown => Self::Right,
         }
     }
 }

@@ -25,31 +25,9 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
-        let mut was_given_up = false;
-        if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
-            let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
-                return;
-            };
-            // Step 2: timer C; what was cancelled gets no more time.
-            if status.is_provisional() {
-                match branch.state {
-                    BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
-                    BranchState::Pending if status != Status::TRYING => {
-                        pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
-                    }
-                    _ => {}
-                }
-            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
-                // RFC 3263 §4.3: this server cannot, another one of the same name may.
-                self.branch_failed(endpoint, user, status, now_ms, out);
-                return self.conclude(endpoint, user.context, now_ms, out);
-            } else {
-                was_given_up = branch.state == BranchState::CancelWanted;
-                branch.state = BranchState::Done;
-                self.ways.forget(&mut branch.ways);
-            }
-        }
+        let Some(was_given_up) = self.note(endpoint, user, response, status, now_ms, out) else {
+            return;
+        };
         match status.class() {
             // Step 3: without another Via it was meant for us.
             _ if !response.has_second_via() => {}
@@ -73,6 +51,52 @@ impl Proxy {
             }
         }
         self.conclude(endpoint, user.context, now_ms, out);
+        if status.class() >= 3 {
+            self.end_early(endpoint, user, status, now_ms, out);
+        }
+    }
+
+    /// Step 2, and what becomes of the branch: whether it had been given up before its final response. `None` when nothing
+    /// more is to be done.
+    fn note(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        response: Message<'_>,
+        status: Status,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Option<bool> {
+        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
+            return Some(false);
+        };
+        if pending.wants_199 && status.is_provisional() {
+            let pool = &mut endpoint.layer.pool;
+            pending.note_early(pool, user.branch, response, &mut self.text);
+        }
+        let branch = pending.branches.get_mut(usize::from(user.branch))?;
+        // Timer C; what was cancelled gets no more time.
+        if status.is_provisional() {
+            match branch.state {
+                BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
+                BranchState::Pending if status != Status::TRYING => {
+                    pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
+                }
+                _ => {}
+            }
+            return Some(false);
+        }
+        if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+            // RFC 3263 §4.3: this server cannot, another one of the same name may.
+            self.branch_failed(endpoint, user, status, now_ms, out);
+            self.conclude(endpoint, user.context, now_ms, out);
+            return None;
+        }
+        let was_given_up = branch.state == BranchState::CancelWanted;
+        branch.state = BranchState::Done;
+        self.ways.forget(&mut branch.ways);
+        Some(was_given_up)
     }
 
     /// Step 5: after a 6xx nobody else is asked, and nobody goes on ringing.
@@ -230,7 +254,7 @@ impl Proxy {
         let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        if matches!(context.phase, Phase::Open | Phase::Declined | Phase::Cancelled) {
+        if context.phase.is_unanswered() {
             // What a branch without an answer counts as may be better than any answer.
             let failed = pending.failed;
             let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));

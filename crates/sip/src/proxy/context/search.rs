@@ -6,7 +6,7 @@ use strowger_syntax::{Message, Method, Status};
 use super::super::forward::{BranchKind, Forwarding, write_forward};
 use super::branch::{BranchState, NEVER};
 use super::{Pending, Phase, Proxy, is_better, is_too_late, whole};
-use crate::memory::Id;
+use crate::memory::{Id, TimerId};
 use crate::transaction::{FailedSend, KEPT, User};
 use crate::transport::Hop;
 use crate::{Endpoint, Outbox};
@@ -380,12 +380,14 @@ impl Pending {
 
     /// Sets the timer to what comes next.
     pub(super) fn set_timer(&self, endpoint: &mut Endpoint) {
-        let Some(timer) = self.timer else { return };
+        if self.timer == TimerId::NONE {
+            return;
+        }
         let is_pending = self.branches.iter().any(|b| b.state == BranchState::Pending);
         let timer_c = if is_pending { self.timer_c } else { NEVER };
         let active = self.branches.iter().filter(|b| b.is_active());
         let next = active.map(|b| b.until).fold(timer_c, u32::min);
         let deadline = (next != NEVER).then(|| self.started_ms + u64::from(next));
-        endpoint.layer.wheel.set(timer, deadline);
+        endpoint.layer.wheel.set(self.timer, deadline);
     }
 }
