@@ -18,10 +18,10 @@ pub(super) fn wants_199(request: Message<'_>) -> bool {
         let mut elements = request.elements(name);
         request.has(name) && elements.any(|element| element.eq_ignore_ascii_case(tag))
     };
-    // Nearly every phone has a Supported, and nearly none has this in it.
+    // Nearly every phone has a Supported, and nearly none has a 9 in it.
     let mut supported = request.fields_of(Name::Supported);
     request.method() == Method::Invite
-        && supported.any(|field| memchr::memmem::find(field.value, b"199").is_some())
+        && supported.any(|field| memchr::memchr(b'9', field.value).is_some())
         && request.to_tag().is_none()
         && has(Name::Supported, b"199")
         && !has(Name::Require, b"100rel")
