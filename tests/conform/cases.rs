@@ -15,52 +15,54 @@ pub(crate) struct Case {
     pub(crate) play: fn(&mut Stage) -> Played,
 }
 
+const WITHOUT_100: &str = "in mode stateless, for the caller takes no 100";
+
 /// What is to be said of scenarios that pass.
 const REMARKS: &[(&str, &str)] = &[
     (
         "sipssert/registration/04.expire-min",
         "5 s are granted, for an expiration may not be lengthened (RFC 3261 §10.3 step 7)",
     ),
-    ("siphon/rtp", "the call; media goes from phone to phone"),
-    (
-        "siphon/prack_u",
-        "with both Vias in the 200 to INVITE, which keeps one: a proxy adds its own",
-    ),
-    (
-        "siphon/b2bua_path_",
-        "with Supported: path, without which RFC 3327 §5.3 asks to refuse it",
-    ),
+    ("sipssert/auth/03", WITHOUT_100),
+    ("sipssert/auth/07", WITHOUT_100),
+    ("sipssert/auth/08", WITHOUT_100),
     (
         "sipssert/record-route/02",
-        "with transport=tcp in the contact of the phone that has TCP only",
+        "adapted: transport=tcp in the contact of the phone that has TCP only",
     ),
     (
         "sipssert/record-route/03",
-        "without the parameter r2 of OpenSIPS; the two entries are asked for",
+        "adapted: the two entries are asked for, and not that they have the parameter r2 of OpenSIPS",
     ),
     (
-        "sipssert/auth/0",
-        "in mode stateless where the caller takes no 100",
+        "siphon/b2bua_lcr_",
+        "adapted: the route set in ACK and BYE, which a proxy needs and a B2BUA does not",
     ),
     (
-        "sipp-regress/github-0238",
-        "in mode stateless, for the caller takes no 100",
+        "siphon/b2bua_path_",
+        "adapted: Supported: path, without which RFC 3327 §5.3 asks to refuse it",
     ),
+    (
+        "siphon/prack_u",
+        "adapted: both Vias in the 200 to INVITE, which keeps one; a proxy adds its own",
+    ),
+    ("siphon/rtp", "the call; media goes from phone to phone"),
+    ("sipp-regress/github-0238", WITHOUT_100),
     (
         "sipp-regress/github-0458",
-        "in mode stateless, for the caller takes no 100",
+        "in mode stateless, for the caller takes no 100; adapted: a Request-URI in its ACK, which has none",
     ),
     (
         "kamailio/uac_invite",
-        "with rrs for its 200 and one From tag: as it is, its ACK and BYE have no Request-URI and belong to no dialog",
+        "adapted: rrs for its 200, without which its ACK and BYE have no Request-URI, and one From tag instead of two",
     ),
     (
         "kamailio/uas_answer",
-        "without repeating its 180: as it is, it waits for an answer to that, without a server in between too",
+        "adapted: it does not repeat its 180; as it is, it waits for an answer to that, without a server in between too",
     ),
     (
         "kamailio/uac_register",
-        "with credentials and a higher CSeq in the last REGISTER (RFC 3261 §10.3 step 7)",
+        "adapted: credentials and a higher CSeq in the last REGISTER (RFC 3261 §10.3 step 7)",
     ),
 ];
 
@@ -113,6 +115,19 @@ fn with_password() -> Setup {
 
 fn with_password_to_call() -> Setup {
     setup().challenge(&["INVITE"]).user(BOB, PASSWORD)
+}
+
+/// Where the carriers are that calls to bob go by, the first one first; at the server's own port.
+const CARRIERS: [&str; 2] = ["127.0.0.3", "127.0.0.4"];
+
+fn carriers() -> Setup {
+    let setup = setup();
+    let [first, second] = CARRIERS.map(|host| format!("sip:{host}:{}", setup.port()));
+    setup.toml(&format!(
+        "[[group]]\nname = \"carriers\"\nring_timeout = \"2s\"\n\
+         targets = [{{ uri = \"{first}\", priority = 0 }}, {{ uri = \"{second}\", priority = 1 }}]\n\
+         [[route]]\nwhen.user = [\"bob\"]\nto = \"carriers\"\n"
+    ))
 }
 
 /// For callers who take no 100.
@@ -676,6 +691,46 @@ pub(crate) const CASES: &[Case] = &[
                 Ok(_) => Err("the contact was reached past its Path".to_owned()),
                 Err(_) => Ok(()),
             }
+        },
+    },
+    Case {
+        scenarios: &[
+            "siphon/b2bua_lcr_uac",
+            "siphon/b2bua_lcr_carrier_a_uas",
+            "siphon/b2bua_lcr_carrier_a_silent_uas",
+            "siphon/b2bua_lcr_carrier_b_uas",
+        ],
+        setup: carriers,
+        play: |stage| {
+            for first in ["b2bua_lcr_carrier_a_uas", "b2bua_lcr_carrier_a_silent_uas"] {
+                let port = stage.server.port();
+                let play = stage
+                    .sipp(&format!("siphon/{first}.xml"))
+                    .on(CARRIERS[0])
+                    .at(port);
+                stage.called(&play)?;
+                let play = stage
+                    .sipp("siphon/b2bua_lcr_carrier_b_uas.xml")
+                    .adapted("[last_Via:]\n", "[last_Via:]\n[last_Record-Route:]\n");
+                stage.called(&play.on(CARRIERS[1]).at(port))?;
+                let play = stage
+                    .sipp("siphon/b2bua_lcr_uac.xml")
+                    .adapted(
+                        "response=\"200\" rtd=\"true\"",
+                        "response=\"200\" rtd=\"true\" rrs=\"true\"",
+                    )
+                    .adapted(
+                        "ACK sip:bob@[remote_ip]:[remote_port] SIP/2.0",
+                        "ACK [next_url] SIP/2.0\n[routes]",
+                    )
+                    .adapted(
+                        "BYE sip:bob@[remote_ip]:[remote_port] SIP/2.0",
+                        "BYE [next_url] SIP/2.0\n[routes]",
+                    );
+                stage.calls(&play)?;
+                stage.all_end()?;
+            }
+            Ok(())
         },
     },
 ];

@@ -266,13 +266,19 @@ impl Stage {
         Err(format!("{} contacts instead of {count}", self.contacts()))
     }
 
-    /// Waits for the called sides; the server must still be there.
-    pub(crate) fn close(mut self) -> Played {
+    /// Waits for the called sides.
+    pub(crate) fn all_end(&mut self) -> Played {
         for mut sipp in self.called.drain(..) {
             let status = sipp.process.wait(LIMIT);
             let code = status.and_then(|status| status.code());
             judged(&sipp.scenario, code, &sipp.scratch, &sipp.process.stderr())?;
         }
+        Ok(())
+    }
+
+    /// Waits for the called sides; the server must still be there.
+    pub(crate) fn close(mut self) -> Played {
+        self.all_end()?;
         let phone = Peer::udp(self.server.sip());
         let aor = "sip:127.0.0.1";
         let options = phone.request("OPTIONS", aor, "sip:last@127.0.0.1", aor);

@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, DrainTarget, Filter, NewUser, PageRequest, Secret, State as NodeState, Unban, UserId,
-    rollback_after,
+    Admin, DrainTarget, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret, State as NodeState,
+    Unban, UserId, rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -25,6 +25,9 @@ use crate::{import, metrics};
 
 /// Bytes of a JSON body.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// Bytes of a JSON body with a message in hexadecimal, and records of DNS.
+const EXPLAIN_LIMIT: usize = 2 * MESSAGE_LIMIT + (2 << 20);
 
 /// How long the node may take to answer one request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +48,10 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
         .route("/api/v1/groups", get(groups::<A>).put(drain_target::<A>))
         .route("/api/v1/drain", post(drain::<A>))
+        .route(
+            "/api/v1/explain",
+            post(explain::<A>).layer(DefaultBodyLimit::max(EXPLAIN_LIMIT)),
+        )
         .route("/api/v1/reload", post(reload::<A>))
         .route("/api/v1/reload/confirm", post(confirm_reload::<A>))
         .route("/api/v1/reload/rollback", post(roll_back::<A>))
@@ -262,6 +269,13 @@ async fn set_password<A: Admin>(
     admin.set_password(user.clone(), password).await?;
     tracing::info!(%user, "password changed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn explain<A: Admin>(
+    State(admin): State<Arc<A>>,
+    body: Result<Json<Explain>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    Ok(Json(admin.explain(body?.0).await?).into_response())
 }
 
 /// How a configuration is to be put into force.

@@ -101,6 +101,7 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
+        "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
@@ -181,12 +182,78 @@ fn refusal() -> Value {
     object(json!({ "error": text, "mend": text, "errors": errors }))
 }
 
+fn explaining() -> Value {
+    json!({ "post": {
+        "summary": "What would become of a message, and why; nothing is sent or changed",
+        "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
+        "responses": { "200": answer("The explanation.", "Explanation"),
+                       "422": failure("There is no message, or what is said of it makes no sense.") }
+    } })
+}
+
+fn explain() -> Value {
+    let perhaps = |description: &str| json!({ "type": ["string", "null"], "description": description });
+    object(json!({
+        "message": perhaps("The message as text."),
+        "message_hex": perhaps("Or its bytes in hexadecimal."),
+        "source": perhaps("Where it comes from, as 192.0.2.7:5060; else what its top Via says."),
+        "listener": perhaps("The listener that it comes to, as udp:192.0.2.1:5060; else the first that fits."),
+        "at": perhaps("When: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m."),
+        "dns": perhaps("Records, one to a line, that are asked instead of DNS.")
+    }))
+}
+
+fn explanation() -> Value {
+    let text = json!({ "type": "string" });
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let list = |description: &str| json!({ "type": "array", "items": { "type": "object" }, "description": description });
+    let part = |description: &str| json!({ "type": "object", "description": description });
+    object(json!({
+        "verdict": object(json!({
+            "outcome": { "enum": ["forwarded", "answered", "redirected", "challenged", "refused", "absorbed", "passed-back",
+                                  "dropped"] },
+            "status": { "type": ["integer", "null"], "description": "The Status-Code of the node's own answer." },
+            "role": { "type": ["string", "null"] },
+            "line": text
+        })),
+        "ground": { "enum": ["live", "candidate"] },
+        "at": number,
+        "arrival": part("How the message came, and what of that was assumed."),
+        "message": part("The message as it was read."),
+        "remarks": list("What is malformed or odd, each with its clause."),
+        "steps": list("What was found and decided, in this order; `step` says what kind it is."),
+        "sent": list("The messages that would be sent."),
+        "changed": list("The bindings that would be changed."),
+        "later": list("What would be sent later if nobody answered."),
+        "log": { "type": "array", "items": text }
+    }))
+}
+
 fn config_status() -> Value {
     object(json!({
         "file": { "type": ["string", "null"] }, "generation": { "type": "integer" },
         "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
         "rollback_in": { "type": ["integer", "null"], "description": "Seconds until the former configuration comes back." },
         "stuck": { "type": ["string", "null"], "description": "Why the former one has not come back although the time is over." }
+    }))
+}
+
+fn imported() -> Value {
+    let number = json!({ "type": "integer", "minimum": 0 });
+    object(json!({
+        "added": number, "changed": number, "failures": number,
+        "failed": { "type": "array", "items": object(json!({ "line": number, "error": { "type": "string" } })) }
+    }))
+}
+
+fn target() -> Value {
+    let (text, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+    );
+    object(json!({
+        "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+        "calls": number, "chosen": number
     }))
 }
 
@@ -229,10 +296,9 @@ fn schemas() -> Value {
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "expires_in": { "type": "integer", "description": "Seconds." }
         })),
-        "GroupTarget": object(json!({
-            "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
-            "calls": number, "chosen": number
-        })),
+        "Explain": explain(),
+        "Explanation": explanation(),
+        "GroupTarget": target(),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }
@@ -241,9 +307,6 @@ fn schemas() -> Value {
             "address": text, "password": { "type": "string", "minLength": 1, "maxLength": 256 },
             "display_name": perhaps_text, "aliases": texts
         } },
-        "Import": object(json!({
-            "added": number, "changed": number, "failures": number,
-            "failed": { "type": "array", "items": object(json!({ "line": number, "error": text })) }
-        }))
+        "Import": imported()
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strowger_server::admin::*;
+use strowger_server::explain::{Arrival, Explanation, Ground, MessageSeen, Outcome, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -47,6 +48,42 @@ fn a_registration() -> Registration {
         user_agent: None,
         call_id: "c".to_owned(),
         cseq: 1,
+    }
+}
+
+fn an_explanation(length: usize) -> Explanation {
+    Explanation {
+        verdict: Verdict {
+            outcome: Outcome::Dropped,
+            status: None,
+            role: None,
+            line: "x".to_owned(),
+        },
+        ground: Ground::Live,
+        at: 1,
+        arrival: Arrival {
+            source: "udp:127.0.0.1:5070".to_owned(),
+            listener: "udp:127.0.0.1:5060".to_owned(),
+            shard: 0,
+            shards: 1,
+            assumed: Vec::new(),
+        },
+        message: MessageSeen {
+            request: true,
+            start_line: String::new(),
+            length,
+            body: 0,
+            from: None,
+            to: None,
+            call_id: None,
+            cseq: None,
+        },
+        remarks: Vec::new(),
+        steps: Vec::new(),
+        sent: Vec::new(),
+        changed: Vec::new(),
+        later: Vec::new(),
+        log: Vec::new(),
     }
 }
 
@@ -187,6 +224,11 @@ impl Admin for Fake {
         } else {
             Err(AdminError::NoSuchBan(which.id()))
         }
+    }
+
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        let bytes = asked.bytes()?;
+        Ok(an_explanation(bytes.len()))
     }
 
     async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
@@ -644,6 +686,42 @@ async fn malformed_bodies_and_queries_are_refused_with_a_mend() {
 }
 
 #[tokio::test]
+async fn a_message_of_any_bytes_is_explained_and_one_that_is_none_is_refused() {
+    let node = start().await;
+    let large = "x".repeat(300_000);
+    for (body, length) in [
+        (json!({ "message": large }), 300_000),
+        (json!({ "message_hex": "ff00", "source": "192.0.2.7:5060" }), 2),
+    ] {
+        let answer = node.own("POST", "/api/v1/explain", &body.to_string()).await;
+        assert_eq!(
+            (answer.status, &answer.json()["message"]["length"]),
+            (200, &json!(length))
+        );
+    }
+    for (body, status) in [
+        ("{}", 422),
+        (r#"{"message":"x","message_hex":"00"}"#, 422),
+        (r#"{"message_hex":"0"}"#, 422),
+        (r#"{"message":"x","other":1}"#, 422),
+        ("x", 400),
+    ] {
+        let answer = node.own("POST", "/api/v1/explain", body).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(answer.json()["mend"].is_string(), "{body}");
+    }
+    let answer = node
+        .with(
+            "POST",
+            "/api/v1/explain",
+            &["Content-Type: application/json"],
+            "{}",
+        )
+        .await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
 async fn lists_come_in_pages() {
     let node = start().await;
     let first = node.own("GET", "/api/v1/registrations?limit=3", "").await.json();
@@ -812,6 +890,8 @@ fn what_the_description_says_of_values_is_what_is_sent() {
         ("Registration", serde_json::to_value(a_registration())),
         ("Call", serde_json::to_value(a_call())),
         ("Ban", serde_json::to_value(a_ban())),
+        ("Explain", serde_json::to_value(Explain::default())),
+        ("Explanation", serde_json::to_value(an_explanation(0))),
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),

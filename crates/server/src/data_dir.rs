@@ -101,24 +101,13 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`]: it can't be read or made, or has not [`SECRET_LEN`] bytes.
     pub fn secret(&self) -> Result<Secret, DataDirError> {
-        let path = self.file(SECRET);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let mut fresh = [0; SECRET_LEN];
-                fill(&mut fresh)?;
-                create(&path, &fresh)?;
-                return Ok(Secret(fresh));
-            }
-            Err(source) => return Err(DataDirError::Io { path, source }),
-        };
-        match bytes.as_slice().try_into() {
-            Ok(secret) => Ok(Secret(secret)),
-            Err(_) => Err(DataDirError::BadSecret {
-                path,
-                len: bytes.len(),
-            }),
+        if let Some(secret) = peek_secret(&self.path)? {
+            return Ok(Secret(secret));
         }
+        let mut fresh = [0; SECRET_LEN];
+        fill(&mut fresh)?;
+        create(&self.file(SECRET), &fresh)?;
+        Ok(Secret(fresh))
     }
 
     /// The admin token, made at the first call ever.
@@ -168,6 +157,26 @@ pub fn read_admin_token(dir: &Path) -> Result<String, DataDirError> {
         return Err(DataDirError::BadToken { path });
     }
     Ok(token)
+}
+
+/// The secret of a directory that another process may hold; `None` if there is none yet.
+///
+/// # Errors
+/// [`DataDirError::Io`], [`DataDirError::BadSecret`].
+pub fn peek_secret(dir: &Path) -> Result<Option<[u8; SECRET_LEN]>, DataDirError> {
+    let path = dir.join(SECRET);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(DataDirError::Io { path, source }),
+    };
+    match bytes.as_slice().try_into() {
+        Ok(secret) => Ok(Some(secret)),
+        Err(_) => Err(DataDirError::BadSecret {
+            path,
+            len: bytes.len(),
+        }),
+    }
 }
 
 /// The process that holds a directory, if any: `Some(None)` when it holds it but can't be told.

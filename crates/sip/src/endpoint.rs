@@ -142,7 +142,7 @@ pub struct Identity {
 }
 
 /// A shard's identity and its transactions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Who we are.
     pub identity: Identity,

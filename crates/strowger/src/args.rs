@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Check(Check),
     User(User),
     Ctl(Ctl),
+    Explain(Explain),
 }
 
 /// Run the server.
@@ -327,6 +328,53 @@ pub(crate) struct Reload {
     pub(crate) rollback: bool,
 }
 
+/// Explain what would become of a message, and why.
+///
+/// The message is played through by the code that serves, and nothing is sent or changed. Without --config it is
+/// explained by the server that runs on the data directory, with its registrations, calls and bans; with --config, or
+/// where none runs, by a server that would start with that configuration, and the registrations and users of the data
+/// directory. What is not said of how the message comes is assumed, and told.
+///
+/// The file is a message as it would come; one whose lines all end with LF alone is taken as if they ended with CRLF.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger explain invite.sip
+  strowger explain --source 192.0.2.7:5060 --json invite.sip
+  strowger explain --config new.toml --data-dir /var/lib/strowger --at +2h register.sip
+  strowger explain --dns zone.txt - < options.sip      with lines such as: sip.example.test A 192.0.2.7
+
+Exit codes: 0 explained; 1 it could not be done, or the configuration has errors; 2 wrong usage; 3 no server answers.")]
+pub(crate) struct Explain {
+    /// The message, or - for standard input.
+    #[arg(value_name = "MESSAGE-FILE|-")]
+    pub(crate) message: PathBuf,
+    /// Explain by this configuration instead of a running server's.
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The running server's administration address. The token comes from STROWGER_TOKEN or the data directory.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) admin: Option<String>,
+    /// Where the message comes from; else what its top Via says.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) source: Option<String>,
+    /// The listener that it comes to, such as udp:192.0.2.1:5060; else the first that fits.
+    #[arg(long, value_name = "URI")]
+    pub(crate) listener: Option<String>,
+    /// Answer names from the records in this file instead of DNS.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dns: Option<PathBuf>,
+    /// When it comes: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// Explain as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -337,7 +385,7 @@ mod tests {
     fn the_command_line_is_sound_and_its_help_fits_the_contract() {
         Args::command().debug_assert();
         let help = Args::command().render_long_help().to_string();
-        for word in ["serve", "check", "user", "ctl", "Exit codes"] {
+        for word in ["serve", "check", "user", "ctl", "explain", "Exit codes"] {
             assert!(help.contains(word), "{word}");
         }
     }
@@ -355,6 +403,8 @@ mod tests {
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",
             "strowger ctl drain",
+            "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --json m",
+            "strowger explain --admin 127.0.0.1:8080 -",
             "strowger ctl reload --json",
             "strowger ctl reload --rollback-after 60s --data-dir d",
             "strowger ctl reload --confirm",

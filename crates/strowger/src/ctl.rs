@@ -7,16 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
-    Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, Secret,
-    State, Status,
+    Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, State,
+    Status,
 };
-use strowger_server::data_dir::read_admin_token;
 
 use crate::args::{self, CtlCommand, GroupCommand};
 use crate::check::tell;
 use crate::client::{Client, Content, escaped};
 use crate::failed::Failed;
-use crate::place::{Found, find, told};
+use crate::place::{Found, administration, find};
 use crate::table::{Table, span};
 
 pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
@@ -54,28 +53,7 @@ fn client(args: &args::Ctl) -> Result<Client, Failed> {
             }),
         };
     };
-    let Ok(address) = address
-        .strip_prefix("http://")
-        .unwrap_or(address)
-        .trim_end_matches('/')
-        .parse()
-    else {
-        return Err(Failed::new(
-            format!("`{address}` is not an address"),
-            "write it as 127.0.0.1:8080",
-        ));
-    };
-    let token = match std::env::var("STROWGER_TOKEN") {
-        Ok(token) => token.trim().to_owned(),
-        Err(_) => read_admin_token(&dir).map_err(told)?,
-    };
-    if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        return Err(Failed::new(
-            "STROWGER_TOKEN is not a token",
-            "copy it from admin.token in the data directory",
-        ));
-    }
-    Ok(Client::new(address, Secret::new(token)))
+    administration(address, &dir)
 }
 
 fn status(client: &Client, json: bool) -> Result<(), Failed> {

@@ -16,6 +16,13 @@ pub(crate) enum Failed {
         /// What to do about it; may be empty when `what` says it.
         mend: String,
     },
+    /// It was asked for in a wrong way (exit code 2).
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to write instead.
+        mend: String,
+    },
     /// The configuration is wrong (exit code 1).
     Config(Vec<Diagnostic>),
     /// Everything was already told (exit code 1).
@@ -42,7 +49,7 @@ impl Failed {
     /// What went wrong, in one line.
     pub(crate) fn what(&self) -> String {
         match self {
-            Self::Told { what, .. } | Self::NoServer { what, .. } => what.clone(),
+            Self::Told { what, .. } | Self::Usage { what, .. } | Self::NoServer { what, .. } => what.clone(),
             Self::Config(wrong) => wrong
                 .iter()
                 .map(ToString::to_string)
@@ -56,6 +63,7 @@ impl Failed {
     pub(crate) fn report(self) -> ExitCode {
         let (what, mend, code) = match self {
             Self::Told { what, mend } => (what, mend, 1),
+            Self::Usage { what, mend } => (what, mend, 2),
             Self::NoServer { what, mend } => (what, mend, 3),
             Self::Config(wrong) => {
                 wrong.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod client;
 mod ctl;
+mod explain;
 mod failed;
 mod load;
 mod logging;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::User(args) => user::user(args),
         Command::Ctl(args) => ctl::ctl(&args),
+        Command::Explain(args) => explain::explain(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -65,6 +65,32 @@ pub(crate) fn find(dir: &Path) -> Result<Found, Failed> {
     }
 }
 
+/// The server whose administration is at this address. Its token is in the environment or in its data directory.
+pub(crate) fn administration(address: &str, dir: &Path) -> Result<Client, Failed> {
+    let Ok(address) = address
+        .strip_prefix("http://")
+        .unwrap_or(address)
+        .trim_end_matches('/')
+        .parse()
+    else {
+        return Err(Failed::new(
+            format!("`{address}` is not an address"),
+            "write it as 127.0.0.1:8080",
+        ));
+    };
+    let token = match std::env::var("STROWGER_TOKEN") {
+        Ok(token) => token.trim().to_owned(),
+        Err(_) => read_admin_token(dir).map_err(told)?,
+    };
+    if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(Failed::new(
+            "STROWGER_TOKEN is not a token",
+            "copy it from admin.token in the data directory",
+        ));
+    }
+    Ok(Client::new(address, Secret::new(token)))
+}
+
 /// The address in `admin.addr`, if the holder of the lock wrote it.
 fn read_address(dir: &Path, pid: Option<u32>) -> Option<SocketAddr> {
     let text = fs::read_to_string(dir.join(ADMIN_ADDR)).ok()?;

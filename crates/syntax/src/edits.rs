@@ -35,7 +35,7 @@ struct Edit {
 }
 
 /// Storage for a draft's edits; reused from text to text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
     text: Vec<u8>,

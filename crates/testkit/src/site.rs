@@ -1,5 +1,7 @@
 //! The nodes of a plan, a virtual clock, and a log of who was sent what.
 
+mod explaining;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

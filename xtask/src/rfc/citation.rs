@@ -246,17 +246,13 @@ fn count(text: &str, belongs: impl Fn(char) -> bool) -> usize {
 
 /// The parts of `step 6`, `steps 1, 2 and 9`, `bullets 1 to 5`, and how long it is.
 fn parts(text: &str) -> (Vec<Part>, usize) {
-    let words: [(&str, fn(u8) -> Part); 3] = [
-        ("step", Part::Step),
-        ("Step", Part::Step),
-        ("bullet", Part::Bullet),
-    ];
-    let found = words
+    let found = [("step", true), ("Step", true), ("bullet", false)]
         .iter()
-        .find_map(|(word, part)| Some((text.strip_prefix(word)?, part)));
-    let Some((rest, part)) = found else {
+        .find_map(|(word, is_step)| Some((text.strip_prefix(word)?, is_step)));
+    let Some((rest, is_step)) = found else {
         return (Vec::new(), 0);
     };
+    let part = if *is_step { Part::Step } else { Part::Bullet };
     let (numbers, left) = numbers(rest);
     (numbers.into_iter().map(part).collect(), text.len() - left.len())
 }

@@ -2,6 +2,7 @@
 //! [`Admin`]; the console and the command line speak it.
 
 mod bans;
+mod explain;
 mod groups;
 mod metrics;
 mod reload;
@@ -16,8 +17,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Diagnostic;
+use crate::explain::Explanation;
 
 pub use bans::{Ban, Unban};
+pub use explain::{Explain, MESSAGE_LIMIT};
 pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
@@ -80,6 +83,9 @@ pub trait Admin: Send + Sync + 'static {
 
     /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
     fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
+
+    /// What would become of a message, and why. Nothing is changed by it.
+    fn explain(&self, asked: Explain) -> impl Future<Output = Result<Explanation, AdminError>> + Send;
 
     /// The targets of target groups.
     fn groups(

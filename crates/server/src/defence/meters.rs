@@ -122,6 +122,18 @@ impl Meters {
         }
     }
 
+    /// The table as it is at this moment.
+    pub(super) fn copy(&self) -> Self {
+        let slot = |slot: &AtomicU128| AtomicU128::new(slot.load(Ordering::Relaxed));
+        Self {
+            sets: self
+                .sets
+                .iter()
+                .map(|Set(ways)| Set(ways.each_ref().map(slot)))
+                .collect(),
+        }
+    }
+
     fn set(&self, key: Key) -> (&[AtomicU128; WAYS], u64) {
         let place = key.0 as usize & (self.sets.len() - 1);
         // A tag of 0 is nobody's.

@@ -105,6 +105,24 @@ impl Defence {
         }
     }
 
+    /// The defence as it is at this moment, to try what a request would be held against whom. Nobody is told of its bans.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let memory = &self.memory;
+        let read = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        Self {
+            memory: Arc::new(Memory {
+                meters: memory.meters.copy(),
+                key: memory.key.clone(),
+                bans_until: read(&memory.bans_until),
+                pairs_banned: read(&memory.pairs_banned),
+                sources_banned: read(&memory.sources_banned),
+                new: mpsc::channel(1).0,
+            }),
+            ..*self
+        }
+    }
+
     /// Whether a request of this source that is refused is still told so. Charges it.
     pub fn may_refuse(&self, source: IpAddr, now: Now) -> bool {
         let key = self.source_key(Held::Refusals, source);

@@ -74,6 +74,20 @@ impl Avoided {
         }
     }
 
+    /// The table as it is at this moment.
+    pub(super) fn copy(&self) -> Self {
+        let place = |place: &Place| Place {
+            ip: AtomicU128::new(place.ip.load(Relaxed)),
+            rest: AtomicU64::new(place.rest.load(Relaxed)),
+        };
+        Self {
+            sets: self.sets.iter().map(|set| set.each_ref().map(place)).collect(),
+            latest_ms: AtomicU64::new(self.latest_ms.load(Relaxed)),
+            usual_ms: self.usual_ms,
+            key: self.key.clone(),
+        }
+    }
+
     fn set_of(&self, ip: u128, peer: u64) -> &[Place; WAYS] {
         let hash = self.key.hash_of_numbers([ip as u64, (ip >> 64) as u64, peer]);
         &self.sets[hash as usize % SETS]

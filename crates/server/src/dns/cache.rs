@@ -75,6 +75,23 @@ impl Cache {
         }
     }
 
+    /// All that is known at this moment, or with `forgetful` nothing.
+    pub(super) fn copy(&self, forgetful: bool) -> Self {
+        let entries = papaya::HashMap::default();
+        if !forgetful {
+            let known = self.entries.pin();
+            let copies = entries.pin();
+            for (&key, entry) in &known {
+                copies.insert(key, entry.copy());
+            }
+        }
+        Self {
+            entries,
+            hasher: self.hasher,
+            ..*self
+        }
+    }
+
     fn key(&self, host: &HostName, wanted: Wanted) -> u128 {
         let kind = match wanted {
             Wanted::Addresses => 0,
@@ -188,6 +205,15 @@ impl Cache {
 }
 
 impl Entry {
+    fn copy(&self) -> Self {
+        Self {
+            servers: self.servers.clone(),
+            is_asked: AtomicBool::new(self.is_asked.load(Relaxed)),
+            uses: AtomicU8::new(self.uses.load(Relaxed)),
+            ..*self
+        }
+    }
+
     fn age(&self, now_ms: u64) -> Age {
         if now_ms >= self.ends_ms {
             Age::Over

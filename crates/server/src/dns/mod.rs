@@ -4,10 +4,12 @@
 mod avoided;
 mod cache;
 mod name;
+mod observed;
 mod procedure;
 mod records;
 mod system;
 mod worker;
+mod zone;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -18,9 +20,11 @@ use tokio::sync::mpsc;
 pub use avoided::Avoided;
 pub use cache::{Age, Cache};
 pub use name::HostName;
+pub(crate) use observed::Observed;
 pub use procedure::{Answer, Carried};
 pub(crate) use system::System;
 pub(crate) use worker::{deliver, spawn};
+pub use zone::{Zone, ZoneError};
 
 use crate::admin::{Family, Kind, Sample};
 use crate::config;
@@ -78,6 +82,20 @@ impl Dns {
             avoided: Avoided::new(settings.avoid_failed, key),
             questions,
             carried: AtomicU32::new(0),
+            counts: Counts::default(),
+        };
+        (dns, receiver)
+    }
+
+    /// What is known at this moment, to try what a request would do; with `forgetful` nothing that DNS has said. What is asked
+    /// comes out of the receiver.
+    pub fn copy(&self, forgetful: bool) -> (Self, mpsc::Receiver<Question>) {
+        let (questions, receiver) = mpsc::channel(QUESTIONS);
+        let dns = Self {
+            cache: self.cache.copy(forgetful),
+            avoided: self.avoided.copy(),
+            questions,
+            carried: AtomicU32::new(self.carried.load(Ordering::Relaxed)),
             counts: Counts::default(),
         };
         (dns, receiver)

@@ -9,12 +9,14 @@
 //! [`Version`] gives §10.3's all or nothing without a lock in protocol code.
 
 mod memory;
+mod overlay;
 mod sqlite;
 pub mod table;
 
 use std::fmt;
 
 pub use memory::Memory;
+pub use overlay::{Change, Overlay};
 pub use sqlite::{Answer, Settings, Sqlite};
 
 pub use crate::database::{Durability, OpenError, StoreFailure};

@@ -28,7 +28,7 @@ enum State {
 }
 
 /// A small record; of its texts only so much is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     key: u64,
     started_ms: u64,
@@ -43,7 +43,7 @@ struct Record {
 }
 
 /// All calls of a shard.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     records: Slab<Record>,
     /// Of the records: apart from the transactions' messages, which have a limit of their own.
@@ -78,6 +78,14 @@ fn joined(texts: [&[u8]; 3]) -> ([u8; TEXT], [u8; 3]) {
 }
 
 impl Calls {
+    /// A copy that holds no places at targets.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            places: HashMap::default(),
+            ..self.clone()
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.records.len()

@@ -27,8 +27,6 @@ pub enum Origin {
 /// How a candidate is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// By this hop, or by another one if that fails.
-    Known(Hop, Option<Hop>),
     /// To be located by the first of its Route values, else by the request's next Route element, else by its URI (§16.6
     /// steps 6 and 7).
     ByUri,
@@ -148,9 +146,28 @@ impl Candidates {
         });
     }
 
+    /// Adds one whose hop is known, and another hop if there is one.
+    pub fn add_located(
+        &mut self,
+        uri: &[u8],
+        routes: &[u8],
+        terms: Terms,
+        hop: &Hop,
+        fallback: Option<&Hop>,
+    ) {
+        let first = self.hops.len() as u32;
+        self.hops.push(*hop);
+        self.hops.extend(fallback);
+        let way = Way::Located(first, self.hops.len() as u32);
+        self.add(uri, routes, Terms { way, ..terms });
+    }
+
     /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
     /// said how long.
     pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        if self.list.iter().all(|candidate| candidate.group == 0) {
+            return;
+        }
         let mut next = 0;
         while let Some(group) = self
             .list
@@ -212,40 +229,42 @@ impl Candidates {
         }
     }
 
-    /// The hops of one of them, to be tried one after the other; none while it is not located.
-    pub fn hops(&self, candidate: &Candidate) -> impl Iterator<Item = Hop> {
-        let (known, (first, end)) = match candidate.way {
-            Way::Known(hop, fallback) => ([Some(hop), fallback], (0, 0)),
-            Way::Located(first, end) => ([None; 2], (first, end)),
-            Way::ByUri | Way::Nowhere => ([None; 2], (0, 0)),
-        };
-        let located = self.hops.get(first as usize..end as usize).unwrap_or(&[]);
-        known.into_iter().flatten().chain(located.iter().copied())
-    }
-
-    /// Makes those that can be reached the target set.
-    pub(super) fn fill(&self, targets: &mut TargetSet) {
+    /// Makes those that can be reached the target set. If there are any, its texts and hops are theirs, and here are none left.
+    pub(super) fn fill(&mut self, targets: &mut TargetSet) {
         targets.clear();
+        if !self.list.iter().any(Candidate::is_reachable) {
+            return;
+        }
+        targets.adopt(&mut self.text, &mut self.hops);
         for candidate in &self.list {
-            let turn = Turn {
-                group: candidate.group,
-                ring_ms: candidate.ring_timeout_ms,
-                failover: candidate.failover,
-            };
-            let mut hops = self.hops(candidate).peekable();
-            if hops.peek().is_some() {
-                let (uri, routes) = (candidate.uri(&self.text), candidate.routes(&self.text));
-                targets.add(uri, routes, hops, turn);
+            if let Way::Located(first, end) = candidate.way
+                && candidate.is_reachable()
+            {
+                let turn = Turn {
+                    group: candidate.group,
+                    ring_ms: candidate.ring_timeout_ms,
+                    failover: candidate.failover,
+                };
+                targets.push(candidate.texts, (first, end), turn);
             }
         }
     }
 }
 
 impl Candidate {
+    fn is_reachable(&self) -> bool {
+        matches!(self.way, Way::Located(first, end) if first < end)
+    }
+
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let [start, middle, _] = self.texts;
         text.get(start as usize..middle as usize).unwrap_or(&[])
+    }
+
+    /// Whether it goes where the request itself says.
+    pub(super) fn is_as_asked(&self, text: &[u8]) -> bool {
+        self.origin == Origin::RequestUri && self.routes(text).is_empty()
     }
 
     /// The URI that says where it goes, in a request whose next Route element is `next`. A Route value that is malformed stands

@@ -4,28 +4,23 @@ use std::sync::Arc;
 
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::memory::Id;
-use strowger_sip::proxy::{
-    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
-    max_breadth, preprocess, validate, write_forward,
-};
+use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
 use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::message::write_without_top_via;
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
-use super::Kept;
 use super::Node;
-use super::locate::{Found, Onward, Patience, Waiting};
+use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use super::routes::translated;
+use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
 use crate::config::Mode;
-use crate::routing::{Action, Decision, Dialled, Role};
+use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
@@ -42,20 +37,21 @@ pub(super) enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host.
-    Foreign,
+    /// Somebody else's host; where the request goes next.
+    Foreign(SipUri<'a>),
 }
 
-/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
-fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
-    let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
-    let wanted = Disposition::of(case.request).recurse.unwrap_or(true);
-    if is_settled || !wanted || !role.recurse {
-        Recursion::Never
-    } else if sender.may_relay() {
-        Recursion::Anywhere
-    } else {
-        Recursion::ToUsers
+impl Bound<'_> {
+    fn step(&self, routing: &Routing<'_>, method: Method) -> Step {
+        let to = match self {
+            Self::User(_) | Self::Node if method == Method::Register && routing.next.is_none() => {
+                BoundTo::Registrar
+            }
+            Self::User(_) => BoundTo::User,
+            Self::Node => BoundTo::Node,
+            Self::Foreign(_) => BoundTo::Foreign,
+        };
+        Step::bound(to, routing.next.unwrap_or(routing.request_uri))
     }
 }
 
@@ -67,7 +63,7 @@ pub(super) struct Case<'a> {
     pub(super) routing: Routing<'a>,
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
-    key: ServerKey,
+    pub(super) key: ServerKey,
 }
 
 impl Node {
@@ -87,6 +83,12 @@ impl Node {
         if !self.names_node(request.request_uri(), method) {
             return false;
         }
+        let to = if method == Method::Register {
+            BoundTo::Registrar
+        } else {
+            BoundTo::Node
+        };
+        self.trace.note(|| Step::bound(to, request.request_uri()));
         if method == Method::Register {
             self.on_register(request, ingress, now, out);
         } else if let Err(reject) = self.on_own(request, ingress, out) {
@@ -124,9 +126,12 @@ impl Node {
         out: &mut Outbox,
     ) {
         if request.method() == Method::Ack && self.endpoint.identity.has_own_tag(request) {
+            let why = DroppedWhy::AckToOurs;
+            self.trace.note(|| Step::Dropped { why });
             return;
         }
         let routing = preprocess(&self.endpoint.identity, request, |uri| self.shared.is_ours(uri));
+        self.trace.note(|| Step::route_set(request, &routing));
         let mut case = Case {
             request,
             ingress,
@@ -137,6 +142,8 @@ impl Node {
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
             if self.dial(routing.request_uri, &mut dialled) {
+                self.trace
+                    .note(|| Step::dialled(routing.request_uri, dialled.uri()));
                 case.routing.request_uri = dialled.uri();
                 case.dialled = Some(&dialled);
             }
@@ -156,6 +163,8 @@ impl Node {
     fn reject_case(&mut self, case: &Case<'_>, sender: Sender, reject: &Reject, now: Now, out: &mut Outbox) {
         if case.request.method() != Method::Ack {
             self.reject(case.request, case.ingress, sender, reject, now, out);
+        } else {
+            self.trace.note(|| Step::refused(reject, false));
         }
     }
 
@@ -169,6 +178,7 @@ impl Node {
         } = *case;
         let bound = self.bound_for(routing)?;
         let method = request.method();
+        self.trace.note(|| bound.step(routing, method));
         match bound {
             Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
                 self.on_register(request, ingress, now, out);
@@ -182,6 +192,7 @@ impl Node {
         }
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
+        self.trace.note(|| Step::validated(request));
         let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
             return Ok(());
         };
@@ -215,6 +226,7 @@ impl Node {
             Some(translation) => {
                 let mut number = Dialled::default();
                 let case = translated(case, translation, &mut number);
+                self.trace.note(|| Step::translated(case.routing.request_uri));
                 let bound = self.bound_for(&case.routing)?;
                 self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
             }
@@ -248,7 +260,7 @@ impl Node {
         let begun = routing.token == RouteToken::Valid;
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
-            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
             Action::Reply(_) | Action::Redirect(_) => false,
         };
         if leads_away && !begun && !sender.may_relay() {
@@ -276,6 +288,7 @@ impl Node {
                 return self.redirect_to_targets(case, sender, targets, now, out);
             }
             _ if mode == Mode::Redirect && !begun => {
+                self.note_redirect(decision.role.mode);
                 return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
             }
             _ => {}
@@ -285,119 +298,6 @@ impl Node {
             return self.send_rewritten(case, sender, decision, loop_part, found, now, out);
         }
         self.send(case, sender, decision, loop_part, found, now, out)
-    }
-
-    /// Forwards a request with another header.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send_rewritten(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let Kept { mut text, mut index } = std::mem::take(&mut self.work.rewritten);
-        let sent = if self.rewrite(case.request, decision, &mut text, &mut index) {
-            let mut rewritten = Case {
-                request: Message::view(&text, &index),
-                ..*case
-            };
-            // These are places in the request as it came.
-            rewritten.routing.taken.cut = None;
-            rewritten.routing.taken.credentials = None;
-            self.send(&rewritten, sender, decision, loop_part, found, now, out)
-        } else {
-            Err(Reject::because(Status::SERVER_INTERNAL_ERROR, "Header Too Large"))
-        };
-        self.work.rewritten = Kept { text, index };
-        sent
-    }
-
-    /// Forwards a request in the role that was decided on.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        decision: &Decision<'_>,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        let method = case.request.method();
-        if decision.role.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
-            self.send_stateless(case, loop_part, found, now, out);
-            return Ok(());
-        }
-        self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
-    }
-
-    /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the request, what is known of it, and where effects go"
-    )]
-    fn send_stateful(
-        &mut self,
-        case: &Case<'_>,
-        sender: Sender,
-        role: &Role,
-        loop_part: u64,
-        found: Found,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Result<(), Reject> {
-        self.check_room(case.ingress, &case.routing)?;
-        let record_route = self.record_route(case, sender, role);
-        let recursion = recursion(case, sender, role);
-        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
-        match found {
-            Found::Targets => {
-                self.proxy.start(
-                    &mut self.endpoint,
-                    case.request,
-                    &start,
-                    &self.work.targets,
-                    now.mono_ms(),
-                    out,
-                );
-                self.account(now);
-            }
-            Found::Names => {
-                let onward = self.onward(case);
-                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
-            }
-        }
-        Ok(())
-    }
-
-    /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            key,
-            ..
-        } = *case;
-        match found {
-            Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
-            Found::Names => {
-                let onward = self.onward(case);
-                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
-                self.look_up(&onward, waiting, now, out);
-            }
-        }
     }
 
     /// Whether the next Route element or else the Request-URI names us (§16.5).
@@ -414,14 +314,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
+                Ok(Uri::Sip(next)) => Ok(Bound::Foreign(next)),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign)
+                Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -450,12 +350,18 @@ impl Node {
                     ));
                 }
                 check_content(request)?;
+                self.trace.note(|| Step::own(RoleTaken::Server));
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, ABILITIES, out);
                 Ok(())
             }
-            Method::Ack => Ok(()),
+            Method::Ack => {
+                let why = DroppedWhy::Ack;
+                self.trace.note(|| Step::Dropped { why });
+                Ok(())
+            }
             Method::Cancel => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             _ if request.to_tag().is_some() => Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
             Method::Invite => Err(Reject::new(Status::NOT_FOUND)),
@@ -475,16 +381,39 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<Option<Sender>, Reject> {
         let sender = self.sender_by_source(ingress);
+        let digest = self.shared.auth_on();
+        self.trace.note(|| Step::Sender {
+            sender: sender.into(),
+            digest,
+        });
         let method = request.method();
         let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
-        if exempt || matches!(method, Method::Ack | Method::Cancel) || !self.shared.auth_on() {
+        if exempt || matches!(method, Method::Ack | Method::Cancel) || !digest {
+            self.trace.note(|| Step::Asked {
+                why: match method {
+                    _ if !digest => AskedWhy::DigestOff,
+                    _ if routing.token == RouteToken::Valid => AskedWhy::Dialog,
+                    _ if exempt => AskedWhy::Trusted,
+                    _ => AskedWhy::AckOrCancel,
+                },
+            });
             return Ok(Some(sender));
         }
-        let asked = self.shared.is_challenged(method, request.method_text())
+        let by_method = self.shared.is_challenged(method, request.method_text());
+        let asked = by_method
             || (matches!(bound, Bound::User(_))
                 && self.shared.is_closed()
                 && !self.is_from_home(request, ingress, now));
-        if !asked && !request.has(Name::ProxyAuthorization) {
+        let shown = request.has(Name::ProxyAuthorization);
+        self.trace.note(|| Step::Asked {
+            why: match (by_method, asked, shown) {
+                (true, ..) => AskedWhy::Method,
+                (_, true, _) => AskedWhy::Closed,
+                (.., true) => AskedWhy::Shown,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        if !asked && !shown {
             return Ok(Some(sender));
         }
         match self.check_credentials(request, ingress, now) {
@@ -517,9 +446,11 @@ impl Node {
     ) -> Result<(), Reject> {
         let can_answer = !matches!(request.method(), Method::Ack | Method::Cancel);
         if self.shared.auth_on() && can_answer {
+            self.trace.note(|| Step::RelayDenied);
             self.challenge(request, ingress, Staleness::Fresh, now, out);
             return Ok(());
         }
+        self.trace.note(|| Step::RelayDenied);
         self.tell_refused(request, ingress, Why::RelayingDenied, now);
         Err(Reject::because(Status::FORBIDDEN, "Relaying Denied"))
     }
@@ -540,14 +471,22 @@ impl Node {
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
+            (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
-        let onward = self.onward(case);
+        let next_uri = match bound {
+            Bound::Foreign(next) => Some(next),
+            Bound::User(_) | Bound::Node => None,
+        };
+        let onward = Onward {
+            next_uri,
+            ..self.onward(case)
+        };
         let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
             return Err(self.no_way(&onward));
@@ -557,7 +496,7 @@ impl Node {
 
     /// A request as its candidates are located. A dialog that was set up through us has reached its target by datagrams of
     /// any size.
-    fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
+    pub(super) fn onward<'a>(&self, case: &Case<'a>) -> Onward<'a> {
         let Case {
             request,
             ingress,
@@ -575,6 +514,7 @@ impl Node {
             request,
             ingress,
             next,
+            next_uri: None,
             size,
         }
     }
@@ -615,6 +555,7 @@ impl Node {
         match (bound, request.method()) {
             // Its INVITE had its final response at once: there is nothing left to cancel, and that is no error (§8.3).
             (_, Method::Cancel) => {
+                self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
                     .reply(request, ingress, Status::OK, b"", out);
@@ -623,13 +564,17 @@ impl Node {
             (Bound::User(uri), method) if method != Method::Ack => {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
+                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 let (work, shared) = (&mut self.work, &self.shared);
                 shared.location.read(&work.aor, &mut work.record);
                 // No request is sent back here.
-                let names_node = |uri| matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if shared.is_ours(&sip));
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
-                    .filter(|binding| !names_node(binding.contact));
+                    .filter(|binding| {
+                        let ours = shared.names_us(binding.contact);
+                        self.trace.note(|| Step::told(binding, ours, now));
+                        !ours
+                    });
                 work.lines.clear();
                 write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
@@ -637,6 +582,9 @@ impl Node {
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
+                self.trace.note(|| Step::Answered {
+                    status: status.code(),
+                });
                 identity.reply_with(
                     request,
                     ingress,
@@ -659,177 +607,6 @@ impl Node {
             .is_retired(ingress.source.listener)
     }
 
-    /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
-    /// goes on, up to a quarter more.
-    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
-        let (servers, clients) = self.endpoint.layer.counts();
-        let policy = &self.shared.policy;
-        let begun = routing.token == RouteToken::Valid;
-        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
-        if is_full(servers + clients, policy.max_transactions)
-            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || ((self.draining || self.is_retired(ingress)) && !begun)
-        {
-            return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
-        }
-        Ok(())
-    }
-
-    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
-    /// place in the account of calls.
-    fn accept<'a>(
-        &mut self,
-        case: &Case<'a>,
-        role: &Role,
-        record_route: Option<RecordRoute>,
-        recursion: Recursion,
-        loop_part: u64,
-        now: Now,
-        out: &mut Outbox,
-    ) -> Start<'a> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            key,
-            ..
-        } = *case;
-        let method = request.method();
-        let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
-        if method == Method::Invite {
-            let start = out.bytes.len();
-            let trying = Reject::new(Status::TRYING);
-            self.endpoint
-                .identity
-                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
-            // A transaction just made takes a provisional response.
-            let _ = self
-                .endpoint
-                .layer
-                .respond(server, Status::TRYING, start, now.mono_ms(), out);
-        }
-        let call = self.call_of(request, ingress, role, now);
-        Start {
-            server,
-            ingress,
-            loop_part,
-            taken: routing.taken,
-            record_route,
-            call,
-            recursion,
-            keeps_others: Disposition::of(request).cancel == Some(false),
-        }
-    }
-
-    /// Whether to stay on the path: for requests that set up a dialog. Later ones of a dialog keep its route set. Who may
-    /// not send through us gets no token, which would let them: their dialogs go on without us.
-    fn record_route(&self, case: &Case<'_>, sender: Sender, role: &Role) -> Option<RecordRoute> {
-        let Case {
-            request, ref routing, ..
-        } = *case;
-        let sets_up = matches!(
-            request.method(),
-            Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
-        );
-        let tag = request.from_tag()?;
-        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
-        // Without digest anybody may call, and calls have to end.
-        let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
-        (wanted && earned).then(|| RecordRoute {
-            token: self.endpoint.identity.route_token(request.call_id(), tag),
-        })
-    }
-
-    fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
-        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
-        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
-        match (request.method(), to) {
-            (Method::Invite, None) if role.mode == Mode::Transaction => None,
-            // Beyond the limit calls go through, unaccounted.
-            (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let branches = self.work.targets.targets().len().max(1);
-                let (call, is_new) = self.calls.begin(
-                    request,
-                    key(from),
-                    ingress,
-                    branches,
-                    &mut self.endpoint.layer.wheel,
-                    now,
-                );
-                if is_new {
-                    self.tally.call_started();
-                }
-                if let Some(target) = self.work.entered.take() {
-                    self.calls.enter(call, target);
-                }
-                Some(call)
-            }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
-    /// nobody here knows of (§16.10).
-    pub(super) fn forward_stateless(
-        &mut self,
-        request: Message<'_>,
-        ingress: &Ingress,
-        key: ServerKey,
-        taken: Taken,
-        loop_part: u64,
-        out: &mut Outbox,
-    ) {
-        let targets = &self.work.targets;
-        let Some(target) = targets.targets().iter().min_by_key(|target| target.turn.group) else {
-            return;
-        };
-        let (text, Some(&hop)) = (targets.text(), targets.hops(target).first()) else {
-            return;
-        };
-        let forwarding = Forwarding {
-            uri: target.uri(text),
-            routes: target.routes(text),
-            taken,
-            record_route: None,
-            hop,
-            arrival: ingress.arrival(),
-            loop_part,
-            breadth: max_breadth(request),
-        };
-        let start = out.bytes.len();
-        let identity = &self.endpoint.identity;
-        write_forward(
-            identity,
-            request,
-            &forwarding,
-            BranchKind::Stateless {
-                key,
-                reply_address: ingress.reply_address(),
-            },
-            &mut self.work.edits,
-            &mut out.bytes,
-        );
-        out.send_from(start, hop.to, 0);
-    }
-
-    /// A response to what was forwarded without state (§16.11): without our Via, to where the next one says. Our branch
-    /// proves that it was us who forwarded a request with that Via from that address: nobody else is sent anything.
-    pub(super) fn forward_response(&mut self, response: Message<'_>, token: u64, out: &mut Outbox) {
-        match self.endpoint.identity.way_back(response, token) {
-            Some(to) => {
-                let start = out.bytes.len();
-                write_without_top_via(response, &mut out.bytes);
-                out.send_from(start, to, 0);
-            }
-            None => self.tally.stray(),
-        }
-    }
-
     /// Refuses a request without state.
     pub(super) fn reject(
         &mut self,
@@ -843,7 +620,9 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        if request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now)) {
+        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        self.trace.note(|| Step::refused(reject, told));
+        if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }

@@ -10,10 +10,11 @@ use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::trace::{BindingUse, Step};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
@@ -28,6 +29,8 @@ pub(super) struct Onward<'a> {
     pub(super) ingress: &'a Ingress,
     /// The next element of its own route set.
     pub(super) next: Option<&'a [u8]>,
+    /// That, or else its Request-URI, if it is at hand.
+    pub(super) next_uri: Option<&'a SipUri<'a>>,
     pub(super) size: Size,
 }
 
@@ -48,7 +51,7 @@ pub(super) enum Found {
 }
 
 /// A request that waits for the servers of its next hops.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingLookup {
     waiting: Waiting,
     request: Stored,
@@ -61,7 +64,7 @@ pub(super) struct PendingLookup {
 }
 
 /// What is known of a request that waits, beside its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     /// `None` for what is forwarded without state.
     server: Option<Id>,
@@ -192,14 +195,20 @@ impl Node {
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            if let Some((hop, fallback)) = way
-                && let Some(terms) = terms(&binding)
-            {
-                let terms = Terms {
-                    way: Way::Known(hop, fallback),
-                    ..terms
+            let terms = way.and_then(|_| terms(&binding));
+            self.trace.note(|| {
+                let used = match way {
+                    Some(_) if terms.is_some() => BindingUse::Target,
+                    Some(_) => BindingUse::Unsuited,
+                    None if shared.names_us(binding.contact) => BindingUse::NamesUs,
+                    None => BindingUse::NoWay,
                 };
-                work.candidates.add(binding.contact, binding.path, terms);
+                Step::binding(&binding, used, now)
+            });
+            if let (Some((hop, fallback)), Some(terms)) = (way, terms) {
+                let (contact, path) = (binding.contact, binding.path);
+                work.candidates
+                    .add_located(contact, path, terms, &hop, fallback.as_ref());
             }
         }
     }
@@ -211,18 +220,27 @@ impl Node {
         let mut found = Found::Targets;
         let work = self.work.candidates.parts_mut();
         for number in 0..work.list.len() {
-            let candidate = work.list[number];
+            let candidate = &work.list[number];
             if candidate.way != Way::ByUri {
                 continue;
             }
             let first = work.hops.len();
             let hops = &mut *work.hops;
-            match locate_uri(candidate.next_hop(work.text, onward.next), onward.size) {
+            let located = match onward.next_uri {
+                Some(uri) if candidate.is_as_asked(work.text) => locate(uri, onward.size),
+                _ => locate_uri(candidate.next_hop(work.text, onward.next), onward.size),
+            };
+            match located {
                 Located::Address(ip, ways) => ways.put(from, ip, hops),
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
                     let seed = self.endpoint.identity.call_key(onward.request.call_id(), &[]);
-                    let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, hops);
+                    let put = |servers: &[Server]| {
+                        if patience == Patience::Some {
+                            self.trace.note(|| Step::servers(next_hop.name, servers, true));
+                        }
+                        next_hop.ways.put_servers(from, servers, seed, hops);
+                    };
                     let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
                     if known == Some(Age::Fresh) {
                         self.tally.dns_hit();
@@ -284,7 +302,10 @@ impl Node {
             }
             let next_hop = candidate.next_hop(candidates.text(), onward.next);
             let asked = match locate_uri(next_hop, onward.size) {
-                Located::Name(next_hop) if !is_full => self.shared.dns.ask_for(&next_hop, asker),
+                Located::Name(next_hop) if !is_full => {
+                    self.trace.note(|| Step::looked_up(&next_hop));
+                    self.shared.dns.ask_for(&next_hop, asker)
+                }
                 _ => false,
             };
             if asked {
@@ -325,6 +346,7 @@ impl Node {
                 request,
                 ingress: &waiting.ingress,
                 next: next_route(request, waiting.taken),
+                next_uri: None,
                 size: waiting.size,
             };
             self.locate_candidates(&onward, Patience::None, now);
@@ -443,6 +465,7 @@ impl Node {
                 out,
             );
         } else {
+            self.note_targets();
             self.proxy.start(
                 &mut self.endpoint,
                 request,
@@ -451,6 +474,14 @@ impl Node {
                 now.mono_ms(),
                 out,
             );
+        }
+    }
+
+    /// Notes the targets in the work buffers.
+    pub(super) fn note_targets(&self) {
+        let (targets, listeners) = (&self.work.targets, &self.endpoint.identity.listeners);
+        for target in targets.targets() {
+            self.trace.note(|| Step::target(targets, target, listeners));
         }
     }
 
@@ -469,6 +500,7 @@ impl Node {
             .identity
             .write_reject(request, start.ingress.stamp, reject, &mut out.bytes);
         self.tally.rejected(reject.status);
+        self.trace.note(|| Step::refused(reject, true));
         // The transaction may have ended meanwhile; then nobody waits for the answer.
         let _ = self
             .endpoint

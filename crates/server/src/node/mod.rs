@@ -7,6 +7,7 @@
 mod calls;
 mod candidates;
 mod dispatch;
+mod forward;
 mod guard;
 mod journal;
 mod locate;
@@ -19,6 +20,7 @@ mod registrar;
 mod routes;
 mod shared;
 mod tally;
+pub(crate) mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +52,12 @@ use own_names::OwnNames;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
-use tally::Held;
+use tally::{Held, Sizes};
+use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+
+/// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
+/// milliseconds.
+const MOST_COPIED: usize = 5000;
 
 /// What the control side sends to a shard.
 #[derive(Debug)]
@@ -61,10 +68,23 @@ pub enum Control {
     Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// Somebody wants to try what the shard would do.
+    Copy(Box<Copying>),
     /// Another configuration is in force.
     Reload(Reload),
     /// New work is to be refused.
     Drain,
+}
+
+/// What the copy of a shard's node is made with, and where it goes; `None` when there is too much to copy.
+#[derive(Debug)]
+pub struct Copying {
+    /// What it shares with nobody.
+    pub shared: Arc<Shared>,
+    /// Its journal.
+    pub journal: Journal,
+    /// Who wants it.
+    pub reply: oneshot::Sender<Option<Box<Node>>>,
 }
 
 /// Another configuration for a shard that runs.
@@ -97,9 +117,15 @@ pub struct Node {
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
+    trace: Tracer,
+    /// When the sizes of what is held are told again while there is work, in milliseconds.
+    sizes_due_ms: u64,
     draining: bool,
     work: Work,
 }
+
+/// How often the sizes of what a shard at work holds are told, in milliseconds.
+const SIZES_MS: u64 = 100;
 
 /// Buffers that are reused from request to request.
 #[derive(Default)]
@@ -166,10 +192,47 @@ impl Node {
             journal,
             refused: refused::Quota::default(),
             tally,
+            trace: Tracer::default(),
+            sizes_due_ms: 0,
             draining: false,
             work: Work::default(),
             shared,
         }
+    }
+
+    /// A node in the state of this one, over other stores, which notes its steps: to try what this one would do with a message.
+    /// `None` when there is too much to copy.
+    pub fn copy(&self, shared: Arc<Shared>, journal: Journal) -> Option<Self> {
+        let (servers, clients) = self.endpoint.layer.counts();
+        if servers + clients + self.calls.len() > MOST_COPIED {
+            return None;
+        }
+        Some(Self {
+            endpoint: self.endpoint.clone(),
+            proxy: self.proxy.clone(),
+            probes: Probes::default(),
+            calls: self.calls.copy(),
+            registers: self.registers.clone(),
+            lookups: self.lookups.clone(),
+            journal,
+            refused: refused::Quota::default(),
+            tally: Arc::default(),
+            trace: Tracer::listening(),
+            sizes_due_ms: 0,
+            draining: self.draining,
+            work: Work::default(),
+            shared,
+        })
+    }
+
+    /// Begins to note its steps.
+    pub fn listen(&mut self) {
+        self.trace = Tracer::listening();
+    }
+
+    /// The steps since they were last taken.
+    pub fn steps(&self) -> Vec<Step> {
+        self.trace.take()
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -190,8 +253,18 @@ impl Node {
         }
         let key = self.endpoint.identity.server_key(request);
         match self.endpoint.layer.on_request(request, key, now.mono_ms(), out) {
-            Matched::Absorbed => self.tally.absorbed(),
+            Matched::Absorbed => {
+                let found = TransactionFound::Absorbed;
+                self.trace.note(|| Step::Transaction { found });
+                self.tally.absorbed();
+            }
             Matched::Cancel(server) => {
+                self.trace.note(|| Step::Transaction {
+                    found: match self.endpoint.layer.context_of(server) {
+                        Some(_) => TransactionFound::CancelsForwarded,
+                        None => TransactionFound::CancelsLookUp,
+                    },
+                });
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
@@ -204,7 +277,11 @@ impl Node {
                 }
                 self.account(now);
             }
-            Matched::New => self.dispatch(request, &ingress, key, now, out),
+            Matched::New => {
+                let found = TransactionFound::New;
+                self.trace.note(|| Step::Transaction { found });
+                self.dispatch(request, &ingress, key, now, out);
+            }
         }
     }
 
@@ -220,11 +297,17 @@ impl Node {
                 if shard == self.endpoint.identity.shard && self.endpoint.layer.is_named(client, check) =>
             {
                 self.note_answer(client, response, now);
-                if let Some(user) = self
+                let user = self
                     .endpoint
                     .layer
-                    .on_response(client, response, now.mono_ms(), out)
-                {
+                    .on_response(client, response, now.mono_ms(), out);
+                self.trace.note(|| Step::Response {
+                    branch: match user {
+                        Some(_) => ResponseBranch::Passed,
+                        None => ResponseBranch::Absorbed,
+                    },
+                });
+                if let Some(user) = user {
                     if is_probe(user) {
                         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
                         return self.on_probe_answer(user, status, now);
@@ -236,7 +319,15 @@ impl Node {
                 }
             }
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
-            _ => self.tally.stray(),
+            ours => {
+                self.trace.note(|| Step::Response {
+                    branch: match ours {
+                        Some(_) => ResponseBranch::Ended,
+                        None => ResponseBranch::Stray,
+                    },
+                });
+                self.tally.stray();
+            }
         }
     }
 
@@ -251,6 +342,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         self.tally.malformed();
+        self.trace.note(|| Step::unusable(bad));
         if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
             return;
         }
@@ -311,7 +403,7 @@ impl Node {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self, now: Now) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
         let held = Held {
@@ -320,13 +412,20 @@ impl Node {
             calls: self.calls.len(),
             message_bytes: layer.pool.used_bytes(),
             spare_bytes: layer.pool.free_bytes(),
+        };
+        self.tally.publish(&held);
+        // As long as there is work, there is a turn after this one.
+        if now.mono_ms() < self.sizes_due_ms && !self.is_idle() {
+            return;
+        }
+        self.sizes_due_ms = now.mono_ms() + SIZES_MS;
+        self.tally.publish_sizes(&Sizes {
             transaction_bytes: layer.bytes(),
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
-        };
-        self.tally.publish(&held);
+        });
     }
 }
 
@@ -415,6 +514,14 @@ impl Application for Node {
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::Copy(copy) => {
+                let Copying {
+                    shared,
+                    journal,
+                    reply,
+                } = *copy;
+                drop(reply.send(self.copy(shared, journal).map(Box::new)));
+            }
             Control::Reload(reload) => self.reload(reload),
             Control::Drain => self.draining = true,
         }
@@ -462,9 +569,9 @@ impl Application for Node {
         }
     }
 
-    fn turn_ended(&mut self, _: Now) {
+    fn turn_ended(&mut self, now: Now) {
         self.journal.flush();
-        self.publish();
+        self.publish(now);
     }
 
     fn is_idle(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use strowger_sip::auth::{
-    Challenger, Claim, Facts, Proof, ProtectionSpace, Qop, Rejection, Staleness, check_response, select,
+    Challenger, Claim, Facts, Proof, ProtectionSpace, Qop, Rejection, Selected, Staleness, check_response,
+    select,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::registrar::canonical_host;
@@ -15,6 +16,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::refused::Why;
 use super::shared::Shared;
+use super::trace::{CredentialsOutcome, Step};
 use crate::config::effective;
 use crate::subscriber::Resolved;
 
@@ -92,13 +94,20 @@ impl Node {
             select(request, challenger(request.method()), &space)
         };
         let selected = match selected {
-            None => return Checked::Absent,
-            Some(Err(rejection)) => return Checked::Rejected(rejection),
+            None => {
+                self.note_credentials(None, || CredentialsOutcome::Absent);
+                return Checked::Absent;
+            }
+            Some(Err(rejection)) => {
+                self.note_credentials(None, || rejection.into());
+                return Checked::Rejected(rejection);
+            }
             Some(Ok(selected)) => selected,
         };
         let name = selected.given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         if self.is_shut_out(ingress, user, now) {
+            self.note_credentials(Some(&selected), || CredentialsOutcome::Banned);
             self.tell_refused(request, ingress, Why::Banned, now);
             return Checked::ShutOut;
         }
@@ -113,6 +122,7 @@ impl Node {
         let ha1 = |algorithm| subscribers.ha1(user, realm, algorithm);
         match check_response(&selected, &facts, &space, hashes, ha1) {
             Err(rejection) => {
+                self.note_credentials(Some(&selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
@@ -125,12 +135,26 @@ impl Node {
                 &mut self.work.name,
             ) {
                 Resolved::Unknown => {
+                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     Checked::NotOwner
                 }
-                address => Checked::Right(Right { proof, address }),
+                address => {
+                    self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
+                    Checked::Right(Right { proof, address })
+                }
             },
         }
+    }
+
+    /// Notes what credentials are worth. The realm is in the work buffers.
+    fn note_credentials(
+        &self,
+        selected: Option<&Selected<'_>>,
+        outcome: impl FnOnce() -> CredentialsOutcome,
+    ) {
+        let realm = &self.work.realm;
+        self.trace.note(|| Step::credentials(realm, selected, outcome()));
     }
 
     /// Puts the realm of a request into the work buffers. The user that it speaks for, if that is an address of ours.
@@ -158,6 +182,7 @@ impl Node {
     /// Uses up the nonce count of right credentials; false when it was used before or is too old.
     pub(super) fn claim(&self, right: &Right, ingress: &Ingress, now: Now) -> bool {
         let claimed = right.proof.claim(&self.shared.nonces) == Claim::Ok;
+        self.trace.note(|| Step::NonceCount { fresh: claimed });
         if claimed && right.proof.is_first_use() {
             self.shared.defence.challenge_met(ingress.source.remote.ip(), now);
         }
@@ -187,19 +212,21 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        if !self.may_challenge(request, ingress, now) {
+        let told = self.may_challenge(request, ingress, now);
+        let challenger = challenger(request.method());
+        let status = match challenger {
+            Challenger::Server => Status::UNAUTHORIZED,
+            Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
+        };
+        self.trace.note(|| Step::challenged(status, staleness, told));
+        if !told {
             return;
         }
-        let challenger = challenger(request.method());
         let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
         let lines = self
             .work
             .challenges
             .write(&space, challenger, staleness, now.wall_secs());
-        let status = match challenger {
-            Challenger::Server => Status::UNAUTHORIZED,
-            Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
-        };
         self.tally.challenged();
         self.endpoint.identity.reply(request, ingress, status, lines, out);
     }

@@ -17,6 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
+use super::trace::{AskedWhy, RoleTaken, Step};
 use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -36,7 +37,7 @@ struct Admitted<'a> {
 }
 
 /// A REGISTER whose commit is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingRegister {
     request: Stored,
     ingress: Ingress,
@@ -73,13 +74,13 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        self.trace.note(|| Step::own(RoleTaken::Registrar));
         if let Err(reject) = self.check_register(request, ingress) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
-        let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
-        if challenged && !self.shared.is_trusted(ingress.source.remote.ip()) {
+        if self.is_asked_who(ingress) {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
@@ -107,10 +108,12 @@ impl Node {
         {
             // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
             if self.is_known_retransmission(request, ingress, now) {
+                self.trace.note(|| Step::Repeated { pending: false });
                 self.work.contacts.clear();
                 return self.answer_register(&admitted, now, out);
             }
             if self.is_being_committed(request) {
+                self.trace.note(|| Step::Repeated { pending: true });
                 return;
             }
             if self.is_known_merged(request, now) {
@@ -127,6 +130,25 @@ impl Node {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
         check_extensions(request).and_then(|()| check_content(request))
+    }
+
+    /// Whether whoever sends a REGISTER has to show credentials.
+    fn is_asked_who(&self, ingress: &Ingress) -> bool {
+        let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
+        let trusted = self.shared.is_trusted(ingress.source.remote.ip());
+        self.trace.note(|| Step::Sender {
+            sender: self.sender_by_source(ingress).into(),
+            digest: self.shared.auth_on(),
+        });
+        self.trace.note(|| Step::Asked {
+            why: match (challenged, trusted) {
+                (true, false) => AskedWhy::Method,
+                (true, true) => AskedWhy::Trusted,
+                _ if !self.shared.auth_on() => AskedWhy::DigestOff,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        challenged && !trusted
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
@@ -229,6 +251,9 @@ impl Node {
             &mut self.work.next_record,
             &mut self.work.contacts,
         );
+        if let Ok(outcome) = &decided {
+            self.trace.note(|| Step::registered(&self.work.aor, *outcome));
+        }
         match decided {
             Err(reject) => self.refuse_register(admitted, &reject, now, out),
             Ok(Outcome::Fetch | Outcome::Unchanged | Outcome::Retransmission) => {
@@ -371,6 +396,7 @@ impl Node {
     /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
         self.tally.registered();
+        self.trace.note(|| Step::Answered { status: 200 });
         let start = out.bytes.len();
         if self.append_answer(admitted, now, &mut out.bytes) {
             out.send_from(start, admitted.ingress.to(), 0);

@@ -15,9 +15,12 @@ use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::{Bound, Case};
 use super::policy::Sender;
+use super::trace::{DroppedWhy, RoleTaken, RoleWhy, Step, Tracer};
 use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
-use crate::routing::{Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide};
+use crate::routing::{
+    Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
+};
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
 const RETRY_AFTER: u32 = 5;
@@ -98,7 +101,11 @@ impl Node {
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
         };
-        decide(routes, &facts)
+        let decision = decide(routes, &facts);
+        if self.trace.is_listening() {
+            note_routes(&self.trace, routes, &facts, &decision);
+        }
+        decision
     }
 
     /// The request with what the route changes in its header. False if it has become too large.
@@ -109,6 +116,7 @@ impl Node {
         text: &mut Vec<u8>,
         index: &mut Index,
     ) -> bool {
+        self.trace.note(|| Step::HeaderChanged);
         text.clear();
         if let Some(rules) = decision.route.and_then(|route| route.headers.as_ref()) {
             rules.write(request, &mut self.work.edits, text);
@@ -188,6 +196,7 @@ impl Node {
             } else {
                 target.has_room(secs)
             };
+            self.trace.note(|| Step::group_target(group, target, usable));
             if !usable {
                 continue;
             }
@@ -251,7 +260,16 @@ impl Node {
         let status = reply.status;
         self.tally.rejected(status);
         self.tell_reject(request, ingress, &Reject::new(status), now);
-        if request.method() == Method::Ack || !self.may_refuse(ingress, sender, now) {
+        let told = request.method() != Method::Ack && self.may_refuse(ingress, sender, now);
+        self.trace.note(|| Step::Refused {
+            status: status.code(),
+            reason: match reply.reason.as_str() {
+                "" => status.reason().to_owned(),
+                reason => reason.to_owned(),
+            },
+            told,
+        });
+        if !told {
             return;
         }
         let reason = match reply.reason.as_str() {
@@ -312,11 +330,21 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         let Case { request, ingress, .. } = *case;
+        let role = RoleTaken::Redirect;
+        let why = RoleWhy::Route;
+        self.trace.note(|| Step::Role { role, why });
         match request.method() {
             Method::Cancel => return Err(Reject::new(Status::CALL_DOES_NOT_EXIST)),
-            Method::Ack => return Ok(()),
+            Method::Ack => {
+                let why = DroppedWhy::Ack;
+                self.trace.note(|| Step::Dropped { why });
+                return Ok(());
+            }
             _ => {}
         }
+        self.trace.note(|| Step::Answered {
+            status: status.code(),
+        });
         let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
         let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
         identity.reply_with(
@@ -330,6 +358,19 @@ impl Node {
             },
         );
         Ok(())
+    }
+}
+
+/// Notes which routes were tried, and why which one decides.
+#[cold]
+fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &Decision<'_>) {
+    let considered = explain(routes, facts);
+    for route in &considered {
+        trace.note(|| Step::route(route));
+    }
+    if decision.route.is_none() {
+        let routes = considered.len();
+        trace.note(|| Step::NoRoute { routes });
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
-use strowger_syntax::uri::SipUri;
+use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
 use crate::config::{self, Cidr};
@@ -89,6 +89,11 @@ impl Shared {
     /// Whether a URI names this node.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         self.ours.is_ours(uri)
+    }
+
+    /// Whether a text is a URI that names this node.
+    pub fn names_us(&self, uri: &[u8]) -> bool {
+        matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if self.is_ours(&sip))
     }
 
     /// Whether digest is on.

@@ -11,7 +11,7 @@ use crate::config::group::MAX_TARGETS;
 use crate::config::{self, Probe};
 
 /// A target group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Group {
     /// Its name.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Group {
 }
 
 /// One target of a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupTarget {
     /// Where.
     pub target: Target,
@@ -79,6 +79,17 @@ impl Health {
 }
 
 impl TargetState {
+    fn copy(&self) -> Self {
+        Self {
+            draining: AtomicBool::new(self.draining.load(Ordering::Relaxed)),
+            down: AtomicBool::new(self.down.load(Ordering::Relaxed)),
+            streak: AtomicU32::new(self.streak.load(Ordering::Relaxed)),
+            calls: AtomicU32::new(self.calls.load(Ordering::Relaxed)),
+            window: AtomicU64::new(self.window.load(Ordering::Relaxed)),
+            chosen: AtomicU64::new(self.chosen.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Whether it may be used.
     pub fn health(&self) -> Health {
         if self.draining.load(Ordering::Relaxed) {
@@ -229,6 +240,13 @@ impl Group {
             .zip(ranks)
             .for_each(|(place, rank)| *place = rank.2);
         Order { places, len }
+    }
+
+    /// Goes on with what is known of its targets at this moment, by itself.
+    pub(super) fn detach(&mut self) {
+        for target in &mut self.targets {
+            target.state = Arc::new(target.state.copy());
+        }
     }
 
     /// Goes on with what is known of its targets.

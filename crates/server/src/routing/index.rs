@@ -7,7 +7,7 @@ use super::pattern::Patterns;
 use crate::config;
 
 /// Routes by what finds them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     /// By the method, the unknown ones last.
     methods: Vec<Bits>,
@@ -26,7 +26,7 @@ pub(super) struct Index {
 }
 
 /// Texts and the routes that ask for them, ordered by text; and the lengths that there are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Table {
     entries: Vec<(Box<[u8]>, Vec<u16>)>,
     lengths: Vec<usize>,

@@ -37,7 +37,7 @@ use index::Index;
 use route::Scan;
 
 /// All routes of a configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routes {
     routes: Vec<Route>,
     groups: Vec<Group>,
@@ -129,6 +129,14 @@ impl Routes {
                 group.adopt(known);
             }
         }
+    }
+
+    /// The same, with what is known of the targets at this moment, which nobody else hears of.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let mut copy = self.clone();
+        copy.groups.iter_mut().for_each(Group::detach);
+        copy
     }
 
     /// Whether there are none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use strowger_syntax::message::FieldView;
 use strowger_syntax::uri::Host;
-use strowger_syntax::{Method, Name, Status};
+use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Facts;
 use super::bits::Bits;
@@ -85,7 +85,7 @@ pub(super) fn millis(duration: Duration) -> u32 {
 }
 
 /// One route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// What logs and explanations call it.
     pub name: String,
@@ -141,7 +141,7 @@ pub struct Contact {
 }
 
 /// A host that a route asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Domain {
     Name(String),
     Address(IpAddr),
@@ -306,15 +306,7 @@ impl Route {
         if !scan.is_from(place) {
             return Some(Mismatch::From);
         }
-        let found = |(name, text, pattern): &(Name, Box<[u8]>, Pattern)| {
-            let named = |field: &FieldView<'_>| {
-                field.name == *name && (*name != Name::Other || field.text.eq_ignore_ascii_case(text))
-            };
-            facts
-                .request
-                .fields()
-                .any(|field| named(&field) && pattern.is_match(field.value))
-        };
+        let found = |field| is_found(facts.request, field);
         self.fields
             .iter()
             .position(|field| !found(field))
@@ -335,6 +327,16 @@ impl Route {
         self.when.in_dialog.unwrap_or(false) == facts.in_dialog
             || (hop_by_hop && self.when.in_dialog.is_none())
     }
+}
+
+/// Whether a field of the header is what a route looks for.
+fn is_found(request: Message<'_>, (name, text, pattern): &(Name, Box<[u8]>, Pattern)) -> bool {
+    let named = |field: &FieldView<'_>| {
+        field.name == *name && (*name != Name::Other || field.text.eq_ignore_ascii_case(text))
+    };
+    request
+        .fields()
+        .any(|field| named(&field) && pattern.is_match(field.value))
 }
 
 impl Action {

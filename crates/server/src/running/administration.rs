@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Family, Filter, GroupTarget,
-    Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Unban,
-    User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Explain, Family, Filter,
+    GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State,
+    Status, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
+use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::{Control, Shared, Tally};
 use crate::routing::Group;
@@ -36,7 +37,7 @@ const NOBODY: Caller = Caller {
 
 impl Running {
     /// Runs something that takes its time, or waits for the disk, beside the control runtime.
-    async fn beside<T: Send + 'static>(
+    pub(super) async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Result<T, AdminError> {
@@ -339,6 +340,10 @@ impl Admin for Running {
             return Err(AdminError::NoSuchBan(which.id()));
         }
         Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
+    }
+
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        self.explain_message(asked).await
     }
 
     async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {

@@ -2,6 +2,7 @@
 
 mod administration;
 mod bind;
+mod explaining;
 mod numbers;
 mod reload;
 
@@ -320,7 +321,7 @@ fn warn_of_unserved(shared: &Shared) {
     }
 }
 
-fn endpoint_config(
+pub(crate) fn endpoint_config(
     config: &Config,
     shared: &Shared,
     secret: [u8; 32],
@@ -345,7 +346,7 @@ fn endpoint_config(
     }
 }
 
-fn node_policy(config: &Config, boot: u32) -> NodePolicy {
+pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
     let location = &config.location;
     NodePolicy {
         challenged: effective::digest(config).methods,

@@ -2,7 +2,7 @@
 
 use strowger_server::admin::CallState;
 use strowger_testkit::Site;
-use strowger_testkit::message::{ack, in_dialog, lines, request, routed};
+use strowger_testkit::message::{ack, in_dialog, lines, request, routed, with};
 
 const BOB: &str = "sip:bob@example.test";
 
@@ -179,4 +179,37 @@ fn a_call_that_failed_for_us_says_why_and_one_that_was_refused_does_not() {
         failed(&|site| site.answer('b', 486)),
         "INFO call failed status=486"
     );
+}
+
+// RFC 3262 §3, §4: a reliable provisional response passes as it is, and its PRACK goes by the route set of the dialog.
+#[test]
+fn a_reliable_ringing_is_acknowledged_through_the_node() {
+    let mut site = site();
+    let invite = with(&request('a', "INVITE", BOB, 1), "Require: 100rel");
+    site.send('a', &invite);
+    let route = lines(site.last('b', "INVITE"), "Record-Route")[0].to_owned();
+    let ringing = site.response(
+        'b',
+        183,
+        &format!("Contact: <sip:bob@192.0.2.11:5060>\r\nRecord-Route: {route}\r\nRequire: 100rel\r\nRSeq: 7"),
+    );
+    let refused = site.response('b', 486, "");
+    site.send('b', &ringing);
+    let ringing = site.last('a', "SIP/2.0 183").to_owned();
+    assert_eq!(lines(&ringing, "RSeq"), ["7"]);
+    assert_eq!(lines(&ringing, "Require"), ["100rel"]);
+    site.log();
+    let prack = with(
+        &routed(&in_dialog("PRACK", &ringing, 1), &ringing),
+        "RAck: 7 1 INVITE",
+    );
+    site.send('a', &prack);
+    assert_eq!(site.log(), "b PRACK");
+    assert_eq!(lines(site.last('b', "PRACK"), "RAck"), ["7 1 INVITE"]);
+    site.answer('b', 200);
+    assert_eq!(site.log(), "a 200");
+    site.send('b', &refused);
+    assert_eq!(site.log(), "b ACK, a 486");
+    site.send('a', &ack(&invite, site.last('a', "SIP/2.0 486")));
+    site.assert_ends();
 }

@@ -272,3 +272,19 @@ fn a_name_that_is_known_to_lead_nowhere_is_answered_with_502() {
     assert_eq!(site.log(), "a 502, a 502");
     site.assert_ends();
 }
+
+// RFC 3261 §16.3 step 4, RFC 5393 §4.2: what the node has sent to itself by a name that it does not know as its own.
+#[test]
+fn a_request_that_comes_back_for_the_same_uri_is_a_loop() {
+    let mut site = site();
+    site.send('a', &request('a', "INVITE", FAR, 1));
+    site.resolve(&[address('f').ip()]);
+    assert_eq!(site.log(), "a 100, f INVITE");
+    let returned = site.last('f', "INVITE").to_owned();
+    site.send('f', &returned);
+    assert_eq!(site.log(), "f 482");
+    let refused = site.last('f', "SIP/2.0 482").to_owned();
+    site.send('f', &refused);
+    assert_eq!(site.log(), "f ACK, a 482");
+    site.assert_ends();
+}

@@ -152,6 +152,20 @@ pub struct NonceTable {
     slots: Box<[AtomicU128]>,
 }
 
+impl NonceTable {
+    /// The table as it is at this moment, to try what a request would do to it.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let slot = |slot: &AtomicU128| AtomicU128::new(slot.load(Ordering::Relaxed));
+        Self {
+            boot: self.boot,
+            lifetime_secs: self.lifetime_secs,
+            next: Counter(AtomicU64::new(self.next.0.load(Ordering::Relaxed))),
+            slots: self.slots.iter().map(slot).collect(),
+        }
+    }
+}
+
 /// On cache lines of its own: every challenge writes it, every claim reads its neighbours.
 #[derive(Debug)]
 #[repr(align(128))]

@@ -77,6 +77,11 @@ pub struct Selected<'a> {
 }
 
 impl<'a> Selected<'a> {
+    /// Their algorithm, if it is offered.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
     /// Takes credentials; `None` when they are for another realm.
     pub fn of(given: DigestResponse<'a>, space: &ProtectionSpace<'_>) -> Option<Self> {
         if !given.realm?.means(space.realm) {

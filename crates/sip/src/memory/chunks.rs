@@ -9,14 +9,14 @@ const NONE: u32 = u32::MAX;
 /// open and close no chunk.
 const FEW: usize = 16;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Place<T> {
     Used(T),
     /// With the next free place of the chunk.
     Free(u32),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Chunk<T> {
     /// Those that were used since it was empty. A chunk's memory is touched only as far as somebody filled it.
     places: Vec<Place<T>>,
@@ -26,7 +26,7 @@ struct Chunk<T> {
 
 /// Things by number. Chunks fill from the first one with room on; one that is empty is freed, but for one that is kept
 /// ready, so that a load that goes up and down a little allocates nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chunks<T> {
     chunks: Vec<Option<Chunk<T>>>,
     rooms: Rooms,

@@ -13,8 +13,9 @@ const STEP: usize = 32;
 const CLASSES: usize = 128;
 const NONE: u32 = u32::MAX;
 
-/// Bytes that are kept; none by default. Give it back to its [`Pool`] when it is no longer needed.
-#[derive(Debug)]
+/// Bytes that are kept; none by default. Give it back to its [`Pool`] when it is no longer needed. A clone is for
+/// a clone of the pool.
+#[derive(Clone, Debug)]
 pub struct Stored {
     len: u32,
     /// The chunk of its class, or the place of a large one.
@@ -33,7 +34,17 @@ struct Chunk {
     fresh: u32,
 }
 
-#[derive(Debug, Default)]
+impl Clone for Chunk {
+    /// Touches no more memory than was touched here.
+    fn clone(&self) -> Self {
+        let mut bytes = vec![0; self.bytes.len()].into_boxed_slice();
+        let touched = self.fresh as usize;
+        bytes[..touched].copy_from_slice(&self.bytes[..touched]);
+        Self { bytes, ..*self }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 struct Class {
     chunks: Vec<Option<Chunk>>,
     rooms: Rooms,
@@ -41,7 +52,7 @@ struct Class {
 
 /// Buffers by size, in steps of 32 bytes up to 4 KiB, in chunks that serve any size once they are empty. Larger ones are
 /// allocated and freed as they come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     classes: Box<[Class]>,
     large: Slab<Box<[u8]>>,

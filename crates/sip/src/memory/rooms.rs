@@ -3,7 +3,7 @@
 const NONE: usize = usize::MAX;
 
 /// One bit for each chunk, set while it has room, and the first of them at hand.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rooms {
     words: Vec<u64>,
     first: usize,

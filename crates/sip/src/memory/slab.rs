@@ -13,7 +13,7 @@ pub struct Id {
 }
 
 /// Records in chunks that are given back after a peak.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Slab<T> {
     entries: Chunks<(u32, T)>,
     counter: u32,

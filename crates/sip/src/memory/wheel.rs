@@ -14,7 +14,12 @@ const DUE: u16 = (LEVELS * SLOTS) as u16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerId(u32);
 
-#[derive(Debug)]
+impl TimerId {
+    /// No timer: setting and removing it do nothing.
+    pub const NONE: Self = Self(NONE);
+}
+
+#[derive(Clone, Debug)]
 struct Node<T> {
     payload: T,
     at_ms: u64,
@@ -25,7 +30,7 @@ struct Node<T> {
 }
 
 /// Timers that each carry a payload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Wheel<T> {
     nodes: Chunks<Node<T>>,
     heads: Box<[u32]>,

@@ -1,6 +1,7 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
 mod branch;
+mod early;
 mod redirect;
 mod response;
 mod search;
@@ -14,7 +15,7 @@ use strowger_syntax::{Index, Message, Method, Name, Status};
 use self::branch::Branch;
 pub use self::redirect::Redirected;
 use self::redirect::Redirection;
-use self::search::Opened;
+use self::search::{Opened, Opening};
 use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
 use super::progress::Progress;
@@ -81,8 +82,15 @@ enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Whether a final response is still to be sent.
+    fn is_unanswered(self) -> bool {
+        matches!(self, Self::Open | Self::Declined | Self::Cancelled)
+    }
+}
+
 /// What stays until the last client transaction has ended, because of the answers of forked UAS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ResponseContext {
     server: Id,
     call: Option<Id>,
@@ -95,7 +103,7 @@ struct ResponseContext {
 }
 
 /// What is needed of a context as long as a branch waits for its final response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     arrival: Arrival,
     loop_part: u64,
@@ -109,6 +117,9 @@ struct Pending {
     request: Stored,
     /// The targets' texts, as long as one of them may still be needed.
     texts: Stored,
+    /// Early dialogs, if the caller wants to know when they end.
+    early: Stored,
+    wants_199: bool,
     /// Whether only so much of the request is left as an answer is made from.
     is_short: bool,
     recursion: Recursion,
@@ -120,14 +131,14 @@ struct Pending {
     /// On which answers the next one has it.
     failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
-    redirections: u16,
+    redirections: u8,
     /// When timer C fires, in milliseconds after the start.
     timer_c: u32,
-    timer: Option<TimerId>,
+    timer: TimerId,
 }
 
 /// All response contexts of a shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     contexts: Slab<ResponseContext>,
     pending: Chunks<Pending>,
@@ -200,14 +211,20 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending) {
             let first = targets.targets().first();
             pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
+            let first_group = targets.first_group();
             for target in targets.targets() {
-                let ways = self.ways.keep(targets.hops(target));
+                let hops = match targets.hops(target) {
+                    [_, others @ ..] if Some(target.turn.group) == first_group => others,
+                    all => all,
+                };
+                let ways = self.ways.keep(hops);
                 pending
                     .branches
                     .push(Branch::new(target.texts(), ways, target.turn));
             }
         }
-        while self.open_group(endpoint, id, request, targets.text(), now_ms, out) == Opened::Skipped {}
+        let all = Opening::First(targets);
+        while self.open_group(endpoint, id, request, all, now_ms, out) == Opened::Skipped {}
         // The texts are for other attempts.
         if let Some(pending) = self.pending.get_mut(pending)
             && pending.may_send_again()
@@ -238,6 +255,8 @@ impl Proxy {
             failed: None,
             request: kept,
             texts: Stored::default(),
+            early: Stored::default(),
+            wants_199: early::wants_199(request),
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
@@ -246,7 +265,7 @@ impl Proxy {
             failover: Failover::ANY,
             redirections: 0,
             timer_c: branch::NEVER,
-            timer: None,
+            timer: TimerId::NONE,
         });
         let id = self.contexts.insert_with(|_| ResponseContext {
             server: start.server,
@@ -259,7 +278,7 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending)
             && method == Method::Invite
         {
-            pending.timer = Some(layer.wheel.add(Timed::Context(id)));
+            pending.timer = layer.wheel.add(Timed::Context(id));
         }
         layer.set_context(start.server, Some(id));
         (id, pending)
@@ -301,15 +320,14 @@ impl Proxy {
             let pool = &mut endpoint.layer.pool;
             pool.give(std::mem::take(&mut pending.request));
             pool.give(std::mem::take(&mut pending.texts));
+            pool.give(std::mem::take(&mut pending.early));
             if let Some((_, kept)) = pending.best.take() {
                 pool.give(kept);
             }
             for branch in &mut pending.branches {
                 self.ways.forget(&mut branch.ways);
             }
-            if let Some(timer) = pending.timer {
-                endpoint.layer.wheel.remove(timer);
-            }
+            endpoint.layer.wheel.remove(pending.timer);
             self.pending.discard(place);
         }
         let more_2xx = context.phase == Phase::Answered && context.method == Method::Invite;

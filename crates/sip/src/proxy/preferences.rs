@@ -60,7 +60,7 @@ pub enum Suits {
 /// The rank of a contact to which preferences do not apply.
 const IMMUNE: Suits = Suits::Rank(1000);
 
-/// How well a contact that was registered with these header field parameters suits the caller (§7.2).
+/// How well a contact that was registered with these header field parameters suits the caller (RFC 3841 §7.2).
 pub fn suits(request: Message<'_>, params: &[u8]) -> Suits {
     let Some(contact) = Params::parse(params).filter(|params| features(*params).next().is_some()) else {
         return IMMUNE;
@@ -102,7 +102,7 @@ pub fn suits(request: Message<'_>, params: &[u8]) -> Suits {
     Suits::Rank((sum / count) as u16)
 }
 
-/// Implicit preferences (§7.2.2): for the method, and for the event package of what subscribes.
+/// Implicit preferences (RFC 3841 §7.2.2): for the method, and for the event package of what subscribes.
 fn implied(request: Message<'_>, contact: Params<'_>) -> Suits {
     let knows = |tag: &[u8], word: &[u8]| {
         let values = feature(contact, tag);
@@ -188,7 +188,7 @@ fn feature<'a>(params: Params<'a>, tag: &[u8]) -> Option<Option<&'a [u8]>> {
     params.get(tag)
 }
 
-/// Whether two values of one tag have something in common (RFC 2533 §4).
+/// Whether two values of one tag have something in common (RFC 3841 §7.2.4).
 fn meets(has: Option<&[u8]>, asked: Option<&[u8]>) -> bool {
     values_of(has).any(|has| values_of(asked).any(|asked| has.meets(asked)))
 }

@@ -111,9 +111,29 @@ impl TargetSet {
         });
     }
 
+    /// Forgets all targets, and takes texts and hops that were gathered already, for [`push`](Self::push). What it had is put
+    /// in their place, to be used again.
+    pub fn adopt(&mut self, text: &mut Vec<u8>, hops: &mut Vec<Hop>) {
+        self.targets.clear();
+        std::mem::swap(&mut self.text, text);
+        std::mem::swap(&mut self.hops, hops);
+    }
+
+    /// Adds a target whose texts and hops were adopted: where its Request-URI begins, where that ends and its values for Route
+    /// begin, and where those end; its first hop, and the one behind its last.
+    pub fn push(&mut self, [start, middle, end]: [u32; 3], hops: (u32, u32), turn: Turn) {
+        let texts = TargetTexts { start, middle, end };
+        self.targets.push(Target { texts, hops, turn });
+    }
+
     /// The targets.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// The group whose turn comes first.
+    pub fn first_group(&self) -> Option<u16> {
+        self.targets.iter().map(|target| target.turn.group).min()
     }
 
     /// Whether there are none.
@@ -124,6 +144,11 @@ impl TargetSet {
     /// The texts of all targets, back to back; what [`Target::uri`] and [`Target::routes`] are read from.
     pub fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The first hop of the target with this number.
+    pub fn first_hop(&self, number: usize) -> Option<Hop> {
+        self.hops(self.targets.get(number)?).first().copied()
     }
 
     /// The hops of one of its targets; at least one.

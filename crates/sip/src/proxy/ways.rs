@@ -16,14 +16,14 @@ impl Ways {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Link {
     hop: Hop,
     next: u32,
 }
 
 /// All lists of hops of a shard, in one place that allocates nothing in the steady state.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AllWays(Chunks<Link>);
 
 impl AllWays {

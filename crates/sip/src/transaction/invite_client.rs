@@ -14,7 +14,7 @@ use crate::memory::{Pool, Stored};
 ///              |300-699, ACK sent
 ///         Completed --D--> Terminated
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum InviteClient {
     /// Nothing was heard yet.
     Calling {

@@ -14,7 +14,7 @@ use crate::memory::Stored;
 ///              |ACK
 ///         Confirmed  --I--> Terminated
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum InviteServer {
     /// No final response yet. The last provisional one answers retransmissions.
     Proceeding {

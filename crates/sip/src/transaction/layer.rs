@@ -77,13 +77,13 @@ pub enum FailedSend {
     Nobody,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ServerMachine {
     Invite(InviteServer),
     NonInvite(NonInviteServer),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Server {
     machine: ServerMachine,
     key: ServerKey,
@@ -127,7 +127,7 @@ impl Way {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ClientMachine {
     /// The CANCEL shares the INVITE's branch (RFC 3261 §9.1), and so its record.
     Invite {
@@ -137,7 +137,7 @@ enum ClientMachine {
     NonInvite(NonInviteClient),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Cancel {
     /// None was sent.
     Not,
@@ -147,7 +147,7 @@ enum Cancel {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Client {
     machine: ClientMachine,
     method: Method,
@@ -194,7 +194,7 @@ impl KeyPlace {
 }
 
 /// A shard's transactions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     /// The timers' values.
     pub timers: Timers,

@@ -12,7 +12,7 @@ use crate::memory::{Pool, Stored};
 ///            |                |
 ///            +---200-699------+--> Completed --K--> Terminated
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum NonInviteClient {
     /// Nothing was heard yet.
     Trying {

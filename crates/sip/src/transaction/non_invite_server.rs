@@ -12,7 +12,7 @@ use crate::memory::{Pool, Stored};
 ///           |                |
 ///           +---200-699------+--> Completed --J--> Terminated
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum NonInviteServer {
     /// Nothing was sent yet; retransmissions are absorbed.
     Trying {

@@ -177,6 +177,11 @@ impl Listeners {
         })
     }
 
+    /// Our address at a listener, towards a peer: for one that is bound to a wildcard the one that it is told of.
+    pub fn local(&self, listener: u16, peer: IpAddr) -> Option<IpAddr> {
+        Some(self.local_for(self.get(listener)?.address.ip(), peer))
+    }
+
     fn local_for(&self, bound: IpAddr, to: IpAddr) -> IpAddr {
         if !bound.is_unspecified() {
             return bound;

@@ -122,18 +122,18 @@ pub fn way_to(
     if !binding.path.is_empty() {
         return way_by_path(from, binding, is_ours);
     }
-    let back = way_back(from, origin, boot)?;
+    let back = || way_back(from, origin, boot);
     let is_reachable = |ip| !is_behind(ip, origin.remote.ip());
     if contact.secure {
-        return secure_way(from, &contact, back);
+        return secure_way(from, &contact, back()?);
     }
     let reachable = contact.maddr().is_none() && contact.host.ip().is_some_and(is_reachable);
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
     if !reachable || unsaid {
-        return Some((back, None));
+        return Some((back()?, None));
     }
     let Some(hop) = hop_to(from, &contact) else {
-        return Some((back, None));
+        return Some((back()?, None));
     };
     let same = hop.to
         == Destination::Connect {
@@ -141,9 +141,9 @@ pub fn way_to(
             to: origin.remote,
         };
     if same {
-        Some((back, Some(hop)))
+        Some((back()?, Some(hop)))
     } else {
-        Some((hop, origin.flow.map(|_| back)))
+        Some((hop, origin.flow.and_then(|_| back())))
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) enum BranchState {
 }
 
 /// One target of a context.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Branch {
     /// Its client transaction; nobody's while it waits.
     pub(super) client: Id,
@@ -52,10 +52,5 @@ impl Branch {
             target,
             ways,
         }
-    }
-
-    /// Whether it was sent something and has no final response.
-    pub(super) fn is_active(&self) -> bool {
-        matches!(self.state, BranchState::Pending | BranchState::CancelWanted)
     }
 }

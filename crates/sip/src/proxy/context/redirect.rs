@@ -16,7 +16,7 @@ use crate::{Endpoint, Outbox};
 const MOST_BRANCHES: usize = 64;
 
 /// A 3xx that was reported.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Redirection {
     pub(super) context: Id,
     pub(super) response: Stored,

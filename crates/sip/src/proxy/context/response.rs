@@ -6,8 +6,8 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::super::best::is_better;
 use super::super::progress::{Cause, Progress};
 use super::branch::BranchState;
-use super::search::Opened;
-use super::{Phase, Proxy, is_too_late, whole};
+use super::search::{Opened, Opening, Standing};
+use super::{Pending, Phase, Proxy, is_too_late, whole};
 use crate::memory::{Id, Stored};
 use crate::reject::Reject;
 use crate::transaction::{KEPT, User};
@@ -25,31 +25,9 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
-        let mut was_given_up = false;
-        if let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) {
-            let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) else {
-                return;
-            };
-            // Step 2: timer C; what was cancelled gets no more time.
-            if status.is_provisional() {
-                match branch.state {
-                    BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
-                    BranchState::Pending if status != Status::TRYING => {
-                        pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
-                    }
-                    _ => {}
-                }
-            } else if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
-                // RFC 3263 §4.3: this server cannot, another one of the same name may.
-                self.branch_failed(endpoint, user, status, now_ms, out);
-                return self.conclude(endpoint, user.context, now_ms, out);
-            } else {
-                was_given_up = branch.state == BranchState::CancelWanted;
-                branch.state = BranchState::Done;
-                self.ways.forget(&mut branch.ways);
-            }
-        }
+        let Some(was_given_up) = self.note(endpoint, user, response, status, now_ms, out) else {
+            return;
+        };
         match status.class() {
             // Step 3: without another Via it was meant for us.
             _ if !response.has_second_via() => {}
@@ -73,6 +51,52 @@ impl Proxy {
             }
         }
         self.conclude(endpoint, user.context, now_ms, out);
+        if status.class() >= 3 {
+            self.end_early(endpoint, user, status, now_ms, out);
+        }
+    }
+
+    /// Step 2, and what becomes of the branch: whether it had been given up before its final response. `None` when nothing
+    /// more is to be done.
+    fn note(
+        &mut self,
+        endpoint: &mut Endpoint,
+        user: User,
+        response: Message<'_>,
+        status: Status,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> Option<bool> {
+        // Without a pending part all branches are done, and it is the 2xx of one more UAS.
+        let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
+            return Some(false);
+        };
+        if pending.wants_199 && status.is_provisional() {
+            let pool = &mut endpoint.layer.pool;
+            pending.note_early(pool, user.branch, response, &mut self.text);
+        }
+        let branch = pending.branches.get_mut(usize::from(user.branch))?;
+        // Timer C; what was cancelled gets no more time.
+        if status.is_provisional() {
+            match branch.state {
+                BranchState::CancelWanted => drop(endpoint.layer.cancel(branch.client, now_ms, out)),
+                BranchState::Pending if status != Status::TRYING => {
+                    pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
+                }
+                _ => {}
+            }
+            return Some(false);
+        }
+        if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
+            // RFC 3263 §4.3: this server cannot, another one of the same name may.
+            self.branch_failed(endpoint, user, status, now_ms, out);
+            self.conclude(endpoint, user.context, now_ms, out);
+            return None;
+        }
+        let was_given_up = branch.state == BranchState::CancelWanted;
+        branch.state = BranchState::Done;
+        self.ways.forget(&mut branch.ways);
+        Some(was_given_up)
     }
 
     /// Step 5: after a 6xx nobody else is asked, and nobody goes on ringing.
@@ -93,14 +117,7 @@ impl Proxy {
         if pending.failover.is_on(status) {
             return;
         }
-        let waiting = pending
-            .branches
-            .iter_mut()
-            .filter(|branch| branch.state == BranchState::Waiting);
-        for branch in waiting {
-            branch.state = BranchState::Done;
-            self.ways.forget(&mut branch.ways);
-        }
+        pending.drop_waiting(&mut self.ways, |_| true);
     }
 
     /// Steps 3, 8 and 9: without our Via, to the caller.
@@ -193,36 +210,26 @@ impl Proxy {
 
     /// Goes on with what is due: the next group, or the answer once every branch is done; then lets go of what nobody needs.
     pub(super) fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        while self.may_open(id) {
-            let open = |proxy: &mut Self, endpoint: &mut Endpoint, request: Message<'_>, texts: &[u8]| {
-                proxy.open_group(endpoint, id, request, texts, now_ms, out)
+        let mut tried = false;
+        loop {
+            let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+                return self.let_go(endpoint, id);
             };
-            if self.with_request(endpoint, id, open) != Some(Opened::Skipped) {
-                break;
+            let standing = pending.standing();
+            let is_open = context.phase == Phase::Open;
+            if is_open && !tried && pending.may_open(&standing) {
+                let open = |proxy: &mut Self, endpoint: &mut Endpoint, request: Message<'_>, texts: &[u8]| {
+                    proxy.open_group(endpoint, id, request, Opening::Later(texts), now_ms, out)
+                };
+                tried = self.with_request(endpoint, id, open) != Some(Opened::Skipped);
+                continue;
             }
-        }
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            if !standing.is_done() || is_open && pending.redirections > 0 {
+                return pending.set_timer(&standing, endpoint);
+            }
+            self.answer_best(endpoint, id, now_ms, out);
             return self.let_go(endpoint, id);
-        };
-        let is_open = context.phase == Phase::Open && pending.redirections > 0;
-        if is_open || pending.branches.iter().any(|b| b.state != BranchState::Done) {
-            return pending.set_timer(endpoint);
         }
-        self.answer_best(endpoint, id, now_ms, out);
-        self.let_go(endpoint, id);
-    }
-
-    /// Whether the next group has its turn: when nobody else can answer, or when it has come to that which has it.
-    fn may_open(&mut self, id: Id) -> bool {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return false;
-        };
-        let Some((group, _)) = pending.next_group() else {
-            return false;
-        };
-        let is_pending = pending.branches.iter().any(|b| b.state == BranchState::Pending);
-        let has_come = !is_pending && pending.redirections == 0;
-        context.phase == Phase::Open && (has_come || group <= pending.group)
     }
 
     /// Step 6: the best response, or one of our own.
@@ -230,7 +237,7 @@ impl Proxy {
         let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        if matches!(context.phase, Phase::Open | Phase::Declined | Phase::Cancelled) {
+        if context.phase.is_unanswered() {
             // What a branch without an answer counts as may be better than any answer.
             let failed = pending.failed;
             let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
@@ -341,6 +348,16 @@ impl Proxy {
             &mut out.bytes,
         );
         let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
+    }
+}
+
+impl Pending {
+    /// Whether the next group has its turn: when nobody else can answer, or when it has come to that which has it.
+    fn may_open(&self, standing: &Standing) -> bool {
+        let has_come = !standing.is_pending && self.redirections == 0;
+        standing
+            .next
+            .is_some_and(|(group, _)| has_come || group <= self.group)
     }
 }
 

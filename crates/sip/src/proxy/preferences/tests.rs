@@ -68,7 +68,7 @@ fn values_are_compared_by_what_they_are() {
     }
 }
 
-// §7.2.2: only where nothing was said explicitly.
+// RFC 3841 §7.2.2: only where nothing was said explicitly.
 #[test]
 fn a_contact_that_does_not_know_the_method_is_left_out_if_there_are_others() {
     let contacts = [
