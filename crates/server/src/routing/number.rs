@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use strowger_syntax::uri::escape::unescape_into;
+use strowger_syntax::uri::escape::{escape_user_into, unescape_into};
 use strowger_syntax::uri::{SipUri, TelUri};
 
 use crate::config::DialPlan;
@@ -75,11 +75,13 @@ impl Dialled {
         let extras = std::mem::take(&mut self.extras);
         self.begin(sip.secure);
         (self.phone, self.extras) = (phone, extras);
-        let kept = user.get(usize::from(translation.strip)..).unwrap_or(&[]);
+        let mut plain = Vec::new();
+        unescape_into(user, &mut plain);
+        let kept = plain.get(usize::from(translation.strip)..).unwrap_or(&[]);
         self.replace_user(sip, |out| {
-            out.extend_from_slice(translation.prefix.as_bytes());
-            out.extend_from_slice(kept);
-            out.extend_from_slice(translation.suffix.as_bytes());
+            escape_user_into(translation.prefix.as_bytes(), out);
+            escape_user_into(kept, out);
+            escape_user_into(translation.suffix.as_bytes(), out);
         });
     }
 }
@@ -144,7 +146,7 @@ impl NumberPlan {
         true
     }
 
-    /// Appends what a number means: a user of ours (true), a global number, or what was dialled.
+    /// Appends what a number means, as a user part has it: a user of ours (true), a global number, or what was dialled.
     fn write_number(&self, tel: &TelUri<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
         let number = scratch;
         number.clear();
@@ -156,7 +158,7 @@ impl NumberPlan {
         }
         number.extend(tel.digits());
         let Some(plan) = &self.plan else {
-            out.extend_from_slice(number);
+            escape_user_into(number, out);
             return false;
         };
         if !number.starts_with(b"+") {
@@ -171,11 +173,11 @@ impl NumberPlan {
             .filter(|rest| !rest.is_empty())
         {
             Some(user) => {
-                out.extend_from_slice(user);
+                escape_user_into(user, out);
                 true
             }
             None => {
-                out.extend_from_slice(number);
+                escape_user_into(number, out);
                 false
             }
         }
@@ -210,12 +212,15 @@ fn globalize(plan: &DialPlan, number: &mut Vec<u8>) {
     number.splice(..cut, [b"+", country.as_bytes(), area.as_bytes()].concat());
 }
 
-/// Extension and subaddress, as a SIP URI's user part has them (RFC 3261 §19.1.6).
+/// Extension and subaddress, as a SIP URI's user part has them (RFC 3261 §19.1.6): whatever a user part may not have is
+/// escaped, or a caller could write what stands behind it, and so the host.
 fn write_extras(tel: &TelUri<'_>, out: &mut Vec<u8>) {
     for (name, value) in [("ext", tel.extension()), ("isub", tel.isdn_subaddress())] {
         if let Some(value) = value {
+            let mut plain = Vec::new();
+            unescape_into(value, &mut plain);
             out.extend_from_slice(format!(";{name}=").as_bytes());
-            out.extend_from_slice(value);
+            escape_user_into(&plain, out);
         }
     }
 }

@@ -297,7 +297,7 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
         (&berlin, "tel:98765", "sip:+493098765@example.test;user=phone"),
         (&berlin, "tel:0171.2345", "sip:+491712345@example.test;user=phone"),
         (&berlin, "tel:0033-1-2345", "sip:+3312345@example.test;user=phone"),
-        (&berlin, "tel:*21*5#", "sip:*21*5#@example.test;user=phone"),
+        (&berlin, "tel:*21*5#", "sip:*21*5%23@example.test;user=phone"),
         (
             &berlin,
             "sip:0171-2345@example.test;x=y",
@@ -349,8 +349,8 @@ fn a_number_is_translated() {
         suffix: "#".to_owned(),
     };
     for (uri, expected) in [
-        ("sip:0049@a.test;x", "sip:+49#@a.test;x"),
-        ("sip:0@a.test", "sip:+#@a.test"),
+        ("sip:0049@a.test;x", "sip:+49%23@a.test;x"),
+        ("sip:0@a.test", "sip:+%23@a.test"),
     ] {
         let Ok(Uri::Sip(sip)) = Uri::parse(uri.as_bytes()) else {
             panic!("{uri}")

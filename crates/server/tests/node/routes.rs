@@ -170,6 +170,46 @@ fn a_telephone_number_reaches_a_user_or_a_gateway() {
     site.assert_ends();
 }
 
+// RFC 3261 §19.1.6.
+#[test]
+fn a_number_brings_neither_a_host_nor_a_line_of_its_own() {
+    let mut site = site(
+        "[dial_plan]\ncountry = \"49\"\n[[route]]\nwhen.prefix = [\"+49\"]\nto = \"sip:192.0.2.13\"\nopen = true\n[[route]]\nwhen.prefix = \
+         [\"+33\"]\nredirect = { status = 302, contacts = [\"sip:far.test\"] }\n",
+    );
+    for (n, uri, extras) in [
+        (1, "tel:+4930;ext=1@192.0.2.15;isub=2", ";ext=1%40192.0.2.15;isub=2"),
+        (2, "tel:+4930;isub=1@192.0.2.15?x=", ";isub=1%40192.0.2.15?x="),
+        (
+            3,
+            "sip:+4930;ext=1%40192.0.2.15%3fx=@example.test;user=phone",
+            ";ext=1%40192.0.2.15?x=",
+        ),
+        (
+            4,
+            "sip:+4930;ext=1%0d%0aX-Evil%3a1@example.test;user=phone",
+            ";ext=1%0D%0AX-Evil%3A1",
+        ),
+    ] {
+        site.send('e', &request('e', "MESSAGE", uri, n));
+        assert_eq!(
+            start_line(site.last('d', "MESSAGE")),
+            format!("MESSAGE sip:+4930{extras}@192.0.2.13;user=phone SIP/2.0"),
+            "{uri}"
+        );
+        assert_eq!(site.log(), "d MESSAGE");
+        site.answer('d', 200);
+        site.log();
+    }
+    let uri = "sip:+33;ext=1%0d%0aX-Evil%3a1@example.test;user=phone";
+    let moved = site.ask('a', &request('a', "MESSAGE", uri, 9));
+    assert_eq!(
+        lines(&moved, "Contact"),
+        ["<sip:+33;ext=1%0D%0AX-Evil%3A1@far.test;user=phone>"]
+    );
+    site.assert_ends();
+}
+
 #[test]
 fn a_number_is_translated_before_its_user_or_target_is_found() {
     let mut site = site(
@@ -186,7 +226,14 @@ fn a_number_is_translated_before_its_user_or_target_is_found() {
     site.send('a', &request('a', "MESSAGE", "sip:030@example.test", 2));
     assert_eq!(
         start_line(site.last('d', "MESSAGE")),
-        "MESSAGE sip:+4930#@192.0.2.13 SIP/2.0"
+        "MESSAGE sip:+4930%23@192.0.2.13 SIP/2.0"
+    );
+    site.answer('d', 200);
+    // What is cut off are characters, not what escapes are made of.
+    site.send('a', &request('a', "MESSAGE", "sip:%3030@example.test", 3));
+    assert_eq!(
+        start_line(site.last('d', "MESSAGE")),
+        "MESSAGE sip:+4930%23@192.0.2.13 SIP/2.0"
     );
     site.answer('d', 200);
     site.assert_ends();
