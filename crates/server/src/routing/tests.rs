@@ -390,7 +390,7 @@ fn a_target_has_limits_runs_empty_and_goes_down_and_up() {
     assert!(a.enter(true, 1));
     assert!(b.enter(true, 1) && !b.enter(true, 1) && b.enter(true, 2));
     b.state.drain(true);
-    assert_eq!((b.state.health(), b.enter(true, 3)), (Health::Draining, false));
+    assert_eq!((b.health(), b.enter(true, 3)), (Health::Draining, false));
     b.state.drain(false);
     let probe = group.probe.expect("probed");
     let told: Vec<_> = [false, false, true, false, false, false, true, true]
@@ -408,6 +408,26 @@ fn a_target_has_limits_runs_empty_and_goes_down_and_up() {
         after.group_named("g").map(|group| group.targets[0].state.calls()),
         Some(2)
     );
+}
+
+#[test]
+fn a_target_that_was_down_is_used_once_nobody_asks_it_any_more() {
+    let text = "[[group]]\nname = \"g\"\nprobe = \"1s\"\ntargets = [\"sip:a.test\"]";
+    let before = routes(text);
+    let group = before.group_named("g").expect("there");
+    let probe = group.probe.expect("probed");
+    for _ in 0..3 {
+        group.targets[0].state.on_probe(false, &probe);
+    }
+    for (text, expected) in [
+        (text.to_owned(), Health::Down),
+        (text.replace("probe = \"1s\"\n", ""), Health::Up),
+    ] {
+        let mut after = routes(&text);
+        after.adopt(&before);
+        let target = &after.groups()[0].targets[0];
+        assert_eq!((target.health(), target.has_room(1)), (expected, expected == Health::Up));
+    }
 }
 
 #[test]
