@@ -51,7 +51,9 @@ impl Entered {
 impl Node {
     /// Whether the Request-URI is a number that has to be looked up in the dial plan, or could be.
     pub(super) fn is_dialled(&self, routing: &Routing<'_>) -> bool {
-        routing.next.is_none() && (self.shared.policy.routes.plan.is_dialled() || is_tel(routing.request_uri))
+        let uri = routing.request_uri;
+        routing.next.is_none()
+            && (self.shared.policy.routes.plan.is_dialled() || is_tel(uri) || is_phone(uri))
     }
 
     /// The Request-URI that a number comes to. False if it stays what it is.
@@ -378,6 +380,11 @@ fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &De
 fn is_tel(uri: &[u8]) -> bool {
     uri.get(..4)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
+}
+
+/// Whether a Request-URI says that its user is a telephone number (RFC 3261 §19.1.1).
+fn is_phone(uri: &[u8]) -> bool {
+    uri.contains(&b';') && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
 }
 
 /// Appends the Request-URI that a target gets.

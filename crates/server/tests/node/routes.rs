@@ -170,6 +170,20 @@ fn a_telephone_number_reaches_a_user_or_a_gateway() {
     site.assert_ends();
 }
 
+// RFC 3261 §19.1.1.
+#[test]
+fn a_number_is_known_by_its_parameter_without_a_dial_plan() {
+    let mut site = site(TO_D);
+    let uri = "sip:+49-30;ext=7@example.test;user=phone";
+    site.send('a', &request('a', "MESSAGE", uri, 1));
+    assert_eq!(
+        start_line(site.last('d', "MESSAGE")),
+        "MESSAGE sip:+4930;ext=7@192.0.2.13;user=phone SIP/2.0"
+    );
+    site.answer('d', 200);
+    site.assert_ends();
+}
+
 // RFC 3261 §19.1.6.
 #[test]
 fn a_number_brings_neither_a_host_nor_a_line_of_its_own() {
