@@ -1,6 +1,7 @@
 //! The contacts of a 3xx as targets (RFC 3261 §16.5, §16.7 step 4).
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
@@ -87,6 +88,11 @@ impl Node {
         now: Now,
     ) -> u64 {
         let (mut followed, secure) = (0, is_secure(request.request_uri()));
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let mut outbound = Vec::new();
+        if let Some(proxy) = routes.outbound() {
+            proxy.write_route(&mut outbound);
+        }
         for (number, element) in response.elements(Name::Contact).enumerate().take(MOST_CONTACTS) {
             let Ok(address) = NameAddr::parse(element) else {
                 continue;
@@ -107,7 +113,7 @@ impl Node {
             let before = self.work.candidates.list().len();
             if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) {
                 if recursion == Recursion::Anywhere {
-                    self.work.candidates.add(address.uri_text, &[], terms);
+                    self.work.candidates.add(address.uri_text, &outbound, terms);
                 }
             } else if sip.user.is_some_and(|user| !user.is_empty()) {
                 self.work.aor.clear();

@@ -345,6 +345,29 @@ fn what_is_foreign_goes_through_the_outbound_proxy() {
     site.assert_ends();
 }
 
+// §16.7 step 4.
+#[test]
+fn a_foreign_contact_of_a_3xx_is_tried_through_the_outbound_proxy() {
+    let mut site = Site::of(Plan {
+        routing: "proxy.outbound = \"sip:192.0.2.13;lr\"\n",
+        recurse: true,
+        trusted: &["192.0.2.10"],
+        ..Plan::default()
+    });
+    site.register('b');
+    site.send('a', &invite("sip:bob@example.test", 1));
+    let moved = site.response('b', 302, "Contact: <sip:bob@192.0.2.16>");
+    site.send('b', &moved);
+    assert_eq!(site.log(), "a 100, b INVITE, b ACK, d INVITE");
+    let sent = site.last('d', "INVITE").to_owned();
+    assert_eq!(start_line(&sent), "INVITE sip:bob@192.0.2.16 SIP/2.0");
+    assert_eq!(lines(&sent, "Route"), ["<sip:192.0.2.13;lr>"]);
+    site.answer('d', 486);
+    let answer = site.last('a', "SIP/2.0 486").to_owned();
+    site.send('a', &ack(&invite("sip:bob@example.test", 1), &answer));
+    site.assert_ends();
+}
+
 #[test]
 fn a_request_with_a_route_of_its_own_is_not_asked_about() {
     let mut site = site("[[route]]\nreply = \"603\"\n");
