@@ -190,6 +190,34 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
     );
 }
 
+// RFC 5393 §5.3.3, RFC 3261 §8.3.
+#[test]
+fn targets_that_a_role_cannot_try_are_refused() {
+    let targets = |count: usize, more: &str| {
+        let uris: Vec<_> = (0..count).map(|n| format!("\"sip:gw{n}.test\"")).collect();
+        format!("[[route]]\nto = [{}]\n{more}", uris.join(", "))
+    };
+    assert_eq!(
+        complaints(&targets(61, "")),
+        [
+            "2:6: 61 targets at once are more branches than the 60 of a request (RFC 5393 §5.3.3); use fork = \"sequential\", or list fewer"
+        ]
+    );
+    for (count, more) in [
+        (60, ""),
+        (61, "fork = \"sequential\""),
+        (61, "mode = \"redirect\""),
+    ] {
+        accepted(&targets(count, more));
+    }
+    let group = "[[group]]\nname = \"g\"\ntargets = [\"sip:a.test\"]\n[[route]]\nto = \"g\"\n";
+    let refused = "5:6: a redirect server issues no requests of its own (RFC 3261 §8.3), and group `g` is for requests; use mode = \"stateful\", or `redirect` with contacts";
+    assert_eq!(complaints(&format!("{group}mode = \"redirect\"\n")), [refused]);
+    let node = format!("proxy.mode = \"redirect\"\n{group}");
+    assert_eq!(complaints(&node), [refused.replace("5:6", "6:6")]);
+    accepted(&format!("{node}mode = \"stateful\"\n"));
+}
+
 #[test]
 fn what_is_never_reached_or_there_twice_is_refused() {
     let text = "[[route]]\nto = \"sip:a.test\"\n[[route]]\nreply = \"603\"\n";
