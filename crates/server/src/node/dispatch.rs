@@ -272,8 +272,10 @@ impl Node {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
         let asked = Disposition::of(request);
-        let mode = match bound {
-            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
+        // Whose turn it is in a group is for requests of ours only.
+        let mode = match (bound, action) {
+            (_, Action::Group(_)) => mode,
+            (Bound::User(_), _) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
             _ => mode,
         };
         match action {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use strowger_sip::proxy::{RouteToken, Routing};
+use strowger_sip::proxy::{Disposition, RouteToken, Routing};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::ResponseWriter;
@@ -126,8 +126,8 @@ impl Node {
         index.parse(text, &KEPT).is_ok()
     }
 
-    /// Makes the targets of a route the candidates (RFC 3261 §16.5): all, or the one that a proxy without state sends every
-    /// request of a call to (§16.11).
+    /// Makes the targets of a route the candidates (RFC 3261 §16.5): all, the first where the caller wants no fork (RFC 3841
+    /// §9.1), or the one that a proxy without state sends every request of a call to (RFC 3261 §16.11).
     pub(super) fn candidates_of_targets(
         &mut self,
         case: &Case<'_>,
@@ -143,16 +143,18 @@ impl Node {
             }
             _ => targets,
         };
+        let asked = Disposition::of(case.request);
+        let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
         for (place, target) in (0u16..).zip(all) {
             let terms = Terms {
-                group: match role.fork {
-                    Fork::Parallel => 0,
-                    Fork::Sequential => place,
-                },
+                group: if at_once { 0 } else { place },
                 ring_timeout_ms: role.ring_ms,
                 ..Terms::new(Origin::Route, Way::ByUri)
             };
             self.add_target(case, target, terms);
+            if asked.fork == Some(false) {
+                break;
+            }
         }
         self.work.candidates.settle_groups(role.turn_ms);
     }

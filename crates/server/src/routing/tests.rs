@@ -426,7 +426,10 @@ fn a_target_that_was_down_is_used_once_nobody_asks_it_any_more() {
         let mut after = routes(&text);
         after.adopt(&before);
         let target = &after.groups()[0].targets[0];
-        assert_eq!((target.health(), target.has_room(1)), (expected, expected == Health::Up));
+        assert_eq!(
+            (target.health(), target.has_room(1)),
+            (expected, expected == Health::Up)
+        );
     }
 }
 

@@ -192,7 +192,11 @@ fn a_number_brings_neither_a_host_nor_a_line_of_its_own() {
          [\"+33\"]\nredirect = { status = 302, contacts = [\"sip:far.test\"] }\n",
     );
     for (n, uri, extras) in [
-        (1, "tel:+4930;ext=1@192.0.2.15;isub=2", ";ext=1%40192.0.2.15;isub=2"),
+        (
+            1,
+            "tel:+4930;ext=1@192.0.2.15;isub=2",
+            ";ext=1%40192.0.2.15;isub=2",
+        ),
         (2, "tel:+4930;isub=1@192.0.2.15?x=", ";isub=1%40192.0.2.15?x="),
         (
             3,
@@ -324,6 +328,26 @@ fn targets_are_tried_at_once_or_one_after_the_other() {
         &ack(&invite("sip:one@example.test", 2), site.last('a', "SIP/2.0 486")),
     );
     site.assert_ends();
+}
+
+// RFC 3841 §9.1.
+#[test]
+fn a_caller_says_how_many_targets_of_a_route_are_tried_and_where_to_ask() {
+    let mut site = site(
+        "[[group]]\nname = \"g\"\ntargets = [\"sip:192.0.2.15\"]\n[[route]]\nwhen.user = [\"g\"]\nto = \"g\"\n[[route]]\nto = \
+         [\"sip:192.0.2.13\", \"sip:192.0.2.14\"]\n",
+    );
+    for (n, user, asked, expected) in [
+        (1, "x", "fork", "a 100, d INVITE, e INVITE"),
+        (2, "x", "no-fork", "a 100, d INVITE"),
+        (3, "x", "sequential", "a 100, d INVITE"),
+        (4, "x", "redirect", "a 302"),
+        (5, "g", "redirect", "a 100, f INVITE"),
+    ] {
+        let invite = invite(&format!("sip:{user}@example.test"), n);
+        site.send('a', &with(&invite, &format!("Request-Disposition: {asked}")));
+        assert_eq!(site.log(), expected, "{asked}");
+    }
 }
 
 // §16.6 step 6.
