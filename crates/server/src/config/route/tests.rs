@@ -51,6 +51,11 @@ fn each_error_of_a_route_is_told_with_its_place_and_mend() {
             "2:19: `9-7` is no length; write a number of characters from 1 to 255, or a range as in \"7-15\"",
         ),
         (
+            "reply = \"486 No\\r\\nX: y\"",
+            "2:9: `486 No\\r\\nX: y` cannot be answered: its text has control characters (RFC 3261 §25.1); write a code from 400 to 699 \
+             and what it says, as in \"603 Decline\"",
+        ),
+        (
             "to = \"tel:+1\"",
             "2:6: `tel:+1` is no target: requests are sent to sip: and sips: URIs; write it as \"sip:gw.example.test\", or \
              \"sip:edge.example.test;lr\" for a proxy to go through",
