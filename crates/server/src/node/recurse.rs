@@ -19,8 +19,10 @@ use super::dispatch::ADDED;
 use super::locate::{Found, Onward, Patience, Waiting};
 use super::{Kept, Node};
 
-/// How many contacts of one 3xx are looked at.
+/// How many contacts of one 3xx are looked at; and how many candidates they may come to before no other is, since each may
+/// be a user with many phones.
 const MOST_CONTACTS: usize = 64;
+const MOST_CANDIDATES: usize = 64;
 
 impl Node {
     /// Makes targets of the contacts that came in 3xx responses.
@@ -111,6 +113,9 @@ impl Node {
                 ..Terms::new(Origin::Redirect, Way::ByUri)
             };
             let before = self.work.candidates.list().len();
+            if before >= MOST_CANDIDATES {
+                break;
+            }
             if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) {
                 if recursion == Recursion::Anywhere {
                     self.work.candidates.add(address.uri_text, &outbound, terms);

@@ -129,12 +129,15 @@ impl Proxy {
         let before = self.text.len() as u32;
         let (now, first_new) = (pending.group, pending.branches.len());
         for target in targets.targets() {
+            if pending.branches.len() >= MOST_BRANCHES {
+                break;
+            }
             let uri = target.uri(targets.text());
             let known = pending
                 .branches
                 .iter()
                 .any(|b| is_same(b.target.uri(&self.text), uri));
-            if known || pending.branches.len() >= MOST_BRANCHES {
+            if known {
                 continue;
             }
             if pending.branches.len() == first_new {
