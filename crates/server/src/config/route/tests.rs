@@ -56,6 +56,10 @@ fn each_error_of_a_route_is_told_with_its_place_and_mend() {
              and what it says, as in \"603 Decline\"",
         ),
         (
+            "to = 5",
+            "2:6: `route.to` must be a URI, a list of them or the name of a target group, not a whole number; write it as \"sip:gw.example.test\"",
+        ),
+        (
             "to = \"tel:+1\"",
             "2:6: `tel:+1` is no target: requests are sent to sip: and sips: URIs; write it as \"sip:gw.example.test\", or \
              \"sip:edge.example.test;lr\" for a proxy to go through",
