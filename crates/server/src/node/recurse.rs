@@ -47,6 +47,7 @@ impl Node {
             return self.go_on_elsewhere(redirect, 0, now, out);
         };
         let (arrival, recursion) = (redirected.arrival, redirected.recursion);
+        let others_wait = redirected.others_wait;
         text.clear();
         text.extend_from_slice(redirected.request);
         let request_len = text.len();
@@ -59,7 +60,7 @@ impl Node {
             _ => 0,
         };
         let turn_ms = self.shared.policy.routes.role().turn_ms;
-        self.work.candidates.settle_groups(turn_ms);
+        self.work.candidates.settle_groups(turn_ms, others_wait);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
             return self.go_on_elsewhere(redirect, 0, now, out);

@@ -156,7 +156,7 @@ impl Node {
                 break;
             }
         }
-        self.work.candidates.settle_groups(role.turn_ms);
+        self.work.candidates.settle_groups(role.turn_ms, false);
     }
 
     /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for

@@ -33,6 +33,8 @@ pub struct Redirected<'a> {
     pub arrival: Arrival,
     /// Which of its contacts may be tried.
     pub recursion: Recursion,
+    /// Whether there are targets whose turn comes after them.
+    pub others_wait: bool,
 }
 
 impl Proxy {
@@ -52,6 +54,7 @@ impl Proxy {
             response: pool.bytes(&redirection.response),
             arrival: pending.arrival,
             recursion: pending.recursion,
+            others_wait: pending.next_group().is_some(),
         })
     }
 
