@@ -106,10 +106,10 @@ impl Variants {
             &format!("domains = [\"{DOMAIN}\", \"other{}.test\"]", number % 7),
         );
         for (place, port) in self.extra.iter().enumerate() {
-            if (number >> place) % 2 == 0 {
+            if (number >> place).is_multiple_of(2) {
                 text = with_listener(&text, &format!("udp:127.0.0.1:{port}"));
             }
-            if (number >> place) % 3 == 0 {
+            if (number >> place).is_multiple_of(3) {
                 text = with_listener(&text, &format!("tcp:127.0.0.1:{port}"));
             }
         }

@@ -101,13 +101,8 @@ fn paths() -> Value {
             "responses": { "204": { "description": "Changed." }, "404": failure("There is no such user.") }
         } },
         "/api/v1/bans": bans(),
+        "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
-        "/api/v1/explain": { "post": {
-            "summary": "What would become of a message, and why; nothing is sent or changed",
-            "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
-            "responses": { "200": answer("The explanation.", "Explanation"),
-                           "422": failure("There is no message, or what is said of it makes no sense.") }
-        } },
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
@@ -178,6 +173,15 @@ fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
 }
 
+fn explaining() -> Value {
+    json!({ "post": {
+        "summary": "What would become of a message, and why; nothing is sent or changed",
+        "requestBody": body("application/json", json!({ "$ref": "#/components/schemas/Explain" })),
+        "responses": { "200": answer("The explanation.", "Explanation"),
+                       "422": failure("There is no message, or what is said of it makes no sense.") }
+    } })
+}
+
 fn explain() -> Value {
     let perhaps = |description: &str| json!({ "type": ["string", "null"], "description": description });
     object(json!({
@@ -225,6 +229,25 @@ fn config_status() -> Value {
     }))
 }
 
+fn imported() -> Value {
+    let number = json!({ "type": "integer", "minimum": 0 });
+    object(json!({
+        "added": number, "changed": number, "failures": number,
+        "failed": { "type": "array", "items": object(json!({ "line": number, "error": { "type": "string" } })) }
+    }))
+}
+
+fn target() -> Value {
+    let (text, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+    );
+    object(json!({
+        "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
+        "calls": number, "chosen": number
+    }))
+}
+
 fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
@@ -265,12 +288,9 @@ fn schemas() -> Value {
             "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
             "expires_in": { "type": "integer", "description": "Seconds." }
         })),
-        "GroupTarget": object(json!({
-            "id": text, "group": text, "target": text, "state": { "enum": ["up", "down", "draining"] },
-            "calls": number, "chosen": number
-        })),
         "Explain": explain(),
         "Explanation": explanation(),
+        "GroupTarget": target(),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }
@@ -279,9 +299,6 @@ fn schemas() -> Value {
             "address": text, "password": { "type": "string", "minLength": 1, "maxLength": 256 },
             "display_name": perhaps_text, "aliases": texts
         } },
-        "Import": object(json!({
-            "added": number, "changed": number, "failures": number,
-            "failed": { "type": "array", "items": object(json!({ "line": number, "error": text })) }
-        }))
+        "Import": imported()
     })
 }

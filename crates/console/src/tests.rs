@@ -226,6 +226,11 @@ impl Admin for Fake {
         }
     }
 
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        let bytes = asked.bytes()?;
+        Ok(an_explanation(bytes.len()))
+    }
+
     async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
         let targets = [a_target("up")]
             .into_iter()
@@ -242,11 +247,6 @@ impl Admin for Fake {
         } else {
             Err(AdminError::NoSuchTarget(which.target))
         }
-    }
-
-    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
-        let bytes = asked.bytes()?;
-        Ok(an_explanation(bytes.len()))
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
@@ -895,7 +895,7 @@ fn what_the_description_says_of_values_is_what_is_sent() {
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),
-        ("Error", Ok(json!({ "error": "", "mend": "" }))),
+        ("Error", Ok(json!({ "error": "", "errors": [], "mend": "" }))),
     ] {
         let keys = |value: &Value| {
             value

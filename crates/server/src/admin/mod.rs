@@ -84,6 +84,9 @@ pub trait Admin: Send + Sync + 'static {
     /// Lifts bans, and tells which; [`AdminError::NoSuchBan`] when there are none.
     fn unban(&self, which: Unban) -> impl Future<Output = Result<Vec<Ban>, AdminError>> + Send;
 
+    /// What would become of a message, and why. Nothing is changed by it.
+    fn explain(&self, asked: Explain) -> impl Future<Output = Result<Explanation, AdminError>> + Send;
+
     /// The targets of target groups.
     fn groups(
         &self,
@@ -96,9 +99,6 @@ pub trait Admin: Send + Sync + 'static {
         &self,
         which: DrainTarget,
     ) -> impl Future<Output = Result<GroupTarget, AdminError>> + Send;
-
-    /// What would become of a message, and why. Nothing is changed by it.
-    fn explain(&self, asked: Explain) -> impl Future<Output = Result<Explanation, AdminError>> + Send;
 
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;

@@ -10,7 +10,7 @@ use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
@@ -18,7 +18,7 @@ use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
 use super::routes::translated;
-use super::trace::{AskedWhy, BindingUse, BoundTo, DroppedWhy, RoleTaken, RoleWhy, Step};
+use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
@@ -37,8 +37,8 @@ pub(super) enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host.
-    Foreign,
+    /// Somebody else's host; where the request goes next.
+    Foreign(SipUri<'a>),
 }
 
 impl Bound<'_> {
@@ -49,7 +49,7 @@ impl Bound<'_> {
             }
             Self::User(_) => BoundTo::User,
             Self::Node => BoundTo::Node,
-            Self::Foreign => BoundTo::Foreign,
+            Self::Foreign(_) => BoundTo::Foreign,
         };
         Step::bound(to, routing.next.unwrap_or(routing.request_uri))
     }
@@ -260,7 +260,7 @@ impl Node {
         let begun = routing.token == RouteToken::Valid;
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
-            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
             Action::Reply(_) | Action::Redirect(_) => false,
         };
         if leads_away && !begun && !sender.may_relay() {
@@ -271,12 +271,9 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let asked = Disposition::of(request);
-        // Whose turn it is in a group is for requests of ours only.
-        let mode = match (bound, action) {
-            (_, Action::Group(_)) => mode,
-            (Bound::User(_), _) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
-            _ => mode,
+        let mode = match is_redirect_asked(request, bound, action) {
+            true => Mode::Redirect,
+            false => mode,
         };
         match action {
             Action::Reply(reply) => {
@@ -290,14 +287,7 @@ impl Node {
                 return self.redirect_to_targets(case, sender, targets, now, out);
             }
             _ if mode == Mode::Redirect && !begun => {
-                let role = RoleTaken::Redirect;
-                self.trace.note(|| Step::Role {
-                    role,
-                    why: match decision.role.mode {
-                        Mode::Redirect => self.why_role(mode),
-                        _ => RoleWhy::Caller,
-                    },
-                });
+                self.note_redirect(decision.role.mode);
                 return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
             }
             _ => {}
@@ -323,14 +313,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
+                Ok(Uri::Sip(next)) => Ok(Bound::Foreign(next)),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign)
+                Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -359,8 +349,7 @@ impl Node {
                     ));
                 }
                 check_content(request)?;
-                let (role, why) = (RoleTaken::Server, RoleWhy::Own);
-                self.trace.note(|| Step::Role { role, why });
+                self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });
                 self.endpoint
                     .identity
@@ -487,9 +476,16 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
+            (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
-        let onward = self.onward(case);
+        let next_uri = match bound {
+            Bound::Foreign(next) => Some(next),
+            Bound::User(_) | Bound::Node => None,
+        };
+        let onward = Onward {
+            next_uri,
+            ..self.onward(case)
+        };
         let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
             return Err(self.no_way(&onward));
@@ -517,6 +513,7 @@ impl Node {
             request,
             ingress,
             next,
+            next_uri: None,
             size,
         }
     }
@@ -573,14 +570,9 @@ impl Node {
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
                     .filter(|binding| {
-                        let elsewhere = !shared.names_us(binding.contact);
-                        let used = if elsewhere {
-                            BindingUse::Told
-                        } else {
-                            BindingUse::NamesUs
-                        };
-                        self.trace.note(|| Step::binding(binding, used, now));
-                        elsewhere
+                        let ours = shared.names_us(binding.contact);
+                        self.trace.note(|| Step::told(binding, ours, now));
+                        !ours
                     });
                 work.lines.clear();
                 write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
@@ -633,4 +625,13 @@ impl Node {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }
+}
+
+/// Whether the caller wants to be told where to ask (RFC 3841 §9.1), where we would tell. Whose turn it is in a group is for
+/// requests of ours only.
+fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
+    matches!(bound, Bound::User(_))
+        && !matches!(action, Action::Group(_))
+        && !matches!(request.method(), Method::Cancel | Method::Ack)
+        && Disposition::of(request).proxy == Some(false)
 }

@@ -174,6 +174,17 @@ impl Node {
         }
     }
 
+    /// Notes that a request is redirected, by the mode of what decides on it or because its caller wants it so.
+    pub(super) fn note_redirect(&self, mode: Mode) {
+        self.trace.note(|| Step::Role {
+            role: RoleTaken::Redirect,
+            why: match mode {
+                Mode::Redirect => self.why_role(mode),
+                _ => RoleWhy::Caller,
+            },
+        });
+    }
+
     /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
     fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {

@@ -140,10 +140,7 @@ impl Node {
                     Checked::NotOwner
                 }
                 address => {
-                    self.note_credentials(Some(&selected), || match address {
-                        Resolved::Alias => CredentialsOutcome::RightForAlias,
-                        _ => CredentialsOutcome::Right,
-                    });
+                    self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
                     Checked::Right(Right { proof, address })
                 }
             },

@@ -17,7 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
 use super::shared::Shared;
-use super::trace::{AskedWhy, RoleTaken, RoleWhy, Step};
+use super::trace::{AskedWhy, RoleTaken, Step};
 use super::{Kept, Node, Work};
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
@@ -74,28 +74,13 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
-        let (role, why) = (RoleTaken::Registrar, RoleWhy::Own);
-        self.trace.note(|| Step::Role { role, why });
+        self.trace.note(|| Step::own(RoleTaken::Registrar));
         if let Err(reject) = self.check_register(request, ingress) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
-        let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
-        let trusted = self.shared.is_trusted(ingress.source.remote.ip());
-        self.trace.note(|| Step::Sender {
-            sender: self.sender_by_source(ingress).into(),
-            digest: self.shared.auth_on(),
-        });
-        self.trace.note(|| Step::Asked {
-            why: match (challenged, trusted) {
-                (true, false) => AskedWhy::Method,
-                (true, true) => AskedWhy::Trusted,
-                _ if !self.shared.auth_on() => AskedWhy::DigestOff,
-                _ => AskedWhy::NotChallenged,
-            },
-        });
-        if challenged && !trusted {
+        if self.is_asked_who(ingress) {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
@@ -145,6 +130,25 @@ impl Node {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
         check_extensions(request).and_then(|()| check_content(request))
+    }
+
+    /// Whether whoever sends a REGISTER has to show credentials.
+    fn is_asked_who(&self, ingress: &Ingress) -> bool {
+        let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
+        let trusted = self.shared.is_trusted(ingress.source.remote.ip());
+        self.trace.note(|| Step::Sender {
+            sender: self.sender_by_source(ingress).into(),
+            digest: self.shared.auth_on(),
+        });
+        self.trace.note(|| Step::Asked {
+            why: match (challenged, trusted) {
+                (true, false) => AskedWhy::Method,
+                (true, true) => AskedWhy::Trusted,
+                _ if !self.shared.auth_on() => AskedWhy::DigestOff,
+                _ => AskedWhy::NotChallenged,
+            },
+        });
+        challenged && !trusted
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it

@@ -342,6 +342,10 @@ impl Admin for Running {
         Ok(ended.iter().map(|ban| Ban::of(ban, now.wall_secs())).collect())
     }
 
+    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
+        self.explain_message(asked).await
+    }
+
     async fn groups(&self, filter: Filter, page: PageRequest) -> Result<Page<GroupTarget>, AdminError> {
         let shared = self.shared();
         let targets = |group: &'_ Group| {
@@ -363,10 +367,6 @@ impl Admin for Running {
         };
         target.state.drain(which.draining);
         Ok(GroupTarget::of(group, target))
-    }
-
-    async fn explain(&self, asked: Explain) -> Result<Explanation, AdminError> {
-        self.explain_message(asked).await
     }
 
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {

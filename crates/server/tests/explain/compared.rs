@@ -1,6 +1,6 @@
 //! Made messages, explained and sent.
 
-use strowger_server::config::Mode;
+use strowger_server::config::{Fork, Mode};
 use strowger_server::explain::Explanation;
 use strowger_sip::Destination;
 use strowger_testkit::sim::full;
@@ -13,8 +13,39 @@ fn count() -> u32 {
     if full() { 5000 } else { 500 }
 }
 
+/// A route of each kind, and a group whose targets have limits.
+const ROUTING: &str = r#"
+[dial_plan]
+country = "1"
+[[group]]
+name = "carriers"
+targets = [{ uri = "sip:192.0.2.13", max_calls = 2 }, { uri = "sip:one.test", priority = 1, max_rate = 3 }]
+[[route]]
+name = "no strangers"
+when.method = ["STRANGE"]
+reply = "488 Not Here"
+[[route]]
+name = "numbers"
+when.prefix = ["+", "1"]
+to = "carriers"
+headers = { add = { "X-Route" = "numbers" } }
+[[route]]
+name = "carol is elsewhere"
+when.user = ["carol"]
+redirect = { status = 301, contacts = [{ uri = "sip:carol@192.0.2.16", q = 0.5 }] }
+[[route]]
+name = "messages"
+when.method = ["MESSAGE"]
+mode = "stateless"
+[[route]]
+name = "bob, or else e"
+when.user = ["bob"]
+when.method = ["INVITE"]
+ring_timeout = "5s"
+"#;
+
 /// The sites that the messages are spread over.
-fn plans() -> [Plan; 6] {
+fn plans() -> [Plan; 8] {
     let digest = |challenged| Plan {
         challenged,
         ..Plan::default()
@@ -28,6 +59,17 @@ fn plans() -> [Plan; 6] {
             ..digest(&["REGISTER", "INVITE", "MESSAGE"])
         },
         digest(&["REGISTER"]),
+        Plan {
+            routing: ROUTING,
+            trusted: &["192.0.2.10/32"],
+            recurse: true,
+            fork: Fork::Sequential,
+            ..Plan::default()
+        },
+        Plan {
+            routing: ROUTING,
+            ..digest(&["INVITE"])
+        },
         Plan {
             mode: Mode::Stateless,
             ..Plan::default()

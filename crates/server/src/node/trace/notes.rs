@@ -84,6 +84,16 @@ impl From<Resolved> for Known {
     }
 }
 
+impl CredentialsOutcome {
+    /// Right, for the user's own address or an alias.
+    pub(in crate::node) fn right_for(address: Resolved) -> Self {
+        match address {
+            Resolved::Alias => Self::RightForAlias,
+            Resolved::User | Resolved::Unknown => Self::Right,
+        }
+    }
+}
+
 impl From<Rejection> for CredentialsOutcome {
     fn from(rejection: Rejection) -> Self {
         match rejection {
@@ -144,6 +154,12 @@ impl Step {
             next: routing.next.map(text),
             request_uri: text(routing.request_uri),
         }
+    }
+
+    /// What the node is for its own matters.
+    pub(in crate::node) fn own(role: RoleTaken) -> Self {
+        let why = RoleWhy::Own;
+        Self::Role { role, why }
     }
 
     pub(in crate::node) fn bound(to: BoundTo, uri: &[u8]) -> Self {
@@ -227,6 +243,16 @@ impl Step {
             binding: BindingSeen::of(binding, now.wall_secs()),
             used,
         }
+    }
+
+    /// A binding that a redirection tells, unless it is `ours`.
+    pub(in crate::node) fn told(binding: &Binding<'_>, ours: bool, now: Now) -> Self {
+        let used = if ours {
+            BindingUse::NamesUs
+        } else {
+            BindingUse::Told
+        };
+        Self::binding(binding, used, now)
     }
 
     pub(in crate::node) fn target(targets: &TargetSet, target: &Target, listeners: &Listeners) -> Self {

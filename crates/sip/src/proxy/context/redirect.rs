@@ -54,7 +54,7 @@ impl Proxy {
             response: pool.bytes(&redirection.response),
             arrival: pending.arrival,
             recursion: pending.recursion,
-            others_wait: pending.next_group().is_some(),
+            others_wait: pending.standing().next.is_some(),
         })
     }
 
