@@ -20,7 +20,7 @@ pub struct NumberPlan {
 pub struct Dialled {
     uri: Vec<u8>,
     user: Range<usize>,
-    /// What stands behind the number where it goes to a gateway: extension and subaddress (RFC 3966 §5).
+    /// What stands behind the number where it goes to a gateway: its parameters (RFC 3966 §5).
     extras: Vec<u8>,
     scratch: Vec<u8>,
     /// Whether it is a telephone number.
@@ -126,7 +126,8 @@ impl NumberPlan {
         let text = &mut dialled.scratch;
         text.clear();
         unescape_into(user, text);
-        if !sip.is_phone() && !(self.is_dialled() && text.iter().all(|&b| is_dialled(b))) {
+        let mut number = text.iter().take_while(|&&b| b != b';');
+        if !sip.is_phone() && !(self.is_dialled() && number.all(|&b| is_dialled(b))) {
             return false;
         }
         let Ok(tel) = TelUri::parse(text) else {
@@ -212,15 +213,21 @@ fn globalize(plan: &DialPlan, number: &mut Vec<u8>) {
     number.splice(..cut, [b"+", country.as_bytes(), area.as_bytes()].concat());
 }
 
-/// Extension and subaddress, as a SIP URI's user part has them (RFC 3261 §19.1.6): whatever a user part may not have is
-/// escaped, or a caller could write what stands behind it, and so the host.
+/// What is said of a number besides its context, as a SIP URI's user part has it (RFC 3261 §19.1.6): extension, subaddress,
+/// where it was ported to. Whatever a user part may not have is escaped, or a caller could write what stands behind it, and
+/// so the host.
 fn write_extras(tel: &TelUri<'_>, out: &mut Vec<u8>) {
-    for (name, value) in [("ext", tel.extension()), ("isub", tel.isdn_subaddress())] {
+    let mut write = |separator: u8, text: &[u8]| {
+        let mut plain = Vec::new();
+        unescape_into(text, &mut plain);
+        out.push(separator);
+        escape_user_into(&plain, out);
+    };
+    let params = tel.params.iter();
+    for (name, value) in params.filter(|(name, _)| !name.eq_ignore_ascii_case(b"phone-context")) {
+        write(b';', name);
         if let Some(value) = value {
-            let mut plain = Vec::new();
-            unescape_into(value, &mut plain);
-            out.extend_from_slice(format!(";{name}=").as_bytes());
-            escape_user_into(&plain, out);
+            write(b'=', value);
         }
     }
 }

@@ -304,6 +304,8 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
             "sip:+491712345@example.test;x=y",
         ),
         (&berlin, "sip:%2B493012342@example.test", "sip:42@example.test"),
+        (&berlin, "sip:+49-900;x=1@example.test", "sip:+49900@example.test"),
+        (&berlin, "sip:;x@example.test", ""),
         (&paris, "sip:0123456@example.test", "sip:+33123456@example.test"),
         (&paris, "sip:00@example.test", ""),
         (&paris, "sip:55@example.test", ""),
@@ -330,13 +332,13 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
             assert_eq!(String::from_utf8_lossy(dialled.uri()), expected, "{uri}");
         }
     }
-    let Ok(Uri::Tel(tel)) = Uri::parse(b"tel:+1-201;ext=7;isub=9") else {
+    let Ok(Uri::Tel(tel)) = Uri::parse(b"tel:201;phone-context=+1;ext=7;isub=9;npdi;rn=+1-202:5") else {
         panic!("a number")
     };
     none.dial_tel(&tel, &mut dialled);
     assert_eq!(
         (dialled.user(), dialled.extras()),
-        (&b"+1201"[..], &b";ext=7;isub=9"[..])
+        (&b"+1201"[..], &b";ext=7;isub=9;npdi;rn=+1-202%3A5"[..])
     );
 }
 
