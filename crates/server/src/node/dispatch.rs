@@ -271,10 +271,9 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let asked = Disposition::of(request);
-        let mode = match bound {
-            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
-            _ => mode,
+        let mode = match is_redirect_asked(request, bound, action) {
+            true => Mode::Redirect,
+            false => mode,
         };
         match action {
             Action::Reply(reply) => {
@@ -635,4 +634,13 @@ impl Node {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }
+}
+
+/// Whether the caller wants to be told where to ask (RFC 3841 §9.1), where we would tell. Whose turn it is in a group is for
+/// requests of ours only.
+fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
+    matches!(bound, Bound::User(_))
+        && !matches!(action, Action::Group(_))
+        && !matches!(request.method(), Method::Cancel | Method::Ack)
+        && Disposition::of(request).proxy == Some(false)
 }
