@@ -421,9 +421,24 @@ impl Node {
                 _ => AskedWhy::NotChallenged,
             },
         });
-        if !asked && !shown {
-            return Ok(Some(sender));
+        if asked || shown {
+            self.admit_by_credentials(case, sender, asked, now, out)
+        } else {
+            Ok(Some(sender))
         }
+    }
+
+    /// What the credentials of a request make of its sender; `asked` says whether it has to have any. `None` when it was
+    /// challenged.
+    fn admit_by_credentials(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        asked: bool,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Sender>, Reject> {
+        let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
