@@ -358,6 +358,7 @@ fn asked(why: AskedWhy) -> Line {
         AskedWhy::Trusted => "no credentials are wanted of a trusted source",
         AskedWhy::Dialog => "no credentials are wanted: the route token proves its dialog",
         AskedWhy::AckOrCancel => "no credentials are wanted: ACK and CANCEL can't be challenged",
+        AskedWhy::Open => "no credentials are wanted: its route is open to strangers",
         AskedWhy::NotChallenged => "no credentials are wanted for this method",
     };
     plain("policy", "RFC 3261 §22.1", text)

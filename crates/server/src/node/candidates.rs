@@ -7,8 +7,6 @@ use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 
-use crate::config::Mode;
-
 /// What made a candidate of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -46,8 +44,6 @@ pub struct Candidate {
     pub ring_timeout_ms: Option<u32>,
     /// On which of its answers the next group is tried.
     pub failover: Failover,
-    /// The role that is taken for it instead of the one of its route or of the node.
-    pub mode: Option<Mode>,
     /// What made it one.
     pub origin: Origin,
     /// How it is reached.
@@ -63,8 +59,6 @@ pub struct Terms {
     pub ring_timeout_ms: Option<u32>,
     /// See [`Candidate::failover`].
     pub failover: Failover,
-    /// See [`Candidate::mode`].
-    pub mode: Option<Mode>,
     /// See [`Candidate::origin`].
     pub origin: Origin,
     /// See [`Candidate::way`].
@@ -89,7 +83,6 @@ impl Terms {
             group: 0,
             ring_timeout_ms: None,
             failover: Failover::ANY,
-            mode: None,
             origin,
             way,
         }
@@ -131,7 +124,6 @@ impl Candidates {
             group,
             ring_timeout_ms,
             failover,
-            mode,
             origin,
             way,
         } = terms;
@@ -140,7 +132,6 @@ impl Candidates {
             group,
             ring_timeout_ms,
             failover,
-            mode,
             origin,
             way,
         });

@@ -193,7 +193,7 @@ impl Node {
         let loop_part = self.endpoint.identity.loop_part(request);
         validate(request, loop_part)?;
         self.trace.note(|| Step::validated(request));
-        let Some(sender) = self.admit(&bound, request, ingress, routing, now, out)? else {
+        let Some(sender) = self.admit(&bound, case, now, out)? else {
             return Ok(());
         };
         if sender == Sender::Authenticated {
@@ -373,12 +373,16 @@ impl Node {
     fn admit(
         &mut self,
         bound: &Bound<'_>,
-        request: Message<'_>,
-        ingress: &Ingress,
-        routing: &Routing<'_>,
+        case: &Case<'_>,
         now: Now,
         out: &mut Outbox,
     ) -> Result<Option<Sender>, Reject> {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
         let sender = self.sender_by_source(ingress);
         let digest = self.shared.auth_on();
         self.trace.note(|| Step::Sender {
@@ -404,6 +408,11 @@ impl Node {
                 && self.shared.is_closed()
                 && !self.is_from_home(request, ingress, now));
         let shown = request.has(Name::ProxyAuthorization);
+        if asked && !shown && self.is_open_to_strangers(case) {
+            let why = AskedWhy::Open;
+            self.trace.note(|| Step::Asked { why });
+            return Ok(Some(sender));
+        }
         self.trace.note(|| Step::Asked {
             why: match (by_method, asked, shown) {
                 (true, ..) => AskedWhy::Method,
@@ -412,9 +421,24 @@ impl Node {
                 _ => AskedWhy::NotChallenged,
             },
         });
-        if !asked && !shown {
-            return Ok(Some(sender));
+        if asked || shown {
+            self.admit_by_credentials(case, sender, asked, now, out)
+        } else {
+            Ok(Some(sender))
         }
+    }
+
+    /// What the credentials of a request make of its sender; `asked` says whether it has to have any. `None` when it was
+    /// challenged.
+    fn admit_by_credentials(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        asked: bool,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Sender>, Reject> {
+        let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));

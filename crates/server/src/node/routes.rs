@@ -78,6 +78,30 @@ impl Node {
         case: &Case<'_>,
         sender: Sender,
     ) -> Decision<'r> {
+        self.route_with(routes, case, sender, |node, facts, decision| {
+            if node.trace.is_listening() {
+                note_routes(&node.trace, routes, facts, decision);
+            }
+        })
+    }
+
+    /// Whether the route of a stranger's request is open, so that nobody is asked who it is.
+    pub(super) fn is_open_to_strangers(&mut self, case: &Case<'_>) -> bool {
+        if !self.shared.policy.routes.has_open() {
+            return false;
+        }
+        let routes = Arc::clone(&self.shared.policy.routes);
+        self.route_with(&routes, case, Sender::Stranger, |_, _, _| {})
+            .is_open()
+    }
+
+    fn route_with<'r>(
+        &mut self,
+        routes: &'r Routes,
+        case: &Case<'_>,
+        sender: Sender,
+        note: impl FnOnce(&Self, &Facts<'_>, &Decision<'r>),
+    ) -> Decision<'r> {
         let routing = &case.routing;
         let sip = match Uri::parse(routing.request_uri) {
             Ok(Uri::Sip(sip)) if routing.next.is_none() => sip,
@@ -87,26 +111,25 @@ impl Node {
         let listeners = &self.endpoint.identity.listeners;
         let listener = listeners.get(source.listener).map(|listener| listener.address);
         let written = sip.user.unwrap_or_default();
-        let user = &mut self.work.name;
+        let mut user = std::mem::take(&mut self.work.name);
         user.clear();
         if written.contains(&b'%') {
-            escape::unescape_into(written, user);
+            escape::unescape_into(written, &mut user);
         }
         let facts = Facts {
             request: case.request,
             uri: routing.request_uri,
-            user: if user.is_empty() { written } else { user },
+            user: if user.is_empty() { written } else { &user },
             host: sip.host,
             source: source.remote.ip(),
             transport: source.transport,
-            listener: listener.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            listener: listener.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
         };
         let decision = decide(routes, &facts);
-        if self.trace.is_listening() {
-            note_routes(&self.trace, routes, &facts, &decision);
-        }
+        note(self, &facts, &decision);
+        self.work.name = user;
         decision
     }
 

@@ -144,6 +144,11 @@ impl Routes {
         self.routes.is_empty()
     }
 
+    /// Whether one is open to strangers.
+    pub fn has_open(&self) -> bool {
+        self.routes.iter().any(|route| route.open)
+    }
+
     /// The role of what no route takes.
     pub fn role(&self) -> &Role {
         &self.role

@@ -127,7 +127,8 @@ impl NumberPlan {
         text.clear();
         unescape_into(user, text);
         let mut number = text.iter().take_while(|&&b| b != b';');
-        if !sip.is_phone() && !(self.is_dialled() && number.all(|&b| is_dialled(b))) {
+        let is_dialled = self.is_dialled() && number.all(|&b| is_dialled(b));
+        if !(sip.is_phone() || is_dialled) {
             return false;
         }
         let Ok(tel) = TelUri::parse(text) else {

@@ -18,7 +18,7 @@ use self::redirect::Redirection;
 use self::search::{Opened, Opening};
 use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
-use super::progress::Progress;
+use super::progress::{Cause, Progress};
 use super::route::Taken;
 use super::targets::{Failover, TargetSet};
 use super::ways::AllWays;
@@ -112,8 +112,8 @@ struct Pending {
     branches: SmallVec<[Branch; 3]>,
     started_ms: u64,
     best: Option<(Status, Stored)>,
-    /// What the branches without a response count as (§16.6 step 7, §16.9).
-    failed: Option<Status>,
+    /// Why branches have no response that could be passed on, of which the best counts (§16.7 step 6, §16.9).
+    failed: Option<Cause>,
     request: Stored,
     /// The targets' texts, as long as one of them may still be needed.
     texts: Stored,

@@ -32,13 +32,25 @@ pub enum Cause {
     NextHopUnavailable,
     /// The name of the next hop has no address.
     NextHopHasNoAddress,
-    /// It rang, and nobody answered (timer C).
+    /// It rang for as long as it may, and nobody answered.
     NobodyAnswered,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
     TooManyBranches,
 }
 
 impl Cause {
+    /// The response that a branch without one counts as to have got (RFC 3261 §16.8, §16.9).
+    pub(super) const fn counts_as(self) -> Status {
+        match self {
+            Self::Cancelled => Status::REQUEST_TERMINATED,
+            Self::NextHopUnreachable | Self::NextHopUnavailable | Self::NextHopHasNoAddress => {
+                Status::SERVICE_UNAVAILABLE
+            }
+            Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
+            Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
+        }
+    }
+
     /// One word for a log.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -342,6 +342,8 @@ pub enum AskedWhy {
     Dialog,
     /// ACK and CANCEL can't be challenged (RFC 3261 §22.1).
     AckOrCancel,
+    /// Its route is open to strangers.
+    Open,
     /// Its method is not challenged.
     NotChallenged,
 }

@@ -41,6 +41,7 @@ impl Proxy {
             }
             // Step 4: its contacts are tried, or it is kept until the best one is known.
             3 if self.redirect(endpoint, user.context, response, status) => {}
+            _ if was_given_up && self.is_provoked(user.context, status) => {}
             class => {
                 self.keep_if_better(endpoint, user.context, response, status);
                 if class == 6 {
@@ -89,7 +90,7 @@ impl Proxy {
         }
         if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
             // RFC 3263 §4.3: this server cannot, another one of the same name may.
-            self.branch_failed(endpoint, user, status, now_ms, out);
+            self.branch_failed(endpoint, user, Cause::NextHopUnavailable, now_ms, out);
             self.conclude(endpoint, user.context, now_ms, out);
             return None;
         }
@@ -97,6 +98,19 @@ impl Proxy {
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
         Some(was_given_up)
+    }
+
+    /// Whether a response says only that we gave its branch up because it rang for too long: no answer of the target's, but
+    /// none at all, which is a 408 (step 6, §16.8).
+    fn is_provoked(&mut self, id: Id, status: Status) -> bool {
+        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            return false;
+        };
+        let is_provoked = status == Status::REQUEST_TERMINATED && context.phase == Phase::Open;
+        if is_provoked {
+            pending.fail(Cause::NobodyAnswered);
+        }
+        is_provoked
     }
 
     /// Step 5: after a 6xx nobody else is asked, and nobody goes on ringing.
@@ -240,7 +254,9 @@ impl Proxy {
         if context.phase.is_unanswered() {
             // What a branch without an answer counts as may be better than any answer.
             let failed = pending.failed;
-            let beaten = |(best, _): &(Status, Stored)| failed.is_some_and(|failed| is_better(failed, *best));
+            let beaten = |(best, _): &(Status, Stored)| {
+                failed.is_some_and(|failed| is_better(failed.counts_as(), *best))
+            };
             if let Some((_, kept)) = pending.best.take_if(|best| beaten(best)) {
                 endpoint.layer.pool.give(kept);
             }
@@ -267,20 +283,15 @@ impl Proxy {
                     (self.scratch, self.text) = (index, text);
                 }
                 None => {
-                    let status = match (context.phase, context.method, pending.failed) {
-                        (Phase::Cancelled, ..) => Status::REQUEST_TERMINATED,
-                        (_, _, Some(Status::SERVICE_UNAVAILABLE)) => Status::SERVER_INTERNAL_ERROR,
-                        (_, _, Some(Status::MAX_BREADTH_EXCEEDED)) => Status::MAX_BREADTH_EXCEEDED,
-                        (_, Method::Invite, _) => Status::REQUEST_TIMEOUT,
-                        // No 408 to anything else (RFC 4320 §4.2).
-                        _ => Status::SERVER_TIMEOUT,
-                    };
                     let cause = match (context.phase, pending.failed) {
                         (Phase::Cancelled, _) => Cause::Cancelled,
-                        (_, Some(Status::SERVICE_UNAVAILABLE)) => Cause::NextHopUnreachable,
-                        (_, Some(Status::MAX_BREADTH_EXCEEDED)) => Cause::TooManyBranches,
-                        (_, Some(_)) => Cause::NextHopSilent,
-                        (_, None) => Cause::NobodyAnswered,
+                        (_, failed) => failed.unwrap_or(Cause::NobodyAnswered),
+                    };
+                    let status = match cause.counts_as() {
+                        Status::SERVICE_UNAVAILABLE => Status::SERVER_INTERNAL_ERROR,
+                        // No 408 to anything but INVITE (RFC 4320 §4.2).
+                        Status::REQUEST_TIMEOUT if context.method != Method::Invite => Status::SERVER_TIMEOUT,
+                        status => status,
                     };
                     self.answer(endpoint, id, Reject::new(status), cause, now_ms, out);
                 }

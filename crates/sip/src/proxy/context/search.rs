@@ -2,13 +2,13 @@
 //! what is given up.
 
 use strowger_syntax::message::Edits;
-use strowger_syntax::{Message, Method, Status};
+use strowger_syntax::{Message, Method};
 
 use super::super::forward::{BranchKind, Forwarding, write_forward};
 use super::super::targets::TargetSet;
 use super::super::ways::AllWays;
 use super::branch::{Branch, BranchState, NEVER};
-use super::{Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
+use super::{Cause, Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
 use crate::memory::{Id, TimerId};
 use crate::transaction::{FailedSend, KEPT, User};
 use crate::transport::Hop;
@@ -81,7 +81,7 @@ impl Proxy {
             return Opened::Nobody;
         };
         if count > usize::from(pending.breadth) {
-            pending.fail(Status::MAX_BREADTH_EXCEEDED);
+            pending.fail(Cause::TooManyBranches);
             pending.drop_waiting(&mut self.ways, |branch| branch.group == group);
             return Opened::Skipped;
         }
@@ -160,7 +160,7 @@ impl Proxy {
         };
         context.alive = context.alive.saturating_sub(1);
         if timed_out {
-            self.branch_failed(endpoint, user, Status::REQUEST_TIMEOUT, now_ms, out);
+            self.branch_failed(endpoint, user, Cause::NextHopSilent, now_ms, out);
         }
         self.conclude(endpoint, user.context, now_ms, out);
     }
@@ -178,16 +178,16 @@ impl Proxy {
             return;
         };
         context.alive = context.alive.saturating_sub(1);
-        self.branch_failed(endpoint, user, Status::SERVICE_UNAVAILABLE, now_ms, out);
+        self.branch_failed(endpoint, user, Cause::NextHopUnreachable, now_ms, out);
         self.conclude(endpoint, user.context, now_ms, out);
     }
 
-    /// A branch without an answer, or with a 503: its next hop is tried, else it is done, as if it had answered `status`.
+    /// A branch without an answer, or with a 503: its next hop is tried, else it is done.
     pub(super) fn branch_failed(
         &mut self,
         endpoint: &mut Endpoint,
         user: User,
-        status: Status,
+        cause: Cause,
         now_ms: u64,
         out: &mut Outbox,
     ) {
@@ -208,8 +208,8 @@ impl Proxy {
         };
         let target = branch.target;
         let Some(hop) = hop else {
-            pending.fail(status);
-            self.stop_unless_next(user.context, status);
+            pending.fail(cause);
+            self.stop_unless_next(user.context, cause.counts_as());
             return;
         };
         self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
@@ -255,12 +255,17 @@ impl Proxy {
             return;
         };
         let now = offset(pending.started_ms, now_ms);
+        let mut unanswered = false;
         for branch in &mut pending.branches {
             if branch.state == BranchState::CancelWanted && branch.until <= now {
                 branch.state = BranchState::Done;
                 endpoint.layer.drop_client(branch.client);
                 context.alive = context.alive.saturating_sub(1);
+                unanswered = true;
             }
+        }
+        if unanswered {
+            pending.fail(Cause::NobodyAnswered);
         }
         let all = pending.timer_c <= now;
         pending.give_up(endpoint, now_ms, out, |until| all || until <= now);
@@ -287,10 +292,11 @@ impl Pending {
         offset(self.started_ms, now_ms + delay_ms)
     }
 
-    /// Notes what a branch without an answer counts as.
-    pub(super) fn fail(&mut self, status: Status) {
-        if self.failed.is_none_or(|failed| is_better(status, failed)) {
-            self.failed = Some(status);
+    /// Notes why a branch has no answer that could be passed on.
+    pub(super) fn fail(&mut self, cause: Cause) {
+        let is_worse = |failed: Cause| is_better(cause.counts_as(), failed.counts_as());
+        if self.failed.is_none_or(is_worse) {
+            self.failed = Some(cause);
         }
     }
 
