@@ -271,7 +271,8 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = match is_redirect_asked(request, bound, action) {
+        // Strangers are not told where phones and targets are.
+        let mode = match !stranger && is_redirect_asked(request, bound, action) {
             true => Mode::Redirect,
             false => mode,
         };
