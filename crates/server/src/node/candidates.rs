@@ -7,7 +7,6 @@ use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 
-
 /// What made a candidate of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {

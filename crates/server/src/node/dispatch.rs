@@ -486,6 +486,7 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
+            (_, Bound::Foreign) if self.candidate_of_dialog(case, now) => {}
             (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
         }
         let onward = self.onward(case);
