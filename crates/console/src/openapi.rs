@@ -127,7 +127,7 @@ fn reload() -> Value {
             "description": "A duration such as 60s: the former configuration comes back then, unless this one is confirmed." }],
         "responses": { "200": answer("It is in force.", "Reloaded"),
                        "409": failure("There is no file, or the one in force is not confirmed yet."),
-                       "422": failure("It is wrong or cannot be put into force; nothing has changed. `errors` says where.") }
+                       "422": answer("It is wrong or cannot be put into force; nothing has changed.", "Refusal") }
     } })
 }
 
@@ -171,6 +171,15 @@ fn groups() -> Value {
 
 fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
+}
+
+fn refusal() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let wrong = object(json!({
+        "file": text, "line": number, "column": number, "flag": text, "what": text, "mend": text
+    }));
+    let errors = json!({ "type": "array", "description": "What is wrong with the configuration, and where.", "items": wrong });
+    object(json!({ "error": text, "mend": text, "errors": errors }))
 }
 
 fn explaining() -> Value {
@@ -255,9 +264,8 @@ fn schemas() -> Value {
     let perhaps_number = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Seconds until the former configuration comes back." });
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     json!({
-        "Error": object(json!({ "error": text, "mend": text,
-            "errors": { "type": "array", "description": "What is wrong with a configuration.", "items": object(json!({
-                "file": text, "line": number, "column": number, "flag": text, "what": text, "mend": text })) } })),
+        "Error": object(json!({ "error": text, "mend": text })),
+        "Refusal": refusal(),
         "Reloaded": object(json!({
             "generation": number, "added": texts, "removed": texts, "rollback_in": perhaps_number
         })),

@@ -895,7 +895,9 @@ fn what_the_description_says_of_values_is_what_is_sent() {
         ("User", serde_json::to_value(shown(&user))),
         ("NewUser", serde_json::to_value(&user)),
         ("Import", serde_json::to_value(&import)),
-        ("Error", Ok(json!({ "error": "", "errors": [], "mend": "" }))),
+        ("Error", Ok(json!({ "error": "", "mend": "" }))),
+        ("Refusal", Ok(json!({ "error": "", "mend": "", "errors": [] }))),
+        ("Reloaded", serde_json::to_value(Reloaded::default())),
     ] {
         let keys = |value: &Value| {
             value

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -133,6 +134,28 @@ impl Database {
             known => known,
         }
     }
+}
+
+/// Opens a database that another process may have open, to look at it only. Where nobody has, SQLite is told that nobody will
+/// change it: else it would make the files that go with a write-ahead log, as whoever looks.
+pub(crate) fn look_at(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if ["-wal", "-shm"]
+        .iter()
+        .any(|suffix| beside(path, suffix).exists())
+    {
+        return Connection::open_with_flags(path, flags);
+    }
+    let mut uri = Vec::from(b"file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => uri.push(byte),
+        }
+    }
+    uri.extend_from_slice(b"?immutable=1");
+    let uri = std::ffi::OsString::from_vec(uri);
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
 /// The file of SQLite's that belongs to a database: `-wal`, `-shm`.

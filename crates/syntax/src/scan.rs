@@ -462,12 +462,21 @@ pub fn put_short(out: &mut Vec<u8>, byte: u8, value: u16) {
 #[inline]
 pub fn put_number(out: &mut Vec<u8>, value: u64) {
     match u16::try_from(value) {
+        Ok(octet @ 0..=255) => put_octet(out, octet as u8),
         Ok(value) => {
             let (digits, len) = digits(value);
             put_word(out, digits, len);
         }
         Err(_) => put_long_number(out, value),
     }
+}
+
+/// Writes a decimal number of one octet.
+#[inline]
+pub fn put_octet(out: &mut Vec<u8>, value: u8) {
+    let (text, len) = OCTETS[usize::from(value)];
+    // Behind the digits there is a dot.
+    put_word(out, u64::from(text), usize::from(len) - 1);
 }
 
 fn put_long_number(out: &mut Vec<u8>, value: u64) {

@@ -16,7 +16,7 @@ use crate::packet::{DATAGRAM_MAX, Packet};
 pub(super) const RECEIVE_BATCH: usize = 32;
 
 /// Datagrams sent by one system call at most.
-pub(super) const SEND_BATCH: usize = 64;
+pub(super) const SEND_BATCH: usize = 256;
 
 const CONTROL_LEN: usize = 128;
 

@@ -21,7 +21,7 @@ pub(crate) struct Asked {
 }
 
 enum Source {
-    System(System),
+    System(Box<System>),
     File(Zone),
 }
 
@@ -41,7 +41,7 @@ impl Observed {
     /// The machine's way to DNS.
     pub(crate) fn system(system: System) -> Self {
         Self {
-            source: Source::System(system),
+            source: Source::System(Box::new(system)),
             asked: Mutex::default(),
         }
     }

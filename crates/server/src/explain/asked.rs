@@ -96,7 +96,7 @@ impl Asked {
         };
         let ip = listeners
             .local(number, remote.ip())
-            .unwrap_or(listener.address.ip());
+            .unwrap_or_else(|| listener.address.ip());
         let source = Source {
             transport: listener.transport,
             listener: number,

@@ -50,15 +50,22 @@ impl Names {
     /// Answers a question into what is known; what was asked for it, and the servers.
     pub async fn answer(&self, dns: &Dns, question: &Question, now_ms: u64) -> Vec<Step> {
         let (answer, asked) = self.records.answer(dns, question, now_ms).await;
-        let asked = asked.into_iter().map(|asked| Step::Dns {
-            question: asked.question,
-            answers: asked.answers,
-            ttl: asked.ttl_secs,
-            failed: asked.failed,
-            from: self.records.authority().to_owned(),
-        });
-        let servers = Step::servers(question.host.as_bytes(), &answer.servers, false);
-        asked.chain([servers]).collect()
+        let mut steps = Vec::new();
+        for asked in asked {
+            let step = Step::Dns {
+                question: asked.question,
+                answers: asked.answers,
+                ttl: asked.ttl_secs,
+                failed: asked.failed,
+                from: self.records.authority().to_owned(),
+            };
+            // What NAPTR names may have been asked for by its usual name too.
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+        steps.push(Step::servers(question.host.as_bytes(), &answer.servers, false));
+        steps
     }
 
     /// Whether they are given.
@@ -229,13 +236,14 @@ impl Stage {
             let Some(deadline) = self.node.deadline() else {
                 break;
             };
-            let passed_ns = deadline.saturating_sub(begun.mono_ns);
-            if passed_ns > HORIZON_MS * 1_000_000 || later.len() >= TOLD {
+            // Timers are of whole milliseconds.
+            let passed_ms = (deadline / 1_000_000).saturating_sub(begun.mono_ms());
+            if passed_ms > HORIZON_MS || later.len() >= TOLD {
                 break;
             }
             let now = Now {
-                mono_ns: begun.mono_ns + passed_ns,
-                wall_ms: begun.wall_ms + passed_ns / 1_000_000,
+                mono_ns: deadline.max(begun.mono_ns),
+                wall_ms: begun.wall_ms + passed_ms,
             };
             self.node.wake(now, &mut play.out);
             play.collect_of(&self.node, Some(&call_id));
@@ -244,7 +252,7 @@ impl Stage {
                 let same = |other: &Sent| (&other.to, &other.text) == (&sent.to, &sent.text);
                 let again = before.iter().any(same) || later.iter().any(|later| same(&later.sent));
                 later.push(Later {
-                    after_ms: passed_ns / 1_000_000,
+                    after_ms: passed_ms,
                     sent,
                     again,
                 });

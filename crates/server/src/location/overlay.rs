@@ -19,10 +19,13 @@ pub struct Change {
     pub after: Vec<u8>,
 }
 
+/// Records by address-of-record, each with how often it was committed.
+type Kept = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
+
 /// Reads from another location service, and keeps what is committed to itself.
 pub struct Overlay {
     under: Arc<dyn Location>,
-    kept: Mutex<BTreeMap<Vec<u8>, (u64, Vec<u8>)>>,
+    kept: Mutex<Kept>,
 }
 
 impl std::fmt::Debug for Overlay {
@@ -56,7 +59,7 @@ impl Overlay {
         self.kept().iter().map(change).collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, (u64, Vec<u8>)>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -156,6 +156,9 @@ impl Candidates {
     /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
     /// said how long.
     pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
+        if self.list.iter().all(|candidate| candidate.group == 0) {
+            return;
+        }
         let mut next = 0;
         while let Some(group) = self
             .list
@@ -248,6 +251,11 @@ impl Candidate {
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let [start, middle, _] = self.texts;
         text.get(start as usize..middle as usize).unwrap_or(&[])
+    }
+
+    /// Whether it goes where the request itself says.
+    pub(super) fn is_as_asked(&self, text: &[u8]) -> bool {
+        self.origin == Origin::RequestUri && self.routes(text).is_empty()
     }
 
     /// The URI that says where it goes, in a request whose next Route element is `next`. A Route value that is malformed stands

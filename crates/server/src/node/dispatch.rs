@@ -10,7 +10,7 @@ use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
@@ -37,8 +37,8 @@ pub(super) enum Bound<'a> {
     User(&'a [u8]),
     /// This node itself.
     Node,
-    /// Somebody else's host.
-    Foreign,
+    /// Somebody else's host; where the request goes next.
+    Foreign(SipUri<'a>),
 }
 
 impl Bound<'_> {
@@ -49,7 +49,7 @@ impl Bound<'_> {
             }
             Self::User(_) => BoundTo::User,
             Self::Node => BoundTo::Node,
-            Self::Foreign => BoundTo::Foreign,
+            Self::Foreign(_) => BoundTo::Foreign,
         };
         Step::bound(to, routing.next.unwrap_or(routing.request_uri))
     }
@@ -260,7 +260,7 @@ impl Node {
         let begun = routing.token == RouteToken::Valid;
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
-            Action::BuiltIn => matches!(bound, Bound::Foreign),
+            Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
             Action::Reply(_) | Action::Redirect(_) => false,
         };
         if leads_away && !begun && !sender.may_relay() {
@@ -314,14 +314,14 @@ impl Node {
         }
         if let Some(next) = routing.next {
             return match Uri::parse(next) {
-                Ok(Uri::Sip(_)) => Ok(Bound::Foreign),
+                Ok(Uri::Sip(next)) => Ok(Bound::Foreign(next)),
                 _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Route")),
             };
         }
         match target {
             // A maddr of somebody else's leads there, whatever the host (§16.5).
             Uri::Sip(sip) if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) => {
-                Ok(Bound::Foreign)
+                Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
                 let aor = &mut self.work.aor;
@@ -391,16 +391,8 @@ impl Node {
             digest,
         });
         let method = request.method();
-        let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
-        if exempt || matches!(method, Method::Ack | Method::Cancel) || !digest {
-            self.trace.note(|| Step::Asked {
-                why: match method {
-                    _ if !digest => AskedWhy::DigestOff,
-                    _ if routing.token == RouteToken::Valid => AskedWhy::Dialog,
-                    _ if exempt => AskedWhy::Trusted,
-                    _ => AskedWhy::AckOrCancel,
-                },
-            });
+        if let Some(why) = self.exemption(sender, routing, method) {
+            self.trace.note(|| Step::Asked { why });
             return Ok(Some(sender));
         }
         let by_method = self.shared.is_challenged(method, request.method_text());
@@ -437,6 +429,17 @@ impl Node {
             Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
         }
         Ok(None)
+    }
+
+    /// Why nobody asks who a sender is, whatever it has shown.
+    fn exemption(&self, sender: Sender, routing: &Routing<'_>, method: Method) -> Option<AskedWhy> {
+        match method {
+            _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
+            _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
+            Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
+            _ => None,
+        }
     }
 
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
@@ -486,10 +489,17 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign) if self.candidate_of_dialog(case, now) => {}
-            (_, Bound::Foreign) => self.candidate_by_uri(case, decision),
+            (_, Bound::Foreign(_)) if self.candidate_of_dialog(case, now) => {}
+            (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
-        let onward = self.onward(case);
+        let next_uri = match bound {
+            Bound::Foreign(next) => Some(next),
+            Bound::User(_) | Bound::Node => None,
+        };
+        let onward = Onward {
+            next_uri,
+            ..self.onward(case)
+        };
         let found = self.locate_candidates(&onward, Patience::Some, now);
         if found == Found::Targets && self.work.targets.is_empty() {
             return Err(self.no_way(&onward));
@@ -517,6 +527,7 @@ impl Node {
             request,
             ingress,
             next,
+            next_uri: None,
             size,
         }
     }

@@ -203,6 +203,10 @@ impl Node {
 
     /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
     /// place in the account of calls.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
     fn accept<'a>(
         &mut self,
         case: &Case<'a>,

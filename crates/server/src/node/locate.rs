@@ -10,7 +10,7 @@ use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
-use strowger_syntax::uri::Uri;
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
@@ -30,6 +30,8 @@ pub(super) struct Onward<'a> {
     pub(super) ingress: &'a Ingress,
     /// The next element of its own route set.
     pub(super) next: Option<&'a [u8]>,
+    /// That, or else its Request-URI, if it is at hand.
+    pub(super) next_uri: Option<&'a SipUri<'a>>,
     pub(super) size: Size,
 }
 
@@ -274,13 +276,17 @@ impl Node {
         let mut found = Found::Targets;
         let work = self.work.candidates.parts_mut();
         for number in 0..work.list.len() {
-            let candidate = work.list[number];
+            let candidate = &work.list[number];
             if candidate.way != Way::ByUri {
                 continue;
             }
             let first = work.hops.len();
             let hops = &mut *work.hops;
-            match locate_uri(candidate.next_hop(work.text, onward.next), onward.size) {
+            let located = match onward.next_uri {
+                Some(uri) if candidate.is_as_asked(work.text) => locate(uri, onward.size),
+                _ => locate_uri(candidate.next_hop(work.text, onward.next), onward.size),
+            };
+            match located {
                 Located::Address(ip, ways) => ways.put(from, ip, hops),
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
@@ -396,6 +402,7 @@ impl Node {
                 request,
                 ingress: &waiting.ingress,
                 next: next_route(request, waiting.taken),
+                next_uri: None,
                 size: waiting.size,
             };
             self.locate_candidates(&onward, Patience::None, now);

@@ -52,7 +52,7 @@ use own_names::OwnNames;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
-use tally::Held;
+use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 
 /// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
@@ -118,9 +118,14 @@ pub struct Node {
     refused: refused::Quota,
     tally: Arc<Tally>,
     trace: Tracer,
+    /// When the sizes of what is held are told again while there is work, in milliseconds.
+    sizes_due_ms: u64,
     draining: bool,
     work: Work,
 }
+
+/// How often the sizes of what a shard at work holds are told, in milliseconds.
+const SIZES_MS: u64 = 100;
 
 /// Buffers that are reused from request to request.
 #[derive(Default)]
@@ -188,6 +193,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally,
             trace: Tracer::default(),
+            sizes_due_ms: 0,
             draining: false,
             work: Work::default(),
             shared,
@@ -212,6 +218,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally: Arc::default(),
             trace: Tracer::listening(),
+            sizes_due_ms: 0,
             draining: self.draining,
             work: Work::default(),
             shared,
@@ -396,7 +403,7 @@ impl Node {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self, now: Now) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
         let held = Held {
@@ -405,13 +412,20 @@ impl Node {
             calls: self.calls.len(),
             message_bytes: layer.pool.used_bytes(),
             spare_bytes: layer.pool.free_bytes(),
+        };
+        self.tally.publish(&held);
+        // As long as there is work, there is a turn after this one.
+        if now.mono_ms() < self.sizes_due_ms && !self.is_idle() {
+            return;
+        }
+        self.sizes_due_ms = now.mono_ms() + SIZES_MS;
+        self.tally.publish_sizes(&Sizes {
             transaction_bytes: layer.bytes(),
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
-        };
-        self.tally.publish(&held);
+        });
     }
 }
 
@@ -555,9 +569,9 @@ impl Application for Node {
         }
     }
 
-    fn turn_ended(&mut self, _: Now) {
+    fn turn_ended(&mut self, now: Now) {
         self.journal.flush();
-        self.publish();
+        self.publish(now);
     }
 
     fn is_idle(&self) -> bool {

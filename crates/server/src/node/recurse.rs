@@ -66,6 +66,7 @@ impl Node {
             request,
             ingress: &ingress,
             next: None,
+            next_uri: None,
             size,
         };
         match self.locate_candidates(&onward, Patience::Some, now) {

@@ -121,7 +121,7 @@ impl Node {
             host: sip.host,
             source: source.remote.ip(),
             transport: source.transport,
-            listener: listener.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            listener: listener.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
         };

@@ -27,44 +27,51 @@ pub struct Tally {
     dns_misses: AtomicU64,
     failed_hops: AtomicU64,
     held: HeldCounts,
+    sizes: SizeCounts,
 }
 
 macro_rules! held {
-    ($($(#[$doc:meta])* $field:ident)*) => {
-        /// What a shard holds at one moment.
+    ($($(#[$struct_doc:meta])* $struct:ident $counts:ident { $($(#[$doc:meta])* $field:ident)* })*) => {$(
+        $(#[$struct_doc])*
         #[derive(Clone, Copy, Debug)]
-        pub(super) struct Held {
+        pub(super) struct $struct {
             $($(#[$doc])* pub(super) $field: usize,)*
         }
 
         #[derive(Debug, Default)]
-        struct HeldCounts {
+        struct $counts {
             $($field: AtomicU64,)*
         }
 
-        impl HeldCounts {
-            fn store(&self, held: &Held) {
+        impl $counts {
+            fn store(&self, held: &$struct) {
                 $(self.$field.store(held.$field as u64, Relaxed);)*
             }
         }
-    };
+    )*};
 }
 
 held! {
-    server_transactions
-    client_transactions
-    calls
-    /// Stored messages in their buffers.
-    message_bytes
-    /// Free buffers.
-    spare_bytes
-    transaction_bytes
-    /// Response contexts.
-    proxy_bytes
-    timer_bytes
-    call_bytes
-    /// Requests that wait for a commit or a name.
-    waiting_bytes
+    /// What a shard holds at one moment.
+    Held HeldCounts {
+        server_transactions
+        client_transactions
+        calls
+        /// Stored messages in their buffers.
+        message_bytes
+        /// Free buffers.
+        spare_bytes
+    }
+    /// How large is what else it holds.
+    Sizes SizeCounts {
+        transaction_bytes
+        /// Response contexts.
+        proxy_bytes
+        timer_bytes
+        call_bytes
+        /// Requests that wait for a commit or a name.
+        waiting_bytes
+    }
 }
 
 /// The writer is one thread, so that reading and writing back loses nothing and needs no locked instruction.
@@ -110,6 +117,10 @@ impl Tally {
         self.held.store(held);
     }
 
+    pub(super) fn publish_sizes(&self, sizes: &Sizes) {
+        self.sizes.store(sizes);
+    }
+
     /// Server and client transactions.
     pub fn transactions(&self) -> u64 {
         self.held.server_transactions.load(Relaxed) + self.held.client_transactions.load(Relaxed)
@@ -127,15 +138,15 @@ impl Tally {
 
     /// Bytes that the shard holds, by what for. What was given back to the system is in none of them.
     pub fn memory(&self) -> [(&'static str, u64); 7] {
-        let held = &self.held;
+        let (held, sizes) = (&self.held, &self.sizes);
         [
-            ("transactions", &held.transaction_bytes),
-            ("proxy", &held.proxy_bytes),
+            ("transactions", &sizes.transaction_bytes),
+            ("proxy", &sizes.proxy_bytes),
             ("messages", &held.message_bytes),
             ("spare", &held.spare_bytes),
-            ("calls", &held.call_bytes),
-            ("timers", &held.timer_bytes),
-            ("waiting", &held.waiting_bytes),
+            ("calls", &sizes.call_bytes),
+            ("timers", &sizes.timer_bytes),
+            ("waiting", &sizes.waiting_bytes),
         ]
         .map(|(part, bytes)| (part, bytes.load(Relaxed)))
     }

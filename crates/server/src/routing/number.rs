@@ -124,7 +124,8 @@ impl NumberPlan {
         let text = &mut dialled.scratch;
         text.clear();
         unescape_into(user, text);
-        if !sip.is_phone() && !(self.is_dialled() && text.iter().all(|&b| is_dialled(b))) {
+        let is_dialled = self.is_dialled() && text.iter().all(|&b| is_dialled(b));
+        if !(sip.is_phone() || is_dialled) {
             return false;
         }
         let Ok(tel) = TelUri::parse(text) else {

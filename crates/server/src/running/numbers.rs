@@ -322,3 +322,98 @@ fn overlap(one: ListenUri, other: ListenUri) -> bool {
     let is_same = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     one.transport == other.transport && a.port() == b.port() && a.is_ipv4() == b.is_ipv4() && is_same
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::config;
+
+    fn config(uris: &[&str]) -> Config {
+        let listen = |uri: &&str| format!("[[listen]]\nuri = \"{uri}\"\n");
+        config::check(uris.iter().map(listen).collect::<String>(), "f").expect("it is in order")
+    }
+
+    /// The numbers of a start, the sockets, and the URIs with their ports.
+    fn start(uris: &[&str]) -> (Numbers, Vec<Listener>, Vec<String>) {
+        let (listeners, numbers) = bind::bind(&config(uris), &Options::default()).expect("free ports");
+        let names = numbers.names();
+        (numbers, listeners, names)
+    }
+
+    #[track_caller]
+    fn follow(numbers: &Numbers, uris: &[&str]) -> (Numbers, Step) {
+        let followed = numbers.follow(&config(uris), &Options::default(), 2);
+        followed.expect("nothing is in the way")
+    }
+
+    #[test]
+    fn an_address_that_comes_back_has_its_old_number() {
+        let (first, sockets, names) = start(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]);
+        let [udp, tcp] = [names[0].as_str(), names[1].as_str()];
+        let (mut second, step) = follow(&first, &[tcp]);
+        assert_eq!(
+            (second.order(), &step.retired[..], &step.removed[..]),
+            (&[1][..], &[0][..], &names[..1])
+        );
+        assert_eq!((second.retired_by(2), second.reachable().len()), (vec![0], 2));
+        let (third, step) = follow(&second, &[udp, tcp]);
+        assert_eq!(
+            (third.order(), step.joining.len(), &step.added[..]),
+            (&[0, 1][..], 0, &names[..1])
+        );
+        drop(sockets);
+        second.close(&[0]);
+        let (third, step) = follow(&second, &[udp, tcp]);
+        assert_eq!((third.order(), step.joining.len()), (&[0, 1][..], 1));
+        assert_eq!((step.joining[0].0, third.all.len()), (0, 2));
+    }
+
+    #[test]
+    fn a_port_that_was_picked_is_no_change_however_it_is_written() {
+        let (first, _sockets, names) = start(&["udp:127.0.0.1:0", "udp:127.0.0.1:0"]);
+        for uris in [
+            ["udp:127.0.0.1:0", "udp:127.0.0.1:0"],
+            [&names[0], &names[1]],
+            [&names[1], "udp:127.0.0.1:0"],
+        ] {
+            let (next, step) = follow(&first, &uris);
+            assert!(step.joining.is_empty() && step.retired.is_empty() && step.added.is_empty());
+            assert_eq!(next.order().len(), 2);
+        }
+        assert_eq!(follow(&first, &[&names[1], &names[0]]).0.order(), [1, 0]);
+    }
+
+    #[test]
+    fn a_listener_at_all_addresses_takes_over_and_gives_back() {
+        let (first, _sockets, names) = start(&["udp:127.0.0.1:0"]);
+        let wide = names[0].replace("127.0.0.1", "0.0.0.0");
+        let (second, step) = follow(&first, &[&wide]);
+        assert_eq!(
+            (second.order(), &step.closed[..], step.retired.len()),
+            (&[1][..], &[0][..], 0)
+        );
+        assert_eq!(second.listening().heirs, [(0, 1)]);
+        // The first one's sockets are there in this test, as those of one that is retired would be.
+        let (third, step) = follow(&second, &[&names[0]]);
+        assert_eq!(
+            (third.order(), &step.retired[..], step.closed.len()),
+            (&[0][..], &[1][..], 0)
+        );
+        assert_eq!(third.listening().heirs, []);
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_named_by_its_place_and_changes_nothing() {
+        let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let taken = format!("udp:{}", taken.local_addr().expect("bound"));
+        let (first, _sockets, names) = start(&["udp:127.0.0.1:0"]);
+        let obstacles = first.follow(&config(&[&names[0], &taken]), &Options::default(), 2);
+        let [obstacle] = &obstacles.expect_err("it is taken")[..] else {
+            panic!("one");
+        };
+        assert_eq!(obstacle.key, Key::Listener(1));
+        assert!(obstacle.what.contains("is in use"), "{}", obstacle.what);
+    }
+}

@@ -12,13 +12,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use strowger_sip::auth::{Algorithm, Ha1};
 
 use self::directory::{Directory, Hashes};
 use crate::admin::{AdminError, Filter, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
 use crate::data_dir::DataDir;
-use crate::database::{Database, Durability, OpenError, StoreFailure};
+use crate::database::{Database, Durability, OpenError, StoreFailure, look_at};
 
 mod directory;
 mod import;
@@ -71,11 +71,9 @@ impl Subscribers {
     /// [`OpenError`].
     pub fn peek(dir: &Path, key: [u8; 16]) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let load = || {
             if path.exists() {
-                let connection = Connection::open_with_flags(&path, flags)?;
-                return Self::load(Database::over(&path, connection), key);
+                return Self::load(Database::over(&path, look_at(&path)?), key);
             }
             let connection = Connection::open_in_memory()?;
             tables::SCHEMA

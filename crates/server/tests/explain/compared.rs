@@ -1,5 +1,7 @@
 //! Made messages, explained and sent.
 
+use std::collections::HashSet;
+
 use strowger_server::config::{Fork, Mode};
 use strowger_server::explain::Explanation;
 use strowger_sip::Destination;
@@ -84,23 +86,26 @@ fn plans() -> [Plan; 8] {
 #[test]
 fn what_is_explained_is_what_is_sent() {
     let sites = plans().len() as u32;
+    let mut outcomes = HashSet::new();
     for (number, plan) in plans().into_iter().enumerate() {
         let mut site = Site::of(plan);
         let mut random = Random::seeded(5 + number as u64);
         let mut sent = Vec::new();
         for n in 1..=count().div_ceil(sites) {
             let made = make(&mut random, &mut site, &sent, n);
-            compare(&mut site, &made, &format!("site {number}, message {n}"));
+            let explained = compare(&mut site, &made, &format!("site {number}, message {n}"));
+            outcomes.insert(explained.verdict.outcome);
             sent.push(made);
             site.pass(random.of(&[0, 0, 0, 10, 400, 1000, 5000]));
             site.new_messages();
         }
     }
+    assert_eq!(outcomes.len(), 8, "not all outcomes are among them: {outcomes:?}");
 }
 
 /// Explains a message, sends it, and compares.
 #[track_caller]
-fn compare(site: &mut Site, made: &Made, what: &str) {
+fn compare(site: &mut Site, made: &Made, what: &str) -> Explanation {
     let what = format!("{what}:\n{}", String::from_utf8_lossy(&made.text));
     let before = site.contacts();
     let explained = site.explain(made.who, &made.text, made.by_connection, ZONE);
@@ -111,7 +116,7 @@ fn compare(site: &mut Site, made: &Made, what: &str) {
     assert_eq!(site.contacts(), before, "{what}");
     site.send_as(made.who, &made.text, made.by_connection);
     site.resolve_by(ZONE);
-    let came_by = made.by_connection;
+    let came_by = made.by_connection.then_some(made.who as u32);
     let sent: Vec<_> = site
         .new_messages()
         .into_iter()
@@ -134,6 +139,7 @@ fn compare(site: &mut Site, made: &Made, what: &str) {
     );
     assert_eq!(expected, sent, "{what}");
     check_bindings(site, &before, &explained, &what);
+    explained
 }
 
 fn bytes(sent: &strowger_server::explain::Sent) -> Vec<u8> {
@@ -154,11 +160,11 @@ fn address(to: &str) -> &str {
 }
 
 /// Where a message went, as an explanation tells it.
-fn told(to: &Destination, came_by: bool) -> String {
+fn told(to: &Destination, came_by: Option<u32>) -> String {
     match to {
         Destination::Datagram { to, .. } => format!("udp:{to}"),
         Destination::Connect { transport, to } => format!("{}:{to}", transport.uri_param()),
-        Destination::Flow(_) if came_by => "tcp:back".to_owned(),
+        Destination::Flow(flow) if came_by == Some(flow.index) => "tcp:back".to_owned(),
         Destination::Flow(flow) => format!("tcp:connection {} of shard {}", flow.index, flow.shard),
     }
 }

@@ -15,7 +15,7 @@ use strowger_syntax::{Index, Message, Method, Name, Status};
 use self::branch::Branch;
 pub use self::redirect::Redirected;
 use self::redirect::Redirection;
-use self::search::Opened;
+use self::search::{Opened, Opening};
 use super::best::is_better;
 use super::forward::{RecordRoute, max_breadth};
 use super::progress::{Cause, Progress};
@@ -211,14 +211,20 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending) {
             let first = targets.targets().first();
             pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
+            let first_group = targets.first_group();
             for target in targets.targets() {
-                let ways = self.ways.keep(targets.hops(target));
+                let hops = match targets.hops(target) {
+                    [_, others @ ..] if Some(target.turn.group) == first_group => others,
+                    all => all,
+                };
+                let ways = self.ways.keep(hops);
                 pending
                     .branches
                     .push(Branch::new(target.texts(), ways, target.turn));
             }
         }
-        while self.open_group(endpoint, id, request, targets.text(), now_ms, out) == Opened::Skipped {}
+        let all = Opening::First(targets);
+        while self.open_group(endpoint, id, request, all, now_ms, out) == Opened::Skipped {}
         // The texts are for other attempts.
         if let Some(pending) = self.pending.get_mut(pending)
             && pending.may_send_again()

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
-use strowger_syntax::scan::{number, put_number};
+use strowger_syntax::scan::{number, put_number, put_octet};
 use strowger_syntax::{Message, Name, Transport};
 
 use super::route::{LOOSE_AND_TOKEN, Taken, is_loose, next_route};
@@ -201,7 +201,7 @@ fn write_at_places(
             }
             Step::MaxBreadth => {
                 if let Some(span) = places.max_breadth {
-                    put_number(copy.instead_of(span), u64::from(forwarding.breadth));
+                    put_octet(copy.instead_of(span), forwarding.breadth);
                 }
             }
             Step::Credentials => {
@@ -234,7 +234,7 @@ fn write_hops(hops: u64, breadth: Option<u8>, out: &mut Vec<u8>) {
     put_number(out, hops);
     if let Some(breadth) = breadth {
         out.extend_from_slice(b"\r\nMax-Breadth: ");
-        put_number(out, u64::from(breadth));
+        put_octet(out, breadth);
     }
 }
 
@@ -256,9 +256,7 @@ fn write_draft(
     let breadth = (!request.has(Name::MaxBreadth)).then_some(forwarding.breadth);
     draft.set(Name::MaxForwards, |out| write_hops(hops, breadth, out));
     if breadth.is_none() {
-        draft.set(Name::MaxBreadth, |out| {
-            put_number(out, u64::from(forwarding.breadth))
-        });
+        draft.set(Name::MaxBreadth, |out| put_octet(out, forwarding.breadth));
     }
     // Step 4: Record-Route.
     if let Some(record_route) = forwarding.record_route {

@@ -131,6 +131,11 @@ impl TargetSet {
         &self.targets
     }
 
+    /// The group whose turn comes first.
+    pub fn first_group(&self) -> Option<u16> {
+        self.targets.iter().map(|target| target.turn.group).min()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
@@ -139,6 +144,11 @@ impl TargetSet {
     /// The texts of all targets, back to back; what [`Target::uri`] and [`Target::routes`] are read from.
     pub fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The first hop of the target with this number.
+    pub fn first_hop(&self, number: usize) -> Option<Hop> {
+        self.hops(self.targets.get(number)?).first().copied()
     }
 
     /// The hops of one of its targets; at least one.

@@ -80,9 +80,11 @@ impl Ways {
         let transport = transport.unwrap_or(self.transport);
         let port = self.port.or(port).unwrap_or_else(|| transport.default_port());
         let to = SocketAddr::new(ip, port);
-        let first = (self.is_large && transport == Transport::Udp).then_some(Transport::Tcp);
-        let ways = first.into_iter().chain([transport]);
-        hops.extend(ways.filter_map(|way| from.listeners.hop(way, to, Some(from.preferred))));
+        let mut put = |way| hops.extend(from.listeners.hop(way, to, Some(from.preferred)));
+        if self.is_large && transport == Transport::Udp {
+            put(Transport::Tcp);
+        }
+        put(transport);
     }
 
     /// Adds the hops to the servers of a name, those first that a draw by `seed` puts first: the same for the same seed. A

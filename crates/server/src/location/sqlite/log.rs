@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
 use super::row::{self, RowWriter};
-use crate::database::{Database, Durability, OpenError, Schema, StoreFailure};
+use crate::database::{Database, Durability, OpenError, Schema, StoreFailure, look_at};
 use crate::location::expiry;
 use crate::location::table::{Refused, Table};
 
@@ -216,9 +216,7 @@ impl Log {
 
 /// Brings the log of a directory that another process may hold into a table, without changing anything.
 pub(super) fn peek(path: &Path, table: &Table, now_secs: u32, max_bytes: usize) -> Result<(), OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(path, flags).map_err(|source| OpenError::of(path, source))?;
+    let connection = look_at(path).map_err(|source| OpenError::of(path, source))?;
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|source| OpenError::of(path, source))?;

@@ -53,9 +53,4 @@ impl Branch {
             ways,
         }
     }
-
-    /// Whether it was sent something and has no final response.
-    pub(super) fn is_active(&self) -> bool {
-        matches!(self.state, BranchState::Pending | BranchState::CancelWanted)
-    }
 }

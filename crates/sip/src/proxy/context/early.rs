@@ -14,17 +14,18 @@ const MOST: usize = 2048;
 
 /// Whether a caller wants to be told of early dialogs that have ended, and may be told by a proxy.
 pub(super) fn wants_199(request: Message<'_>) -> bool {
-    let has = |name, tag: &str| {
-        request.has(name)
-            && request
-                .elements(name)
-                .any(|element| element.eq_ignore_ascii_case(tag.as_bytes()))
+    let has = |name, tag: &[u8]| {
+        let mut elements = request.elements(name);
+        request.has(name) && elements.any(|element| element.eq_ignore_ascii_case(tag))
     };
+    // Nearly every phone has a Supported, and nearly none has a 9 in it.
+    let mut supported = request.fields_of(Name::Supported);
     request.method() == Method::Invite
+        && supported.any(|field| memchr::memchr(b'9', field.value).is_some())
         && request.to_tag().is_none()
-        && has(Name::Supported, "199")
-        && !has(Name::Require, "100rel")
-        && !has(Name::ProxyRequire, "100rel")
+        && has(Name::Supported, b"199")
+        && !has(Name::Require, b"100rel")
+        && !has(Name::ProxyRequire, b"100rel")
 }
 
 /// An early dialog in the text that is kept of them: its branch, and its To tag behind the length of that.

@@ -6,8 +6,8 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::super::best::is_better;
 use super::super::progress::{Cause, Progress};
 use super::branch::BranchState;
-use super::search::Opened;
-use super::{Phase, Proxy, is_too_late, whole};
+use super::search::{Opened, Opening, Standing};
+use super::{Pending, Phase, Proxy, is_too_late, whole};
 use crate::memory::{Id, Stored};
 use crate::reject::Reject;
 use crate::transaction::{KEPT, User};
@@ -131,14 +131,7 @@ impl Proxy {
         if pending.failover.is_on(status) {
             return;
         }
-        let waiting = pending
-            .branches
-            .iter_mut()
-            .filter(|branch| branch.state == BranchState::Waiting);
-        for branch in waiting {
-            branch.state = BranchState::Done;
-            self.ways.forget(&mut branch.ways);
-        }
+        pending.drop_waiting(&mut self.ways, |_| true);
     }
 
     /// Steps 3, 8 and 9: without our Via, to the caller.
@@ -231,36 +224,26 @@ impl Proxy {
 
     /// Goes on with what is due: the next group, or the answer once every branch is done; then lets go of what nobody needs.
     pub(super) fn conclude(&mut self, endpoint: &mut Endpoint, id: Id, now_ms: u64, out: &mut Outbox) {
-        while self.may_open(id) {
-            let open = |proxy: &mut Self, endpoint: &mut Endpoint, request: Message<'_>, texts: &[u8]| {
-                proxy.open_group(endpoint, id, request, texts, now_ms, out)
+        let mut tried = false;
+        loop {
+            let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+                return self.let_go(endpoint, id);
             };
-            if self.with_request(endpoint, id, open) != Some(Opened::Skipped) {
-                break;
+            let standing = pending.standing();
+            let is_open = context.phase == Phase::Open;
+            if is_open && !tried && pending.may_open(&standing) {
+                let open = |proxy: &mut Self, endpoint: &mut Endpoint, request: Message<'_>, texts: &[u8]| {
+                    proxy.open_group(endpoint, id, request, Opening::Later(texts), now_ms, out)
+                };
+                tried = self.with_request(endpoint, id, open) != Some(Opened::Skipped);
+                continue;
             }
-        }
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
+            if !standing.is_done() || is_open && pending.redirections > 0 {
+                return pending.set_timer(&standing, endpoint);
+            }
+            self.answer_best(endpoint, id, now_ms, out);
             return self.let_go(endpoint, id);
-        };
-        let is_open = context.phase == Phase::Open && pending.redirections > 0;
-        if is_open || pending.branches.iter().any(|b| b.state != BranchState::Done) {
-            return pending.set_timer(endpoint);
         }
-        self.answer_best(endpoint, id, now_ms, out);
-        self.let_go(endpoint, id);
-    }
-
-    /// Whether the next group has its turn: when nobody else can answer, or when it has come to that which has it.
-    fn may_open(&mut self, id: Id) -> bool {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return false;
-        };
-        let Some((group, _)) = pending.next_group() else {
-            return false;
-        };
-        let is_pending = pending.branches.iter().any(|b| b.state == BranchState::Pending);
-        let has_come = !is_pending && pending.redirections == 0;
-        context.phase == Phase::Open && (has_come || group <= pending.group)
     }
 
     /// Step 6: the best response, or one of our own.
@@ -376,6 +359,16 @@ impl Proxy {
             &mut out.bytes,
         );
         let _ = endpoint.layer.respond(server, Status::TRYING, start, now_ms, out);
+    }
+}
+
+impl Pending {
+    /// Whether the next group has its turn: when nobody else can answer, or when it has come to that which has it.
+    fn may_open(&self, standing: &Standing) -> bool {
+        let has_come = !standing.is_pending && self.redirections == 0;
+        standing
+            .next
+            .is_some_and(|(group, _)| has_come || group <= self.group)
     }
 }
 

@@ -1,11 +1,14 @@
 //! Who is asked, and for how long (RFC 3261 §16.6): groups of targets one after the other, each of their hops in turn, and
 //! what is given up.
 
+use strowger_syntax::message::Edits;
 use strowger_syntax::{Message, Method};
 
 use super::super::forward::{BranchKind, Forwarding, write_forward};
-use super::branch::{BranchState, NEVER};
-use super::{Cause, Pending, Phase, Proxy, is_better, is_too_late, whole};
+use super::super::targets::TargetSet;
+use super::super::ways::AllWays;
+use super::branch::{Branch, BranchState, NEVER};
+use super::{Cause, Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
 use crate::memory::{Id, TimerId};
 use crate::transaction::{FailedSend, KEPT, User};
 use crate::transport::Hop;
@@ -26,12 +29,37 @@ pub(super) enum Opened {
 
 /// One way that a branch is tried.
 struct Attempt<'a> {
-    branch: u16,
+    user: User,
     uri: &'a [u8],
     routes: &'a [u8],
     hop: Hop,
-    /// Whether the branch has no other hop.
-    is_last: bool,
+    now_ms: u64,
+}
+
+/// What a group is opened with.
+#[derive(Clone, Copy)]
+pub(super) enum Opening<'a> {
+    /// The target set that the context began with: of what is sent first, only the hops behind the first one were kept.
+    First(&'a TargetSet),
+    /// The texts that were kept.
+    Later(&'a [u8]),
+}
+
+impl<'a> Opening<'a> {
+    fn texts(self) -> &'a [u8] {
+        match self {
+            Self::First(targets) => targets.text(),
+            Self::Later(texts) => texts,
+        }
+    }
+
+    /// The targets that have the first hops of the branches of this group, if those were not kept.
+    fn first_hops(self, group: u16) -> Option<&'a TargetSet> {
+        match self {
+            Self::First(targets) if targets.first_group() == Some(group) => Some(targets),
+            Self::First(_) | Self::Later(_) => None,
+        }
+    }
 }
 
 impl Proxy {
@@ -41,27 +69,23 @@ impl Proxy {
         endpoint: &mut Endpoint,
         id: Id,
         request: Message<'_>,
-        texts: &[u8],
+        all: Opening<'_>,
         now_ms: u64,
         out: &mut Outbox,
     ) -> Opened {
         let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return Opened::Nobody;
         };
-        let Some((group, count)) = pending.next_group() else {
+        let standing = pending.standing();
+        let Some((group, count)) = standing.next else {
             return Opened::Nobody;
         };
         if count > usize::from(pending.breadth) {
             pending.fail(Cause::TooManyBranches);
-            for branch in pending.branches.iter_mut().filter(|b| b.group == group) {
-                if branch.state == BranchState::Waiting {
-                    branch.state = BranchState::Done;
-                    self.ways.forget(&mut branch.ways);
-                }
-            }
+            pending.drop_waiting(&mut self.ways, |branch| branch.group == group);
             return Opened::Skipped;
         }
-        let Some(mut shares) = pending.shares(group, count) else {
+        let Some(mut shares) = standing.shares(pending.breadth, count) else {
             return Opened::NotYet;
         };
         pending.group = group;
@@ -69,101 +93,38 @@ impl Proxy {
         if context.method == Method::Invite {
             pending.timer_c = pending.after(now_ms, self.config.timer_c_ms);
         }
-        for number in 0..pending.branches.len() as u16 {
-            let attempt = self.first_attempt(id, group, number, &mut shares, texts, now_ms);
-            if let Some(attempt) = attempt {
-                self.send(endpoint, id, request, &attempt, now_ms, out);
+        let first_hops = all.first_hops(group);
+        for number in 0..pending.branches.len() {
+            let Some(branch) = pending.branches.get_mut(number) else {
+                break;
+            };
+            if branch.state != BranchState::Waiting || branch.group != group {
+                continue;
             }
+            branch.state = BranchState::Done;
+            branch.breadth = shares.next().unwrap_or(1);
+            branch.until = match branch.until {
+                NEVER => NEVER,
+                ring_ms => offset(pending.started_ms, now_ms + u64::from(ring_ms)),
+            };
+            let hop = match first_hops {
+                Some(targets) => targets.first_hop(number),
+                None => self.ways.take(&mut branch.ways),
+            };
+            let Some(hop) = hop else { continue };
+            let attempt = Attempt {
+                user: User {
+                    context: id,
+                    branch: number as u16,
+                },
+                uri: branch.target.uri(all.texts()),
+                routes: branch.target.routes(all.texts()),
+                hop,
+                now_ms,
+            };
+            pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
         }
         Opened::Sent
-    }
-
-    /// The first attempt of a branch, if it is one of the group that has its turn.
-    fn first_attempt<'t>(
-        &mut self,
-        id: Id,
-        group: u16,
-        number: u16,
-        shares: &mut impl Iterator<Item = u8>,
-        texts: &'t [u8],
-        now_ms: u64,
-    ) -> Option<Attempt<'t>> {
-        let (_, pending) = whole(&mut self.contexts, &mut self.pending, id)?;
-        let started_ms = pending.started_ms;
-        let branch = pending.branches.get_mut(usize::from(number))?;
-        if branch.state != BranchState::Waiting || branch.group != group {
-            return None;
-        }
-        branch.state = BranchState::Done;
-        branch.breadth = shares.next().unwrap_or(1);
-        branch.until = match branch.until {
-            NEVER => NEVER,
-            ring_ms => offset(started_ms, now_ms + u64::from(ring_ms)),
-        };
-        let hop = self.ways.take(&mut branch.ways)?;
-        Some(Attempt {
-            branch: number,
-            uri: branch.target.uri(texts),
-            routes: branch.target.routes(texts),
-            hop,
-            is_last: branch.ways.is_empty(),
-        })
-    }
-
-    /// §16.6 for one target: the first attempt of a branch, or the next.
-    fn send(
-        &mut self,
-        endpoint: &mut Endpoint,
-        id: Id,
-        request: Message<'_>,
-        attempt: &Attempt<'_>,
-        now_ms: u64,
-        out: &mut Outbox,
-    ) {
-        let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
-            return;
-        };
-        let Some(branch) = pending.branches.get_mut(usize::from(attempt.branch)) else {
-            return;
-        };
-        let forwarding = Forwarding {
-            uri: attempt.uri,
-            routes: attempt.routes,
-            taken: pending.taken,
-            record_route: pending.record_route,
-            hop: attempt.hop,
-            arrival: pending.arrival,
-            loop_part: pending.loop_part,
-            breadth: branch.breadth,
-        };
-        let user = User {
-            context: id,
-            branch: attempt.branch,
-        };
-        let (edits, identity, mut check) = (&mut self.edits, &endpoint.identity, 0);
-        let client = endpoint.layer.send(
-            context.method,
-            attempt.hop.to,
-            user,
-            now_ms,
-            out,
-            |client, bytes| {
-                check = identity.branches.check(identity.shard, client);
-                let branch = BranchKind::Stateful { client, check };
-                write_forward(identity, request, &forwarding, branch, edits, bytes);
-            },
-        );
-        endpoint.layer.set_check(client, check);
-        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
-        // address of the same next hop is tried all the same (RFC 3263 §4.3).
-        if !attempt.is_last {
-            endpoint.layer.hurry(client, now_ms);
-        } else if request.to_tag().is_some() {
-            endpoint.layer.wait_out(client, now_ms);
-        }
-        context.alive += 1;
-        branch.client = client;
-        branch.state = BranchState::Pending;
     }
 
     /// Does something with what was kept of a request and with the texts of its targets.
@@ -248,7 +209,7 @@ impl Proxy {
             self.ways.forget(&mut branch.ways);
             None
         };
-        let (target, is_last) = (branch.target, branch.ways.is_empty());
+        let target = branch.target;
         let Some(hop) = hop else {
             pending.fail(cause);
             self.stop_unless_next(user.context, cause.counts_as());
@@ -256,13 +217,15 @@ impl Proxy {
         };
         self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
             let attempt = Attempt {
-                branch: user.branch,
+                user,
                 uri: target.uri(texts),
                 routes: target.routes(texts),
                 hop,
-                is_last,
+                now_ms,
             };
-            proxy.send(endpoint, user.context, request, &attempt, now_ms, out);
+            if let Some((context, pending)) = whole(&mut proxy.contexts, &mut proxy.pending, user.context) {
+                pending.send(context, &mut proxy.edits, endpoint, request, &attempt, out);
+            }
         });
     }
 
@@ -282,14 +245,7 @@ impl Proxy {
         let Some((context, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return;
         };
-        for branch in pending
-            .branches
-            .iter_mut()
-            .filter(|b| b.state == BranchState::Waiting)
-        {
-            branch.state = BranchState::Done;
-            self.ways.forget(&mut branch.ways);
-        }
+        pending.drop_waiting(&mut self.ways, |_| true);
         let is_theirs = context.phase == Phase::Answered && pending.keeps_others;
         if context.method == Method::Invite && !is_theirs {
             pending.give_up(endpoint, now_ms, out, |_| true);
@@ -339,30 +295,82 @@ impl Pending {
         }
     }
 
-    /// The next group that waits, and how many targets it has.
-    pub(super) fn next_group(&self) -> Option<(u16, usize)> {
-        let waiting = || self.branches.iter().filter(|b| b.state == BranchState::Waiting);
-        let group = waiting().map(|b| b.group).min()?;
-        Some((group, waiting().filter(|b| b.group == group).count()))
+    /// How its branches stand.
+    pub(super) fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for branch in &self.branches {
+            match branch.state {
+                BranchState::Waiting => standing.add_waiting(branch.group),
+                BranchState::Pending | BranchState::CancelWanted => {
+                    standing.is_pending |= branch.state == BranchState::Pending;
+                    standing.held += usize::from(branch.breadth);
+                    let until = standing.until.unwrap_or(NEVER);
+                    standing.until = Some(until.min(branch.until));
+                }
+                BranchState::Done => {}
+            }
+        }
+        standing
     }
 
-    /// How the breadth that is free is split among so many branches (RFC 5393 §5.3.3); `None` while it does not suffice.
-    /// Half of it is kept back for the groups behind, because a branch that is given up may take its time to end.
-    fn shares(&self, group: u16, count: usize) -> Option<impl Iterator<Item = u8> + use<>> {
-        let held: usize = self
-            .branches
-            .iter()
-            .filter(|b| b.is_active())
-            .map(|b| usize::from(b.breadth))
-            .sum();
-        let free = usize::from(self.breadth).saturating_sub(held);
-        let others = self
-            .branches
-            .iter()
-            .any(|b| b.state == BranchState::Waiting && b.group != group);
-        let given = if others { free.div_ceil(2).max(count) } else { free };
-        let (each, more) = (given / count.max(1), given % count.max(1));
-        (free >= count).then(|| (0..count).map(move |n| (each + usize::from(n < more)) as u8))
+    /// Those that wait and are meant are not asked any more.
+    pub(super) fn drop_waiting(&mut self, ways: &mut AllWays, is_meant: impl Fn(&Branch) -> bool) {
+        for branch in &mut self.branches {
+            if branch.state == BranchState::Waiting && is_meant(branch) {
+                branch.state = BranchState::Done;
+                ways.forget(&mut branch.ways);
+            }
+        }
+    }
+
+    /// §16.6 for one target: the first attempt of a branch, or the next.
+    fn send(
+        &mut self,
+        context: &mut ResponseContext,
+        edits: &mut Edits,
+        endpoint: &mut Endpoint,
+        request: Message<'_>,
+        attempt: &Attempt<'_>,
+        out: &mut Outbox,
+    ) {
+        let (user, now_ms) = (attempt.user, attempt.now_ms);
+        let Some(branch) = self.branches.get_mut(usize::from(user.branch)) else {
+            return;
+        };
+        let forwarding = Forwarding {
+            uri: attempt.uri,
+            routes: attempt.routes,
+            taken: self.taken,
+            record_route: self.record_route,
+            hop: attempt.hop,
+            arrival: self.arrival,
+            loop_part: self.loop_part,
+            breadth: branch.breadth,
+        };
+        let (identity, mut check) = (&endpoint.identity, 0);
+        let client = endpoint.layer.send(
+            context.method,
+            attempt.hop.to,
+            user,
+            now_ms,
+            out,
+            |client, bytes| {
+                check = identity.branches.check(identity.shard, client);
+                let branch = BranchKind::Stateful { client, check };
+                write_forward(identity, request, &forwarding, branch, edits, bytes);
+            },
+        );
+        endpoint.layer.set_check(client, check);
+        // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
+        // address of the same next hop is tried all the same (RFC 3263 §4.3).
+        if !branch.ways.is_empty() {
+            endpoint.layer.hurry(client, now_ms);
+        } else if request.to_tag().is_some() {
+            endpoint.layer.wait_out(client, now_ms);
+        }
+        context.alive += 1;
+        branch.client = client;
+        branch.state = BranchState::Pending;
     }
 
     /// Cancels the pending branches whose time is over.
@@ -385,15 +393,59 @@ impl Pending {
     }
 
     /// Sets the timer to what comes next.
-    pub(super) fn set_timer(&self, endpoint: &mut Endpoint) {
+    pub(super) fn set_timer(&self, standing: &Standing, endpoint: &mut Endpoint) {
         if self.timer == TimerId::NONE {
             return;
         }
-        let is_pending = self.branches.iter().any(|b| b.state == BranchState::Pending);
-        let timer_c = if is_pending { self.timer_c } else { NEVER };
-        let active = self.branches.iter().filter(|b| b.is_active());
-        let next = active.map(|b| b.until).fold(timer_c, u32::min);
+        let timer_c = if standing.is_pending { self.timer_c } else { NEVER };
+        let next = standing.until.map_or(timer_c, |until| until.min(timer_c));
         let deadline = (next != NEVER).then(|| self.started_ms + u64::from(next));
         endpoint.layer.wheel.set(self.timer, deadline);
+    }
+}
+
+/// How the branches of a context stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// The next group that waits, and how many targets it has.
+    pub(super) next: Option<(u16, usize)>,
+    /// Whether other groups wait behind that.
+    others: bool,
+    /// Whether a final response is waited for.
+    pub(super) is_pending: bool,
+    /// How much of the breadth those have that were sent something and have no final response.
+    held: usize,
+    /// When the first of these is given up, in milliseconds after the start; `None` if there are none.
+    until: Option<u32>,
+}
+
+impl Standing {
+    /// Whether no branch can have another response, or be sent something.
+    pub(super) fn is_done(&self) -> bool {
+        self.next.is_none() && self.until.is_none()
+    }
+
+    fn add_waiting(&mut self, group: u16) {
+        self.next = match self.next {
+            Some((next, count)) if next == group => Some((next, count + 1)),
+            Some((next, count)) => {
+                self.others = true;
+                Some(if next < group { (next, count) } else { (group, 1) })
+            }
+            None => Some((group, 1)),
+        };
+    }
+
+    /// How the breadth that is free is split among the branches of the next group (RFC 5393 §5.3.3); `None` while it does not
+    /// suffice. Half of it is kept back for the groups behind, because a branch that is given up may take its time to end.
+    fn shares(&self, breadth: u8, count: usize) -> Option<impl Iterator<Item = u8> + use<>> {
+        let free = usize::from(breadth).saturating_sub(self.held);
+        let given = if self.others {
+            free.div_ceil(2).max(count)
+        } else {
+            free
+        };
+        let (each, more) = (given / count.max(1), given % count.max(1));
+        (free >= count).then(|| (0..count).map(move |n| (each + usize::from(n < more)) as u8))
     }
 }
