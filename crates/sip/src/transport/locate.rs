@@ -154,7 +154,10 @@ pub fn way_to(
 /// The hop to a URI that names an address and no transport, by the one that it was registered by, if a phone can be called by
 /// that.
 fn hop_by_same(from: Departure<'_>, uri: &SipUri<'_>, transport: Transport) -> Option<Hop> {
-    let (ip, port) = (uri.host.ip()?, uri.port.unwrap_or(transport.default_port()));
+    let (ip, port) = (
+        uri.host.ip()?,
+        uri.port.unwrap_or_else(|| transport.default_port()),
+    );
     let is_called = transport == Transport::Tcp;
     is_called.then(|| {
         from.listeners
