@@ -29,7 +29,7 @@ impl GroupTarget {
             id: format!("{} {uri}", group.name),
             group: group.name.clone(),
             target: uri,
-            state: target.state.health().as_str().to_owned(),
+            state: target.health().as_str().to_owned(),
             calls: target.state.calls(),
             chosen: target.state.chosen(),
         }

@@ -52,8 +52,21 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.what, self.mend)
+        let (what, mend) = (on_one_line(&self.what), on_one_line(&self.mend));
+        write!(f, "{}: {what}; {mend}", self.place)
     }
+}
+
+/// A text that may quote what is wrong, with its line ends and other control characters escaped.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().collect(),
+        false => String::from(c),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// A complaint about one value: what is wrong, and how to mend it. It gets its place from whoever read the value.

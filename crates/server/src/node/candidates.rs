@@ -153,10 +153,10 @@ impl Candidates {
         self.add(uri, routes, Terms { way, ..terms });
     }
 
-    /// Numbers the groups from 0 on, and lets those that are not of the last one ring for so long and no longer, unless it was
-    /// said how long.
-    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32) {
-        if self.list.iter().all(|candidate| candidate.group == 0) {
+    /// Numbers the groups from 0 on, and lets those that others wait for ring for so long and no longer, unless it was said how
+    /// long: those that are not of the last group, and with `others_wait` all.
+    pub(super) fn settle_groups(&mut self, ring_timeout_ms: u32, others_wait: bool) {
+        if !others_wait && self.list.iter().all(|candidate| candidate.group == 0) {
             return;
         }
         let mut next = 0;
@@ -172,7 +172,8 @@ impl Candidates {
             }
             next += 1;
         }
-        for candidate in self.list.iter_mut().filter(|c| c.group + 1 < next) {
+        let is_awaited = |c: &&mut Candidate| others_wait || c.group + 1 < next;
+        for candidate in self.list.iter_mut().filter(is_awaited) {
             candidate.ring_timeout_ms.get_or_insert(ring_timeout_ms);
         }
     }

@@ -271,10 +271,9 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let asked = Disposition::of(request);
-        let mode = match bound {
-            Bound::User(_) if asked.proxy == Some(false) && !is_of_invite => Mode::Redirect,
-            _ => mode,
+        let mode = match is_redirect_asked(request, bound, action) {
+            true => Mode::Redirect,
+            false => mode,
         };
         match action {
             Action::Reply(reply) => {
@@ -414,9 +413,24 @@ impl Node {
                 _ => AskedWhy::NotChallenged,
             },
         });
-        if !asked && !shown {
-            return Ok(Some(sender));
+        if asked || shown {
+            self.admit_by_credentials(case, sender, asked, now, out)
+        } else {
+            Ok(Some(sender))
         }
+    }
+
+    /// What the credentials of a request make of its sender; `asked` says whether it has to have any. `None` when it was
+    /// challenged.
+    fn admit_by_credentials(
+        &mut self,
+        case: &Case<'_>,
+        sender: Sender,
+        asked: bool,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Sender>, Reject> {
+        let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
@@ -639,4 +653,13 @@ impl Node {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
     }
+}
+
+/// Whether the caller wants to be told where to ask (RFC 3841 §9.1), where we would tell. Whose turn it is in a group is for
+/// requests of ours only.
+fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
+    matches!(bound, Bound::User(_))
+        && !matches!(action, Action::Group(_))
+        && !matches!(request.method(), Method::Cancel | Method::Ack)
+        && Disposition::of(request).proxy == Some(false)
 }

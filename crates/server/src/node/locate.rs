@@ -181,7 +181,7 @@ impl Node {
         if one {
             self.work.candidates.keep_first();
         }
-        self.work.candidates.settle_groups(role.turn_ms);
+        self.work.candidates.settle_groups(role.turn_ms, false);
     }
 
     /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.

@@ -1,6 +1,7 @@
 //! The contacts of a 3xx as targets (RFC 3261 §16.5, §16.7 step 4).
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
@@ -18,8 +19,10 @@ use super::dispatch::ADDED;
 use super::locate::{Found, Onward, Patience, Waiting};
 use super::{Kept, Node};
 
-/// How many contacts of one 3xx are looked at.
+/// How many contacts of one 3xx are looked at; and how many candidates they may come to before no other is, since each may
+/// be a user with many phones.
 const MOST_CONTACTS: usize = 64;
+const MOST_CANDIDATES: usize = 64;
 
 impl Node {
     /// Makes targets of the contacts that came in 3xx responses.
@@ -44,6 +47,7 @@ impl Node {
             return self.go_on_elsewhere(redirect, 0, now, out);
         };
         let (arrival, recursion) = (redirected.arrival, redirected.recursion);
+        let others_wait = redirected.others_wait;
         text.clear();
         text.extend_from_slice(redirected.request);
         let request_len = text.len();
@@ -56,7 +60,7 @@ impl Node {
             _ => 0,
         };
         let turn_ms = self.shared.policy.routes.role().turn_ms;
-        self.work.candidates.settle_groups(turn_ms);
+        self.work.candidates.settle_groups(turn_ms, others_wait);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
             return self.go_on_elsewhere(redirect, 0, now, out);
@@ -88,6 +92,11 @@ impl Node {
         now: Now,
     ) -> u64 {
         let (mut followed, secure) = (0, is_secure(request.request_uri()));
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let mut outbound = Vec::new();
+        if let Some(proxy) = routes.outbound() {
+            proxy.write_route(&mut outbound);
+        }
         for (number, element) in response.elements(Name::Contact).enumerate().take(MOST_CONTACTS) {
             let Ok(address) = NameAddr::parse(element) else {
                 continue;
@@ -106,9 +115,12 @@ impl Node {
                 ..Terms::new(Origin::Redirect, Way::ByUri)
             };
             let before = self.work.candidates.list().len();
+            if before >= MOST_CANDIDATES {
+                break;
+            }
             if !self.shared.is_ours(&sip) || !self.shared.ours.is_maddr_ours(&sip) {
                 if recursion == Recursion::Anywhere {
-                    self.work.candidates.add(address.uri_text, &[], terms);
+                    self.work.candidates.add(address.uri_text, &outbound, terms);
                 }
             } else if sip.user.is_some_and(|user| !user.is_empty()) {
                 self.work.aor.clear();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use strowger_sip::proxy::{RouteToken, Routing};
+use strowger_sip::proxy::{Disposition, RouteToken, Routing};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::ResponseWriter;
@@ -51,7 +51,9 @@ impl Entered {
 impl Node {
     /// Whether the Request-URI is a number that has to be looked up in the dial plan, or could be.
     pub(super) fn is_dialled(&self, routing: &Routing<'_>) -> bool {
-        routing.next.is_none() && (self.shared.policy.routes.plan.is_dialled() || is_tel(routing.request_uri))
+        let uri = routing.request_uri;
+        routing.next.is_none()
+            && (self.shared.policy.routes.plan.is_dialled() || is_tel(uri) || is_phone(uri))
     }
 
     /// The Request-URI that a number comes to. False if it stays what it is.
@@ -147,8 +149,8 @@ impl Node {
         index.parse(text, &KEPT).is_ok()
     }
 
-    /// Makes the targets of a route the candidates (RFC 3261 §16.5): all, or the one that a proxy without state sends every
-    /// request of a call to (§16.11).
+    /// Makes the targets of a route the candidates (RFC 3261 §16.5): all, the first where the caller wants no fork (RFC 3841
+    /// §9.1), or the one that a proxy without state sends every request of a call to (RFC 3261 §16.11).
     pub(super) fn candidates_of_targets(
         &mut self,
         case: &Case<'_>,
@@ -164,18 +166,20 @@ impl Node {
             }
             _ => targets,
         };
+        let asked = Disposition::of(case.request);
+        let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
         for (place, target) in (0u16..).zip(all) {
             let terms = Terms {
-                group: match role.fork {
-                    Fork::Parallel => 0,
-                    Fork::Sequential => place,
-                },
+                group: if at_once { 0 } else { place },
                 ring_timeout_ms: role.ring_ms,
                 ..Terms::new(Origin::Route, Way::ByUri)
             };
             self.add_target(case, target, terms);
+            if asked.fork == Some(false) {
+                break;
+            }
         }
-        self.work.candidates.settle_groups(role.turn_ms);
+        self.work.candidates.settle_groups(role.turn_ms, false);
     }
 
     /// Makes the targets of a group that may be used the candidates, the one whose turn it is first. That one gets a place for
@@ -401,6 +405,11 @@ fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &De
 fn is_tel(uri: &[u8]) -> bool {
     uri.get(..4)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
+}
+
+/// Whether a Request-URI says that its user is a telephone number (RFC 3261 §19.1.1).
+fn is_phone(uri: &[u8]) -> bool {
+    uri.contains(&b';') && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
 }
 
 /// Appends the Request-URI that a target gets.

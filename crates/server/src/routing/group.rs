@@ -40,6 +40,8 @@ pub struct GroupTarget {
     pub max_rate: Option<u32>,
     /// What is known of it, by all shards.
     pub state: Arc<TargetState>,
+    /// Whether it is asked if it is there. What is known of it may be older.
+    is_probed: bool,
     hash: u64,
 }
 
@@ -90,17 +92,6 @@ impl TargetState {
         }
     }
 
-    /// Whether it may be used.
-    pub fn health(&self) -> Health {
-        if self.draining.load(Ordering::Relaxed) {
-            Health::Draining
-        } else if self.down.load(Ordering::Relaxed) {
-            Health::Down
-        } else {
-            Health::Up
-        }
-    }
-
     /// Lets it run empty, or uses it again.
     pub fn drain(&self, draining: bool) {
         self.draining.store(draining, Ordering::Relaxed);
@@ -143,13 +134,24 @@ impl TargetState {
 }
 
 impl GroupTarget {
+    /// Whether it may be used.
+    pub fn health(&self) -> Health {
+        if self.state.draining.load(Ordering::Relaxed) {
+            Health::Draining
+        } else if self.is_probed && self.state.down.load(Ordering::Relaxed) {
+            Health::Down
+        } else {
+            Health::Up
+        }
+    }
+
     /// Whether it may get one more in this second, without taking the place.
     pub fn has_room(&self, now_secs: u64) -> bool {
         let (second, count) = unpack(self.state.window.load(Ordering::Relaxed));
         let rate_left = self
             .max_rate
             .is_none_or(|most| second != now_secs as u32 || count < most);
-        self.state.health() == Health::Up
+        self.health() == Health::Up
             && rate_left
             && self.max_calls.is_none_or(|most| self.state.calls() < most)
     }
@@ -283,7 +285,11 @@ fn hash_of(text: &[u8]) -> u64 {
 pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
     let compile = |group: &config::Group| Group {
         name: group.name.clone(),
-        targets: group.targets.iter().map(compile_target).collect(),
+        targets: group
+            .targets
+            .iter()
+            .map(|target| compile_target(target, group.probe.is_some()))
+            .collect(),
         probe: group.probe,
         failover: Failover::on(&group.failover),
         ring_ms: group.ring_timeout.map(millis),
@@ -291,7 +297,7 @@ pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
     groups.iter().map(compile).collect()
 }
 
-fn compile_target(target: &config::GroupTarget) -> GroupTarget {
+fn compile_target(target: &config::GroupTarget, is_probed: bool) -> GroupTarget {
     GroupTarget {
         hash: hash_of(target.uri.text.as_bytes()),
         target: Target::compile(&target.uri),
@@ -300,5 +306,6 @@ fn compile_target(target: &config::GroupTarget) -> GroupTarget {
         max_calls: target.max_calls,
         max_rate: target.max_rate,
         state: Arc::default(),
+        is_probed,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use strowger_syntax::uri::escape::unescape_into;
+use strowger_syntax::uri::escape::{escape_user_into, unescape_into};
 use strowger_syntax::uri::{SipUri, TelUri};
 
 use crate::config::DialPlan;
@@ -20,7 +20,7 @@ pub struct NumberPlan {
 pub struct Dialled {
     uri: Vec<u8>,
     user: Range<usize>,
-    /// What stands behind the number where it goes to a gateway: extension and subaddress (RFC 3966 §5).
+    /// What stands behind the number where it goes to a gateway: its parameters (RFC 3966 §5).
     extras: Vec<u8>,
     scratch: Vec<u8>,
     /// Whether it is a telephone number.
@@ -75,11 +75,13 @@ impl Dialled {
         let extras = std::mem::take(&mut self.extras);
         self.begin(sip.secure);
         (self.phone, self.extras) = (phone, extras);
-        let kept = user.get(usize::from(translation.strip)..).unwrap_or(&[]);
+        let mut plain = Vec::new();
+        unescape_into(user, &mut plain);
+        let kept = plain.get(usize::from(translation.strip)..).unwrap_or(&[]);
         self.replace_user(sip, |out| {
-            out.extend_from_slice(translation.prefix.as_bytes());
-            out.extend_from_slice(kept);
-            out.extend_from_slice(translation.suffix.as_bytes());
+            escape_user_into(translation.prefix.as_bytes(), out);
+            escape_user_into(kept, out);
+            escape_user_into(translation.suffix.as_bytes(), out);
         });
     }
 }
@@ -124,7 +126,8 @@ impl NumberPlan {
         let text = &mut dialled.scratch;
         text.clear();
         unescape_into(user, text);
-        let is_dialled = self.is_dialled() && text.iter().all(|&b| is_dialled(b));
+        let mut number = text.iter().take_while(|&&b| b != b';');
+        let is_dialled = self.is_dialled() && number.all(|&b| is_dialled(b));
         if !(sip.is_phone() || is_dialled) {
             return false;
         }
@@ -145,7 +148,7 @@ impl NumberPlan {
         true
     }
 
-    /// Appends what a number means: a user of ours (true), a global number, or what was dialled.
+    /// Appends what a number means, as a user part has it: a user of ours (true), a global number, or what was dialled.
     fn write_number(&self, tel: &TelUri<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
         let number = scratch;
         number.clear();
@@ -157,7 +160,7 @@ impl NumberPlan {
         }
         number.extend(tel.digits());
         let Some(plan) = &self.plan else {
-            out.extend_from_slice(number);
+            escape_user_into(number, out);
             return false;
         };
         if !number.starts_with(b"+") {
@@ -172,11 +175,11 @@ impl NumberPlan {
             .filter(|rest| !rest.is_empty())
         {
             Some(user) => {
-                out.extend_from_slice(user);
+                escape_user_into(user, out);
                 true
             }
             None => {
-                out.extend_from_slice(number);
+                escape_user_into(number, out);
                 false
             }
         }
@@ -211,12 +214,21 @@ fn globalize(plan: &DialPlan, number: &mut Vec<u8>) {
     number.splice(..cut, [b"+", country.as_bytes(), area.as_bytes()].concat());
 }
 
-/// Extension and subaddress, as a SIP URI's user part has them (RFC 3261 §19.1.6).
+/// What is said of a number besides its context, as a SIP URI's user part has it (RFC 3261 §19.1.6): extension, subaddress,
+/// where it was ported to. Whatever a user part may not have is escaped, or a caller could write what stands behind it, and
+/// so the host.
 fn write_extras(tel: &TelUri<'_>, out: &mut Vec<u8>) {
-    for (name, value) in [("ext", tel.extension()), ("isub", tel.isdn_subaddress())] {
+    let mut write = |separator: u8, text: &[u8]| {
+        let mut plain = Vec::new();
+        unescape_into(text, &mut plain);
+        out.push(separator);
+        escape_user_into(&plain, out);
+    };
+    let params = tel.params.iter();
+    for (name, value) in params.filter(|(name, _)| !name.eq_ignore_ascii_case(b"phone-context")) {
+        write(b';', name);
         if let Some(value) = value {
-            out.extend_from_slice(format!(";{name}=").as_bytes());
-            out.extend_from_slice(value);
+            write(b'=', value);
         }
     }
 }

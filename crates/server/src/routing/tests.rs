@@ -297,13 +297,15 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
         (&berlin, "tel:98765", "sip:+493098765@example.test;user=phone"),
         (&berlin, "tel:0171.2345", "sip:+491712345@example.test;user=phone"),
         (&berlin, "tel:0033-1-2345", "sip:+3312345@example.test;user=phone"),
-        (&berlin, "tel:*21*5#", "sip:*21*5#@example.test;user=phone"),
+        (&berlin, "tel:*21*5#", "sip:*21*5%23@example.test;user=phone"),
         (
             &berlin,
             "sip:0171-2345@example.test;x=y",
             "sip:+491712345@example.test;x=y",
         ),
         (&berlin, "sip:%2B493012342@example.test", "sip:42@example.test"),
+        (&berlin, "sip:+49-900;x=1@example.test", "sip:+49900@example.test"),
+        (&berlin, "sip:;x@example.test", ""),
         (&paris, "sip:0123456@example.test", "sip:+33123456@example.test"),
         (&paris, "sip:00@example.test", ""),
         (&paris, "sip:55@example.test", ""),
@@ -330,13 +332,13 @@ fn rfc3966_numbers_are_users_or_global_numbers_by_the_dial_plan() {
             assert_eq!(String::from_utf8_lossy(dialled.uri()), expected, "{uri}");
         }
     }
-    let Ok(Uri::Tel(tel)) = Uri::parse(b"tel:+1-201;ext=7;isub=9") else {
+    let Ok(Uri::Tel(tel)) = Uri::parse(b"tel:201;phone-context=+1;ext=7;isub=9;npdi;rn=+1-202:5") else {
         panic!("a number")
     };
     none.dial_tel(&tel, &mut dialled);
     assert_eq!(
         (dialled.user(), dialled.extras()),
-        (&b"+1201"[..], &b";ext=7;isub=9"[..])
+        (&b"+1201"[..], &b";ext=7;isub=9;npdi;rn=+1-202%3A5"[..])
     );
 }
 
@@ -349,8 +351,8 @@ fn a_number_is_translated() {
         suffix: "#".to_owned(),
     };
     for (uri, expected) in [
-        ("sip:0049@a.test;x", "sip:+49#@a.test;x"),
-        ("sip:0@a.test", "sip:+#@a.test"),
+        ("sip:0049@a.test;x", "sip:+49%23@a.test;x"),
+        ("sip:0@a.test", "sip:+%23@a.test"),
     ] {
         let Ok(Uri::Sip(sip)) = Uri::parse(uri.as_bytes()) else {
             panic!("{uri}")
@@ -390,7 +392,7 @@ fn a_target_has_limits_runs_empty_and_goes_down_and_up() {
     assert!(a.enter(true, 1));
     assert!(b.enter(true, 1) && !b.enter(true, 1) && b.enter(true, 2));
     b.state.drain(true);
-    assert_eq!((b.state.health(), b.enter(true, 3)), (Health::Draining, false));
+    assert_eq!((b.health(), b.enter(true, 3)), (Health::Draining, false));
     b.state.drain(false);
     let probe = group.probe.expect("probed");
     let told: Vec<_> = [false, false, true, false, false, false, true, true]
@@ -408,6 +410,29 @@ fn a_target_has_limits_runs_empty_and_goes_down_and_up() {
         after.group_named("g").map(|group| group.targets[0].state.calls()),
         Some(2)
     );
+}
+
+#[test]
+fn a_target_that_was_down_is_used_once_nobody_asks_it_any_more() {
+    let text = "[[group]]\nname = \"g\"\nprobe = \"1s\"\ntargets = [\"sip:a.test\"]";
+    let before = routes(text);
+    let group = before.group_named("g").expect("there");
+    let probe = group.probe.expect("probed");
+    for _ in 0..3 {
+        group.targets[0].state.on_probe(false, &probe);
+    }
+    for (text, expected) in [
+        (text.to_owned(), Health::Down),
+        (text.replace("probe = \"1s\"\n", ""), Health::Up),
+    ] {
+        let mut after = routes(&text);
+        after.adopt(&before);
+        let target = &after.groups()[0].targets[0];
+        assert_eq!(
+            (target.health(), target.has_room(1)),
+            (expected, expected == Health::Up)
+        );
+    }
 }
 
 #[test]

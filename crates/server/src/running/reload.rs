@@ -75,9 +75,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Seconds until it is due.
+    /// Seconds until it is due, the last one begun.
     pub(super) fn secs(&self) -> u64 {
-        self.due.saturating_duration_since(Instant::now()).as_secs()
+        let left = self.due.saturating_duration_since(Instant::now());
+        u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
     }
 }
 

@@ -170,6 +170,64 @@ fn a_telephone_number_reaches_a_user_or_a_gateway() {
     site.assert_ends();
 }
 
+// RFC 3261 §19.1.1.
+#[test]
+fn a_number_is_known_by_its_parameter_without_a_dial_plan() {
+    let mut site = site(TO_D);
+    let uri = "sip:+49-30;ext=7@example.test;user=phone";
+    site.send('a', &request('a', "MESSAGE", uri, 1));
+    assert_eq!(
+        start_line(site.last('d', "MESSAGE")),
+        "MESSAGE sip:+4930;ext=7@192.0.2.13;user=phone SIP/2.0"
+    );
+    site.answer('d', 200);
+    site.assert_ends();
+}
+
+// RFC 3261 §19.1.6.
+#[test]
+fn a_number_brings_neither_a_host_nor_a_line_of_its_own() {
+    let mut site = site(
+        "[dial_plan]\ncountry = \"49\"\n[[route]]\nwhen.prefix = [\"+49\"]\nto = \"sip:192.0.2.13\"\nopen = true\n[[route]]\nwhen.prefix = \
+         [\"+33\"]\nredirect = { status = 302, contacts = [\"sip:far.test\"] }\n",
+    );
+    for (n, uri, extras) in [
+        (
+            1,
+            "tel:+4930;ext=1@192.0.2.15;isub=2",
+            ";ext=1%40192.0.2.15;isub=2",
+        ),
+        (2, "tel:+4930;isub=1@192.0.2.15?x=", ";isub=1%40192.0.2.15?x="),
+        (
+            3,
+            "sip:+4930;ext=1%40192.0.2.15%3fx=@example.test;user=phone",
+            ";ext=1%40192.0.2.15?x=",
+        ),
+        (
+            4,
+            "sip:+4930;ext=1%0d%0aX-Evil%3a1@example.test;user=phone",
+            ";ext=1%0D%0AX-Evil%3A1",
+        ),
+    ] {
+        site.send('e', &request('e', "MESSAGE", uri, n));
+        assert_eq!(
+            start_line(site.last('d', "MESSAGE")),
+            format!("MESSAGE sip:+4930{extras}@192.0.2.13;user=phone SIP/2.0"),
+            "{uri}"
+        );
+        assert_eq!(site.log(), "d MESSAGE");
+        site.answer('d', 200);
+        site.log();
+    }
+    let uri = "sip:+33;ext=1%0d%0aX-Evil%3a1@example.test;user=phone";
+    let moved = site.ask('a', &request('a', "MESSAGE", uri, 9));
+    assert_eq!(
+        lines(&moved, "Contact"),
+        ["<sip:+33;ext=1%0D%0AX-Evil%3A1@far.test;user=phone>"]
+    );
+    site.assert_ends();
+}
+
 #[test]
 fn a_number_is_translated_before_its_user_or_target_is_found() {
     let mut site = site(
@@ -186,7 +244,14 @@ fn a_number_is_translated_before_its_user_or_target_is_found() {
     site.send('a', &request('a', "MESSAGE", "sip:030@example.test", 2));
     assert_eq!(
         start_line(site.last('d', "MESSAGE")),
-        "MESSAGE sip:+4930#@192.0.2.13 SIP/2.0"
+        "MESSAGE sip:+4930%23@192.0.2.13 SIP/2.0"
+    );
+    site.answer('d', 200);
+    // What is cut off are characters, not what escapes are made of.
+    site.send('a', &request('a', "MESSAGE", "sip:%3030@example.test", 3));
+    assert_eq!(
+        start_line(site.last('d', "MESSAGE")),
+        "MESSAGE sip:+4930%23@192.0.2.13 SIP/2.0"
     );
     site.answer('d', 200);
     site.assert_ends();
@@ -265,6 +330,26 @@ fn targets_are_tried_at_once_or_one_after_the_other() {
     site.assert_ends();
 }
 
+// RFC 3841 §9.1.
+#[test]
+fn a_caller_says_how_many_targets_of_a_route_are_tried_and_where_to_ask() {
+    let mut site = site(
+        "[[group]]\nname = \"g\"\ntargets = [\"sip:192.0.2.15\"]\n[[route]]\nwhen.user = [\"g\"]\nto = \"g\"\n[[route]]\nto = \
+         [\"sip:192.0.2.13\", \"sip:192.0.2.14\"]\n",
+    );
+    for (n, user, asked, expected) in [
+        (1, "x", "fork", "a 100, d INVITE, e INVITE"),
+        (2, "x", "no-fork", "a 100, d INVITE"),
+        (3, "x", "sequential", "a 100, d INVITE"),
+        (4, "x", "redirect", "a 302"),
+        (5, "g", "redirect", "a 100, f INVITE"),
+    ] {
+        let invite = invite(&format!("sip:{user}@example.test"), n);
+        site.send('a', &with(&invite, &format!("Request-Disposition: {asked}")));
+        assert_eq!(site.log(), expected, "{asked}");
+    }
+}
+
 // §16.6 step 6.
 #[test]
 fn what_is_foreign_goes_through_the_outbound_proxy() {
@@ -281,6 +366,29 @@ fn what_is_foreign_goes_through_the_outbound_proxy() {
         assert_eq!(lines(&sent, "Route"), [route]);
         site.answer(who, 200);
     }
+    site.assert_ends();
+}
+
+// §16.7 step 4.
+#[test]
+fn a_foreign_contact_of_a_3xx_is_tried_through_the_outbound_proxy() {
+    let mut site = Site::of(Plan {
+        routing: "proxy.outbound = \"sip:192.0.2.13;lr\"\n",
+        recurse: true,
+        trusted: &["192.0.2.10"],
+        ..Plan::default()
+    });
+    site.register('b');
+    site.send('a', &invite("sip:bob@example.test", 1));
+    let moved = site.response('b', 302, "Contact: <sip:bob@192.0.2.16>");
+    site.send('b', &moved);
+    assert_eq!(site.log(), "a 100, b INVITE, b ACK, d INVITE");
+    let sent = site.last('d', "INVITE").to_owned();
+    assert_eq!(start_line(&sent), "INVITE sip:bob@192.0.2.16 SIP/2.0");
+    assert_eq!(lines(&sent, "Route"), ["<sip:192.0.2.13;lr>"]);
+    site.answer('d', 486);
+    let answer = site.last('a', "SIP/2.0 486").to_owned();
+    site.send('a', &ack(&invite("sip:bob@example.test", 1), &answer));
     site.assert_ends();
 }
 

@@ -213,7 +213,7 @@ fn write_at_places(
 }
 
 /// How many branches a request may have at once that does not say so, and at most (RFC 5393 §5.3.3).
-const MAX_BREADTH: u8 = 60;
+pub const MAX_BREADTH: u8 = 60;
 
 /// The most branches that a request allows at once (RFC 5393 §5.3.3).
 pub fn max_breadth(request: Message<'_>) -> u8 {

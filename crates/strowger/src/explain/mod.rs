@@ -84,7 +84,7 @@ fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<
         at: args.at.as_deref(),
     };
     let names = Names::of(dns, &config.dns).map_err(|error| {
-        let file = args.dns.as_deref().unwrap_or(Path::new("-"));
+        let file = args.dns.as_deref().unwrap_or_else(|| Path::new("-"));
         Failed::Usage {
             what: format!("{}: {error}", file.display()),
             mend: "write records as `sip.example.test A 192.0.2.7`, one to a line".to_owned(),

@@ -1,5 +1,6 @@
 //! What the RFC forbids, or what would be without effect: combinations of a route's keys that are refused.
 
+use strowger_sip::proxy::MAX_BREADTH;
 use toml::de::DeTable;
 
 use super::super::diagnostic::{Complaint, Report, nearest};
@@ -162,8 +163,17 @@ pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, re
     for (route, value) in config.route.iter().zip(written.iter()) {
         let item = Item { path: "route", value };
         check_listeners(config, route, &item, report);
-        let Action::Group(name) = &route.action else {
-            continue;
+        let mode = route.mode.unwrap_or(config.proxy.mode);
+        let name = match &route.action {
+            Action::Group(name) => name,
+            Action::Targets(targets) => {
+                let forks = matches!(mode, Mode::Stateful | Mode::Transaction);
+                if forks && route.fork.unwrap_or(config.proxy.fork) == Fork::Parallel {
+                    check_count(targets.len(), &item, report);
+                }
+                continue;
+            }
+            _ => continue,
         };
         let Some(group) = config.group.iter().find(|group| group.name == *name) else {
             let names = config.group.iter().map(|group| group.name.as_str());
@@ -180,7 +190,23 @@ pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, re
             );
             continue;
         };
-        check_group(group, route.mode.unwrap_or(config.proxy.mode), &item, report);
+        check_group(group, mode, &item, report);
+    }
+}
+
+/// More targets than a request may have branches at once would be none.
+fn check_count(targets: usize, item: &Item<'_, '_>, report: &mut Report<'_>) {
+    if targets > usize::from(MAX_BREADTH) {
+        let what = format!(
+            "{targets} targets at once are more branches than the {MAX_BREADTH} of a request (RFC 5393 §5.3.3)"
+        );
+        complain(
+            item,
+            "to",
+            &what,
+            "use fork = \"sequential\", or list fewer",
+            report,
+        );
     }
 }
 
@@ -197,6 +223,18 @@ fn check_group(group: &Group, mode: Mode, item: &Item<'_, '_>, report: &mut Repo
                 "to",
                 &what,
                 "use mode = \"transaction\", or a group without it",
+                report,
+            );
+        }
+        (Mode::Redirect, _) => {
+            let what = format!(
+                "a redirect server issues no requests of its own (RFC 3261 §8.3), and group `{name}` is for requests"
+            );
+            complain(
+                item,
+                "to",
+                &what,
+                "use mode = \"stateful\", or `redirect` with contacts",
                 report,
             );
         }

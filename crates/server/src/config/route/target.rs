@@ -122,6 +122,14 @@ fn one_target(item: Item<'_, '_>, report: &mut Report<'_>) -> Option<TargetUri> 
     if item.value.get_ref().is_str() {
         return item.parsed(TargetUri::read, report);
     }
+    if !item.value.get_ref().is_table() {
+        item.wrong_type(
+            "a URI, a list of them or the name of a target group",
+            "\"sip:gw.example.test\"",
+            report,
+        );
+        return None;
+    }
     let mut listed = Listed::default();
     item.table(TARGET, &mut listed, report);
     listed.uri.map(|uri| TargetUri {

@@ -51,6 +51,15 @@ fn each_error_of_a_route_is_told_with_its_place_and_mend() {
             "2:19: `9-7` is no length; write a number of characters from 1 to 255, or a range as in \"7-15\"",
         ),
         (
+            "reply = \"486 No\\r\\nX: y\"",
+            "2:9: `486 No\\r\\nX: y` cannot be answered: its text has control characters (RFC 3261 §25.1); write a code from 400 to 699 \
+             and what it says, as in \"603 Decline\"",
+        ),
+        (
+            "to = 5",
+            "2:6: `route.to` must be a URI, a list of them or the name of a target group, not a whole number; write it as \"sip:gw.example.test\"",
+        ),
+        (
             "to = \"tel:+1\"",
             "2:6: `tel:+1` is no target: requests are sent to sip: and sips: URIs; write it as \"sip:gw.example.test\", or \
              \"sip:edge.example.test;lr\" for a proxy to go through",
@@ -188,6 +197,34 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
         outbound,
         ["1:18: `sip:edge.test` is no loose router (RFC 3261 §16.6 step 6); write \"sip:edge.test;lr\""]
     );
+}
+
+// RFC 5393 §5.3.3, RFC 3261 §8.3.
+#[test]
+fn targets_that_a_role_cannot_try_are_refused() {
+    let targets = |count: usize, more: &str| {
+        let uris: Vec<_> = (0..count).map(|n| format!("\"sip:gw{n}.test\"")).collect();
+        format!("[[route]]\nto = [{}]\n{more}", uris.join(", "))
+    };
+    assert_eq!(
+        complaints(&targets(61, "")),
+        [
+            "2:6: 61 targets at once are more branches than the 60 of a request (RFC 5393 §5.3.3); use fork = \"sequential\", or list fewer"
+        ]
+    );
+    for (count, more) in [
+        (60, ""),
+        (61, "fork = \"sequential\""),
+        (61, "mode = \"redirect\""),
+    ] {
+        accepted(&targets(count, more));
+    }
+    let group = "[[group]]\nname = \"g\"\ntargets = [\"sip:a.test\"]\n[[route]]\nto = \"g\"\n";
+    let refused = "5:6: a redirect server issues no requests of its own (RFC 3261 §8.3), and group `g` is for requests; use mode = \"stateful\", or `redirect` with contacts";
+    assert_eq!(complaints(&format!("{group}mode = \"redirect\"\n")), [refused]);
+    let node = format!("proxy.mode = \"redirect\"\n{group}");
+    assert_eq!(complaints(&node), [refused.replace("5:6", "6:6")]);
+    accepted(&format!("{node}mode = \"stateful\"\n"));
 }
 
 #[test]

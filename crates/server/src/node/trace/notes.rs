@@ -232,7 +232,7 @@ impl Step {
         Self::GroupTarget {
             group: group.name.clone(),
             target: text(target.target.text()),
-            health: target.state.health().as_str().to_owned(),
+            health: target.health().as_str().to_owned(),
             calls: target.state.calls(),
             usable,
         }

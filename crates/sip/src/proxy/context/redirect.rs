@@ -33,6 +33,8 @@ pub struct Redirected<'a> {
     pub arrival: Arrival,
     /// Which of its contacts may be tried.
     pub recursion: Recursion,
+    /// Whether there are targets whose turn comes after them.
+    pub others_wait: bool,
 }
 
 impl Proxy {
@@ -52,6 +54,7 @@ impl Proxy {
             response: pool.bytes(&redirection.response),
             arrival: pending.arrival,
             recursion: pending.recursion,
+            others_wait: pending.standing().next.is_some(),
         })
     }
 
@@ -129,12 +132,15 @@ impl Proxy {
         let before = self.text.len() as u32;
         let (now, first_new) = (pending.group, pending.branches.len());
         for target in targets.targets() {
+            if pending.branches.len() >= MOST_BRANCHES {
+                break;
+            }
             let uri = target.uri(targets.text());
             let known = pending
                 .branches
                 .iter()
                 .any(|b| is_same(b.target.uri(&self.text), uri));
-            if known || pending.branches.len() >= MOST_BRANCHES {
+            if known {
                 continue;
             }
             if pending.branches.len() == first_new {

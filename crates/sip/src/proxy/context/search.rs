@@ -103,10 +103,7 @@ impl Proxy {
             }
             branch.state = BranchState::Done;
             branch.breadth = shares.next().unwrap_or(1);
-            branch.until = match branch.until {
-                NEVER => NEVER,
-                ring_ms => offset(pending.started_ms, now_ms + u64::from(ring_ms)),
-            };
+            branch.until = given_up_at(branch.until, pending.started_ms, now_ms);
             let hop = match first_hops {
                 Some(targets) => targets.first_hop(number),
                 None => self.ways.take(&mut branch.ways),
@@ -273,6 +270,14 @@ impl Proxy {
         let all = pending.timer_c <= now;
         pending.give_up(endpoint, now_ms, out, |until| all || until <= now);
         self.conclude(endpoint, id, now_ms, out);
+    }
+}
+
+/// When a branch that may ring for so long is given up, if its turn comes now.
+fn given_up_at(ring_ms: u32, started_ms: u64, now_ms: u64) -> u32 {
+    match ring_ms {
+        NEVER => NEVER,
+        ring_ms => offset(started_ms, now_ms + u64::from(ring_ms)),
     }
 }
 
