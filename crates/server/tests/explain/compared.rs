@@ -109,7 +109,7 @@ fn compare(site: &mut Site, made: &Made, what: &str) -> Explanation {
     let what = format!("{what}:\n{}", String::from_utf8_lossy(&made.text));
     let before = site.contacts();
     let explained = site.explain(made.who, &made.text, made.by_connection, ZONE);
-    if made.number % 10 == 0 {
+    if made.number.is_multiple_of(10) {
         let again = site.explain(made.who, &made.text, made.by_connection, ZONE);
         assert_eq!(explained, again, "explained twice: {what}");
     }

@@ -109,7 +109,9 @@ fn ask(zone: &Arc<Zone>, wanted: Wanted, carried: Carried) -> Answer {
 fn described(answer: &Answer) -> Vec<String> {
     let server = |server: &Server| {
         let transport = server.transport.map_or("-", Transport::uri_param);
-        let port = server.port.map_or("-".to_owned(), |port| port.to_string());
+        let port = server
+            .port
+            .map_or_else(|| "-".to_owned(), |port| port.to_string());
         let addresses: Vec<_> = server.addresses.iter().map(IpAddr::to_string).collect();
         let (rank, weight) = (server.rank, server.weight);
         format!(

@@ -90,7 +90,7 @@ fn the_directives_of_request_disposition() {
         with(
             "INVITE",
             &format!("Request-Disposition: {value}\r\n"),
-            |request| Disposition::of(request),
+            Disposition::of,
         )
     };
     assert_eq!(
