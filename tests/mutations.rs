@@ -94,7 +94,7 @@ fn mutated_datagrams_neither_silence_the_server_nor_make_it_grow() {
     if !namespace::enter_for(test, Duration::from_secs(900)) {
         return;
     }
-    let count = if full() { 100_000 } else { 20_000 };
+    let count = if full() { 100_000 } else { 8_000 };
     let server = Setup::new().toml("[log]\nlevel = \"error\"").start();
     let bob = Peer::udp(server.sip()).registered(&format!("sip:bob@{DOMAIN}"));
     let peers = (0..4).map(|_| Peer::udp(server.sip())).collect();

@@ -37,7 +37,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
     report.cargo("clippy of the fuzzer", root, &clippy);
     let seconds = match extent {
-        Extent::Quick => 60 * fuzz::AT_A_TIME / fuzz::TARGETS.len(),
+        Extent::Quick => 40 * fuzz::AT_A_TIME / fuzz::TARGETS.len(),
         Extent::Full => 600,
     };
     report.run("fuzzing", || {
