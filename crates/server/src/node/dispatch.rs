@@ -271,7 +271,8 @@ impl Node {
         if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
-        let mode = match is_redirect_asked(request, bound, action) {
+        // Strangers are not told where phones and targets are.
+        let mode = match !stranger && is_redirect_asked(request, bound, action) {
             true => Mode::Redirect,
             false => mode,
         };
@@ -390,16 +391,8 @@ impl Node {
             digest,
         });
         let method = request.method();
-        let exempt = sender == Sender::Trusted || routing.token == RouteToken::Valid;
-        if exempt || matches!(method, Method::Ack | Method::Cancel) || !digest {
-            self.trace.note(|| Step::Asked {
-                why: match method {
-                    _ if !digest => AskedWhy::DigestOff,
-                    _ if routing.token == RouteToken::Valid => AskedWhy::Dialog,
-                    _ if exempt => AskedWhy::Trusted,
-                    _ => AskedWhy::AckOrCancel,
-                },
-            });
+        if let Some(why) = self.exemption(sender, routing, method) {
+            self.trace.note(|| Step::Asked { why });
             return Ok(Some(sender));
         }
         let by_method = self.shared.is_challenged(method, request.method_text());
@@ -453,6 +446,17 @@ impl Node {
         Ok(None)
     }
 
+    /// Why nobody asks who a sender is, whatever it has shown.
+    fn exemption(&self, sender: Sender, routing: &Routing<'_>, method: Method) -> Option<AskedWhy> {
+        match method {
+            _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
+            _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
+            Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
+            _ => None,
+        }
+    }
+
     /// Whether whatever a stranger could cancel or acknowledge is known here: strangers cannot call, and calls have
     /// transactions. A CANCEL or ACK without one is then for nothing, whoever is there to get it.
     fn knows_its_invites(&self, mode: Mode) -> bool {
@@ -500,6 +504,7 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
+            (_, Bound::Foreign(_)) if self.candidate_of_dialog(case, now) => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {

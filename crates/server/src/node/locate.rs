@@ -4,9 +4,9 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route, suits,
 };
-use strowger_sip::registrar::{Binding, Bindings};
+use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -14,6 +14,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::dispatch::Case;
 use super::trace::{BindingUse, Step};
 use super::{Kept, Node};
 use crate::config::Fork;
@@ -209,6 +210,61 @@ impl Node {
             let (contact, path) = (binding.contact, binding.path);
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
+        }
+    }
+
+    /// Makes the binding that a request within a dialog is for the candidate, where it is reached in another way than its URI
+    /// says: over its connection, or through a NAT. False if there is none.
+    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, now: Now) -> bool {
+        let Case {
+            request,
+            ingress,
+            ref routing,
+            ..
+        } = *case;
+        let uri = routing.request_uri;
+        let is_proven = routing.token == RouteToken::Valid && routing.next.is_none();
+        if !is_proven || request.to_tag().is_none() || !self.write_registered(request.to_uri()) {
+            return false;
+        }
+        let work = &mut self.work;
+        work.candidates.clear();
+        self.shared.location.read(&work.aor, &mut work.record);
+        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&ingress.source));
+        let mut live = Bindings::new(&work.record).live(now.wall_secs());
+        let Some(binding) = live.find(|binding| is_contact(binding.contact, uri) && binding.path.is_empty())
+        else {
+            return false;
+        };
+        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
+        let Some((hop, fallback)) =
+            way.filter(|(hop, _)| binding.origin.flow.is_some() || is_back(hop, &binding))
+        else {
+            return false;
+        };
+        self.trace
+            .note(|| Step::binding(&binding, BindingUse::Target, now));
+        let terms = Terms::new(Origin::Binding, Way::Nowhere);
+        work.candidates
+            .add_located(uri, &[], terms, &hop, fallback.as_ref());
+        true
+    }
+
+    /// Puts the address-of-record of one of our users into the work buffers; false if a URI is not one.
+    fn write_registered(&mut self, uri: &[u8]) -> bool {
+        let work = &mut self.work;
+        work.aor.clear();
+        if work.own.addressed.write_aor(uri, &mut work.aor)
+            || work.own.registered.write_aor(uri, &mut work.aor)
+        {
+            return true;
+        }
+        match Uri::parse(uri) {
+            Ok(Uri::Sip(sip)) if self.shared.is_ours(&sip) && sip.user.is_some() => {
+                canonical_aor(&sip, &mut work.aor);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -536,4 +592,25 @@ fn locate_uri(uri: &[u8], size: Size) -> Located<'_> {
 fn leading_number(value: &[u8]) -> Option<u64> {
     let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
     strowger_syntax::scan::number(&value[..digits])
+}
+
+/// Whether a contact is this URI, which the phone's answer may have written in another way (RFC 3261 §19.1.4).
+fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
+    let equivalent = |contact, uri| {
+        Some(Uri::equivalent(
+            &Uri::parse(contact).ok()?,
+            &Uri::parse(uri).ok()?,
+        ))
+    };
+    contact == uri || equivalent(contact, uri) == Some(true)
+}
+
+/// Whether a hop leads to where a binding was registered from and its contact somewhere else.
+fn is_back(hop: &Hop, binding: &Binding<'_>) -> bool {
+    let remote = binding.origin.remote;
+    let leads_there = matches!(hop.to, Destination::Datagram { to, .. } if to == remote);
+    let host = Uri::parse(binding.contact)
+        .ok()
+        .and_then(|uri| uri.as_sip()?.host.ip());
+    leads_there && host != Some(remote.ip())
 }

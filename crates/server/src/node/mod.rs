@@ -225,9 +225,10 @@ impl Node {
         })
     }
 
-    /// Begins to note its steps.
+    /// Begins to note its steps, to try what it would do with a message; it asks no targets of groups if they are there.
     pub fn listen(&mut self) {
         self.trace = Tracer::listening();
+        self.probes = Probes::default();
     }
 
     /// The steps since they were last taken.

@@ -8,7 +8,7 @@ use strowger_sip::Destination;
 use strowger_testkit::sim::full;
 use strowger_testkit::{Plan, Random, Site};
 
-use crate::requests::{Made, ZONE, make};
+use crate::requests::{Made, ZONE, call_to_carol, make};
 
 /// How many messages are played, all sites together.
 fn count() -> u32 {
@@ -90,6 +90,8 @@ fn what_is_explained_is_what_is_sent() {
     for (number, plan) in plans().into_iter().enumerate() {
         let mut site = Site::of(plan);
         let mut random = Random::seeded(5 + number as u64);
+        let called = compare(&mut site, &call_to_carol(), &format!("site {number}, a call"));
+        outcomes.insert(called.verdict.outcome);
         let mut sent = Vec::new();
         for n in 1..=count().div_ceil(sites) {
             let made = make(&mut random, &mut site, &sent, n);

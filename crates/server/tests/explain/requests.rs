@@ -100,6 +100,22 @@ pub(crate) fn make(random: &mut Random, site: &mut Site, sent: &[Made], n: u32) 
     }
 }
 
+/// A call to somebody whom some sites redirect, so that one is among the messages whatever the numbers say.
+pub(crate) fn call_to_carol() -> Made {
+    let source = peer::address('a');
+    let text = format!(
+        "INVITE sip:carol@example.test SIP/2.0\r\nVia: SIP/2.0/UDP {source};branch=z9hG4bKcarol\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:alice@example.test>;tag=a\r\nTo: <sip:carol@example.test>\r\n\
+         Call-ID: carol\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    );
+    Made {
+        number: 0,
+        who: 'a',
+        text: text.into_bytes(),
+        by_connection: false,
+    }
+}
+
 /// A request for somebody, with whatever it may have.
 fn request(random: &mut Random, site: &Site, who: char, n: u32) -> String {
     let (method, uri) = (random.of(METHODS), random.of(URIS));

@@ -1,8 +1,12 @@
 //! Nothing is left of an explanation.
 
-use strowger_server::explain::{CredentialsOutcome, Outcome, Step};
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+
+use strowger_server::config;
+use strowger_server::explain::{Candidate, Circumstances, CredentialsOutcome, Names, Outcome, Step};
 use strowger_testkit::message::{authorize, registration, request};
-use strowger_testkit::{Plan, Site};
+use strowger_testkit::{Plan, Scratch, Site};
 
 fn digest() -> Site {
     Site::of(Plan {
@@ -112,4 +116,30 @@ fn what_follows_is_what_happens_if_nobody_answers() {
             .collect();
         assert_eq!(site.timed_messages(), later, "{method}");
     }
+}
+
+#[test]
+fn no_target_of_a_group_is_looked_for_meanwhile() {
+    let dns = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    dns.set_nonblocking(true).expect("set");
+    let server = dns.local_addr().expect("bound");
+    let text = format!(
+        "domains = [\"example.test\"]\nshards = 1\ndns.servers = [\"{server}\"]\n[[listen]]\nuri = \
+         \"udp:127.0.0.1:5060\"\n[[group]]\nname = \"g\"\ntargets = [\"sip:gw.test\"]\nprobe = \"1s\"\n"
+    );
+    let config = config::check(&text, "f").expect("a configuration");
+    let (scratch, now) = (Scratch::new(), strowger_net::now());
+    let candidate = Candidate::open(&config, scratch.path(), now).expect("opened");
+    let names = Names::of(None, &config.dns).expect("DNS");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let invite = request('a', "INVITE", "sip:bob@example.test", 1);
+    let wanted = Circumstances::default();
+    let explained = candidate.explain(invite.as_bytes(), &wanted, now, &names);
+    let explained = runtime.block_on(explained).expect("explained");
+    assert_eq!(explained.verdict.outcome, Outcome::Refused);
+    let asked = dns.recv(&mut [0; 512]).map_err(|error| error.kind());
+    assert_eq!(asked, Err(ErrorKind::WouldBlock));
 }

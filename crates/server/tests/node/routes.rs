@@ -350,6 +350,21 @@ fn a_caller_says_how_many_targets_of_a_route_are_tried_and_where_to_ask() {
     }
 }
 
+#[test]
+fn a_stranger_is_not_told_where_targets_and_phones_are() {
+    let mut site = Site::of(Plan {
+        routing: "[[route]]\nwhen.user = [\"info\"]\nto = \"sip:desk@192.0.2.13\"\nopen = true\n",
+        challenged: &["REGISTER"],
+        trusted: &["192.0.2.10"],
+        ..Plan::default()
+    });
+    for (n, who, expected) in [(1, 'e', "e 100, d INVITE"), (2, 'a', "a 302")] {
+        let invite = request(who, "INVITE", "sip:info@example.test", n);
+        site.send(who, &with(&invite, "Request-Disposition: redirect"));
+        assert_eq!(site.log(), expected);
+    }
+}
+
 // §16.6 step 6.
 #[test]
 fn what_is_foreign_goes_through_the_outbound_proxy() {

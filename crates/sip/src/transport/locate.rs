@@ -104,7 +104,8 @@ fn hop_to(from: Departure<'_>, uri: &SipUri<'_>) -> Option<Hop> {
 }
 
 /// The way to a binding in this boot, and another one. A contact that names an address is believed, unless that address
-/// means nothing from here; for those, and for names that only the phone's side may know, the way back is taken.
+/// means nothing from here; for those, and for names that only the phone's side may know, the way back is taken. A contact
+/// that names no transport means the one that it was registered by, and the connection as long as that is open.
 /// `is_ours` says whether a URI names this node: such a contact would come back here, and fork again.
 pub fn way_to(
     from: Departure<'_>,
@@ -129,8 +130,11 @@ pub fn way_to(
     }
     let reachable = contact.maddr().is_none() && contact.host.ip().is_some_and(is_reachable);
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
-    if !reachable || unsaid {
+    if !reachable {
         return Some((back()?, None));
+    }
+    if unsaid {
+        return Some((back()?, hop_by_same(from, &contact, origin.transport)));
     }
     let Some(hop) = hop_to(from, &contact) else {
         return Some((back()?, None));
@@ -145,6 +149,20 @@ pub fn way_to(
     } else {
         Some((hop, origin.flow.and_then(|_| back())))
     }
+}
+
+/// The hop to a URI that names an address and no transport, by the one that it was registered by, if a phone can be called by
+/// that.
+fn hop_by_same(from: Departure<'_>, uri: &SipUri<'_>, transport: Transport) -> Option<Hop> {
+    let (ip, port) = (
+        uri.host.ip()?,
+        uri.port.unwrap_or_else(|| transport.default_port()),
+    );
+    let is_called = transport == Transport::Tcp;
+    is_called.then(|| {
+        from.listeners
+            .hop(transport, (ip, port).into(), Some(from.preferred))
+    })?
 }
 
 /// The way to where a binding was registered from: by the listener that it came to, or by another one of its kind when

@@ -208,7 +208,8 @@ fn a_contact_is_believed_unless_it_means_nothing_from_here() {
 #[test]
 fn a_connection_is_used_where_the_contact_does_not_say_otherwise() {
     for (contact, boot, expected) in [
-        ("sip:b@203.0.113.9", BOOT, "flow 7"),
+        ("sip:b@203.0.113.9", BOOT, "flow 7, tcp 203.0.113.9:5060"),
+        ("sip:b@10.0.0.5", BOOT, "flow 7"),
         (
             "sip:b@203.0.113.9;transport=tcp",
             BOOT,
@@ -219,7 +220,11 @@ fn a_connection_is_used_where_the_contact_does_not_say_otherwise() {
             BOOT,
             "flow 7, tcp 198.51.100.7:4000",
         ),
-        ("sip:b@203.0.113.9", BOOT - 1, "tcp 198.51.100.7:4000"),
+        (
+            "sip:b@203.0.113.9",
+            BOOT - 1,
+            "tcp 198.51.100.7:4000, tcp 203.0.113.9:5060",
+        ),
     ] {
         assert_eq!(
             way(contact, "", Some(boot)).as_deref(),
