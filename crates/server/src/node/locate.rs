@@ -196,21 +196,20 @@ impl Node {
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         for binding in Bindings::new(&work.record).live(now.wall_secs()) {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            let terms = way.and_then(|_| terms(&binding));
-            self.trace.note(|| {
-                let used = match way {
-                    Some(_) if terms.is_some() => BindingUse::Target,
-                    Some(_) => BindingUse::Unsuited,
-                    None if shared.names_us(binding.contact) => BindingUse::NamesUs,
-                    None => BindingUse::NoWay,
-                };
-                Step::binding(&binding, used, now)
-            });
-            if let (Some((hop, fallback)), Some(terms)) = (way, terms) {
-                let (contact, path) = (binding.contact, binding.path);
-                work.candidates
-                    .add_located(contact, path, terms, &hop, fallback.as_ref());
-            }
+            let Some((hop, fallback)) = way else {
+                self.trace.note(|| Step::not_reached(&binding, shared, now));
+                continue;
+            };
+            let Some(terms) = terms(&binding) else {
+                let used = BindingUse::Unsuited;
+                self.trace.note(|| Step::binding(&binding, used, now));
+                continue;
+            };
+            let used = BindingUse::Target;
+            self.trace.note(|| Step::binding(&binding, used, now));
+            let (contact, path) = (binding.contact, binding.path);
+            work.candidates
+                .add_located(contact, path, terms, &hop, fallback.as_ref());
         }
     }
 

@@ -13,6 +13,7 @@ use strowger_syntax::{Message, Name, Status, Transport};
 
 use super::step::*;
 use crate::node::policy::Sender;
+use crate::node::shared::Shared;
 use crate::routing::{Action, Considered, Group, GroupTarget};
 use crate::subscriber::Resolved;
 
@@ -243,6 +244,16 @@ impl Step {
             binding: BindingSeen::of(binding, now.wall_secs()),
             used,
         }
+    }
+
+    /// A binding that there is no way to.
+    pub(in crate::node) fn not_reached(binding: &Binding<'_>, shared: &Shared, now: Now) -> Self {
+        let used = if shared.names_us(binding.contact) {
+            BindingUse::NamesUs
+        } else {
+            BindingUse::NoWay
+        };
+        Self::binding(binding, used, now)
     }
 
     /// A binding that a redirection tells, unless it is `ours`.
