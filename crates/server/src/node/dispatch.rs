@@ -504,7 +504,7 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign(_)) if self.candidate_of_dialog(case, now) => {}
+            (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {

@@ -215,7 +215,7 @@ impl Node {
 
     /// Makes the binding that a request within a dialog is for the candidate, where it is reached in another way than its URI
     /// says: over its connection, or through a NAT. False if there is none.
-    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, now: Now) -> bool {
+    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, uri_read: &SipUri<'_>, now: Now) -> bool {
         let Case {
             request,
             ingress,
@@ -236,6 +236,11 @@ impl Node {
         else {
             return false;
         };
+        // Nearly every phone is where its contact says, and its URI leads there.
+        let origin = &binding.origin;
+        if origin.flow.is_none() && uri_read.host.ip() == Some(origin.remote.ip()) {
+            return false;
+        }
         let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
         let Some((hop, fallback)) =
             way.filter(|(hop, _)| binding.origin.flow.is_some() || is_back(hop, &binding))
