@@ -161,12 +161,15 @@ fn of_key(complete: &[Line], at: usize, key: &str, value: &str) -> Vec<Broken> {
     }
     if value.starts_with('[') {
         let open = value.trim_end_matches(']');
-        add(
-            &[line(open)],
-            (1, 0),
-            &["close the list with `]`"],
-            "list without end",
-        );
+        // Of these what could be read of the list is told, too.
+        if !["domains", "names"].contains(&key) {
+            add(
+                &[line(open)],
+                (1, 0),
+                &["close the list with `]`"],
+                "list without end",
+            );
+        }
         add(
             &[line(&format!("{open} true]"))],
             (0, 0),
@@ -284,11 +287,9 @@ fn of_values(complete: &[Line]) -> Vec<Broken> {
             "mode",
             "\"b2bua\"",
             0,
-            &["use `stateful`, `stateless` or `redirect`"],
+            &["use `stateful`, `transaction`, `stateless` or `redirect`"],
         ),
         ("fork", "\"paralel\"", 0, &["did you mean `parallel`?"]),
-        ("fork", "\"sequential\"", 0, &["not carried", "use `parallel`"]),
-        ("recurse", "true", 0, &["not carried", "use `false`"]),
         ("recurse", "True", 0, &["write true or false, in small letters"]),
         ("record_route", "yes", 0, &["put text in quotes"]),
         (
