@@ -242,9 +242,8 @@ impl Node {
             return false;
         }
         let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-        let Some((hop, fallback)) =
-            way.filter(|(hop, _)| binding.origin.flow.is_some() || is_back(hop, &binding))
-        else {
+        let is_back = |hop: &Hop| matches!(hop.to, Destination::Datagram { to, .. } if to == origin.remote);
+        let Some((hop, fallback)) = way.filter(|(hop, _)| origin.flow.is_some() || is_back(hop)) else {
             return false;
         };
         self.trace
@@ -608,14 +607,4 @@ fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
         ))
     };
     contact == uri || equivalent(contact, uri) == Some(true)
-}
-
-/// Whether a hop leads to where a binding was registered from and its contact somewhere else.
-fn is_back(hop: &Hop, binding: &Binding<'_>) -> bool {
-    let remote = binding.origin.remote;
-    let leads_there = matches!(hop.to, Destination::Datagram { to, .. } if to == remote);
-    let host = Uri::parse(binding.contact)
-        .ok()
-        .and_then(|uri| uri.as_sip()?.host.ip());
-    leads_there && host != Some(remote.ip())
 }
