@@ -9,7 +9,7 @@ use std::sync::Arc;
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
-use strowger_server::location::{CommitError, Committed};
+use strowger_server::location::{CommitError, Committed, Sweep};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::Server;
@@ -226,7 +226,7 @@ impl Site {
     /// How many records the location service has left when it has let go of those that have expired.
     pub(crate) fn records(&self) -> usize {
         let location = &self.shared.location;
-        location.sweep(self.now.wall_secs() as u32, &mut |_| {});
+        while location.sweep(self.now.wall_secs() as u32, &mut |_| {}) == Sweep::Going {}
         location.len()
     }
 }

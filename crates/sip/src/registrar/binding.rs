@@ -1,7 +1,7 @@
 //! The record of one address-of-record: its bindings and the tombstones of those removed, in one compact byte string.
 //!
 //! ```text
-//! record    = purge-at:u32 *entry              ; little-endian; when the record as a whole may be dropped
+//! record    = due:u32 *entry                   ; little-endian; when the first of its entries ends
 //! entry     = length:varint kind:u8 (binding | tombstone)
 //! tombstone = order until:u32 text(contact)
 //! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
@@ -183,8 +183,8 @@ impl<'a> Bindings<'a> {
         Self(record)
     }
 
-    /// When the record as a whole may be dropped, in Unix seconds; 0 for an empty one.
-    pub fn purge_at(self) -> u32 {
+    /// When the first of its entries ends, in Unix seconds; 0 for an empty one.
+    pub fn due(self) -> u32 {
         self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
@@ -467,7 +467,7 @@ impl<'a> Reader<'a> {
 #[derive(Debug)]
 pub struct RecordWriter<'o> {
     out: &'o mut Vec<u8>,
-    purge_at: u32,
+    due: u32,
 }
 
 impl<'o> RecordWriter<'o> {
@@ -475,12 +475,12 @@ impl<'o> RecordWriter<'o> {
     pub fn new(out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend_from_slice(&[0; 4]);
-        Self { out, purge_at: 0 }
+        Self { out, due: u32::MAX }
     }
 
     /// Appends an entry; an `expires` among the parameters of a binding is left out. Returns how many bytes it took.
     pub fn put(&mut self, entry: &Entry<'_>) -> usize {
-        self.purge_at = self.purge_at.max(entry.ends_at());
+        self.due = self.due.min(entry.ends_at());
         let start = self.out.len();
         put_sized(self.out, |out| match entry {
             Entry::Binding(binding) => encode_binding(out, binding),
@@ -507,7 +507,7 @@ impl<'o> RecordWriter<'o> {
         let start = self.out.len();
         let expires_at = now.saturating_add(expires);
         let lifetime = expires_at - now;
-        self.purge_at = self.purge_at.max(expires_at);
+        self.due = self.due.min(expires_at);
         let size = 1 + size_of_order(order) + 4 + size_of_varint(lifetime) + head.tail.len();
         put_varint(self.out, size as u32);
         self.out.push(head.kind);
@@ -520,17 +520,28 @@ impl<'o> RecordWriter<'o> {
 
     /// Appends an entry of another record as it is encoded there.
     pub fn copy(&mut self, ends_at: u32, encoded: &[u8]) {
-        self.purge_at = self.purge_at.max(ends_at);
+        self.due = self.due.min(ends_at);
         self.out.extend_from_slice(encoded);
     }
 
     /// Ends the record. One without entries becomes the empty string.
     pub fn finish(self) {
+        let has_entries = self.out.len() > 4;
         match self.out.first_chunk_mut() {
-            Some(head) if self.purge_at != 0 => *head = self.purge_at.to_le_bytes(),
+            Some(head) if has_entries => *head = self.due.to_le_bytes(),
             _ => self.out.clear(),
         }
     }
+}
+
+/// Writes what of a record has not ended into `out`, whose content is dropped: the empty string if nothing has.
+pub fn unexpired(record: &[u8], now_secs: u64, out: &mut Vec<u8>) {
+    let mut writer = RecordWriter::new(out);
+    let heads = Bindings::new(record).heads();
+    heads
+        .filter(|head| u64::from(head.ends_at) > now_secs)
+        .for_each(|head| writer.copy(head.ends_at, head.encoded));
+    writer.finish();
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {

@@ -8,8 +8,8 @@ use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
 use super::row::{self, RowWriter};
 use crate::database::{Database, Durability, OpenError, Schema, StoreFailure, look_at};
-use crate::location::expiry;
 use crate::location::table::{Refused, Table};
+use crate::location::{due, unexpired};
 
 /// A row of the log's first version, which has one commit, as a packed one without a checksum.
 macro_rules! packed {
@@ -235,7 +235,8 @@ fn fold(
     let failed = |source| OpenError::of(path, source);
     let mut select = connection.prepare(sql).map_err(failed)?;
     let mut rows = select.query([]).map_err(failed)?;
-    let (mut count, mut is_full) = (0, false);
+    let (mut count, mut is_full, mut left) = (0, false, Vec::new());
+    table.begin_at(now_secs);
     while let Some(row) = rows.next().map_err(failed)? {
         let commits = row
             .get_ref(0)
@@ -243,7 +244,12 @@ fn fold(
             .as_blob()
             .map_err(|e| failed(e.into()))?;
         let visited = row::for_each(commits, |aor, record| {
-            let lasting = if expiry(record) > now_secs { record } else { &[] };
+            let lasting = if due(record) > now_secs {
+                record
+            } else {
+                unexpired(record, now_secs, &mut left);
+                &left
+            };
             is_full |= table.set(aor, lasting) == Err(Refused::Full);
         });
         count += visited.map_err(|_| failed(damaged()))?;

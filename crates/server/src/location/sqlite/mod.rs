@@ -11,7 +11,9 @@ use std::{fmt, io};
 use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
-use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version};
+use super::{
+    Caller, Commit, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Sweep, Version,
+};
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
@@ -190,19 +192,14 @@ impl Location for Sqlite {
         self.shared.table.for_each(visit);
     }
 
-    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
-        let mut aors = Vec::new();
-        let mut count = 0;
-        let mut part = Some(0);
-        while let Some(from) = part {
-            {
-                let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                part = self.shared.table.sweep(from, now_secs, &mut aors);
-            }
-            count += aors.len();
-            aors.drain(..).for_each(|aor| removed(&aor));
-        }
-        count
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep {
+        let mut some = Vec::new();
+        let sweep = {
+            let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.table.sweep(now_secs, &mut some)
+        };
+        some.iter().for_each(expired);
+        sweep
     }
 
     fn len(&self) -> usize {
