@@ -11,8 +11,8 @@ use crate::stores::{KEY, NOW, open, record, sqlite};
 #[test]
 #[ignore = "a measurement, not a test: cargo test --release --test location -- --ignored --nocapture measure"]
 fn measure_commits_and_start() {
-    const AORS: usize = 200_000;
-    const ROWS: usize = 1_000_000;
+    const AORS: usize = 1_000_000;
+    const ROWS: usize = 3_000_000;
     let scratch = Scratch::new();
     for durability in [Durability::Process, Durability::Power] {
         let bench = open(scratch.path(), Settings::new(KEY, durability), NOW).expect("opens");

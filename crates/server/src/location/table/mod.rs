@@ -172,10 +172,18 @@ impl Table {
     /// # Errors
     /// [`Refused::Full`] or [`Refused::TooLong`].
     pub fn set(&self, aor: &[u8], record: &[u8]) -> Result<Version, Refused> {
+        if aor.len() > MAX_AOR || record.len() > MAX_RECORD {
+            return Err(Refused::TooLong);
+        }
+        let hash = self.hash(aor);
         loop {
-            match self.compare_and_set(aor, self.version(aor), record) {
-                Err(Refused::Conflict) => {}
-                done => return done,
+            let done = match self.find(hash, aor, None) {
+                Some(found) => self.compare_and_set(aor, found.version(), record),
+                None if record.is_empty() => Ok(Version::ABSENT),
+                None => self.insert(hash, aor, record),
+            };
+            if done != Err(Refused::Conflict) {
+                return done;
             }
         }
     }
