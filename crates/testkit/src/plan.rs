@@ -131,10 +131,10 @@ pub(crate) struct Built {
 }
 
 impl Plan {
-    /// Makes the nodes.
-    pub(crate) fn build(self) -> Built {
+    /// Makes the nodes, over a location service of the test's if it has one.
+    pub(crate) fn build(self, given: Option<Arc<dyn Location>>) -> Built {
         let scratch = Scratch::new();
-        let (location, store) = location(self.slow_store);
+        let (location, store) = given.map_or_else(|| location(self.slow_store), |given| (given, None));
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!(
             "domains = {domains:?}\ntrusted = {:?}\n{}",

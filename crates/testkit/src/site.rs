@@ -9,7 +9,7 @@ use std::sync::Arc;
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
-use strowger_server::location::{CommitError, Committed, Sweep};
+use strowger_server::location::{CommitError, Committed, Location, Sweep};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::Server;
@@ -45,6 +45,8 @@ pub struct Site {
     meter: Meter,
     spent: u64,
     now: Now,
+    /// By how much the wall clock was put forward.
+    wall_jumps_ms: i64,
     index: Index,
     out: Outbox,
     sent: Vec<Sent>,
@@ -90,6 +92,15 @@ impl Site {
 
     /// The site of a plan.
     pub fn of(plan: Plan) -> Self {
+        Self::built(plan, None)
+    }
+
+    /// The site of a plan, over a location service of the test's.
+    pub fn over(location: Arc<dyn Location>, plan: Plan) -> Self {
+        Self::built(plan, Some(location))
+    }
+
+    fn built(plan: Plan, location: Option<Arc<dyn Location>>) -> Self {
         let meter = plan.meter;
         let Built {
             shards,
@@ -98,7 +109,7 @@ impl Site {
             questions,
             store,
             scratch,
-        } = plan.build();
+        } = plan.build(location);
         Self {
             arrival: 0,
             shards,
@@ -109,6 +120,7 @@ impl Site {
             meter,
             spent: 0,
             now: BEGIN,
+            wall_jumps_ms: 0,
             index: Index::default(),
             out: Outbox::default(),
             sent: Vec::new(),
@@ -252,6 +264,19 @@ impl Site {
         assert_eq!(handled, Handled::Done);
         shard.node.turn_ended(self.now);
         self.out.clear();
+    }
+
+    /// Somebody sends a datagram from any address, whom no letter stands for. What the nodes send because of it, which
+    /// nothing keeps, nor what they have written into their logs.
+    pub fn exchange(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.deliver(bytes, &peer::datagram_from(from));
+        self.drain()
+    }
+
+    /// What the nodes have sent, which nothing keeps then, nor what they have written into their logs.
+    pub fn drain(&mut self) -> Vec<Vec<u8>> {
+        self.journal.clear();
+        self.take_sent().into_iter().map(|sent| sent.bytes).collect()
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
@@ -598,6 +623,20 @@ impl Site {
     /// The clock shows this many monotonic nanoseconds.
     pub(crate) fn go_to(&mut self, mono_ns: u64) {
         let wall_ms = BEGIN.wall_ms + (mono_ns - BEGIN.mono_ns) / 1_000_000;
-        self.now = Now { mono_ns, wall_ms };
+        self.now = Now {
+            mono_ns,
+            wall_ms: wall_ms.saturating_add_signed(self.wall_jumps_ms),
+        };
+    }
+
+    /// The wall clock is put forward, or back, by so many seconds; monotonic time goes on.
+    pub fn jump(&mut self, secs: i64) {
+        self.wall_jumps_ms += secs * 1000;
+        self.go_to(self.now.mono_ns);
+    }
+
+    /// What the wall clock shows, in Unix seconds.
+    pub fn wall_secs(&self) -> u64 {
+        self.now.wall_secs()
     }
 }
