@@ -1,7 +1,7 @@
 //! What a registrar has to believe, kept by the test: contacts and when they end, by user. It shares nothing with the server
 //! but the text of the messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most contacts of a user.
 pub(crate) const MOST: usize = 10;
@@ -20,10 +20,22 @@ pub(crate) enum Change {
     RemoveAll,
 }
 
+/// What a REGISTER in order comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Granted {
+    Changed,
+    /// It removes what is not there.
+    Unchanged,
+    /// There would be too many contacts.
+    Refused,
+}
+
 /// What is believed of all users.
 #[derive(Debug)]
 pub(crate) struct Model {
     users: Vec<Contacts>,
+    /// When contacts end, and whose they are, if they are not refreshed.
+    ends: BTreeSet<(u64, u32)>,
     /// The latest time by the wall clock that a sweep has seen.
     swept_at: u64,
 }
@@ -32,14 +44,17 @@ impl Model {
     pub(crate) fn new(users: usize) -> Self {
         Self {
             users: vec![Contacts::new(); users],
+            ends: BTreeSet::new(),
             swept_at: 0,
         }
     }
 
-    /// A REGISTER that is in order comes at this time. Whether it is granted; all of its changes are done, or none.
-    pub(crate) fn register(&mut self, user: u32, changes: &[Change], now: u64) -> bool {
+    /// A REGISTER that is in order comes at this time: all of its changes are done, or none.
+    pub(crate) fn register(&mut self, user: u32, changes: &[Change], now: u64) -> Granted {
         let mut next = self.users[user as usize].clone();
         next.retain(|_, end| *end > now);
+        let binds = changes.iter().any(|change| matches!(change, Change::Bind(..)));
+        let before = next.len();
         for change in changes {
             match *change {
                 Change::Bind(contact, seconds) => _ = next.insert(contact, now + seconds),
@@ -48,21 +63,30 @@ impl Model {
             }
         }
         if next.len() > MOST {
-            return false;
+            return Granted::Refused;
         }
+        // What has ended still waits to be told of then.
+        if !binds && next.len() == before {
+            return Granted::Unchanged;
+        }
+        self.ends.extend(next.values().map(|end| (*end, user)));
         self.users[user as usize] = next;
-        true
+        Granted::Changed
     }
 
     /// Takes out what has ended: whose contacts those were, and how many.
     pub(crate) fn sweep(&mut self, now: u64) -> BTreeMap<u32, usize> {
         let mut gone = BTreeMap::new();
         self.swept_at = self.swept_at.max(now);
-        for (number, contacts) in self.users.iter_mut().enumerate() {
+        while let Some(&(end, user)) = self.ends.first()
+            && end <= now
+        {
+            self.ends.pop_first();
+            let contacts = &mut self.users[user as usize];
             let before = contacts.len();
             contacts.retain(|_, end| *end > now);
             if contacts.len() < before {
-                gone.insert(number as u32, before - contacts.len());
+                gone.insert(user, before - contacts.len());
             }
         }
         gone
