@@ -187,6 +187,8 @@ pub struct Location {
     pub max_contacts: u16,
     /// What becomes of one more.
     pub when_full: WhenFull,
+    /// How often phones that keep their flows are to show that they are there (RFC 5626 §4.4); zero leaves it to them.
+    pub flow_timer: Duration,
 }
 
 impl Default for Location {
@@ -199,6 +201,7 @@ impl Default for Location {
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
             when_full: WhenFull::Refuse,
+            flow_timer: Duration::from_secs(120),
         }
     }
 }

@@ -536,6 +536,18 @@ pub(super) const LOCATION: &[Key<Location>] = &[
             set(&mut location.when_full, item.word(&words, report));
         },
     },
+    Key {
+        name: "flow_timer",
+        example: r#""2m""#,
+        given: Given::Default,
+        doc: "How often phones with outbound are to send keep-alives (RFC 5626 §4.4); over UDP every 29s at least. 0s: as they like.",
+        read: |location, item, report| {
+            set(
+                &mut location.flow_timer,
+                whole_seconds(&item, s(0)..=s(3600), report),
+            );
+        },
+    },
 ];
 
 /// Durations that travel as delta-seconds cannot have fractions.
