@@ -22,7 +22,7 @@ pub fn instance_of(params: Params<'_>) -> Option<&[u8]> {
 }
 
 /// Whether two instance-ids are one, by the rules of their scheme (RFC 5626 §4.1): of a UUID no letter's case counts, of
-/// others that of `urn` and of the namespace does not (RFC 2141 §5).
+/// others that of `urn` and of the namespace does not.
 pub fn is_same_instance(a: &[u8], b: &[u8]) -> bool {
     if a == b {
         return true;
