@@ -8,6 +8,7 @@ pub mod defence;
 pub mod dns;
 pub mod explain;
 mod hashed;
+pub mod http;
 pub mod location;
 pub mod node;
 pub mod routing;

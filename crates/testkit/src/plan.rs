@@ -1,6 +1,6 @@
 //! What a site is made of, and the nodes that are made of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use strowger_net::Application;
@@ -101,6 +101,9 @@ impl Default for Plan {
     }
 }
 
+/// Shards that are to be told that bindings have changed.
+pub(crate) type Changes = Arc<Mutex<Vec<u16>>>;
+
 /// The node of one shard, and what it tells the world besides messages.
 pub(crate) struct Shard {
     pub(crate) node: Node,
@@ -109,6 +112,17 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
+    fn new(number: u16, shared: &Arc<Shared>, endpoint: &EndpointConfig) -> Self {
+        let (journal, end) = Journal::new(true);
+        let tally = Arc::new(Tally::default());
+        let node = Node::new(number, Arc::clone(shared), endpoint, journal, Arc::clone(&tally));
+        Self {
+            node,
+            tally,
+            journal: end,
+        }
+    }
+
     /// That nothing is left of all that it has done.
     #[track_caller]
     pub(crate) fn assert_empty(&self) {
@@ -127,6 +141,7 @@ pub(crate) struct Built {
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) store: Option<SlowStore>,
+    pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
 }
 
@@ -167,28 +182,17 @@ impl Plan {
             defence: Defence::new(&self.defence, [6; 16]).0,
             dns: Arc::new(dns),
         });
+        let changes = watch(&*shared.location, self.shards);
         let endpoint = endpoint(self.shards);
-        let shard = |number| {
-            let (journal, end) = Journal::new(true);
-            let tally = Arc::new(Tally::default());
-            Shard {
-                node: Node::new(
-                    number,
-                    Arc::clone(&shared),
-                    &endpoint,
-                    journal,
-                    Arc::clone(&tally),
-                ),
-                tally,
-                journal: end,
-            }
-        };
         Built {
-            shards: (0..self.shards).map(shard).collect(),
+            shards: (0..self.shards)
+                .map(|number| Shard::new(number, &shared, &endpoint))
+                .collect(),
             shared,
             endpoint: Arc::new(endpoint),
             questions,
             store,
+            changes,
             scratch,
         }
     }
@@ -203,6 +207,15 @@ fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
     } else {
         (Arc::new(memory), None)
     }
+}
+
+/// Has it noted which shards are to be told that bindings have changed.
+fn watch(location: &dyn Location, shards: u16) -> Changes {
+    let changes = Changes::default();
+    let told = Arc::clone(&changes);
+    let tell = move |shard| told.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
+    location.watch().serve(shards, Box::new(tell));
+    changes
 }
 
 /// What the sites listen at.

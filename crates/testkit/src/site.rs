@@ -4,7 +4,7 @@ mod explaining;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{self, request, with};
 use crate::peer;
-use crate::plan::{Built, Meter, Plan, Shard};
+use crate::plan::{Built, Changes, Meter, Plan, Shard};
 use crate::scratch::Scratch;
 use crate::sent::Sent;
 use crate::slow_store::SlowStore;
@@ -42,6 +42,7 @@ pub struct Site {
     pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
     store: Option<SlowStore>,
+    changes: Changes,
     meter: Meter,
     spent: u64,
     now: Now,
@@ -97,6 +98,7 @@ impl Site {
             endpoint,
             questions,
             store,
+            changes,
             scratch,
         } = plan.build();
         Self {
@@ -106,6 +108,7 @@ impl Site {
             endpoint,
             questions,
             store,
+            changes,
             meter,
             spent: 0,
             now: BEGIN,
@@ -140,7 +143,16 @@ impl Site {
             .journal
             .write_all(|lines| journal.extend_from_slice(lines));
         self.collect(shard);
+        self.tell_changes();
         result.expect("a meter makes the call")
+    }
+
+    /// Tells the shards that wait for bindings that have changed.
+    fn tell_changes(&mut self) {
+        let told = std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+        for shard in told {
+            self.control(usize::from(shard), Control::BindingsChanged);
+        }
     }
 
     fn collect(&mut self, shard: usize) {

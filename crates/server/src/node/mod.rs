@@ -6,6 +6,7 @@
 
 mod calls;
 mod candidates;
+mod changes;
 mod dispatch;
 mod forward;
 mod guard;
@@ -44,7 +45,7 @@ pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
-use crate::location::Committed;
+use crate::location::{Committed, Slot, Watcher};
 use crate::routing::Dialled;
 use calls::Calls;
 use locate::PendingLookup;
@@ -66,6 +67,8 @@ pub enum Control {
     Committed(Vec<Committed>),
     /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
     Resolved(Id),
+    /// Bindings have changed that this shard waits for.
+    BindingsChanged,
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Somebody wants to try what the shard would do.
@@ -114,6 +117,8 @@ pub struct Node {
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
     probes: Probes,
+    /// For whose bindings this shard waits.
+    watcher: Watcher,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -156,6 +161,8 @@ struct Work {
     rewritten: Kept,
     dialled: Dialled,
     entered: Entered,
+    /// Where bindings have changed.
+    changed: Vec<Slot>,
 }
 
 /// A request that was kept, while it goes on.
@@ -189,6 +196,7 @@ impl Node {
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
+            watcher: Watcher::new(shard),
             journal,
             refused: refused::Quota::default(),
             tally,
@@ -214,6 +222,7 @@ impl Node {
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
+            watcher: Watcher::new(self.endpoint.identity.shard),
             journal,
             refused: refused::Quota::default(),
             tally: Arc::default(),
@@ -513,6 +522,7 @@ impl Application for Node {
                 }
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
+            Control::BindingsChanged => self.on_bindings_changed(now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Copy(copy) => {

@@ -25,8 +25,8 @@ use crate::subscriber::Resolved;
 /// How often the procedure is run again because the record had changed meanwhile.
 const ATTEMPTS: u8 = 3;
 
-/// Extensions that a REGISTER may require of us.
-const SUPPORTED: &[&str] = &["path"];
+/// Extensions that may be required of the node.
+const SUPPORTED: &[&str] = &["path", "outbound"];
 
 /// A REGISTER that may be carried out.
 struct Admitted<'a> {
@@ -414,10 +414,11 @@ impl Node {
         let record = Bindings::new(record);
         let identity = &self.endpoint.identity;
         let Admitted { request, ingress, .. } = *admitted;
+        let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
-            write_answer(request, record, contacts, now.wall_secs(), date, out)
+            write_answer(request, record, contacts, flow_timer, now.wall_secs(), date, out)
         })
     }
 
@@ -451,8 +452,8 @@ fn is_noted(changes: Changes) -> bool {
     changes.added > 0 || changes.removed > 0
 }
 
-/// Step 2: whether all extensions that are required are known.
-fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
+/// Step 2, and §8.2.2.3: whether all extensions that are required are known.
+pub(super) fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
     let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
     if request.elements(Name::Require).all(is_known) {
         return Ok(());

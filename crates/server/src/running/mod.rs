@@ -156,6 +156,7 @@ impl Running {
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
+        watch_bindings(&*shared.location, &handle);
         let system = dns::System::new(&config.dns);
         dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
         let active = Active {
@@ -362,6 +363,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_contacts: usize::from(location.max_contacts),
             when_full: location.when_full,
             path: PathPolicy::default(),
+            flow_timer: seconds(location.flow_timer),
         },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
@@ -391,6 +393,18 @@ fn open_location(
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
+}
+
+/// Has the shards told of changes of bindings that they wait for.
+fn watch_bindings(location: &dyn Location, handle: &Handle<Control>) {
+    let (shards, runtime) = (handle.clone(), tokio::runtime::Handle::current());
+    let tell = move |shard| {
+        if let Err(control) = shards.send(shard, Control::BindingsChanged) {
+            let shards = shards.clone();
+            runtime.spawn(async move { dns::deliver(&shards, shard, control).await });
+        }
+    };
+    location.watch().serve(handle.count(), Box::new(tell));
 }
 
 /// Whether the lines of shards are wanted: where those of the node of their level are.

@@ -4,18 +4,25 @@ use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
+use super::outbound::was_applied;
 use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
-/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before.
+/// the Path of the request (RFC 3327 §5.3) and Date, and before and behind the contacts what a user agent that keeps its flows
+/// is told (RFC 5626 §6). `contacts` are the first ones, if they were written before; `flow_timer` are seconds.
 pub fn write_answer(
     request: Message<'_>,
     record: Bindings<'_>,
     contacts: &[u8],
+    flow_timer: u32,
     now_secs: u64,
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
+    let outbound = was_applied(request);
+    if outbound {
+        out.extend_from_slice(b"Require: outbound\r\n");
+    }
     if contacts.is_empty() {
         write_contacts(record, now_secs, out);
     } else {
@@ -23,6 +30,11 @@ pub fn write_answer(
     }
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
+    }
+    if outbound && flow_timer > 0 {
+        out.extend_from_slice(b"Flow-Timer: ");
+        put_number(out, u64::from(flow_timer));
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(date.of(now_secs));
 }

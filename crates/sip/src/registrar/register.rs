@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
-use strowger_syntax::{Message, Name, Status, Uri};
+use strowger_syntax::{Message, Name, Status, Transport, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::outbound::{InstanceFlow, may_apply};
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
@@ -62,6 +63,9 @@ pub struct Policy {
     pub when_full: WhenFull,
     /// What to do with an unsupported Path.
     pub path: PathPolicy,
+    /// How often user agents that keep their flows are to show that they are there, in seconds (RFC 5626 §4.4); 0 leaves it to
+    /// them.
+    pub flow_timer: u32,
 }
 
 impl Default for Policy {
@@ -74,11 +78,24 @@ impl Default for Policy {
             max_contacts: 10,
             when_full: WhenFull::default(),
             path,
+            flow_timer: 120,
         }
     }
 }
 
+/// What is asked for over UDP at most, in seconds: many NATs forget a flow after 30 (RFC 5626 §4.4.2).
+const DATAGRAM_FLOW_TIMER: u32 = 29;
+
 impl Policy {
+    /// The Flow-Timer of a registration that came by this transport, in seconds; 0 for none.
+    pub fn flow_timer(&self, transport: Transport) -> u32 {
+        if transport.is_reliable() {
+            self.flow_timer
+        } else {
+            self.flow_timer.min(DATAGRAM_FLOW_TIMER)
+        }
+    }
+
     /// The seconds granted to who asks for so many (§10.3 step 7); `None` when that is too brief.
     pub(super) fn grant(&self, asked: u32) -> Option<u32> {
         let is_brief = asked > 0 && asked < 3600 && asked < self.min_expires;
@@ -263,6 +280,8 @@ struct Wanted<'a> {
     /// Its expires parameter.
     asked: Option<u32>,
     q: u16,
+    /// The flow that it is known by, instead of its URI.
+    flow: Option<InstanceFlow<'a>>,
     /// Which of the current entries is its binding.
     target: Option<usize>,
     /// Seconds granted; 0 removes.
@@ -306,6 +325,7 @@ impl<'a> Wanted<'a> {
             params,
             asked: None,
             q: Q_DEFAULT,
+            flow: None,
             target: None,
             expires: 0,
             superseded: false,
@@ -321,6 +341,20 @@ impl<'a> Wanted<'a> {
     /// Whether it is to be bound, and was not before.
     fn is_new(&self) -> bool {
         self.target.is_none() && self.expires > 0 && !self.superseded
+    }
+
+    /// Whether its flow takes the place of one of an earlier life of its user agent, which was at another URI: a late duplicate
+    /// must not bring that back.
+    fn replaces(&self, head: &Head<'_>, order: Order<'_>) -> bool {
+        self.flow.is_some() && head.contact != self.contact && head.order.call_id != order.call_id
+    }
+
+    /// Whether it stands for the same binding as another address of the request that is none yet.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self.flow, other.flow) {
+            (None, None) => self.is_at(other.contact),
+            (flow, other) => flow == other,
+        }
     }
 
     /// Whether a stored contact is the same place (§19.1.4).
@@ -386,6 +420,7 @@ impl<'a> Step<'a, '_> {
 
     /// Step 7.
     fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
+        self.find_flows(wanted)?;
         for one in &mut *wanted {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
@@ -406,12 +441,32 @@ impl<'a> Step<'a, '_> {
         })
     }
 
-    /// The expiration interval of one address: its parameter, else the Expires field, else the default.
-    fn grant(&self, asked: Option<u32>) -> Result<u32, Reject> {
-        let asked = asked
+    /// RFC 5626 §6: which addresses are flows of instances.
+    fn find_flows(&self, wanted: &mut [Wanted<'a>]) -> Result<(), Reject> {
+        let has_reg_id = |one: &Wanted<'_>| !one.params.text().is_empty() && one.params.has(b"reg-id");
+        if !wanted.iter().any(has_reg_id) || !may_apply(self.request)? {
+            return Ok(());
+        }
+        for one in &mut *wanted {
+            one.flow = InstanceFlow::of(one.params)?;
+        }
+        let bound = || wanted.iter().filter(|one| self.asked(one.asked) > 0);
+        if bound().count() > 1 && bound().any(|one| one.flow.is_some()) {
+            return Err(bad_request("More Than One Contact With reg-id"));
+        }
+        Ok(())
+    }
+
+    /// The expiration interval that one address asks for: its parameter, else the Expires field, else the default.
+    fn asked(&self, asked: Option<u32>) -> u32 {
+        asked
             .or_else(|| expires_field(self.request))
-            .unwrap_or(self.policy.default_expires);
-        self.policy.grant(asked).ok_or_else(|| {
+            .unwrap_or(self.policy.default_expires)
+    }
+
+    /// The expiration interval that it is granted.
+    fn grant(&self, asked: Option<u32>) -> Result<u32, Reject> {
+        self.policy.grant(self.asked(asked)).ok_or_else(|| {
             Reject::with(
                 Status::INTERVAL_TOO_BRIEF,
                 Extra::MinExpires(self.policy.min_expires),
@@ -419,16 +474,22 @@ impl<'a> Step<'a, '_> {
         })
     }
 
-    /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
-    /// not transitive, so there may be several).
+    /// Which of the live bindings an address is: that of its flow, if it has one; else the one written the same, else the first
+    /// that is equivalent (§19.1.4 is not transitive, so there may be several).
     fn find(&self, wanted: &Wanted<'_>) -> Result<Option<usize>, Reject> {
-        if let Some((at, _)) = self.live().find(|(_, head)| head.contact == wanted.contact) {
+        let uri = || Uri::parse(wanted.contact).map_err(|_| malformed_contact());
+        if let Some(flow) = wanted.flow {
+            uri()?;
+            let bound = self.live().find(|(_, head)| head.instance_flow() == Some(flow));
+            return Ok(bound.map(|(at, _)| at));
+        }
+        let by_uri = || self.live().filter(|(_, head)| !head.is_outbound());
+        if let Some((at, _)) = by_uri().find(|(_, head)| head.contact == wanted.contact) {
             return Ok(Some(at));
         }
-        let uri = Uri::parse(wanted.contact).map_err(|_| malformed_contact())?;
+        let uri = uri()?;
         let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| Uri::equivalent(&bound, &uri));
-        Ok(self
-            .live()
+        Ok(by_uri()
             .find(|(_, head)| equivalent(head.contact))
             .map(|(at, _)| at))
     }
@@ -511,6 +572,9 @@ impl<'a> Step<'a, '_> {
                 }
                 Fate::Refresh(one) => {
                     changes.refreshed += 1;
+                    if one.replaces(head, self.order) {
+                        burial.bury(&mut writer, head);
+                    }
                     self.bind(&mut writer, one, path)?;
                 }
             }
@@ -591,6 +655,7 @@ impl<'a> Step<'a, '_> {
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),
+            outbound: one.flow.is_some(),
         }));
         if size > LARGEST_ENTRY {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
@@ -599,17 +664,23 @@ impl<'a> Step<'a, '_> {
     }
 }
 
-/// An address that is in the request more than once counts as it is given last.
+/// An address that is in the request more than once counts as it is given last. Of a flow, what is removed is the URI that
+/// it was known with before.
 fn supersede(wanted: &mut [Wanted<'_>]) {
     for later in 1..wanted.len() {
         let (earlier, rest) = wanted.split_at_mut(later);
-        let later = &rest[0];
+        let later = &mut rest[0];
         for one in earlier {
-            one.superseded |= match (one.target, later.target) {
+            let is_same = match (one.target, later.target) {
                 (Some(a), Some(b)) => a == b,
-                (None, None) => one.is_at(later.contact),
+                (None, None) => one.is_as(later),
                 _ => false,
             };
+            if is_same && one.flow.is_some() && one.expires > 0 {
+                later.superseded = true;
+            } else {
+                one.superseded |= is_same;
+            }
         }
     }
 }
