@@ -10,6 +10,7 @@ mod dispatch;
 mod forward;
 mod guard;
 mod journal;
+mod keep_alive;
 mod locate;
 mod own_names;
 mod policy;
@@ -450,6 +451,8 @@ impl Application for Node {
         let limits = self.endpoint.identity.limits;
         let parsed = if source.flow.is_some() {
             index.parse_framed(bytes, &limits).err()
+        } else if self.is_keep_alive(bytes, source, out) {
+            return Handled::Done;
         } else {
             index.parse(bytes, &limits).err()
         };

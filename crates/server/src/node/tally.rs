@@ -16,6 +16,10 @@ pub struct Tally {
     absorbed: AtomicU64,
     malformed: AtomicU64,
     stray: AtomicU64,
+    empty_datagrams: AtomicU64,
+    stun_answered: AtomicU64,
+    stun_refused: AtomicU64,
+    stun_dropped: AtomicU64,
     rejected: [AtomicU64; 7],
     registered: AtomicU64,
     challenges: AtomicU64,
@@ -90,6 +94,10 @@ impl Tally {
         absorbed absorbed;
         malformed malformed;
         stray stray;
+        empty_datagram empty_datagrams;
+        stun_answered stun_answered;
+        stun_refused stun_refused;
+        stun_dropped stun_dropped;
         registered registered;
         challenged challenges;
         wrong_password wrong_passwords;
@@ -228,6 +236,30 @@ const FIGURES: &[Figure] = &[
         "Responses that matched nothing.",
         Kind::Counter,
         |t| t.stray.load(Relaxed),
+    ),
+    (
+        "strowger_keep_alives_received_total",
+        "Datagrams that only keep a flow open and want no answer: empty lines, zeroes, STUN indications.",
+        Kind::Counter,
+        |t| t.empty_datagrams.load(Relaxed),
+    ),
+    (
+        "strowger_stun_answered_total",
+        "STUN Binding requests answered (RFC 5626 §8).",
+        Kind::Counter,
+        |t| t.stun_answered.load(Relaxed),
+    ),
+    (
+        "strowger_stun_refused_total",
+        "STUN Binding requests that asked for what is not known here.",
+        Kind::Counter,
+        |t| t.stun_refused.load(Relaxed),
+    ),
+    (
+        "strowger_stun_dropped_total",
+        "STUN messages that were no Binding requests, or could not be read.",
+        Kind::Counter,
+        |t| t.stun_dropped.load(Relaxed),
     ),
     (
         "strowger_challenges_total",
