@@ -4,9 +4,11 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::listen::LISTEN;
+use super::nat::NAT;
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LOCATION, LOG, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
@@ -25,6 +27,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[nat]", has(NAT, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),

@@ -6,6 +6,7 @@ mod aor;
 mod binding;
 mod refresh;
 mod register;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -17,3 +18,4 @@ pub use binding::{
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
+pub use removal::without_binding;

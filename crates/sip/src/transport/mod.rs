@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use branch::{Branches, OurBranch};
 pub use keep_alive::{KeepAlive, keep_alive};
 pub use listeners::{Hop, Listener, Listeners};
-pub use locate::{Departure, Located, NextHop, Size, locate, way_to};
+pub use locate::{Departure, Located, NextHop, Size, is_behind_nat, locate, way_back, way_to};
 pub use owner::{Owner, owner};
 pub use servers::{Server, Wanted, Ways};
 pub use strowger_syntax::Transport;
