@@ -170,8 +170,7 @@ impl Plan {
             location,
             subscribers: Arc::new(subscribers(&scratch, self.users)),
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
-            // Nobody lists the bans.
-            defence: Defence::new(&self.defence, [6; 16]).0,
+            defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
         });
         let endpoint = endpoint(self.shards);
