@@ -10,7 +10,9 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod listen;
 mod location;
+mod nat;
 mod read;
 mod reference;
 pub mod route;
@@ -34,6 +36,7 @@ pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use location::Location;
+pub use nat::{KeepAlive, Nat};
 pub use reference::reference;
 pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
@@ -64,6 +67,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// Phones behind a NAT.
+    pub nat: Nat,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -94,6 +99,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            nat: Nat::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),

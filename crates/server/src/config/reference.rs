@@ -6,10 +6,12 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::listen::LISTEN;
 use super::location::LOCATION;
+use super::nat::NAT;
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -24,6 +26,7 @@ pub fn reference() -> String {
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);

@@ -31,6 +31,8 @@ pub struct NodePolicy {
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
+    /// What is done for phones behind a NAT.
+    pub nat: config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.

@@ -7,6 +7,7 @@ mod binding;
 mod outbound;
 mod refresh;
 mod register;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -19,3 +20,4 @@ pub use outbound::{InstanceFlow, instance_of, is_same_instance};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
+pub use removal::without_binding;
