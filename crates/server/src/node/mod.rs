@@ -7,6 +7,7 @@
 mod calls;
 mod candidates;
 mod dispatch;
+mod flows;
 mod forward;
 mod guard;
 mod journal;

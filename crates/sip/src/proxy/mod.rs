@@ -15,6 +15,6 @@ pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, MAX_BREADTH, RecordRoute, max_breadth, write_forward};
 pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
+pub use route::{RouteFlow, RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;
