@@ -8,6 +8,7 @@ mod calls;
 mod candidates;
 mod changes;
 mod dispatch;
+mod flows;
 mod forward;
 mod guard;
 mod journal;
