@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::{SipHasher13, SipHasher24};
 use subtle::ConstantTimeEq as _;
 
+use crate::registrar::GruuKey;
+
 /// A 128-bit key for short MACs (SipHash-2-4).
 #[derive(Clone)]
 pub struct MacKey([u8; 16]);
@@ -107,6 +109,8 @@ pub struct Keys {
     pub record_route: MacKey,
     /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
     pub tables: MacKey,
+    /// Temporary GRUUs (RFC 5627 §5.4).
+    pub gruu: GruuKey,
 }
 
 impl Keys {
@@ -119,6 +123,7 @@ impl Keys {
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
             tables: key(b"strowger tables"),
+            gruu: GruuKey::new(hmac_sha256(secret, b"strowger gruu"), key(b"strowger gruu check")),
         }
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod candidates;
 mod dispatch;
 mod forward;
+mod gruu;
 mod guard;
 mod journal;
 mod locate;

@@ -4,22 +4,31 @@ use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
+use super::gruu::Gruus;
 use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
-/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before.
+/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before; else they get
+/// the GRUUs of their instances if there are `gruus`, which are for phones that know of them (RFC 5627 §5.2).
 pub fn write_answer(
     request: Message<'_>,
     record: Bindings<'_>,
     contacts: &[u8],
+    gruus: Option<&Gruus<'_>>,
     now_secs: u64,
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    if contacts.is_empty() {
-        write_contacts(record, now_secs, out);
-    } else {
-        out.extend_from_slice(contacts);
+    match gruus {
+        _ if !contacts.is_empty() => out.extend_from_slice(contacts),
+        None => write_contacts(record, now_secs, out),
+        Some(gruus) => {
+            for binding in record.live(now_secs) {
+                write_contact(&binding, now_secs, out, |out| {
+                    gruus.write_params(&binding, record, now_secs, out);
+                });
+            }
+        }
     }
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
@@ -54,14 +63,29 @@ pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
 /// [`write_contacts`] for some of the bindings.
 pub fn write_contacts_of<'a>(bindings: impl Iterator<Item = Binding<'a>>, now_secs: u64, out: &mut Vec<u8>) {
     for binding in bindings {
-        let left = u64::from(binding.expires_at).saturating_sub(now_secs);
-        put_contact(binding.contact, binding.params, left, out);
+        write_contact(&binding, now_secs, out, |_| {});
     }
 }
 
-/// Appends the Contact line of a binding that has so many seconds left.
+fn write_contact(
+    binding: &Binding<'_>,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+    write_more: impl FnOnce(&mut Vec<u8>),
+) {
+    let left = u64::from(binding.expires_at).saturating_sub(now_secs);
+    put_contact(binding.contact, binding.params, left, out, write_more);
+}
+
+/// Appends the Contact line of a binding that has so many seconds left, with more parameters.
 #[inline]
-pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8>) {
+pub(super) fn put_contact(
+    uri: &[u8],
+    params: &[u8],
+    secs: u64,
+    out: &mut Vec<u8>,
+    write_more: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(b"Contact: <");
     out.extend_from_slice(uri);
     out.push(b'>');
@@ -70,6 +94,7 @@ pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8
     }
     out.extend_from_slice(b";expires=");
     put_number(out, secs);
+    write_more(out);
     out.extend_from_slice(b"\r\n");
 }
 

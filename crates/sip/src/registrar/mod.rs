@@ -4,6 +4,9 @@
 mod answer;
 mod aor;
 mod binding;
+mod epoch;
+mod gruu;
+mod instance;
 mod refresh;
 mod register;
 #[cfg(test)]
@@ -14,6 +17,9 @@ pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
+pub use epoch::Epoch;
+pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
+pub use instance::{instance_of, is_same_instance};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };

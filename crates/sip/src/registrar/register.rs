@@ -9,6 +9,9 @@ use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::epoch::{self, Registering, Turn};
+use super::gruu::knows_gruu;
+use super::instance::instance_of;
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
@@ -269,6 +272,8 @@ struct Wanted<'a> {
     expires: u32,
     /// The same address comes again in the request, and the later one counts.
     superseded: bool,
+    /// What it does to the temporary GRUUs of its instance.
+    turn: Option<Turn>,
 }
 
 /// Step 6, first half: whether there are Contact values, and that `*` stands alone and with `Expires: 0`.
@@ -309,6 +314,7 @@ impl<'a> Wanted<'a> {
             target: None,
             expires: 0,
             superseded: false,
+            turn: None,
         };
         if !params.text().is_empty() {
             let q = params.value(b"q").and_then(Q::parse);
@@ -316,6 +322,15 @@ impl<'a> Wanted<'a> {
             wanted.asked = params.get(b"expires").map(Contact::expires_of);
         }
         wanted
+    }
+
+    /// Whether another contact of its instance gets another epoch by it.
+    fn renews(&self, binding: &Binding<'_>) -> bool {
+        let Some(turn) = self.turn.filter(|turn| turn.renews) else {
+            return false;
+        };
+        instance_of(self.params).is_some_and(|instance| epoch::is_of(binding, instance))
+            && epoch::renewed(binding, turn.epoch) != binding.epoch
     }
 
     /// Whether it is to be bound, and was not before.
@@ -390,6 +405,7 @@ impl<'a> Step<'a, '_> {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
             self.check_order(one)?;
+            one.turn = self.turn(one);
         }
         supersede(wanted);
         let path = self.path()?;
@@ -404,6 +420,32 @@ impl<'a> Step<'a, '_> {
                 Some(one) => Fate::Refresh(one),
             }
         })
+    }
+
+    /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
+    fn turn(&self, one: &Wanted<'_>) -> Option<Turn> {
+        if one.expires == 0 || one.params.text().is_empty() {
+            return None;
+        }
+        let live = self.live().filter_map(|(_, head)| head.binding());
+        let register = Registering {
+            order: self.order,
+            knows_gruu: knows_gruu(self.request),
+            next: self.next_epoch(),
+        };
+        Some(epoch::turn(one.params, live, register))
+    }
+
+    /// The epoch that begins by this request, if one does: no two have the same.
+    fn next_epoch(&self) -> u32 {
+        let Order {
+            branch,
+            cseq,
+            call_id,
+        } = self.order;
+        let request = u64::from(branch) << 32 | u64::from(cseq);
+        let hash = fold(fold(request, call_id), &self.now.to_le_bytes());
+        (hash ^ hash >> 32) as u32
     }
 
     /// The expiration interval of one address: its parameter, else the Expires field, else the default.
@@ -504,7 +546,7 @@ impl<'a> Step<'a, '_> {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
                 }
-                Fate::Keep => writer.copy(head.ends_at, head.encoded),
+                Fate::Keep => self.keep(&mut writer, head, wanted),
                 Fate::Remove => {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
@@ -528,6 +570,21 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// Takes a binding over, with another epoch if a contact of its instance begins one.
+    fn keep(&self, writer: &mut RecordWriter<'_>, head: &Head<'a>, wanted: &[Wanted<'a>]) {
+        let renewed = head.binding().and_then(|binding| {
+            let one = wanted.iter().find(|one| one.renews(&binding))?;
+            let epoch = epoch::renewed(&binding, one.turn?.epoch);
+            Some(Binding { epoch, ..binding })
+        });
+        match renewed {
+            Some(binding) => {
+                writer.put(&Entry::Binding(binding));
+            }
+            None => writer.copy(head.ends_at, head.encoded),
+        }
     }
 
     /// How many of the bindings that are left alone must go, the oldest first, so that those of the request fit. They are in the
@@ -591,6 +648,7 @@ impl<'a> Step<'a, '_> {
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),
+            epoch: one.turn.and_then(|turn| turn.epoch),
         }));
         if size > LARGEST_ENTRY {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));

@@ -516,6 +516,7 @@ fn step_8_path_and_date_are_in_the_answer() {
         request,
         Bindings::default(),
         &[],
+        None,
         0,
         &mut DateLine::default(),
         &mut out,

@@ -1,0 +1,112 @@
+//! How long temporary GRUUs hold (RFC 5627 §5.1, §5.3): from the REGISTER that had the first one made until the phone
+//! registers with another Call-ID, or its last contact is gone. An epoch names that time: it stands in each binding of the
+//! instance and in each of the GRUUs, so that none of them has to be remembered.
+
+use strowger_syntax::header::Params;
+
+use super::binding::{Binding, Order};
+use super::instance::{instance_of, is_same_instance};
+
+/// Which temporary GRUUs hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// What those that hold have in them.
+    pub id: u32,
+    /// The CSeq number of the REGISTER by which the oldest of them was made that this contact's Call-ID has had
+    /// (RFC 5628 §5).
+    pub first_cseq: u32,
+}
+
+/// What a REGISTER does to the temporary GRUUs of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// The epoch of the contact that it binds.
+    pub(super) epoch: Option<Epoch>,
+    /// Whether the other contacts of the instance get another one too.
+    pub(super) renews: bool,
+}
+
+/// What is known of a REGISTER besides the contact.
+#[derive(Clone, Copy)]
+pub(super) struct Registering<'a> {
+    pub(super) order: Order<'a>,
+    /// Whether its phone knows of GRUUs.
+    pub(super) knows_gruu: bool,
+    /// The epoch that begins by it, if one does.
+    pub(super) next: u32,
+}
+
+/// Decides for a contact with these parameters that is to be bound beside the live `bindings` (RFC 5627 §5.1): those of the
+/// same instance, and if it registers a flow of the same reg-id, show which Call-ID the phone has had. GRUUs are made for
+/// phones that know of them, so the records of others have nothing of it.
+pub(super) fn turn<'a>(
+    params: Params<'_>,
+    bindings: impl Iterator<Item = Binding<'a>>,
+    register: Registering<'_>,
+) -> Turn {
+    let none = Turn {
+        epoch: None,
+        renews: false,
+    };
+    let Some(instance) = instance_of(params) else {
+        return none;
+    };
+    let flow = params.value(b"reg-id");
+    let (mut last, mut held) = (None::<Binding<'_>>, None);
+    for binding in bindings {
+        if !is_of(&binding, instance) {
+            continue;
+        }
+        held = held.or(binding.epoch);
+        let is_replaced = flow.is_none() || flow == reg_id(&binding);
+        if is_replaced && last.is_none_or(|last| last.updated_at <= binding.updated_at) {
+            last = Some(binding);
+        }
+    }
+    let Order { call_id, cseq, .. } = register.order;
+    let first_cseq = match last {
+        Some(last) if last.order.call_id != call_id => {
+            held = None;
+            cseq
+        }
+        last => last
+            .and_then(|last| last.epoch)
+            .map_or(cseq, |epoch| epoch.first_cseq),
+    };
+    match held {
+        Some(Epoch { id, .. }) => Turn {
+            epoch: Some(Epoch { id, first_cseq }),
+            renews: false,
+        },
+        None => Turn {
+            epoch: register.knows_gruu.then_some(Epoch {
+                id: register.next,
+                first_cseq: cseq,
+            }),
+            renews: true,
+        },
+    }
+}
+
+/// The epoch of another contact of the instance when a REGISTER has begun one: the GRUUs that its own Call-ID has had hold no
+/// more.
+pub(super) fn renewed(binding: &Binding<'_>, epoch: Option<Epoch>) -> Option<Epoch> {
+    epoch.map(|Epoch { id, .. }| Epoch {
+        id,
+        first_cseq: binding.order.cseq.saturating_add(1),
+    })
+}
+
+/// Whether a binding is a contact of an instance.
+pub(super) fn is_of(binding: &Binding<'_>, instance: &[u8]) -> bool {
+    binding
+        .instance()
+        .is_some_and(|bound| is_same_instance(bound, instance))
+}
+
+fn reg_id<'a>(binding: &Binding<'a>) -> Option<&'a [u8]> {
+    Params::parse(binding.params)?.value(b"reg-id")
+}
+
+#[cfg(test)]
+mod tests;
