@@ -96,7 +96,8 @@ statuses! {
     EXTENSION_REQUIRED 421 "Extension Required" "RFC 3261 §21.4.16.";
     SESSION_INTERVAL_TOO_SMALL 422 "Session Interval Too Small" "RFC 4028 §6.";
     INTERVAL_TOO_BRIEF 423 "Interval Too Brief" "RFC 3261 §21.4.17.";
-    FLOW_FAILED 430 "Flow Failed" "RFC 5626 §11.";
+    FLOW_FAILED 430 "Flow Failed" "RFC 5626 §11.5.";
+    FIRST_HOP_LACKS_OUTBOUND_SUPPORT 439 "First Hop Lacks Outbound Support" "RFC 5626 §11.6.";
     MAX_BREADTH_EXCEEDED 440 "Max-Breadth Exceeded" "RFC 5393 §5.";
     TEMPORARILY_UNAVAILABLE 480 "Temporarily Unavailable" "RFC 3261 §21.4.18.";
     CALL_DOES_NOT_EXIST 481 "Call/Transaction Does Not Exist" "RFC 3261 §21.4.19.";

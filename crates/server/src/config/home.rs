@@ -4,9 +4,10 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::location::LOCATION;
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {

@@ -10,6 +10,7 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod location;
 mod read;
 mod reference;
 pub mod route;
@@ -23,8 +24,6 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use strowger_sip::registrar::WhenFull;
-
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
@@ -34,6 +33,7 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use location::Location;
 pub use reference::reference;
 pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
@@ -168,39 +168,6 @@ pub enum AuthMethods {
     Automatic,
     /// Exactly these (upper case); none at all switches digest off.
     Explicit(Vec<String>),
-}
-
-/// Registrar and location service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Where bindings live.
-    pub store: Store,
-    /// What an acknowledged binding survives.
-    pub durability: Durability,
-    /// Shorter registrations get 423 Interval Too Brief (RFC 3261 §10.3 step 7).
-    pub min_expires: Duration,
-    /// Longer registrations are cut to this.
-    pub max_expires: Duration,
-    /// For registrations that name no duration.
-    pub default_expires: Duration,
-    /// Contacts that one address-of-record may have.
-    pub max_contacts: u16,
-    /// What becomes of one more.
-    pub when_full: WhenFull,
-}
-
-impl Default for Location {
-    fn default() -> Self {
-        Self {
-            store: Store::Sqlite,
-            durability: Durability::Power,
-            min_expires: Duration::from_secs(60),
-            max_expires: Duration::from_secs(86_400),
-            default_expires: Duration::from_secs(3600),
-            max_contacts: 10,
-            when_full: WhenFull::Refuse,
-        }
-    }
 }
 
 /// Where bindings live.

@@ -6,9 +6,10 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::location::LOCATION;
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.

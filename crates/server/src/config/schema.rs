@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use strowger_sip::registrar::WhenFull;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
@@ -13,13 +12,13 @@ use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::group::read_groups;
+use super::location::{LOCATION, check_expires};
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
-    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Level, Limits, Listen,
-    Location, Log, Mode, Proxy, Store,
+    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Fork, Level, Limits, Listen, Log, Mode, Proxy,
 };
 
 /// Reads and checks a whole configuration.
@@ -456,90 +455,8 @@ fn challenged_method(item: Item<'_, '_>, report: &mut Report<'_>) -> Option<Stri
     None
 }
 
-pub(super) const LOCATION: &[Key<Location>] = &[
-    Key {
-        name: "store",
-        example: r#""sqlite""#,
-        given: Given::Default,
-        doc: "Where registrations live: sqlite (in the data directory) or memory (gone with the process).",
-        read: |location, item, report| {
-            if let Some(url) = item.value.get_ref().as_str().filter(|text| text.contains("://")) {
-                refuse(carried(Feature::Store(url)), &item.span(), report);
-                return;
-            }
-            set(
-                &mut location.store,
-                item.word(&[("sqlite", Store::Sqlite), ("memory", Store::Memory)], report),
-            );
-        },
-    },
-    Key {
-        name: "durability",
-        example: r#""power""#,
-        given: Given::Default,
-        doc: "What an acknowledged registration survives: power (its loss) or process (only kill -9; faster).",
-        read: |location, item, report| {
-            let words = [("power", Durability::Power), ("process", Durability::Process)];
-            set(&mut location.durability, item.word(&words, report));
-        },
-    },
-    Key {
-        name: "min_expires",
-        example: r#""1m""#,
-        given: Given::Default,
-        doc: "Shorter registrations are answered 423 Interval Too Brief. At most 1h (RFC 3261 §10.3 step 7).",
-        read: |location, item, report| {
-            set(
-                &mut location.min_expires,
-                whole_seconds(&item, s(1)..=s(3600), report),
-            )
-        },
-    },
-    Key {
-        name: "max_expires",
-        example: r#""1d""#,
-        given: Given::Default,
-        doc: "Longer registrations are shortened to this.",
-        read: |location, item, report| {
-            set(
-                &mut location.max_expires,
-                whole_seconds(&item, s(1)..=s(31_536_000), report),
-            )
-        },
-    },
-    Key {
-        name: "default_expires",
-        example: r#""1h""#,
-        given: Given::Default,
-        doc: "How long a registration lasts that does not say.",
-        read: |location, item, report| {
-            set(
-                &mut location.default_expires,
-                whole_seconds(&item, s(1)..=s(31_536_000), report),
-            );
-        },
-    },
-    Key {
-        name: "max_contacts",
-        example: "10",
-        given: Given::Default,
-        doc: "Contacts that one user may have registered at a time.",
-        read: |location, item, report| set(&mut location.max_contacts, item.integer(1..=1000, report)),
-    },
-    Key {
-        name: "when_full",
-        example: r#""refuse""#,
-        given: Given::Default,
-        doc: "One contact more than that is answered 503 with Retry-After (refuse), or takes the place of the oldest (replace).",
-        read: |location, item, report| {
-            let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
-            set(&mut location.when_full, item.word(&words, report));
-        },
-    },
-];
-
 /// Durations that travel as delta-seconds cannot have fractions.
-fn whole_seconds(
+pub(super) fn whole_seconds(
     item: &Item<'_, '_>,
     bounds: std::ops::RangeInclusive<Duration>,
     report: &mut Report<'_>,
@@ -554,42 +471,6 @@ fn whole_seconds(
         Complaint::new(what, format!("write \"{}s\"", duration.as_secs().max(1))),
     );
     None
-}
-
-fn check_expires(location: &Location, item: &Item<'_, '_>, report: &mut Report<'_>) {
-    let Location {
-        min_expires: min,
-        default_expires: default,
-        max_expires: max,
-        ..
-    } = *location;
-    let complain = |key: &str, what: &str, mend: &str, report: &mut Report<'_>| {
-        report.add(&item.key_span(key), Complaint::new(what, mend));
-    };
-    if min > max {
-        complain(
-            "min_expires",
-            "`min_expires` is longer than `max_expires`",
-            "make it the shorter one",
-            report,
-        );
-    } else if default < min {
-        let mend = "lengthen it, or shorten `min_expires`";
-        complain(
-            "default_expires",
-            "`default_expires` is shorter than `min_expires`",
-            mend,
-            report,
-        );
-    } else if default > max {
-        let mend = "shorten it, or lengthen `max_expires`";
-        complain(
-            "default_expires",
-            "`default_expires` is longer than `max_expires`",
-            mend,
-            report,
-        );
-    }
 }
 
 /// The roles for requests for others.
@@ -774,7 +655,7 @@ pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Report<'_>) {
+pub(super) fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Report<'_>) {
     if let Err(complaint) = carried {
         report.add(span, complaint);
     }

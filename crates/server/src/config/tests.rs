@@ -384,6 +384,7 @@ fn a_full_configuration_is_read() {
         store = "memory"
         durability = "process"
         max_contacts = 3
+        flow_timer = "25s"
         [proxy]
         record_route = false
         fork = "sequential"

@@ -17,6 +17,7 @@ use super::Node;
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::registrar::check_extensions;
 use super::routes::translated;
 use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
 use crate::config::Mode;
@@ -25,7 +26,7 @@ use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
-    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n";
 
 /// About what Via and Record-Route add to a request.
 pub(super) const ADDED: usize = 270;
@@ -340,15 +341,7 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                if request
-                    .elements(Name::Require)
-                    .any(|tag| !tag.eq_ignore_ascii_case(b"path"))
-                {
-                    return Err(Reject::with(
-                        Status::BAD_EXTENSION,
-                        Extra::Unsupported(Name::Require, &["path"]),
-                    ));
-                }
+                check_extensions(request)?;
                 check_content(request)?;
                 self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });

@@ -7,7 +7,7 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
-    Bindings, Changes, Gruus, Origin, Outcome, canonical_aor, has_registered, is_merged, knows_gruu,
+    Bindings, Changes, Gruus, Origin, Outcome, Told, canonical_aor, has_registered, is_merged, knows_gruu,
     register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
@@ -26,8 +26,8 @@ use crate::subscriber::Resolved;
 /// How often the procedure is run again because the record had changed meanwhile.
 const ATTEMPTS: u8 = 3;
 
-/// Extensions that a REGISTER may require of us.
-const SUPPORTED: &[&str] = &["path", "gruu"];
+/// Extensions that may be required of the node.
+const SUPPORTED: &[&str] = &["path", "outbound", "gruu"];
 
 /// A REGISTER that may be carried out.
 struct Admitted<'a> {
@@ -425,23 +425,20 @@ impl Node {
         let record = Bindings::new(record);
         let identity = &self.endpoint.identity;
         let Admitted { request, ingress, .. } = *admitted;
+        let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
-            let gruus = (contacts.is_empty() && knows_gruu(request)).then(|| Gruus {
-                key: &identity.keys.gruu,
-                aor,
-                port: spoken_for(request).and_then(|sip| sip.port),
-            });
-            write_answer(
-                request,
-                record,
+            let told = Told {
                 contacts,
-                gruus.as_ref(),
-                now.wall_secs(),
-                date,
-                out,
-            )
+                gruus: (contacts.is_empty() && knows_gruu(request)).then(|| Gruus {
+                    key: &identity.keys.gruu,
+                    aor,
+                    port: spoken_for(request).and_then(|sip| sip.port),
+                }),
+                flow_timer,
+            };
+            write_answer(request, record, &told, now.wall_secs(), date, out)
         })
     }
 
@@ -475,8 +472,8 @@ fn is_noted(changes: Changes) -> bool {
     changes.added > 0 || changes.removed > 0
 }
 
-/// Step 2: whether all extensions that are required are known.
-fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
+/// Step 2, and §8.2.2.3: whether all extensions that are required are known.
+pub(super) fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
     let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
     if request.elements(Name::Require).all(is_known) {
         return Ok(());

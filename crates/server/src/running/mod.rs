@@ -362,6 +362,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_contacts: usize::from(location.max_contacts),
             when_full: location.when_full,
             path: PathPolicy::default(),
+            flow_timer: seconds(location.flow_timer),
         },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,

@@ -5,22 +5,37 @@ use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
 use super::gruu::Gruus;
+use super::outbound::was_applied;
 use crate::time::civil;
 
+/// What a 200 to REGISTER tells besides the bindings themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// The Contact lines, if they were written before.
+    pub contacts: &'a [u8],
+    /// The GRUUs of the instances, for phones that know of them (RFC 5627 §5.2).
+    pub gruus: Option<Gruus<'a>>,
+    /// How often flows are to be kept alive (RFC 5626 §4.4), in seconds; 0 to say nothing.
+    pub flow_timer: u32,
+}
+
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
-/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before; else they get
-/// the GRUUs of their instances if there are `gruus`, which are for phones that know of them (RFC 5627 §5.2).
+/// the Path of the request (RFC 3327 §5.3) and Date, and before and behind the contacts what a user agent that keeps its flows
+/// is told (RFC 5626 §6).
 pub fn write_answer(
     request: Message<'_>,
     record: Bindings<'_>,
-    contacts: &[u8],
-    gruus: Option<&Gruus<'_>>,
+    told: &Told<'_>,
     now_secs: u64,
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    match gruus {
-        _ if !contacts.is_empty() => out.extend_from_slice(contacts),
+    let outbound = was_applied(request);
+    if outbound {
+        out.extend_from_slice(b"Require: outbound\r\n");
+    }
+    match &told.gruus {
+        _ if !told.contacts.is_empty() => out.extend_from_slice(told.contacts),
         None => write_contacts(record, now_secs, out),
         Some(gruus) => {
             for binding in record.live(now_secs) {
@@ -32,6 +47,11 @@ pub fn write_answer(
     }
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
+    }
+    if outbound && told.flow_timer > 0 {
+        out.extend_from_slice(b"Flow-Timer: ");
+        put_number(out, u64::from(told.flow_timer));
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(date.of(now_secs));
 }

@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use strowger_syntax::header::Params;
 
 use super::epoch::Epoch;
-use super::instance::instance_of;
+use super::outbound::{InstanceFlow, instance_of};
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
@@ -29,6 +29,7 @@ const Q: u8 = 1 << 3;
 const V6: u8 = 1 << 4;
 const FROM: u8 = 1 << 5;
 const FLOW: u8 = 1 << 6;
+const OUTBOUND: u8 = 1 << 7;
 
 /// The `q` of a contact that has none, in thousandths.
 pub const Q_DEFAULT: u16 = 1000;
@@ -129,12 +130,26 @@ pub struct Binding<'a> {
     pub user_agent: &'a [u8],
     /// Which temporary GRUUs of its instance hold; `None` if there are none.
     pub epoch: Option<Epoch>,
+    /// Whether it is known by the instance and the reg-id among its parameters instead of its URI, and is reached over its flow
+    /// alone (RFC 5626 §6).
+    pub outbound: bool,
 }
 
 impl<'a> Binding<'a> {
-    /// The ID of the instance that it is a contact of (RFC 5626 §4.1).
+    /// The parameters, to be looked up by name.
+    pub fn contact_params(&self) -> Params<'a> {
+        Params::parse(self.params).unwrap_or_default()
+    }
+
+    /// The instance-id of the user agent (RFC 5626 §4.1), if it has one.
     pub fn instance(&self) -> Option<&'a [u8]> {
-        instance_of(Params::parse(self.params)?)
+        instance_of(self.contact_params())
+    }
+
+    /// The flow that it is known by, if it is known by one (RFC 5626 §6).
+    pub fn instance_flow(&self) -> Option<InstanceFlow<'a>> {
+        let params = self.outbound.then(|| self.contact_params())?;
+        InstanceFlow::of(params).ok()?
     }
 }
 
@@ -348,8 +363,21 @@ impl<'a> Head<'a> {
             origin: decode_origin(&mut reader, kind)?,
             path,
             user_agent,
+            outbound: self.is_outbound(),
             epoch: decode_epoch(reader)?,
         })
+    }
+
+    /// Whether it is a binding that is known by its flow.
+    #[inline]
+    pub(super) fn is_outbound(&self) -> bool {
+        self.kind & OUTBOUND != 0
+    }
+
+    /// The flow that it is known by.
+    pub(super) fn instance_flow(&self) -> Option<InstanceFlow<'a>> {
+        let binding = self.is_outbound().then(|| self.binding())?;
+        binding?.instance_flow()
     }
 
     #[inline]
@@ -585,6 +613,9 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
     if binding.q != Q_DEFAULT {
         kind |= Q;
         out.extend_from_slice(&binding.q.to_le_bytes());
+    }
+    if binding.outbound {
+        kind |= OUTBOUND;
     }
     out[kind_at] = kind | put_origin(out, &binding.origin);
     if let Some(Epoch { id, first_cseq }) = binding.epoch {

@@ -2,10 +2,13 @@
 //! registers with another Call-ID, or its last contact is gone. An epoch names that time: it stands in each binding of the
 //! instance and in each of the GRUUs, so that none of them has to be remembered.
 
+use strowger_syntax::Message;
 use strowger_syntax::header::Params;
 
 use super::binding::{Binding, Order};
-use super::instance::{instance_of, is_same_instance};
+use super::gruu::knows_gruu;
+use super::outbound::{InstanceFlow, instance_of, is_same_instance};
+use super::register::fold;
 
 /// Which temporary GRUUs hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +32,32 @@ pub(super) struct Turn {
 /// What is known of a REGISTER besides the contact.
 #[derive(Clone, Copy)]
 pub(super) struct Registering<'a> {
-    pub(super) order: Order<'a>,
+    order: Order<'a>,
     /// Whether its phone knows of GRUUs.
-    pub(super) knows_gruu: bool,
+    knows_gruu: bool,
     /// The epoch that begins by it, if one does.
-    pub(super) next: u32,
+    next: u32,
+}
+
+impl<'a> Registering<'a> {
+    /// A REGISTER with its place among those of its user agent, at a time in seconds. No two begin the same epoch.
+    pub(super) fn of(request: Message<'_>, order: Order<'a>, now: u32) -> Self {
+        let which = u64::from(order.branch) << 32 | u64::from(order.cseq);
+        let hash = fold(fold(which, order.call_id), &now.to_le_bytes());
+        Self {
+            order,
+            knows_gruu: knows_gruu(request),
+            next: (hash ^ hash >> 32) as u32,
+        }
+    }
 }
 
 /// Decides for a contact with these parameters that is to be bound beside the live `bindings` (RFC 5627 §5.1): those of the
-/// same instance, and if it registers a flow of the same reg-id, show which Call-ID the phone has had. GRUUs are made for
+/// same instance, and if it registers a `flow` those of that flow, show which Call-ID the phone has had. GRUUs are made for
 /// phones that know of them, so the records of others have nothing of it.
 pub(super) fn turn<'a>(
     params: Params<'_>,
+    flow: Option<InstanceFlow<'_>>,
     bindings: impl Iterator<Item = Binding<'a>>,
     register: Registering<'_>,
 ) -> Turn {
@@ -51,14 +68,13 @@ pub(super) fn turn<'a>(
     let Some(instance) = instance_of(params) else {
         return none;
     };
-    let flow = params.value(b"reg-id");
     let (mut last, mut held) = (None::<Binding<'_>>, None);
     for binding in bindings {
         if !is_of(&binding, instance) {
             continue;
         }
         held = held.or(binding.epoch);
-        let is_replaced = flow.is_none() || flow == reg_id(&binding);
+        let is_replaced = flow.is_none() || flow == binding.instance_flow();
         if is_replaced && last.is_none_or(|last| last.updated_at <= binding.updated_at) {
             last = Some(binding);
         }
@@ -102,10 +118,6 @@ pub(super) fn is_of(binding: &Binding<'_>, instance: &[u8]) -> bool {
     binding
         .instance()
         .is_some_and(|bound| is_same_instance(bound, instance))
-}
-
-fn reg_id<'a>(binding: &Binding<'a>) -> Option<&'a [u8]> {
-    Params::parse(binding.params)?.value(b"reg-id")
 }
 
 #[cfg(test)]

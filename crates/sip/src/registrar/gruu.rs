@@ -26,7 +26,6 @@ use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
 use super::epoch::is_of;
-use super::instance::is_uuid;
 use super::{canonical_aor, canonical_host};
 use crate::keys::MacKey;
 
@@ -284,6 +283,13 @@ fn is_gr_of(gr: &[u8], instance: &[u8]) -> bool {
 
 fn is_hex_written(instance: &[u8]) -> bool {
     is_hex_begun(instance) || !is_uuid(instance) && instance.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Whether case does not count in an instance ID (RFC 5626 §4.1).
+fn is_uuid(instance: &[u8]) -> bool {
+    instance
+        .get(..9)
+        .is_some_and(|urn| urn.eq_ignore_ascii_case(b"urn:uuid:"))
 }
 
 fn is_hex_begun(text: &[u8]) -> bool {

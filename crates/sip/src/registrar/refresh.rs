@@ -30,7 +30,13 @@ pub(super) fn refresh(
         return None;
     }
     let (stored, epoch) = head.params_if_of(user_agent(request), origin, out)?;
-    let asked = same_params(params, stored)?
+    let same = same_params(params, stored)?;
+    // Nothing of RFC 5626 §6 has changed for a binding that is known by its flow, as long as that leads here.
+    if same.has_reg_id && (!head.is_outbound() || request.has_second_via()) {
+        return None;
+    }
+    let asked = same
+        .expires
         .or_else(|| expires_field(request))
         .unwrap_or(policy.default_expires);
     let expires = policy.grant(asked).filter(|expires| *expires > 0)?;
@@ -84,26 +90,34 @@ fn has_instance(params: &[u8]) -> bool {
     })
 }
 
-/// Whether parameters are those stored. If so, the seconds that expires asks for, if it is
-/// there.
-fn same_params(params: Params<'_>, stored: &[u8]) -> Option<Option<u32>> {
-    let mut expires = None;
+/// What parameters ask for that are those stored otherwise.
+#[derive(Default)]
+struct Same {
+    /// The seconds of expires, if it is there.
+    expires: Option<u32>,
+    has_reg_id: bool,
+}
+
+/// Whether parameters are those stored.
+fn same_params(params: Params<'_>, stored: &[u8]) -> Option<Same> {
+    let mut same = Same::default();
     let mut rest = stored;
     if !params.text().is_empty() {
         for (name, value) in params.iter() {
             if !is_kept(name) {
                 if name.eq_ignore_ascii_case(b"expires") {
-                    expires.get_or_insert_with(|| Contact::expires_of(value));
+                    same.expires.get_or_insert_with(|| Contact::expires_of(value));
                 }
                 continue;
             }
+            same.has_reg_id |= name.eq_ignore_ascii_case(b"reg-id");
             rest = rest.strip_prefix(b";")?.strip_prefix(name)?;
             if let Some(value) = value {
                 rest = rest.strip_prefix(b"=")?.strip_prefix(value)?;
             }
         }
     }
-    rest.is_empty().then_some(expires)
+    rest.is_empty().then_some(same)
 }
 
 #[cfg(test)]
@@ -144,9 +158,24 @@ mod tests {
             ";+sip.instance=\"<urn:uuid:2>\";reg-id=1",
             ", <sip:b@192.0.2.1>",
             " x",
+            ";reg-id=1",
+            ";reg-id=1;+sip.instance=\"<urn:uuid:1>\"",
+            ";+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+            ";+sip.instance=\"<urn:uuid:1>\";reg-id=2",
+            ";+sip.instance=\"<urn:uuid:1>\";reg-id=0",
+            ";+sip.instance=\"<urn:uuid:1>\";reg-id=1;expires=0",
         ];
         let other = ["", "Expires: 0\r\n", "Expires: 10\r\n", "Expires: 99999\r\n"];
         let path = ["", "Path: <sip:p.example.test;lr>\r\n"];
+        let by_flow = [
+            ";reg-id=1;+sip.instance=\"<urn:uuid:1>\"",
+            ";reg-id=1",
+            ";+sip.instance=\"<urn:uuid:1>\";reg-id=1",
+        ];
+        let params: &[&'static str] = match random.of(&["plain", "flow"]) {
+            "plain" => &params,
+            _ => &by_flow,
+        };
         let branch = random.of(&["a", "b", "c"]);
         let cseq = random.of(&["1", "2", "3", "129", "130", "20000"]);
         // The first of a list most of the time.
@@ -162,7 +191,7 @@ mod tests {
             draw(&["1", "long-call-id@192.0.2.1"]),
             cseq,
             draw(&contact),
-            draw(&params),
+            draw(params),
             draw(&other),
             draw(&path),
             draw(&["User-Agent: x\r\n", "User-Agent: y\r\n", ""]),
@@ -173,7 +202,8 @@ mod tests {
     #[test]
     fn a_refresh_comes_to_what_the_whole_procedure_does() {
         let mut random = Random::seeded(1);
-        let (mut record, mut now, mut refreshed, mut with_gruus) = (Vec::new(), 1_764_000_000, 0, 0);
+        let (mut record, mut now, mut refreshed, mut by_flow, mut with_gruus) =
+            (Vec::new(), 1_764_000_000, 0, 0, 0);
         for round in 0..50_000 {
             let usual = if round % 1000 < 500 {
                 ""
@@ -217,6 +247,7 @@ mod tests {
                 write_contacts(Bindings::new(&whole), now, &mut written);
                 assert_eq!(contacts, written, "{text}");
                 refreshed += 1;
+                by_flow += usize::from(contacts.windows(6).any(|text| text == b"reg-id"));
             }
             if matches!(outcome, Ok(Outcome::Changed(_))) {
                 record = whole;
@@ -228,9 +259,11 @@ mod tests {
                 record.clear();
             }
         }
+        assert!(refreshed > 100, "{refreshed} were refreshes");
+        assert!(with_gruus > 30, "{with_gruus} get GRUUs");
         assert!(
-            refreshed > 100 && with_gruus > 100,
-            "{refreshed} were refreshes, {with_gruus} get GRUUs"
+            by_flow > 10,
+            "{by_flow} were refreshes of a binding known by its flow"
         );
     }
 }

@@ -26,6 +26,7 @@ fn small() -> Binding<'static> {
         path: b"",
         user_agent: b"SIPp/36",
         epoch: None,
+        outbound: false,
     }
 }
 
@@ -48,6 +49,7 @@ fn large() -> Binding<'static> {
         },
         path: b"<sip:p3.example.test;lr>,<sip:p1.example.test;lr>",
         user_agent: b"",
+        outbound: true,
         ..small()
     }
 }

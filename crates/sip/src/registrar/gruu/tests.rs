@@ -39,6 +39,7 @@ fn record(instance: &str, cseq: u32, epoch: Option<u32>) -> Vec<u8> {
         },
         path: b"",
         user_agent: b"",
+        outbound: false,
         epoch: epoch.map(|id| Epoch { id, first_cseq: 1 }),
     }));
     writer.finish();
