@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::{SipHasher13, SipHasher24};
 use subtle::ConstantTimeEq as _;
 
+use crate::registrar::GruuKey;
+
 /// A 128-bit key for short MACs (SipHash-2-4).
 #[derive(Clone)]
 pub struct MacKey([u8; 16]);
@@ -109,6 +111,8 @@ pub struct Keys {
     pub flow: MacKey,
     /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
     pub tables: MacKey,
+    /// Temporary GRUUs (RFC 5627 §5.4).
+    pub gruu: GruuKey,
 }
 
 impl Keys {
@@ -122,6 +126,7 @@ impl Keys {
             record_route: key(b"strowger record-route"),
             flow: key(b"strowger flow"),
             tables: key(b"strowger tables"),
+            gruu: GruuKey::new(hmac_sha256(secret, b"strowger gruu"), key(b"strowger gruu check")),
         }
     }
 }

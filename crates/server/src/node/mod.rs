@@ -10,6 +10,7 @@ mod changes;
 mod dispatch;
 mod flows;
 mod forward;
+mod gruu;
 mod guard;
 mod journal;
 mod keep_alive;

@@ -3,6 +3,7 @@
 mod calls;
 mod defence;
 mod keep_alive;
+mod gruu;
 mod names;
 mod refusals;
 mod refused;

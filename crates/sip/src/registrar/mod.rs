@@ -4,6 +4,8 @@
 mod answer;
 mod aor;
 mod binding;
+mod epoch;
+mod gruu;
 mod outbound;
 mod refresh;
 mod register;
@@ -11,12 +13,14 @@ mod removal;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{DateLine, write_answer, write_contacts, write_contacts_of};
+pub use answer::{DateLine, Told, write_answer, write_contacts, write_contacts_of};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
 pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance};
+pub use epoch::Epoch;
+pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
