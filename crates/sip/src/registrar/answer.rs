@@ -5,6 +5,7 @@ use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
 use super::outbound::was_applied;
+use super::push::write_public_uri;
 use crate::time::civil;
 
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
@@ -60,15 +61,28 @@ impl DateLine {
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
-    write_contacts_of(record.live(now_secs), now_secs, out);
+    for binding in record.live(now_secs) {
+        put_contact(binding.contact, binding.params, left(&binding, now_secs), out);
+    }
 }
 
-/// [`write_contacts`] for some of the bindings.
-pub fn write_contacts_of<'a>(bindings: impl Iterator<Item = Binding<'a>>, now_secs: u64, out: &mut Vec<u8>) {
+/// [`write_contacts`] of some bindings as others may see them: without what leads to their devices (RFC 8599 §13).
+pub fn write_public_contacts<'a>(
+    bindings: impl Iterator<Item = Binding<'a>>,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) {
+    let mut uri = Vec::new();
     for binding in bindings {
-        let left = u64::from(binding.expires_at).saturating_sub(now_secs);
-        put_contact(binding.contact, binding.params, left, out);
+        uri.clear();
+        write_public_uri(binding.contact, &mut uri);
+        put_contact(&uri, binding.params, left(&binding, now_secs), out);
     }
+}
+
+/// The seconds that a binding has left.
+fn left(binding: &Binding<'_>, now_secs: u64) -> u64 {
+    u64::from(binding.expires_at).saturating_sub(now_secs)
 }
 
 /// Appends the Contact line of a binding that has so many seconds left.

@@ -230,6 +230,7 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            awaited: 0,
             keeps_others: self.keeps_others,
             recursion: if self.recurse {
                 Recursion::Anywhere
@@ -379,7 +380,7 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) => panic!("nobody asked for it"),
                 }
             }
             self.collect();
