@@ -5,6 +5,7 @@ use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
 use super::location::LOCATION;
+use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
 use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
@@ -26,6 +27,8 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[push]", has(PUSH, name)),
+        ("[[push.provider]]", has(PROVIDER, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),

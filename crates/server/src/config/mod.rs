@@ -11,10 +11,12 @@ mod flags;
 pub(crate) mod group;
 mod home;
 mod location;
+mod push;
 mod read;
 mod reference;
 pub mod route;
 mod schema;
+mod secret;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -34,8 +36,10 @@ pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use location::Location;
+pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use route::Route;
+pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
@@ -64,6 +68,8 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -94,6 +100,7 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),

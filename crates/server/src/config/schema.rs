@@ -13,6 +13,7 @@ use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::group::read_groups;
 use super::location::{LOCATION, check_expires};
+use super::push::{PUSH, check_push_against_location};
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
@@ -29,6 +30,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
+    check_push_against_location(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
@@ -185,6 +187,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Forwarding.",
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
+    },
+    Key {
+        name: "push",
+        example: "",
+        given: Given::Table,
+        doc: "How devices that sleep are woken by push notifications (RFC 8599).",
+        read: |config, item, report| item.table(PUSH, &mut config.push, report),
     },
     Key {
         name: "dns",

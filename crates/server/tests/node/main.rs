@@ -3,6 +3,7 @@
 mod calls;
 mod defence;
 mod names;
+mod push;
 mod refusals;
 mod refused;
 mod registration;
