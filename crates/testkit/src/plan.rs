@@ -12,6 +12,7 @@ use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
@@ -55,7 +56,7 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
-    /// Routes, target groups and the dial plan, as in the configuration.
+    /// Routes, target groups, the dial plan and push services, as in the configuration.
     pub routing: &'static str,
     /// How several contacts of a user are tried; they ring for 10 s when others wait.
     pub fork: Fork,
@@ -146,6 +147,7 @@ pub(crate) struct Built {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) pushes: mpsc::Receiver<Ask>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
@@ -167,6 +169,7 @@ impl Plan {
         config.proxy.recurse = self.recurse;
         config.proxy.ring_timeout = Duration::from_secs(10);
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        let (push, pushes) = Services::new(&config.push, [2; 16]);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -187,6 +190,7 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
+            push,
         });
         let changes = watch(&*shared.location, self.shards);
         let endpoint = endpoint(self.shards);
@@ -197,6 +201,7 @@ impl Plan {
             shared,
             endpoint: Arc::new(endpoint),
             questions,
+            pushes,
             store,
             changes,
             scratch,

@@ -11,6 +11,7 @@ use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Shared};
+use strowger_server::push::{Ask, NotPushed, Pushed, Sweep};
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::{Server, keep_alive};
 use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
@@ -41,6 +42,7 @@ pub struct Site {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
+    pushes: mpsc::Receiver<Ask>,
     store: Option<SlowStore>,
     changes: Changes,
     meter: Meter,
@@ -97,6 +99,7 @@ impl Site {
             shared,
             endpoint,
             questions,
+            pushes,
             store,
             changes,
             scratch,
@@ -107,6 +110,7 @@ impl Site {
             shared,
             endpoint,
             questions,
+            pushes,
             store,
             changes,
             meter,
@@ -549,6 +553,27 @@ impl Site {
         if let Some((shard, ticket)) = question.asker {
             self.control(usize::from(shard), Control::Resolved(ticket));
         }
+    }
+
+    /// The first device that is to be pushed.
+    pub fn push(&mut self) -> Option<Ask> {
+        self.pushes.try_recv().ok()
+    }
+
+    /// The push service has taken a push, or why it has not.
+    pub fn answer_push(&mut self, ask: &Ask, result: Result<(), NotPushed>) {
+        let (shard, ticket) = ask.asker;
+        let pushed = Pushed { ticket, result };
+        self.control(usize::from(shard), Control::Pushed(Box::new(pushed)));
+    }
+
+    /// The devices whose registrations are refreshed by a push now, if it was looked for them so many seconds ago: whose they are.
+    pub fn refreshes(&mut self, ago_secs: Option<u64>) -> Vec<String> {
+        let at_secs = self.now.wall_secs();
+        let before_secs = ago_secs.map(|ago| at_secs - ago);
+        let sweep = Sweep { at_secs, before_secs };
+        let due = self.shared.push.due(&*self.shared.location, sweep);
+        due.iter().map(|due| due.push.aor.to_string()).collect()
     }
 
     /// How many commits wait for the slow store.

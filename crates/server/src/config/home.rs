@@ -7,6 +7,7 @@ use super::group::GROUP;
 use super::listen::LISTEN;
 use super::location::LOCATION;
 use super::nat::NAT;
+use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
 use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
@@ -29,6 +30,8 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
         ("[nat]", has(NAT, name)),
+        ("[push]", has(PUSH, name)),
+        ("[[push.provider]]", has(PROVIDER, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),

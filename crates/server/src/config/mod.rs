@@ -13,10 +13,12 @@ mod home;
 mod listen;
 mod location;
 mod nat;
+mod push;
 mod read;
 mod reference;
 pub mod route;
 mod schema;
+mod secret;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -37,8 +39,10 @@ pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
+pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use route::Route;
+pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
@@ -69,6 +73,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// Phones behind a NAT.
     pub nat: Nat,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -100,6 +106,7 @@ impl Default for Config {
             location: Location::default(),
             proxy: Proxy::default(),
             nat: Nat::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),

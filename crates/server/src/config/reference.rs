@@ -9,6 +9,7 @@ use super::group::GROUP;
 use super::listen::LISTEN;
 use super::location::LOCATION;
 use super::nat::NAT;
+use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::ROUTE;
 use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
@@ -27,6 +28,8 @@ pub fn reference() -> String {
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
+    section(&mut text, "push", "[push]", PUSH, Commented::AsGiven);
+    nested(&mut text, PUSH, "provider", "# [[push.provider]]", PROVIDER);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);
@@ -52,6 +55,16 @@ fn section<T>(text: &mut String, name: &str, head: &str, entries: &[Key<T>], com
     text.push_str(head);
     text.push('\n');
     keys(text, entries, commented);
+}
+
+/// A section of a section.
+fn nested<S, T>(text: &mut String, of: &[Key<S>], name: &str, head: &str, entries: &[Key<T>]) {
+    if let Some(key) = of.iter().find(|key| key.name == name) {
+        paragraph(text, key.doc);
+    }
+    text.push_str(head);
+    text.push('\n');
+    keys(text, entries, Commented::All);
 }
 
 fn keys<T>(text: &mut String, entries: &[Key<T>], commented: Commented) {

@@ -15,6 +15,7 @@ use super::group::read_groups;
 use super::listen::{overlap, read_listen, wrong_listener};
 use super::location::{LOCATION, check_expires};
 use super::nat::{NAT, check_nat};
+use super::push::{PUSH, check_push_against_location};
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
@@ -31,6 +32,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
+    check_push_against_location(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
@@ -197,6 +199,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
             item.table(NAT, &mut config.nat, report);
             check_nat(&config.nat, &item, report);
         },
+    },
+    Key {
+        name: "push",
+        example: "",
+        given: Given::Table,
+        doc: "How devices that sleep are woken by push notifications (RFC 8599).",
+        read: |config, item, report| item.table(PUSH, &mut config.push, report),
     },
     Key {
         name: "dns",

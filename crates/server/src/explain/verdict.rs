@@ -27,6 +27,8 @@ pub enum Outcome {
     Absorbed,
     /// The response goes back to whoever asked.
     PassedBack,
+    /// It waits for a device that is pushed.
+    Waits,
     /// It is let fall.
     Dropped,
 }
@@ -103,6 +105,7 @@ fn outcome(
     }
     match status {
         _ if !forwarded.is_empty() => Outcome::Forwarded,
+        None if steps.iter().any(is_push) => Outcome::Waits,
         None => Outcome::Dropped,
         Some(401 | 407) => Outcome::Challenged,
         Some(300..=399) => Outcome::Redirected,
@@ -139,6 +142,7 @@ fn line(
             let all: Vec<_> = sent.iter().collect();
             format!("{what} is passed on to {}", places(&all))
         }
+        Outcome::Waits => format!("{what} waits for a device, which is pushed"),
         Outcome::Dropped => format!("{what} is dropped: {}", why_dropped(steps)),
     }
 }
@@ -173,6 +177,11 @@ fn because(steps: &[Step]) -> String {
         _ => None,
     });
     why.map_or(String::new(), |why| format!(": {why}"))
+}
+
+fn is_push(step: &Step) -> bool {
+    let used = BindingUse::Pushed;
+    matches!(step, Step::Binding { used: seen, .. } if *seen == used)
 }
 
 fn is_registration(steps: &[Step]) -> bool {

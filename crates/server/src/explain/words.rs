@@ -480,6 +480,15 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
     let words = binding.words();
     match used {
         BindingUse::Target | BindingUse::Told => good("binding", "RFC 3261 §16.5", words),
+        BindingUse::Pushed => {
+            let text =
+                format!("{words}; its device sleeps: it is pushed, and is a target once it has registered");
+            good("binding", "RFC 8599 §5.6.2", text)
+        }
+        BindingUse::Replaced => {
+            let text = format!("{words}; left out: its device has registered from elsewhere since");
+            plain("binding", "RFC 8599 §5.3", text)
+        }
         BindingUse::NamesUs => {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)

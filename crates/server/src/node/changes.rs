@@ -7,10 +7,11 @@ use super::Node;
 
 impl Node {
     /// Bindings have changed. Everybody on this shard who waits for one of the slots reads the record again, and compares.
-    pub(super) fn on_bindings_changed(&mut self, _now: Now, _out: &mut Outbox) {
+    pub(super) fn on_bindings_changed(&mut self, now: Now, out: &mut Outbox) {
         let mut changed = std::mem::take(&mut self.work.changed);
         self.watcher
             .take_changed(self.shared.location.watch(), &mut changed);
+        self.on_devices_changed(&changed, now, out);
         changed.clear();
         self.work.changed = changed;
     }

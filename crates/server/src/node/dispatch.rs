@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
+use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -492,7 +492,8 @@ impl Node {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
                 self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
-                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
+                let patience = patience(case.request.method(), decision);
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, patience, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -510,7 +511,7 @@ impl Node {
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
-        if found == Found::Targets && self.work.targets.is_empty() {
+        if found == Found::Targets && self.work.targets.is_empty() && self.work.asleep.is_empty() {
             return Err(self.no_way(&onward));
         }
         Ok(found)
@@ -598,7 +599,7 @@ impl Node {
                         !ours
                     });
                 work.lines.clear();
-                write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
+                write_public_contacts(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -647,6 +648,15 @@ impl Node {
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
+    }
+}
+
+/// Whether a request can wait for a device to be woken: only in a transaction.
+fn patience(method: Method, decision: &Decision<'_>) -> Patience {
+    match method {
+        Method::Ack | Method::Cancel => Patience::None,
+        _ if decision.role.mode == Mode::Stateless => Patience::None,
+        _ => Patience::Some,
     }
 }
 

@@ -128,15 +128,7 @@ impl Node {
         let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.note_targets();
-                self.proxy.start(
-                    &mut self.endpoint,
-                    case.request,
-                    &start,
-                    &self.work.targets,
-                    now.mono_ms(),
-                    out,
-                );
+                self.begin(case.request, start, now, out);
                 self.account(now);
             }
             Found::Names => {
@@ -259,6 +251,7 @@ impl Node {
             record_route,
             call,
             recursion,
+            awaited: 0,
             keeps_others: Disposition::of(request).cancel == Some(false),
             follows_flow: routing.flow.is_some(),
         }
@@ -322,7 +315,8 @@ impl Node {
             (Method::Invite, None) if role.mode == Mode::Transaction => None,
             // Beyond the limit calls go through, unaccounted.
             (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let branches = self.work.targets.targets().len().max(1);
+                let branches = self.work.targets.targets().len() + self.work.asleep.len();
+                let branches = branches.max(1);
                 let (call, is_new) = self.calls.begin(
                     request,
                     key(from),

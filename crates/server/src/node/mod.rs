@@ -19,6 +19,7 @@ mod own_names;
 mod pings;
 mod policy;
 mod probes;
+mod push;
 mod recurse;
 mod refused;
 mod registrar;
@@ -26,6 +27,7 @@ mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
+mod waking;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,8 +52,10 @@ pub use tally::Tally;
 
 use crate::admin;
 use crate::location::{Committed, Slot, Watcher};
+use crate::push::Pushed;
 use crate::routing::Dialled;
 use calls::Calls;
+use candidates::Sleeper;
 use locate::PendingLookup;
 use own_names::OwnNames;
 use pings::Pings;
@@ -60,6 +64,7 @@ use registrar::PendingRegister;
 use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+use waking::Waking;
 
 /// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
 /// milliseconds.
@@ -74,6 +79,8 @@ pub enum Control {
     Resolved(Id),
     /// Bindings have changed that this shard waits for.
     BindingsChanged,
+    /// A device was pushed, or could not be.
+    Pushed(Box<Pushed>),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Somebody wants to try what the shard would do.
@@ -121,6 +128,7 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    wakings: Slab<Waking>,
     probes: Probes,
     /// For whose bindings this shard waits.
     watcher: Watcher,
@@ -142,6 +150,8 @@ const SIZES_MS: u64 = 100;
 #[derive(Default)]
 struct Work {
     candidates: Candidates,
+    /// Of those, the ones whose devices sleep.
+    asleep: Vec<Sleeper>,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -205,6 +215,7 @@ impl Node {
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
+            wakings: Slab::default(),
             watcher: Watcher::new(shard),
             journal,
             refused: refused::Quota::default(),
@@ -232,6 +243,7 @@ impl Node {
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
+            wakings: self.wakings.clone(),
             watcher: Watcher::new(self.endpoint.identity.shard),
             journal,
             refused: refused::Quota::default(),
@@ -447,7 +459,7 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
-            waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
+            waiting_bytes: self.registers.bytes() + self.lookups.bytes() + self.wakings.bytes(),
         });
     }
 }
@@ -538,6 +550,7 @@ impl Application for Node {
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             Control::BindingsChanged => self.on_bindings_changed(now, out),
+            Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Copy(copy) => {
@@ -579,6 +592,7 @@ impl Application for Node {
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
                 Expired::Ringing(user) => self.proxy.on_ringing(&mut self.endpoint, user),
+                Expired::Waking(ticket) => self.on_not_woken(ticket, now, out),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {
@@ -600,6 +614,9 @@ impl Application for Node {
     }
 
     fn is_idle(&self) -> bool {
-        self.proxy.is_empty() && self.registers.is_empty() && self.lookups.is_empty()
+        self.proxy.is_empty()
+            && self.registers.is_empty()
+            && self.lookups.is_empty()
+            && self.wakings.is_empty()
     }
 }

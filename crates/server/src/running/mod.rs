@@ -34,6 +34,7 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 use reload::{Course, Origin, Outcomes, Pending};
@@ -144,7 +145,7 @@ impl Running {
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
         let ours = effective::ours(config, &numbers.reachable(), &machine);
-        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
+        let (shared, opened) = open(config, data_dir, ours, &answers)?;
         let shared = Arc::new(shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
@@ -158,7 +159,8 @@ impl Running {
         let _ = answers.set(handle.clone());
         watch_bindings(&*shared.location, &handle);
         let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
+        dns::spawn(Arc::clone(&shared.dns), opened.questions, system, handle.clone());
+        push::spawn(&shared.push, opened.asks, handle.clone());
         let active = Active {
             config: config.clone(),
             shared,
@@ -186,7 +188,8 @@ impl Running {
             drain_asked: Notify::new(),
         });
         tokio::spawn(sweep(Arc::downgrade(&running)));
-        tokio::spawn(note_bans(new_bans, Arc::downgrade(&running)));
+        tokio::spawn(note_bans(opened.new_bans, Arc::downgrade(&running)));
+        tokio::spawn(refresh_by_push(Arc::downgrade(&running)));
         Ok(running)
     }
 
@@ -286,13 +289,20 @@ fn options(config: &Config) -> Options {
     options
 }
 
+/// What leaves the shards for the control side.
+struct Opened {
+    new_bans: mpsc::Receiver<Ban>,
+    questions: mpsc::Receiver<Question>,
+    asks: mpsc::Receiver<Ask>,
+}
+
 /// Opens the stores, and puts together what all shards share.
 fn open(
     config: &Config,
     data_dir: &DataDir,
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
+) -> Result<(Shared, Opened), StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
@@ -302,6 +312,7 @@ fn open(
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, new_bans) = Defence::new(&config.defence, table_key);
     let (dns, questions) = Dns::new(&config.dns, table_key);
+    let (push, asks) = Services::new(&config.push, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
@@ -310,8 +321,14 @@ fn open(
         nonces: Arc::new(nonces),
         defence,
         dns: Arc::new(dns),
+        push,
     };
-    Ok((shared, new_bans, questions))
+    let opened = Opened {
+        new_bans,
+        questions,
+        asks,
+    };
+    Ok((shared, opened))
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -449,6 +466,29 @@ async fn sweep(node: Weak<Running>) {
             });
         });
         let _ = swept.await;
+    }
+}
+
+/// Has devices that sleep refresh their registrations, as long as the node lives.
+async fn refresh_by_push(node: Weak<Running>) {
+    let mut before_secs = None;
+    loop {
+        let Some(shared) = node.upgrade().map(|node| node.shared()) else {
+            return;
+        };
+        let now = strowger_net::now();
+        let sweep = Sweep {
+            at_secs: now.wall_secs(),
+            before_secs,
+        };
+        before_secs = Some(sweep.at_secs);
+        let (of, pause) = (Arc::clone(&shared), shared.push.look_every());
+        let due = tokio::task::spawn_blocking(move || of.push.due(&*of.location, sweep)).await;
+        if let Ok(due) = due {
+            push::push_all(&shared.push, due).await;
+        }
+        drop(shared);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -2,9 +2,10 @@
 
 mod calls;
 mod defence;
-mod keep_alive;
 mod gruu;
+mod keep_alive;
 mod names;
+mod push;
 mod refusals;
 mod refused;
 mod registration;

@@ -36,6 +36,8 @@ pub enum Cause {
     NextHopHasNoAddress,
     /// It rang for as long as it may, and nobody answered.
     NobodyAnswered,
+    /// The device that would be its target was not woken: it could not be pushed, or did not register in time (RFC 8599 §5.6.2).
+    NotWoken,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
     TooManyBranches,
 }
@@ -50,6 +52,7 @@ impl Cause {
             }
             Self::FlowFailed => Status::FLOW_FAILED,
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
+            Self::NotWoken => Status::TEMPORARILY_UNAVAILABLE,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
         }
     }
@@ -64,6 +67,7 @@ impl Cause {
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
+            Self::NotWoken => "not-woken",
             Self::TooManyBranches => "too-many-branches",
         }
     }

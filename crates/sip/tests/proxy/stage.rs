@@ -235,6 +235,7 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            awaited: 0,
             keeps_others: self.keeps_others,
             follows_flow: self.follows_flow,
             recursion: if self.recurse {
@@ -385,7 +386,7 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) => panic!("nobody asked for it"),
                 }
             }
             self.collect();

@@ -456,6 +456,10 @@ pub enum BindingUse {
     NamesUs,
     /// There is no way to it from here.
     NoWay,
+    /// Its device sleeps: it is pushed, and is a target once it has registered (RFC 8599 §5.6.2).
+    Pushed,
+    /// Its device has registered from elsewhere since.
+    Replaced,
     /// It is not what the caller wants (RFC 3841).
     Unsuited,
 }

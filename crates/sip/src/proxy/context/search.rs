@@ -306,7 +306,10 @@ impl Pending {
 
     /// How its branches stand.
     pub(super) fn standing(&self) -> Standing {
-        let mut standing = Standing::default();
+        let mut standing = Standing {
+            others: self.awaited > 0,
+            ..Standing::default()
+        };
         for branch in &self.branches {
             match branch.state {
                 BranchState::Waiting => standing.add_waiting(branch.group),
@@ -418,7 +421,7 @@ impl Pending {
 pub(super) struct Standing {
     /// The next group that waits, and how many targets it has.
     pub(super) next: Option<(u16, usize)>,
-    /// Whether other groups wait behind that.
+    /// Whether other groups wait behind that, or targets are awaited.
     others: bool,
     /// Whether a final response is waited for.
     pub(super) is_pending: bool,
