@@ -13,7 +13,7 @@ use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::routing::Routes;
-use strowger_server::subscriber::Subscribers;
+use strowger_server::subscriber::{self, Subscribers};
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::{Listener, Listeners};
@@ -67,6 +67,8 @@ pub struct Plan {
     pub max_kept_bytes: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
+    /// How a server is asked for users; `None` lets the node keep them.
+    pub user_lookup: Option<config::UserLookup>,
     /// What is held against sources.
     pub defence: config::Defence,
     /// Questions to the resolver that may wait.
@@ -91,6 +93,7 @@ impl Default for Plan {
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
+            user_lookup: None,
             defence: config::Defence::default(),
             questions: 8,
             meter: |call| {
@@ -126,6 +129,7 @@ pub(crate) struct Built {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) scratch: Scratch,
 }
@@ -135,17 +139,9 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let (location, store) = location(self.slow_store);
-        let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!(
-            "domains = {domains:?}\ntrusted = {:?}\n{}",
-            self.trusted, self.routing
-        );
-        let mut config = config::check(&text, "plan").expect("a configuration");
-        config.proxy.mode = self.mode;
-        config.proxy.fork = self.fork;
-        config.proxy.recurse = self.recurse;
-        config.proxy.ring_timeout = Duration::from_secs(10);
+        let config = self.config();
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        let (subscribers, user_questions) = self.subscribers(&scratch);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -161,7 +157,7 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: Arc::new(subscribers(&scratch, self.users)),
+            subscribers: Arc::new(subscribers),
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
@@ -188,8 +184,36 @@ impl Plan {
             shared,
             endpoint: Arc::new(endpoint),
             questions,
+            user_questions,
             store,
             scratch,
+        }
+    }
+}
+
+impl Plan {
+    fn config(&self) -> config::Config {
+        let domains = [&[DOMAIN], self.domains].concat();
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
+        config
+    }
+
+    /// The users, and what their server is asked if they come from one.
+    fn subscribers(&self, scratch: &Scratch) -> (Subscribers, Option<mpsc::Receiver<subscriber::Question>>) {
+        match &self.user_lookup {
+            Some(settings) => {
+                let (users, questions) = Subscribers::of_server("http://127.0.0.1/", settings, [3; 16]);
+                (users, Some(questions))
+            }
+            None => (subscribers(scratch, self.users), None),
         }
     }
 }

@@ -11,6 +11,7 @@ use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Shared};
+use strowger_server::subscriber;
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::Server;
 use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
@@ -41,6 +42,7 @@ pub struct Site {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
+    user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     store: Option<SlowStore>,
     meter: Meter,
     spent: u64,
@@ -96,6 +98,7 @@ impl Site {
             shared,
             endpoint,
             questions,
+            user_questions,
             store,
             scratch,
         } = plan.build();
@@ -105,6 +108,7 @@ impl Site {
             shared,
             endpoint,
             questions,
+            user_questions,
             store,
             meter,
             spent: 0,
@@ -534,6 +538,23 @@ impl Site {
         dns.learn(question.host, question.wanted, answer, now_ms);
         if let Some((shard, ticket)) = question.asker {
             self.control(usize::from(shard), Control::Resolved(ticket));
+        }
+    }
+
+    /// The first question to the server of users that waits.
+    pub fn user_question(&mut self) -> Option<subscriber::Question> {
+        self.user_questions.as_mut()?.try_recv().ok()
+    }
+
+    /// The server of users answers a question with this status and body; it fails with what means nothing.
+    pub fn answer_user(&mut self, question: &subscriber::Question, status: u16, body: &str) {
+        let (subscribers, now_ms) = (Arc::clone(&self.shared.subscribers), self.now.mono_ms());
+        let lookup = subscribers.lookup().expect("a plan with a server of users");
+        let answered = lookup
+            .learn_text(question, status, body.as_bytes(), now_ms)
+            .is_ok();
+        if let Some((shard, ticket)) = question.asker {
+            self.control(usize::from(shard), Control::UserLookedUp { ticket, answered });
         }
     }
 

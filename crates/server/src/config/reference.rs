@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::users::USER_LOOKUP;
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -21,6 +23,13 @@ pub fn reference() -> String {
     section(&mut text, "listen", "# [[listen]]", LISTEN, Commented::All);
     section(&mut text, "admin", "[admin]", ADMIN, Commented::AsGiven);
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
+    section(
+        &mut text,
+        "user_lookup",
+        "[user_lookup]",
+        USER_LOOKUP,
+        Commented::AsGiven,
+    );
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);

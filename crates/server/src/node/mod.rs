@@ -21,6 +21,7 @@ mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
+mod user_lookup;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +67,14 @@ pub enum Control {
     Committed(Vec<Committed>),
     /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
     Resolved(Id),
+    /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
+    /// said is known.
+    UserLookedUp {
+        /// What waits.
+        ticket: Id,
+        /// Whether it answered.
+        answered: bool,
+    },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Somebody wants to try what the shard would do.
@@ -113,6 +122,8 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    /// Requests that wait for what the server of users says.
+    waiting: Slab<user_lookup::Waiting>,
     probes: Probes,
     journal: Journal,
     refused: refused::Quota,
@@ -156,6 +167,8 @@ struct Work {
     rewritten: Kept,
     dialled: Dialled,
     entered: Entered,
+    /// What came of asking for the users of the request that goes on.
+    looked: user_lookup::LookedUp,
 }
 
 /// A request that was kept, while it goes on.
@@ -189,6 +202,7 @@ impl Node {
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
+            waiting: Slab::default(),
             journal,
             refused: refused::Quota::default(),
             tally,
@@ -214,6 +228,7 @@ impl Node {
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
+            waiting: self.waiting.clone(),
             journal,
             refused: refused::Quota::default(),
             tally: Arc::default(),
@@ -249,7 +264,17 @@ impl Node {
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
         self.tally.request(request.method());
         let ingress = Ingress::of(request, source);
-        if self.answer_own(request, &ingress, now, out) {
+        if !self.waiting.is_empty() && self.is_waiting(request) {
+            let found = TransactionFound::Absorbed;
+            self.trace.note(|| Step::Transaction { found });
+            return self.tally.absorbed();
+        }
+        self.take_up(request, &ingress, now, out);
+    }
+
+    /// Deals with a request that is new here, or has waited for what the server of users says.
+    fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if self.answer_own(request, ingress, now, out) {
             return;
         }
         let key = self.endpoint.identity.server_key(request);
@@ -269,7 +294,7 @@ impl Node {
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
-                    .reply(request, &ingress, Status::OK, &[], out);
+                    .reply(request, ingress, Status::OK, &[], out);
                 match self.endpoint.layer.context_of(server) {
                     Some(context) => self
                         .proxy
@@ -281,7 +306,7 @@ impl Node {
             Matched::New => {
                 let found = TransactionFound::New;
                 self.trace.note(|| Step::Transaction { found });
-                self.dispatch(request, &ingress, key, now, out);
+                self.dispatch(request, ingress, key, now, out);
             }
         }
     }
@@ -425,7 +450,7 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
-            waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
+            waiting_bytes: self.registers.bytes() + self.lookups.bytes() + self.waiting.bytes(),
         });
     }
 }
@@ -513,6 +538,7 @@ impl Application for Node {
                 }
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
+            Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Copy(copy) => {
@@ -576,6 +602,9 @@ impl Application for Node {
     }
 
     fn is_idle(&self) -> bool {
-        self.proxy.is_empty() && self.registers.is_empty() && self.lookups.is_empty()
+        self.proxy.is_empty()
+            && self.registers.is_empty()
+            && self.lookups.is_empty()
+            && self.waiting.is_empty()
     }
 }

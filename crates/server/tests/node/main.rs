@@ -15,3 +15,4 @@ mod shards;
 mod torture;
 mod torture_cases;
 mod uas;
+mod user_lookup;
