@@ -31,6 +31,8 @@ pub enum Outcome {
     Waits,
     /// It is let fall.
     Dropped,
+    /// What becomes of it depends on what nobody was asked.
+    Undecided,
 }
 
 /// The verdict.
@@ -106,6 +108,7 @@ fn outcome(
     match status {
         _ if !forwarded.is_empty() => Outcome::Forwarded,
         None if steps.iter().any(is_push) => Outcome::Waits,
+        None if unasked(steps).is_some() => Outcome::Undecided,
         None => Outcome::Dropped,
         Some(401 | 407) => Outcome::Challenged,
         Some(300..=399) => Outcome::Redirected,
@@ -143,8 +146,22 @@ fn line(
             format!("{what} is passed on to {}", places(&all))
         }
         Outcome::Waits => format!("{what} waits for a device, which is pushed"),
+        Outcome::Undecided => {
+            let user = unasked(steps).unwrap_or_default();
+            format!(
+                "{what} waits until the server of users is asked for {user}, which an explanation does not do"
+            )
+        }
         Outcome::Dropped => format!("{what} is dropped: {}", why_dropped(steps)),
     }
+}
+
+/// The user for whom a server would have been asked.
+fn unasked(steps: &[Step]) -> Option<&str> {
+    steps.iter().rev().find_map(|step| match step {
+        Step::UserLookUp { user, asked: false } => Some(user.as_str()),
+        _ => None,
+    })
 }
 
 /// What was the matter, if the answer alone does not say it.

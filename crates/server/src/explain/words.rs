@@ -69,6 +69,21 @@ impl Step {
             Self::Sender { sender, digest } => sender_line(*sender, *digest),
             Self::Asked { why } => asked(*why),
             Self::Credentials { .. } => self.credentials_line(),
+            Self::UsersElsewhere { source } => plain(
+                "users",
+                "",
+                format!("they come from {source}, and are changed there"),
+            ),
+            Self::UserLookUp { user, asked } => plain(
+                "users",
+                "",
+                match asked {
+                    true => format!("the server of users is asked for {user}"),
+                    false => format!(
+                        "the server of users would be asked for {user} first; an explanation asks nobody, so it ends here"
+                    ),
+                },
+            ),
             Self::NonceCount { fresh: true } => good(
                 "credentials",
                 "RFC 7616 §3.4",

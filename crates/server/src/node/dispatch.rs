@@ -20,6 +20,7 @@ use super::refused::Why;
 use super::registrar::check_extensions;
 use super::routes::translated;
 use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
+use super::user_lookup::Progress;
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
@@ -203,6 +204,8 @@ impl Node {
         };
         if sender == Sender::Authenticated {
             case.routing.taken.credentials = only_proxy_credentials(request);
+        } else if self.is_called_known(case, &bound, sender, now)? == Progress::Waits {
+            return Ok(());
         }
         if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
             self.reject_case(case, sender, &reject, now, out);
@@ -407,7 +410,7 @@ impl Node {
             },
         });
         if asked || shown {
-            self.admit_by_credentials(case, sender, asked, now, out)
+            self.admit_by_credentials(bound, case, sender, asked, now, out)
         } else {
             Ok(Some(sender))
         }
@@ -417,6 +420,7 @@ impl Node {
     /// challenged.
     fn admit_by_credentials(
         &mut self,
+        bound: &Bound<'_>,
         case: &Case<'_>,
         sender: Sender,
         asked: bool,
@@ -425,9 +429,17 @@ impl Node {
     ) -> Result<Option<Sender>, Reject> {
         let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
+            // The nonce count is used up once, when the request goes on.
+            Checked::Right(_)
+                if self.is_called_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
+            {
+                return Ok(None);
+            }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
             Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             // Credentials for somebody further on are not ours to judge.
@@ -553,7 +565,7 @@ impl Node {
     }
 
     /// Puts the address-of-record that a Request-URI is into the work buffers.
-    fn write_addressed(&mut self, uri: &[u8]) {
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
         let aor = &mut self.work.aor;
         aor.clear();
         if !self.work.own.addressed.write_aor(uri, aor)

@@ -89,6 +89,8 @@ impl Node {
                 Checked::Rejected(rejection) => {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
+                Checked::Waits => return,
+                Checked::Unknown(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
                 Checked::NotOwner | Checked::ShutOut => {
                     let reject = Reject::new(Status::FORBIDDEN);
                     return self.refuse_unproven(request, ingress, &reject, now, out);

@@ -33,7 +33,7 @@ pub struct NodePolicy {
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What is done for phones behind a NAT.
-    pub nat: config::Nat,
+    pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.

@@ -18,3 +18,4 @@ mod shards;
 mod torture;
 mod torture_cases;
 mod uas;
+mod user_lookup;

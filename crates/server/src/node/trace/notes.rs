@@ -199,6 +199,11 @@ impl Step {
         }
     }
 
+    pub(in crate::node) fn user_asked(user: &[u8], domain: &[u8], asked: bool) -> Self {
+        let user = format!("{}@{}", text(user), text(domain));
+        Self::UserLookUp { user, asked }
+    }
+
     pub(in crate::node) fn address(asked: &[u8], aor: &[u8], known: Resolved) -> Self {
         Self::Address {
             asked: text(asked),

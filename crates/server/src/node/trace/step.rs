@@ -94,6 +94,18 @@ pub enum Step {
         /// What they are worth.
         outcome: CredentialsOutcome,
     },
+    /// The node does not keep the users itself.
+    UsersElsewhere {
+        /// Who does: a file or a server.
+        source: String,
+    },
+    /// The server of users has to be asked for somebody first.
+    UserLookUp {
+        /// For whom, as `alice@example.test`.
+        user: String,
+        /// Whether it was; an explanation asks nobody.
+        asked: bool,
+    },
     /// Their nonce count is used up.
     NonceCount {
         /// Whether it could be: it had not been used before.
