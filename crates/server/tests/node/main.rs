@@ -3,6 +3,7 @@
 mod calls;
 mod defence;
 mod names;
+mod outbound;
 mod refusals;
 mod refused;
 mod registration;
