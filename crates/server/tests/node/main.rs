@@ -6,6 +6,7 @@ mod gruu;
 mod keep_alive;
 mod names;
 mod push;
+mod outbound;
 mod refusals;
 mod refused;
 mod registration;

@@ -206,7 +206,7 @@ pub fn way_without_flow(from: Departure<'_>, uri: &SipUri<'_>, local: IpAddr) ->
     hop_to(from, uri)
 }
 
-/// Whether a URI's host is a name that nothing has (RFC 2606 §2).
+/// Whether a URI's host is a name that nothing ever has (`.invalid`).
 fn is_nowhere(uri: &SipUri<'_>) -> bool {
     const INVALID: &[u8] = b".invalid";
     match uri.host {
