@@ -3,12 +3,14 @@
 #![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use system_tests::baresip::Baresip;
 use system_tests::nat::{Internet, Kind, Nat, SERVER, UDP_TIMEOUT};
-use system_tests::peer::sdp;
+use system_tests::peer::{KeepAlive, sdp};
+use system_tests::pjsua::Pjsua;
 use system_tests::server::{DOMAIN, Server, Setup};
-use system_tests::{Message, Peer, namespace};
+use system_tests::{Account, Message, Peer, namespace};
 
 /// How often phones keep their mappings.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -34,6 +36,7 @@ struct Phone {
     peer: Peer,
     /// The last REGISTER that was accepted.
     registered: Message,
+    kept: KeepAlive,
 }
 
 impl Phone {
@@ -49,6 +52,7 @@ impl Phone {
         let nat = Nat::new(internet, number, kind);
         let peer = connected(&nat, transport, server);
         let registered = peer.register(&aor(user), 300);
+        let kept = peer.keep_alive(KEEP_ALIVE);
         let user = user.to_owned();
         let mut phone = Self {
             nat,
@@ -57,6 +61,7 @@ impl Phone {
             server,
             peer,
             registered,
+            kept,
         };
         phone.register(1);
         phone
@@ -75,16 +80,13 @@ impl Phone {
         self.registered = register;
     }
 
-    fn keep_alive(&self) {
-        self.peer.send_bytes(b"\r\n\r\n");
-    }
-
     /// The NAT gets another public address: a phone notices that its keep-alive is not answered, and registers again.
     #[track_caller]
     fn move_to(&mut self, host: u8) {
         self.nat.connect(host);
         if self.peer.transport() == "TCP" {
             self.peer = connected(&self.nat, "tcp", self.server);
+            self.kept = self.peer.keep_alive(KEEP_ALIVE);
         }
         self.register(2);
     }
@@ -109,15 +111,6 @@ fn pairs(internet: &Internet, transport: &str, server: SocketAddr) -> Vec<[Phone
         })
     };
     (0..).zip(Kind::ALL).map(pair).collect()
-}
-
-/// Longer than a NAT remembers what nobody uses.
-fn idle(pairs: &[[Phone; 2]], act: impl Fn(&Phone)) {
-    let end = Instant::now() + 2 * UDP_TIMEOUT;
-    while Instant::now() < end {
-        pairs.iter().flatten().for_each(&act);
-        std::thread::sleep(KEEP_ALIVE);
-    }
 }
 
 /// One calls the other: INVITE, a re-INVITE by the called one, and BYE by whom is said.
@@ -179,10 +172,11 @@ fn calls(pairs: &[[Phone; 2]]) {
 #[track_caller]
 fn calls_reach_phones_behind_nats(transport: &str) {
     let internet = Internet::new();
-    let (_server, at) = server("");
+    let (_server, at) = server("[nat]\nkeep_alive = \"off\"\n");
     let mut pairs = pairs(&internet, transport, at);
     calls(&pairs);
-    idle(&pairs, Phone::keep_alive);
+    // Longer than the NATs remember what nobody uses.
+    std::thread::sleep(2 * UDP_TIMEOUT);
     calls(&pairs);
     for (host, phone) in (120..).zip(pairs.iter_mut().flatten()) {
         phone.move_to(host);
@@ -202,4 +196,45 @@ fn calls_reach_phones_on_tcp_behind_nats() {
     if namespace::enter("calls_reach_phones_on_tcp_behind_nats") {
         calls_reach_phones_behind_nats("tcp");
     }
+}
+
+fn account<'a>(nat: &Nat, server: SocketAddr, user: &'a str, transport: &'a str, tone: f64) -> Account<'a> {
+    Account {
+        user,
+        domain: DOMAIN,
+        password: None,
+        server,
+        local: nat.inside(),
+        transport,
+        tone,
+    }
+}
+
+/// The server alone keeps the ways open.
+#[test]
+fn phones_made_by_others_are_reached_behind_nats() {
+    if !namespace::enter("phones_made_by_others_are_reached_behind_nats") {
+        return;
+    }
+    let internet = Internet::new();
+    let (_server, at) = server("[nat]\nkeep_alive = \"options\"\nkeep_alive_interval = \"2s\"\n");
+    let nat = |number, kind| Nat::new(&internet, number, kind);
+    let (first, second) = (nat(1, Kind::Symmetric), nat(2, Kind::PortRestricted));
+    let mut baresip = first.enter(|| Baresip::registered(&account(&first, at, "alice", "udp", 440.0)));
+    let mut pjsua = second.enter(|| Pjsua::registered(&account(&second, at, "bob", "udp", 880.0)));
+    std::thread::sleep(2 * UDP_TIMEOUT);
+
+    pjsua.dial(&aor("alice"));
+    baresip.expect_event("CALL_ESTABLISHED");
+    pjsua.expect("call CONFIRMED");
+    pjsua.hang_up();
+    baresip.expect_event("CALL_CLOSED");
+
+    std::thread::sleep(2 * UDP_TIMEOUT);
+    baresip.dial(&aor("bob"));
+    baresip.expect_event("CALL_ESTABLISHED");
+    baresip.command("hold", "");
+    std::thread::sleep(Duration::from_secs(1));
+    baresip.hang_up();
+    pjsua.expect("call DISCONN");
 }

@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -128,7 +127,8 @@ impl Nat {
             );
             await_link("eth");
         });
-        enter(translator, || await_link("wan"));
+        enter(translator, || ["wan", "lan"].map(await_link));
+        await_link(&outside);
         nat
     }
 
@@ -138,7 +138,7 @@ impl Nat {
     }
 
     /// Does something where the phone is: sockets that it makes and programs that it starts stay there.
-    pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+    pub fn enter<T>(&self, act: impl FnOnce() -> T) -> T {
         enter(&self.phone, act)
     }
 
@@ -165,17 +165,29 @@ fn namespace() -> Process {
     process
 }
 
-/// Does something in the network namespace of this process, in a thread of its own.
-fn enter<T: Send>(place: &Process, act: impl FnOnce() -> T + Send) -> T {
-    let namespace = File::open(format!("/proc/{}/ns/net", place.id())).expect("the namespace");
-    let inside = || {
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("to enter it");
-        act()
-    };
-    thread::scope(|scope| match scope.spawn(inside).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+/// Does something in the network namespace of this process. The thread is moved there and back: programs that it starts would end
+/// with a thread of their own.
+fn enter<T>(place: &Process, act: impl FnOnce() -> T) -> T {
+    let there = File::open(format!("/proc/{}/ns/net", place.id())).expect("the namespace");
+    let home = Home(File::open("/proc/thread-self/ns/net").expect("our own namespace"));
+    go_to(&there);
+    let result = act();
+    drop(home);
+    result
+}
+
+/// Where a thread comes from, and goes back to, also when what it does fails.
+struct Home(File);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        go_to(&self.0);
+    }
+}
+
+fn go_to(namespace: &File) {
+    let kind = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(namespace.as_fd(), kind).expect("to enter a namespace");
 }
 
 /// The rules of a NAT (nftables).
@@ -247,6 +259,8 @@ mod tests {
     use super::*;
     use crate::namespace;
 
+    const PATIENCE: Duration = Duration::from_secs(5);
+
     /// A socket on the public network.
     fn outside() -> UdpSocket {
         let socket = UdpSocket::bind((SERVER, 0)).expect("the public network");
@@ -285,7 +299,7 @@ mod tests {
                 phone.send_to(b"out", to).expect("to be sent");
                 seen(whom)
             };
-            let mapped = ask(&here).expect("it arrives");
+            let mapped = wait::until(PATIENCE, || ask(&here)).expect("it arrives");
             assert_eq!(mapped.ip(), IpAddr::from([198, 51, 100, number]));
             assert!(reaches(&phone, &here, mapped), "{kind:?}");
             assert_eq!(ask(&there) == Some(mapped), kind != Kind::Symmetric, "{kind:?}");
@@ -298,7 +312,7 @@ mod tests {
             // The kernel forgets in its own time.
             let moved = IpAddr::from([198, 51, 100, number + 100]);
             let is_moved = || ask(&here).is_some_and(|from| from.ip() == moved);
-            assert!(wait::until_true(Duration::from_secs(5), is_moved), "{kind:?}");
+            assert!(wait::until_true(PATIENCE, is_moved), "{kind:?}");
         }
     }
 }
