@@ -70,6 +70,8 @@ pub struct Plan {
     pub slow_store: bool,
     /// What is held against sources.
     pub defence: config::Defence,
+    /// What is done for phones behind a NAT; nothing, unless a test wants it.
+    pub nat: config::Nat,
     /// Questions to the resolver that may wait.
     pub questions: usize,
     /// Around every call of a node.
@@ -93,6 +95,10 @@ impl Default for Plan {
             max_kept_bytes: 1 << 30,
             slow_store: false,
             defence: config::Defence::default(),
+            nat: config::Nat {
+                keep_alive: config::KeepAlive::Off,
+                ..config::Nat::default()
+            },
             questions: 8,
             meter: |call| {
                 call();
@@ -173,6 +179,7 @@ impl Plan {
                 routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
+                nat: self.nat,
                 registrar: registrar::Policy::default(),
                 max_transactions: self.max_transactions,
                 max_kept_bytes: self.max_kept_bytes,
@@ -181,8 +188,7 @@ impl Plan {
             location,
             subscribers: Arc::new(subscribers(&scratch, self.users)),
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
-            // Nobody lists the bans.
-            defence: Defence::new(&self.defence, [6; 16]).0,
+            defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
             push,
         });

@@ -4,11 +4,13 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::listen::LISTEN;
 use super::location::LOCATION;
+use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
@@ -29,6 +31,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[proxy]", has(PROXY, name)),
         ("[push]", has(PUSH, name)),
         ("[[push.provider]]", has(PROVIDER, name)),
+        ("[nat]", has(NAT, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),

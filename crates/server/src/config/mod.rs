@@ -10,7 +10,9 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod listen;
 mod location;
+mod nat;
 mod push;
 mod read;
 mod reference;
@@ -36,6 +38,7 @@ pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use location::Location;
+pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use route::Route;
@@ -70,6 +73,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// How devices that sleep are woken (RFC 8599).
     pub push: Push,
+    /// Phones behind a NAT.
+    pub nat: Nat,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -101,6 +106,7 @@ impl Default for Config {
             location: Location::default(),
             proxy: Proxy::default(),
             push: Push::default(),
+            nat: Nat::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),

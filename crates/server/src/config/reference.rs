@@ -6,11 +6,13 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::listen::LISTEN;
 use super::location::LOCATION;
+use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -27,6 +29,7 @@ pub fn reference() -> String {
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "push", "[push]", PUSH, Commented::AsGiven);
     nested(&mut text, PUSH, "provider", "# [[push.provider]]", PROVIDER);
+    section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);

@@ -219,6 +219,11 @@ fn why_dropped(steps: &[Step]) -> String {
                 format!("{fault}, and its source was refused too much to be told")
             }
             Step::Unusable { fault, .. } => format!("{fault}; there is nothing to answer"),
+            Step::KeepAlive { stun: None } => "it only keeps its flow open".to_owned(),
+            Step::KeepAlive { stun: Some(true) } => "it is no SIP message; STUN answers it".to_owned(),
+            Step::KeepAlive { stun: Some(false) } => {
+                "it is no SIP message, and none of STUN to be answered".to_owned()
+            }
             Step::Response { .. } => "it answers nothing that was sent from here".to_owned(),
             Step::Dropped {
                 why: DroppedWhy::AckToOurs,

@@ -58,6 +58,7 @@ impl Step {
                 clause,
                 answerable,
             } => unusable(fault, clause, *answerable),
+            Self::KeepAlive { stun } => kept_alive(*stun),
             Self::Shard { owner, shards } => plain("shard", "", format!("shard {owner} of {shards}")),
             Self::Transaction { found } => transaction(*found),
             Self::Response { branch } => response(*branch),
@@ -259,6 +260,26 @@ impl Step {
             }
         };
         good("registrar", "RFC 3261 §10.3", text)
+    }
+}
+
+fn kept_alive(stun: Option<bool>) -> Line {
+    match stun {
+        None => good(
+            "keep-alive",
+            "RFC 3261 §7.5",
+            "it says nothing, and wants no answer",
+        ),
+        Some(true) => good(
+            "keep-alive",
+            "RFC 5626 §8",
+            "a STUN Binding request: it is told where it came from",
+        ),
+        Some(false) => bad(
+            "keep-alive",
+            "RFC 8489 §6.3",
+            "it begins as a STUN message, and is no Binding request that can be answered",
+        ),
     }
 }
 

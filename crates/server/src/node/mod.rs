@@ -11,8 +11,10 @@ mod dispatch;
 mod forward;
 mod guard;
 mod journal;
+mod keep_alive;
 mod locate;
 mod own_names;
+mod pings;
 mod policy;
 mod probes;
 mod push;
@@ -54,6 +56,7 @@ use calls::Calls;
 use candidates::Sleeper;
 use locate::PendingLookup;
 use own_names::OwnNames;
+use pings::Pings;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
@@ -127,6 +130,7 @@ pub struct Node {
     probes: Probes,
     /// For whose bindings this shard waits.
     watcher: Watcher,
+    pings: Pings,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -199,9 +203,12 @@ impl Node {
     ) -> Self {
         let mut probes = Probes::default();
         probes.start(&shared.policy.routes, shard);
+        let mut pings = Pings::default();
+        pings.start(&shared.policy.nat, shard);
         Self {
             endpoint: Endpoint::new(shard, endpoint),
             probes,
+            pings,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
@@ -230,6 +237,7 @@ impl Node {
             endpoint: self.endpoint.clone(),
             proxy: self.proxy.clone(),
             probes: Probes::default(),
+            pings: Pings::default(),
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
@@ -250,6 +258,7 @@ impl Node {
     pub fn listen(&mut self) {
         self.trace = Tracer::listening();
         self.probes = Probes::default();
+        self.pings = Pings::default();
     }
 
     /// The steps since they were last taken.
@@ -340,6 +349,7 @@ impl Node {
                     self.recurse(now, out);
                 }
             }
+            Some(OurBranch::Stateful { client, check, .. }) if self.is_ping_answer(client, check) => {}
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
             ours => {
                 self.trace.note(|| Step::Response {
@@ -408,6 +418,7 @@ impl Node {
         self.work.challenges = ChallengeLines::default();
         self.probes
             .start(&shared.policy.routes, self.endpoint.identity.shard);
+        self.pings.start(&shared.policy.nat, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
@@ -471,6 +482,8 @@ impl Application for Node {
         let limits = self.endpoint.identity.limits;
         let parsed = if source.flow.is_some() {
             index.parse_framed(bytes, &limits).err()
+        } else if self.is_keep_alive(bytes, source, out) {
+            return Handled::Done;
         } else {
             index.parse(bytes, &limits).err()
         };
@@ -553,11 +566,9 @@ impl Application for Node {
 
     fn deadline(&self) -> Option<u64> {
         let timers = self.endpoint.layer.wheel.next_deadline();
-        let next = match self.probes.deadline().filter(|_| !self.draining) {
-            Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
-            None => timers,
-        };
-        next.map(|ms| ms * 1_000_000)
+        let own = [self.probes.deadline(), self.pings.deadline()];
+        let own = own.into_iter().flatten().filter(|_| !self.draining);
+        own.chain(timers).min().map(|ms| ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
@@ -591,6 +602,7 @@ impl Application for Node {
         }
         if !self.draining {
             self.send_probes(now, out);
+            self.send_pings(now, out);
         }
     }
 

@@ -373,6 +373,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
+        nat: config.nat.clone(),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
             max_expires: seconds(location.max_expires),

@@ -313,7 +313,7 @@ fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forw
 }
 
 /// A target's URI without what must not stand in a Request-URI: its headers and its method (§16.6 step 2, §19.1.1).
-fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
+pub fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b';', b'?', uri).is_none() {
         return Cow::Borrowed(uri);
     }

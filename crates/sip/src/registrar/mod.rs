@@ -8,6 +8,7 @@ mod outbound;
 mod push;
 mod refresh;
 mod register;
+mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +22,4 @@ pub use push::{PushParams, may_have_push, write_public_uri, write_shown_uri};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
+pub use removal::without_binding;

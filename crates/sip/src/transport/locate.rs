@@ -167,7 +167,7 @@ fn hop_by_same(from: Departure<'_>, uri: &SipUri<'_>, transport: Transport) -> O
 
 /// The way to where a binding was registered from: by the listener that it came to, or by another one of its kind when
 /// that is listened at no more.
-fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
+pub fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
     let (listeners, number, to) = (from.listeners, origin.listener, origin.destination(boot));
     let of_its_kind = |listener: &&Listener| {
         listener.transport == origin.transport && listener.address.is_ipv4() == origin.remote.is_ipv4()
@@ -189,6 +189,20 @@ fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
         Destination::Flow(_) => Some(Hop { to, ..hop }),
         _ => Some(hop),
     }
+}
+
+/// Whether a phone is reached only as long as a NAT remembers it: it registered by datagrams, and from another address than its
+/// contact names. One behind a proxy of its own, which it has registered through (RFC 3327), is that one's to care for.
+pub fn is_behind_nat(binding: &Binding<'_>) -> bool {
+    let origin = &binding.origin;
+    if origin.transport.is_reliable() || !binding.path.is_empty() {
+        return false;
+    }
+    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
+        return false;
+    };
+    let named = contact.host.ip().map(|ip| ip.to_canonical());
+    named != Some(origin.remote.ip().to_canonical())
 }
 
 /// The way to the first element of a path (RFC 3327 §5.3), if that neither comes back here nor, for somebody outside, leads

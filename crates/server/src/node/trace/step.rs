@@ -15,6 +15,11 @@ pub enum Step {
         /// Whether there is enough of a request to answer it.
         answerable: bool,
     },
+    /// It is no message, and keeps its flow open.
+    KeepAlive {
+        /// Whether it was answered, if it is a STUN message (RFC 5626 §8); `None` when it says nothing.
+        stun: Option<bool>,
+    },
     /// Whose it is of the shards: by its Call-ID, or by its branch if it is a response.
     Shard {
         /// Whose.
