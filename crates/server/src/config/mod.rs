@@ -71,10 +71,10 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
-    /// How devices that sleep are woken (RFC 8599).
-    pub push: Push,
     /// Phones behind a NAT.
     pub nat: Nat,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -105,8 +105,8 @@ impl Default for Config {
             auth: Auth::default(),
             location: Location::default(),
             proxy: Proxy::default(),
-            push: Push::default(),
             nat: Nat::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),

@@ -27,9 +27,9 @@ pub fn reference() -> String {
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
     section(&mut text, "push", "[push]", PUSH, Commented::AsGiven);
     nested(&mut text, PUSH, "provider", "# [[push.provider]]", PROVIDER);
-    section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);

@@ -191,13 +191,6 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
     },
     Key {
-        name: "push",
-        example: "",
-        given: Given::Table,
-        doc: "How devices that sleep are woken by push notifications (RFC 8599).",
-        read: |config, item, report| item.table(PUSH, &mut config.push, report),
-    },
-    Key {
         name: "nat",
         example: "",
         given: Given::Table,
@@ -206,6 +199,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
             item.table(NAT, &mut config.nat, report);
             check_nat(&config.nat, &item, report);
         },
+    },
+    Key {
+        name: "push",
+        example: "",
+        given: Given::Table,
+        doc: "How devices that sleep are woken by push notifications (RFC 8599).",
+        read: |config, item, report| item.table(PUSH, &mut config.push, report),
     },
     Key {
         name: "dns",

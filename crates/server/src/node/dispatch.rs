@@ -65,6 +65,8 @@ pub(super) struct Case<'a> {
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
     pub(super) key: ServerKey,
+    /// Whether its caller is to be reached over the flow that it came by, whatever its contact says.
+    pub(super) keeps_caller: bool,
 }
 
 impl Node {
@@ -139,6 +141,7 @@ impl Node {
             routing,
             dialled: None,
             key,
+            keeps_caller: false,
         };
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
@@ -171,6 +174,7 @@ impl Node {
 
     /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
     fn decide(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+        self.settle_flow(case)?;
         let Case {
             request,
             ingress,
@@ -216,7 +220,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        if self.shared.policy.routes.is_empty() {
+        if self.shared.policy.routes.is_empty() || case.routing.flow.is_some() {
             let decision = self.shared.policy.routes.built_in();
             return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
         }
@@ -251,14 +255,9 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
+        let Case { request, ingress, .. } = *case;
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
+        let begun = Self::is_begun(case);
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
@@ -444,6 +443,7 @@ impl Node {
         match method {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if routing.is_by_path() => Some(AskedWhy::Path),
             _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
@@ -498,6 +498,7 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
+            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }

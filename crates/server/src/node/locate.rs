@@ -77,6 +77,7 @@ pub(super) struct Waiting {
     call: Option<Id>,
     recursion: Recursion,
     keeps_others: bool,
+    follows_flow: bool,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -94,6 +95,7 @@ impl Waiting {
             call: start.call,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
+            follows_flow: start.follows_flow,
             redirect: None,
             size,
         }
@@ -109,6 +111,7 @@ impl Waiting {
             call,
             recursion,
             keeps_others,
+            follows_flow,
             ..
         } = *self;
         Some(Start {
@@ -121,20 +124,27 @@ impl Waiting {
             recursion,
             awaited: 0,
             keeps_others,
+            follows_flow,
         })
     }
 
     /// A request that is forwarded without state.
-    pub(super) fn stateless(onward: &Onward<'_>, taken: Taken, loop_part: u64) -> Self {
+    pub(super) fn stateless(
+        onward: &Onward<'_>,
+        taken: Taken,
+        record_route: Option<RecordRoute>,
+        loop_part: u64,
+    ) -> Self {
         Self {
             server: None,
             ingress: *onward.ingress,
             loop_part,
             taken,
-            record_route: None,
+            record_route,
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
+            follows_flow: false,
             redirect: None,
             size: onward.size,
         }
@@ -151,6 +161,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
+            follows_flow: false,
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -288,7 +299,7 @@ impl Node {
     }
 
     /// Puts the address-of-record of one of our users into the work buffers; false if a URI is not one.
-    fn write_registered(&mut self, uri: &[u8]) -> bool {
+    pub(super) fn write_registered(&mut self, uri: &[u8]) -> bool {
         let work = &mut self.work;
         work.aor.clear();
         if work.own.addressed.write_aor(uri, &mut work.aor)
@@ -545,6 +556,7 @@ impl Node {
                 &waiting.ingress,
                 key,
                 waiting.taken,
+                waiting.record_route,
                 waiting.loop_part,
                 out,
             );
@@ -644,7 +656,7 @@ fn leading_number(value: &[u8]) -> Option<u64> {
 }
 
 /// Whether a contact is this URI, which the phone's answer may have written in another way (RFC 3261 §19.1.4).
-fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
+pub(super) fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
     let equivalent = |contact, uri| {
         Some(Uri::equivalent(
             &Uri::parse(contact).ok()?,

@@ -7,7 +7,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
-    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, is_merged, register, write_answer,
+    Bindings, Changes, Gruus, Origin, Outcome, Told, canonical_aor, has_registered, is_merged, knows_gruu,
+    register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
@@ -27,7 +28,7 @@ use crate::subscriber::Resolved;
 const ATTEMPTS: u8 = 3;
 
 /// Extensions that may be required of the node.
-const SUPPORTED: &[&str] = &["path", "outbound"];
+const SUPPORTED: &[&str] = &["path", "outbound", "gruu"];
 
 /// A REGISTER that may be carried out.
 struct Admitted<'a> {
@@ -181,8 +182,8 @@ impl Node {
         let Some(sip) = spoken_for(request) else {
             return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
         };
-        // Steps 1 and 5: not ours means not found, and a registrar does not register for others.
-        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+        // Steps 1 and 5: not ours means not found, and a registrar does not register for others, nor for one instance alone.
+        if !self.shared.is_ours(&sip) || sip.user.is_none() || sip.params.has(b"gr") {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         canonical_aor(&sip, &mut self.work.aor);
@@ -265,6 +266,15 @@ impl Node {
                 self.answer_register(admitted, now, out)
             }
             Ok(Outcome::Changed(changes)) => {
+                // What is refreshed in the short way was found good when it was bound.
+                let checked = match self.work.contacts.is_empty() {
+                    true => self.check_instances(request),
+                    false => Ok(()),
+                };
+                if let Err(reject) = checked {
+                    self.refuse_register(admitted, &reject, now, out);
+                    return Run::Answered;
+                }
                 let waiting = (attempt + 1, changes);
                 return self.commit_register(admitted, seen, waiting, now, out);
             }
@@ -411,6 +421,7 @@ impl Node {
     /// Appends that 200, if it may be sent. Who cannot be told to be at the address that asks gets no more than fits.
     fn append_answer(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Vec<u8>) -> bool {
         let Work {
+            aor,
             record,
             contacts,
             date,
@@ -423,7 +434,16 @@ impl Node {
         let is_there =
             || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
-            write_answer(request, record, contacts, flow_timer, now.wall_secs(), date, out);
+            let told = Told {
+                contacts,
+                gruus: (contacts.is_empty() && knows_gruu(request)).then(|| Gruus {
+                    key: &identity.keys.gruu,
+                    aor,
+                    port: spoken_for(request).and_then(|sip| sip.port),
+                }),
+                flow_timer,
+            };
+            write_answer(request, record, &told, now.wall_secs(), date, out);
             write_feature_caps(request, push, out);
         })
     }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod defence;
+mod gruu;
 mod keep_alive;
 mod names;
 mod push;

@@ -57,6 +57,8 @@ pub struct Start<'a> {
     pub awaited: u8,
     /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
     pub keeps_others: bool,
+    /// Whether it follows a flow that its Route names, which may be gone (RFC 5626 §5.3.1).
+    pub follows_flow: bool,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -127,6 +129,7 @@ struct Pending {
     is_short: bool,
     recursion: Recursion,
     keeps_others: bool,
+    follows_flow: bool,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -265,6 +268,7 @@ impl Proxy {
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
+            follows_flow: start.follows_flow,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,
@@ -398,6 +402,6 @@ mod tests {
             "{}",
             size_of::<ResponseContext>()
         );
-        assert!(size_of::<Pending>() <= 304, "{}", size_of::<Pending>());
+        assert!(size_of::<Pending>() <= 320, "{}", size_of::<Pending>());
     }
 }

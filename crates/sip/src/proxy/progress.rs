@@ -26,6 +26,8 @@ pub enum Cause {
     Cancelled,
     /// It could not be sent: nobody listens there, or there is no way.
     NextHopUnreachable,
+    /// The flow that its Route names is gone (RFC 5626 §5.3.1).
+    FlowFailed,
     /// Nothing came back in time.
     NextHopSilent,
     /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
@@ -48,6 +50,7 @@ impl Cause {
             Self::NextHopUnreachable | Self::NextHopUnavailable | Self::NextHopHasNoAddress => {
                 Status::SERVICE_UNAVAILABLE
             }
+            Self::FlowFailed => Status::FLOW_FAILED,
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
             Self::NotWoken => Status::TEMPORARILY_UNAVAILABLE,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
@@ -59,6 +62,7 @@ impl Cause {
         match self {
             Self::Cancelled => "cancelled",
             Self::NextHopUnreachable => "next-hop-unreachable",
+            Self::FlowFailed => "flow-failed",
             Self::NextHopSilent => "next-hop-silent",
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",

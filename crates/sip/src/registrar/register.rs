@@ -9,7 +9,8 @@ use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Transport, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
-use super::outbound::{InstanceFlow, may_apply};
+use super::epoch::{self, Registering, Turn};
+use super::outbound::{InstanceFlow, instance_of, may_apply};
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
@@ -250,7 +251,7 @@ pub(super) fn order(request: Message<'_>) -> Order<'_> {
 /// Takes a text into a hash, eight bytes at a time. The hash is kept in records and has no secret: who makes two branches
 /// alike fools nobody but himself, for Call-ID and CSeq count too.
 #[inline]
-fn fold(hash: u64, text: &[u8]) -> u64 {
+pub(super) fn fold(hash: u64, text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (words, rest) = text.as_chunks::<8>();
     let hash = words
@@ -288,6 +289,8 @@ struct Wanted<'a> {
     expires: u32,
     /// The same address comes again in the request, and the later one counts.
     superseded: bool,
+    /// What it does to the temporary GRUUs of its instance.
+    turn: Option<Turn>,
 }
 
 /// Step 6, first half: whether there are Contact values, and that `*` stands alone and with `Expires: 0`.
@@ -329,6 +332,7 @@ impl<'a> Wanted<'a> {
             target: None,
             expires: 0,
             superseded: false,
+            turn: None,
         };
         if !params.text().is_empty() {
             let q = params.value(b"q").and_then(Q::parse);
@@ -336,6 +340,15 @@ impl<'a> Wanted<'a> {
             wanted.asked = params.get(b"expires").map(Contact::expires_of);
         }
         wanted
+    }
+
+    /// Whether another contact of its instance gets another epoch by it.
+    fn renews(&self, binding: &Binding<'_>) -> bool {
+        let Some(turn) = self.turn.filter(|turn| turn.renews) else {
+            return false;
+        };
+        instance_of(self.params).is_some_and(|instance| epoch::is_of(binding, instance))
+            && epoch::renewed(binding, turn.epoch) != binding.epoch
     }
 
     /// Whether it is to be bound, and was not before.
@@ -425,6 +438,7 @@ impl<'a> Step<'a, '_> {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
             self.check_order(one)?;
+            one.turn = self.turn(one);
         }
         supersede(wanted);
         let path = self.path()?;
@@ -439,6 +453,16 @@ impl<'a> Step<'a, '_> {
                 Some(one) => Fate::Refresh(one),
             }
         })
+    }
+
+    /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
+    fn turn(&self, one: &Wanted<'_>) -> Option<Turn> {
+        if one.expires == 0 || one.params.text().is_empty() {
+            return None;
+        }
+        let live = self.live().filter_map(|(_, head)| head.binding());
+        let register = Registering::of(self.request, self.order, self.now);
+        Some(epoch::turn(one.params, one.flow, live, register))
     }
 
     /// RFC 5626 §6: which addresses are flows of instances.
@@ -565,7 +589,7 @@ impl<'a> Step<'a, '_> {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
                 }
-                Fate::Keep => writer.copy(head.ends_at, head.encoded),
+                Fate::Keep => self.keep(&mut writer, head, wanted),
                 Fate::Remove => {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
@@ -592,6 +616,21 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// Takes a binding over, with another epoch if a contact of its instance begins one.
+    fn keep(&self, writer: &mut RecordWriter<'_>, head: &Head<'a>, wanted: &[Wanted<'a>]) {
+        let renewed = head.binding().and_then(|binding| {
+            let one = wanted.iter().find(|one| one.renews(&binding))?;
+            let epoch = epoch::renewed(&binding, one.turn?.epoch);
+            Some(Binding { epoch, ..binding })
+        });
+        match renewed {
+            Some(binding) => {
+                writer.put(&Entry::Binding(binding));
+            }
+            None => writer.copy(head.ends_at, head.encoded),
+        }
     }
 
     /// How many of the bindings that are left alone must go, the oldest first, so that those of the request fit. They are in the
@@ -655,6 +694,7 @@ impl<'a> Step<'a, '_> {
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),
+            epoch: one.turn.and_then(|turn| turn.epoch),
             outbound: one.flow.is_some(),
         }));
         if size > LARGEST_ENTRY {

@@ -516,8 +516,10 @@ fn step_8_path_and_date_are_in_the_answer() {
     write_answer(
         request,
         Bindings::default(),
-        &[],
-        120,
+        &Told {
+            flow_timer: 120,
+            ..Told::default()
+        },
         0,
         &mut DateLine::default(),
         &mut out,

@@ -208,6 +208,10 @@ impl Proxy {
         };
         let target = branch.target;
         let Some(hop) = hop else {
+            let cause = match cause {
+                Cause::NextHopUnreachable if pending.follows_flow => Cause::FlowFailed,
+                cause => cause,
+            };
             pending.fail(cause);
             self.stop_unless_next(user.context, cause.counts_as());
             return;

@@ -26,6 +26,7 @@ fn small() -> Binding<'static> {
         },
         path: b"",
         user_agent: b"SIPp/36",
+        epoch: None,
         outbound: false,
     }
 }

@@ -2,7 +2,7 @@
 
 use strowger_syntax::{Index, Limits};
 
-use crate::registrar::{Bindings, DateLine, Origin, Outcome, Policy, register, write_answer};
+use crate::registrar::{Bindings, DateLine, Origin, Outcome, Policy, Told, register, write_answer};
 use crate::transport::Transport;
 
 const START: u64 = 1_764_000_000;
@@ -69,8 +69,11 @@ impl Registrar {
         write_answer(
             request,
             record,
-            &contacts,
-            flow_timer,
+            &Told {
+                contacts: &contacts,
+                gruus: None,
+                flow_timer,
+            },
             START,
             &mut DateLine::default(),
             &mut answer,

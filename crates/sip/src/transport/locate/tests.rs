@@ -154,6 +154,7 @@ fn hops(
         },
         path: path.as_bytes(),
         user_agent: b"",
+        epoch: None,
         outbound: false,
     };
     let is_ours = |uri: &SipUri<'_>| uri.host.ip() == Some([192, 0, 2, 1].into());
