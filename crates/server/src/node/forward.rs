@@ -342,7 +342,7 @@ impl Node {
             taken,
             record_route: None,
             hop,
-            arrival: ingress.arrival(),
+            arrival: ingress.arrival(&self.endpoint.identity.listeners),
             loop_part,
             breadth: max_breadth(request),
         };

@@ -15,8 +15,8 @@ use super::route::{LOOSE_AND_TOKEN, Taken, is_loose, next_route};
 use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
-use crate::transport::Hop;
 use crate::transport::branch::hex_digits;
+use crate::transport::{Hop, Told};
 
 /// Which branch the copy gets.
 #[derive(Clone, Copy, Debug)]
@@ -378,7 +378,7 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
 /// A Record-Route entry of ours.
 struct RecordRouteEntry {
     transport: Transport,
-    listener: u16,
+    listener: (u16, Told),
     local: std::net::IpAddr,
     token: u64,
 }
@@ -402,13 +402,9 @@ fn write_record_route(
     RecordRoute { token }: RecordRoute,
     mut push: impl FnMut(&RecordRouteEntry),
 ) {
-    let arrival = &forwarding.arrival;
-    let inside = (arrival.transport, arrival.listener, arrival.local);
-    let outside = (
-        forwarding.hop.transport,
-        forwarding.hop.listener,
-        forwarding.hop.local,
-    );
+    let (arrival, hop) = (&forwarding.arrival, &forwarding.hop);
+    let inside = (arrival.transport, (arrival.listener, arrival.told), arrival.local);
+    let outside = (hop.transport, (hop.listener, hop.told), hop.local);
     let entry = |(transport, listener, local)| RecordRouteEntry {
         transport,
         listener,

@@ -2,6 +2,7 @@
 //! sending can fail. Sockets are the driver's; here they are numbers.
 
 pub mod branch;
+mod cidr;
 pub mod keep_alive;
 pub mod listeners;
 pub mod locate;
@@ -13,8 +14,9 @@ pub mod via;
 use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
+pub use cidr::Cidr;
 pub use keep_alive::{KeepAlive, keep_alive};
-pub use listeners::{Hop, Listener, Listeners};
+pub use listeners::{Advertised, Hop, Listener, Listeners, Told};
 pub use locate::{Departure, Located, NextHop, Size, is_behind_nat, locate, way_back, way_to};
 pub use owner::{Owner, owner};
 pub use servers::{Server, Wanted, Ways};
