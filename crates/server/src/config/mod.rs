@@ -39,6 +39,7 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use listen::Advertise;
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
@@ -129,8 +130,9 @@ impl Default for Config {
 pub struct Listen {
     /// Transport, address and port.
     pub uri: ListenUri,
-    /// What to write into Via, Record-Route and Contact instead of the listener's address.
-    pub advertise: Option<HostPort>,
+    /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
+    /// peer.
+    pub advertise: Vec<Advertise>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
@@ -142,7 +144,7 @@ impl Listen {
     pub fn plain(uri: ListenUri) -> Self {
         Self {
             uri,
-            advertise: None,
+            advertise: Vec::new(),
             certificate: None,
             key: None,
         }

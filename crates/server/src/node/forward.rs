@@ -372,7 +372,7 @@ impl Node {
             taken,
             record_route,
             hop,
-            arrival: ingress.arrival(),
+            arrival: ingress.arrival(&self.endpoint.identity.listeners),
             loop_part,
             breadth: max_breadth(request),
         };

@@ -249,6 +249,7 @@ pub fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> 
             transport: origin.transport,
             listener: number,
             local: origin.from.unwrap_or_else(|| listener.address.ip()),
+            told: listeners.told(number, origin.remote.ip()),
             to,
             over_flow: true,
         });
