@@ -11,6 +11,7 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod multicast;
 mod read;
 mod reference;
 pub mod route;
@@ -22,6 +23,7 @@ mod tests;
 mod users;
 mod value;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,10 +120,26 @@ pub struct Listen {
     pub uri: ListenUri,
     /// What to write into Via, Record-Route and Contact instead of the listener's address.
     pub advertise: Option<HostPort>,
+    /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
+    pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
     pub key: Option<PathBuf>,
+}
+
+/// A multicast group that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multicast {
+    /// Its address.
+    pub group: IpAddr,
+    /// How many routers answers to it may pass.
+    pub ttl: u8,
+}
+
+impl Multicast {
+    /// "All SIP servers" (sip.mcast.net, RFC 3261 §10.2.6).
+    pub const ALL_SERVERS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 1, 75));
 }
 
 impl Listen {
@@ -130,6 +148,7 @@ impl Listen {
         Self {
             uri,
             advertise: None,
+            multicast: None,
             certificate: None,
             key: None,
         }

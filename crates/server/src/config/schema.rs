@@ -14,6 +14,7 @@ use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::group::read_groups;
+use super::multicast::{Group, heard, read_group};
 use super::read::{Given, Item, Key, read_table};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
@@ -251,6 +252,8 @@ pub(super) const ROOT: &[Key<Config>] = &[
 pub(super) struct ListenDraft {
     uri: Option<ListenUri>,
     advertise: Option<HostPort>,
+    multicast: Option<Group>,
+    multicast_ttl: Option<u8>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
 }
@@ -274,6 +277,20 @@ pub(super) const LISTEN: &[Key<ListenDraft>] = &[
         given: Given::Example,
         doc: "The address that others reach this listener by, when it is not the one it is bound to.",
         read: |draft, item, report| draft.advertise = item.parsed(host_port, report),
+    },
+    Key {
+        name: "multicast",
+        example: "true",
+        given: Given::Example,
+        doc: "Hear phones that look for their registrar by multicast: at 224.0.1.75 (RFC 3261 §10.2.6), or at another group, as               \"ff02::4b4b\" for IPv6. For udp listeners at the address of one interface. Only REGISTER for users of this node is               answered.",
+        read: |draft, item, report| draft.multicast = read_group(item, report),
+    },
+    Key {
+        name: "multicast_ttl",
+        example: "1",
+        given: Given::Example,
+        doc: "How far answers to the group go: 1 is no further than the next router, whatever a Via asks for.",
+        read: |draft, item, report| draft.multicast_ttl = item.integer(1..=255, report),
     },
     Key {
         name: "certificate",
@@ -322,9 +339,23 @@ fn read_listen(item: Item<'_, '_>, seen: &mut Vec<ListenUri>, report: &mut Repor
         report.add(&item.key_span("uri"), complaint);
     }
     seen.push(uri);
+    let ttl = draft.multicast_ttl.unwrap_or(1);
+    let multicast = draft.multicast.and_then(|group| {
+        heard(&uri, group, ttl)
+            .map_err(|complaint| report.add(&item.key_span("multicast"), complaint))
+            .ok()
+    });
+    if draft.multicast.is_none() && draft.multicast_ttl.is_some() {
+        let complaint = Complaint::new(
+            "`multicast_ttl` is for `multicast`",
+            "add multicast = true, or remove it",
+        );
+        report.add(&item.key_span("multicast_ttl"), complaint);
+    }
     Some(Listen {
         uri,
         advertise: draft.advertise,
+        multicast,
         certificate: draft.certificate,
         key: draft.key,
     })

@@ -11,6 +11,7 @@ mod forward;
 mod guard;
 mod journal;
 mod locate;
+mod multicast;
 mod own_names;
 mod policy;
 mod probes;
@@ -274,6 +275,9 @@ impl Node {
 
     /// Deals with a request that is new here, or has waited for what the server of users says.
     fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if ingress.source.is_multicast() {
+            return self.on_multicast(request, ingress, now, out);
+        }
         if self.answer_own(request, ingress, now, out) {
             return;
         }
@@ -369,7 +373,10 @@ impl Node {
     ) {
         self.tally.malformed();
         self.trace.note(|| Step::unusable(bad));
-        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+        if !bad.answerable
+            || source.is_multicast()
+            || !matches!(index.start_line(), Some(StartLine::Request { .. }))
+        {
             return;
         }
         let request = Message::view(bytes, index);

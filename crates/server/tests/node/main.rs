@@ -2,6 +2,7 @@
 
 mod calls;
 mod defence;
+mod multicast;
 mod names;
 mod refusals;
 mod refused;
