@@ -67,6 +67,19 @@ impl Seed {
     }
 }
 
+/// Has datagrams told of.
+fn hear<'s>(
+    around: &Surroundings,
+    sockets: impl Iterator<Item = &'s UdpSocket>,
+    token: fn(u16) -> Token,
+) -> io::Result<()> {
+    for socket in sockets {
+        let token = token(socket.listener());
+        around.epoll.add(socket.as_fd(), Interest::Read, token)?;
+    }
+    Ok(())
+}
+
 /// Readiness events taken from the kernel in one turn.
 const EVENTS: usize = 256;
 
@@ -138,17 +151,8 @@ impl<A: Application> Shard<A> {
         around
             .epoll
             .add(doorbell.as_fd(), Interest::Ringing, Token::Bell)?;
-        for (position, socket) in udp.iter().enumerate() {
-            if let Some(socket) = socket {
-                around
-                    .epoll
-                    .add(socket.as_fd(), Interest::Read, Token::Udp(position as u16))?;
-            }
-        }
-        for group in &groups {
-            let token = Token::Group(group.listener());
-            around.epoll.add(group.as_fd(), Interest::Read, token)?;
-        }
+        hear(&around, udp.iter().flatten(), Token::Udp)?;
+        hear(&around, groups.iter(), Token::Group)?;
         let mut connections = Connections::new(around.clone(), options);
         for (listener, transport, socket) in acceptors {
             around
