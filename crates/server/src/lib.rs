@@ -11,6 +11,7 @@ mod hashed;
 pub mod http;
 pub mod location;
 pub mod node;
+pub mod push;
 pub mod routing;
 pub mod running;
 pub mod subscriber;

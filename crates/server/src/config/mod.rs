@@ -11,11 +11,16 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod listen;
+mod location;
 mod multicast;
+mod nat;
+mod push;
 mod read;
 mod reference;
 pub mod route;
 mod schema;
+mod secret;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -27,8 +32,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use strowger_sip::registrar::WhenFull;
-
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
 
@@ -38,8 +41,12 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use location::Location;
+pub use nat::{KeepAlive, Nat};
+pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use route::Route;
+pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
 pub use users::{LookupMethod, UserLookup, UserSource};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
@@ -71,6 +78,10 @@ pub struct Config {
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// Phones behind a NAT.
+    pub nat: Nat,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -102,6 +113,8 @@ impl Default for Config {
             user_lookup: UserLookup::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            nat: Nat::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
@@ -196,39 +209,6 @@ pub enum AuthMethods {
     Automatic,
     /// Exactly these (upper case); none at all switches digest off.
     Explicit(Vec<String>),
-}
-
-/// Registrar and location service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Where bindings live.
-    pub store: Store,
-    /// What an acknowledged binding survives.
-    pub durability: Durability,
-    /// Shorter registrations get 423 Interval Too Brief (RFC 3261 §10.3 step 7).
-    pub min_expires: Duration,
-    /// Longer registrations are cut to this.
-    pub max_expires: Duration,
-    /// For registrations that name no duration.
-    pub default_expires: Duration,
-    /// Contacts that one address-of-record may have.
-    pub max_contacts: u16,
-    /// What becomes of one more.
-    pub when_full: WhenFull,
-}
-
-impl Default for Location {
-    fn default() -> Self {
-        Self {
-            store: Store::Sqlite,
-            durability: Durability::Power,
-            min_expires: Duration::from_secs(60),
-            max_expires: Duration::from_secs(86_400),
-            default_expires: Duration::from_secs(3600),
-            max_contacts: 10,
-            when_full: WhenFull::Refuse,
-        }
-    }
 }
 
 /// Where bindings live.

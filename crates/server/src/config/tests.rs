@@ -123,6 +123,18 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:13: `location.when_full` cannot be `drop`; use `refuse` or `replace`",
         ),
         (
+            "[nat]\nkeep_alive = \"ping\"",
+            "2:14: `nat.keep_alive` cannot be `ping`; use `crlf`, `options` or `off`",
+        ),
+        (
+            "[nat]\nkeep_alive_interval = \"100ms\"",
+            "2:23: `nat.keep_alive_interval` = 100ms is out of range; write a duration from 1s to 1h",
+        ),
+        (
+            "[nat]\nremove_unanswered = true",
+            "2:21: `remove_unanswered` needs answers, and nothing is sent that is answered; add keep_alive = \"options\"",
+        ),
+        (
             "[location]\nmax_contacts = -1",
             "2:16: `location.max_contacts` = -1 is out of range; write a number from 1 to 1000",
         ),
@@ -404,12 +416,16 @@ fn a_full_configuration_is_read() {
         store = "memory"
         durability = "process"
         max_contacts = 3
+        flow_timer = "25s"
         [proxy]
         record_route = false
         fork = "sequential"
         ring_timeout = "12s"
         recurse = true
         next_hop_timeout = "500ms"
+        [nat]
+        keep_alive = "options"
+        remove_unanswered = true
         [limits]
         tcp_connections_per_source = 7
         [defence]

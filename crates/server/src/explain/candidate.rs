@@ -16,6 +16,7 @@ use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::{Location, OpenError, Settings, Sqlite};
 use crate::node::Shared;
+use crate::push::Services;
 use crate::running::{endpoint_config, node_policy};
 use crate::subscriber::{Subscribers, read_file};
 
@@ -100,6 +101,7 @@ impl Candidate {
             )),
             defence: Defence::new(&config.defence, TABLE_KEY).0,
             dns: Arc::new(Dns::new(&config.dns, TABLE_KEY).0),
+            push: Services::new(&config.push, TABLE_KEY).0,
         };
         let describe = |listen: &crate::config::Listen| Listener {
             transport: listen.uri.transport,

@@ -19,6 +19,7 @@ use crate::admin::{
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket};
+use crate::node::trace::shown;
 use crate::node::{Control, Shared, Tally};
 use crate::routing::Group;
 use crate::subscriber::{Lookup, SubscriberError};
@@ -129,6 +130,7 @@ impl Running {
         }
         let now_ms = strowger_net::now().mono_ms();
         families.append(&mut self.shared().dns.families(now_ms));
+        families.append(&mut self.shared().push.families());
         families
     }
 
@@ -168,7 +170,7 @@ fn describe(aor: &[u8], binding: &Binding<'_>) -> Registration {
     let now = strowger_net::now().wall_secs();
     Registration {
         aor: text(aor),
-        contact: text(binding.contact),
+        contact: shown(binding.contact),
         expires_in: u64::from(binding.expires_at).saturating_sub(now),
         q: (binding.q != Q_DEFAULT).then_some(binding.q),
         transport: binding.origin.transport.uri_param().to_owned(),

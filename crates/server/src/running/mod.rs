@@ -35,6 +35,7 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
 use crate::subscriber::{self, Subscribers, lookup, read_file};
 use reload::{Course, Origin, Outcomes, Pending};
@@ -168,8 +169,10 @@ impl Running {
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
+        watch_bindings(&*shared.location, &handle);
         let system = dns::System::new(&config.dns);
         dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
+        push::spawn(&shared.push, opened.asks, handle.clone());
         if let Some((questions, server)) = opened.users {
             lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
         }
@@ -201,6 +204,7 @@ impl Running {
         });
         tokio::spawn(sweep(Arc::downgrade(&running)));
         tokio::spawn(note_bans(opened.bans, Arc::downgrade(&running)));
+        tokio::spawn(refresh_by_push(Arc::downgrade(&running)));
         tokio::spawn(follow_users(Arc::downgrade(&running)));
         Ok(running)
     }
@@ -307,6 +311,8 @@ struct Opened {
     bans: mpsc::Receiver<Ban>,
     /// Names that are to be looked up.
     names: mpsc::Receiver<Question>,
+    /// Devices that are to be pushed.
+    asks: mpsc::Receiver<Ask>,
     /// Users whom a server is to be asked for, and that server.
     users: Option<Asked>,
 }
@@ -328,6 +334,7 @@ fn open(
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, bans) = Defence::new(&config.defence, table_key);
     let (dns, names) = Dns::new(&config.dns, table_key);
+    let (push, asks) = Services::new(&config.push, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
@@ -336,11 +343,13 @@ fn open(
         nonces: Arc::new(nonces),
         defence,
         dns: Arc::new(dns),
+        push,
     };
     Ok(Opened {
         shared,
         bans,
         names,
+        asks,
         users,
     })
 }
@@ -415,6 +424,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
+        nat: config.nat.clone(),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
             max_expires: seconds(location.max_expires),
@@ -422,6 +432,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_contacts: usize::from(location.max_contacts),
             when_full: location.when_full,
             path: PathPolicy::default(),
+            flow_timer: seconds(location.flow_timer),
         },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
@@ -451,6 +462,18 @@ fn open_location(
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
+}
+
+/// Has the shards told of changes of bindings that they wait for.
+fn watch_bindings(location: &dyn Location, handle: &Handle<Control>) {
+    let (shards, runtime) = (handle.clone(), tokio::runtime::Handle::current());
+    let tell = move |shard| {
+        if let Err(control) = shards.send(shard, Control::BindingsChanged) {
+            let shards = shards.clone();
+            runtime.spawn(async move { dns::deliver(&shards, shard, control).await });
+        }
+    };
+    location.watch().serve(handle.count(), Box::new(tell));
 }
 
 /// Whether the lines of shards are wanted: where those of the node of their level are.
@@ -494,6 +517,29 @@ async fn sweep(node: Weak<Running>) {
             });
         });
         let _ = swept.await;
+    }
+}
+
+/// Has devices that sleep refresh their registrations, as long as the node lives.
+async fn refresh_by_push(node: Weak<Running>) {
+    let mut before_secs = None;
+    loop {
+        let Some(shared) = node.upgrade().map(|node| node.shared()) else {
+            return;
+        };
+        let now = strowger_net::now();
+        let sweep = Sweep {
+            at_secs: now.wall_secs(),
+            before_secs,
+        };
+        before_secs = Some(sweep.at_secs);
+        let (of, pause) = (Arc::clone(&shared), shared.push.look_every());
+        let due = tokio::task::spawn_blocking(move || of.push.due(&*of.location, sweep)).await;
+        if let Ok(due) = due {
+            push::push_all(&shared.push, due).await;
+        }
+        drop(shared);
+        tokio::time::sleep(pause).await;
     }
 }
 

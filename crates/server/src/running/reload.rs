@@ -341,7 +341,7 @@ impl Running {
         let machine = machine();
         let ours = effective::ours(&config, &numbers.reachable(), &machine);
         let policy = node_policy(&config, former.shared.policy.boot);
-        let shared = Arc::new(former.shared.reconfigured(policy, ours, &config.defence));
+        let shared = Arc::new(former.shared.reconfigured(policy, ours, &config));
         let listeners = Listeners::new(numbers.describe(), machine.addresses)
             .following(&former.endpoint.listeners, numbers.order().to_vec());
         let EndpointConfig { secret, shards, .. } = *former.endpoint;

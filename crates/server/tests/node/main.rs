@@ -2,8 +2,12 @@
 
 mod calls;
 mod defence;
+mod gruu;
+mod keep_alive;
 mod multicast;
 mod names;
+mod push;
+mod outbound;
 mod refusals;
 mod refused;
 mod registration;
