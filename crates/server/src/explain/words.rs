@@ -643,6 +643,9 @@ fn dropped(why: DroppedWhy) -> Line {
     let text = match why {
         DroppedWhy::AckToOurs => "it acknowledges an answer that was made here without state",
         DroppedWhy::Ack => "an ACK is never answered",
+        DroppedWhy::Multicast => {
+            "it came by multicast, where only the registrar of its domain whose challenge it meets answers"
+        }
     };
     plain("dropped", "RFC 3261 §17", text)
 }

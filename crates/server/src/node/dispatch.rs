@@ -643,7 +643,8 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        let is_asked = request.method() != Method::Ack && !ingress.source.is_multicast();
+        let told = is_asked && (is_ours || self.may_refuse(ingress, sender, now));
         self.trace.note(|| Step::refused(reject, told));
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);

@@ -15,6 +15,7 @@ mod guard;
 mod journal;
 mod keep_alive;
 mod locate;
+mod multicast;
 mod own_names;
 mod pings;
 mod policy;
@@ -310,6 +311,9 @@ impl Node {
 
     /// Deals with a request that is new here, or has waited for what the server of users says.
     fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if ingress.source.is_multicast() {
+            return self.on_multicast(request, ingress, now, out);
+        }
         if self.answer_own(request, ingress, now, out) {
             return;
         }
@@ -406,7 +410,10 @@ impl Node {
     ) {
         self.tally.malformed();
         self.trace.note(|| Step::unusable(bad));
-        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+        if !bad.answerable
+            || source.is_multicast()
+            || !matches!(index.start_line(), Some(StartLine::Request { .. }))
+        {
             return;
         }
         let request = Message::view(bytes, index);

@@ -16,7 +16,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::refused::Why;
 use super::shared::Shared;
-use super::trace::{CredentialsOutcome, Step};
+use super::trace::{CredentialsOutcome, DroppedWhy, Step};
 use super::user_lookup::Progress;
 use crate::config::{UserSource, effective};
 use crate::subscriber::Resolved;
@@ -272,6 +272,11 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        // Of those who hear a group, the one answers whose challenge was met.
+        if rejection == Rejection::ForeignNonce && ingress.source.is_multicast() {
+            let why = DroppedWhy::Multicast;
+            return self.trace.note(|| Step::Dropped { why });
+        }
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {

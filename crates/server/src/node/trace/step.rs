@@ -609,6 +609,8 @@ pub enum DroppedWhy {
     AckToOurs,
     /// An ACK is never answered.
     Ack,
+    /// It came by multicast, and this is not the node that answers it.
+    Multicast,
 }
 
 /// What the registrar made of a REGISTER.
