@@ -13,11 +13,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
     ("strace", "strace"),
+    ("stun", "stun-client"),
     ("svcrack", "sipvicious"),
+    ("turnutils_stunclient", "coturn"),
     ("valgrind", "valgrind"),
 ];
 

@@ -11,7 +11,9 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
+use crate::transport::{
+    Branches, Departure, Listeners, Owner, ReadToken, TokenUse, Told, owner, read_token, via,
+};
 use crate::{Destination, Outbox, Source};
 
 /// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
@@ -70,6 +72,8 @@ pub struct Ingress {
     /// What its top Via is told.
     pub stamp: ViaStamp,
     via: ViaIndex,
+    /// The multicast group that its responses go to.
+    group: Option<SocketAddr>,
 }
 
 /// What of that the forwarded copy of a request is made with.
@@ -81,17 +85,20 @@ pub struct Arrival {
     pub listener: u16,
     /// Our address that it was sent to.
     pub local: IpAddr,
+    /// What whoever sent it is told of the listener.
+    pub told: Told,
     /// What its top Via is told.
     pub stamp: ViaStamp,
 }
 
 impl Ingress {
     /// What the forwarded copy needs.
-    pub fn arrival(&self) -> Arrival {
+    pub fn arrival(&self, listeners: &Listeners) -> Arrival {
         Arrival {
             transport: self.source.transport,
             listener: self.source.listener,
             local: self.source.local.ip(),
+            told: listeners.told(self.source.listener, self.source.remote.ip()),
             stamp: self.stamp,
         }
     }
@@ -102,12 +109,20 @@ impl Ingress {
             source: *source,
             stamp: via::stamp(request, source),
             via: *request.via(),
+            group: via::response_group(request, source),
         }
     }
 
     /// Where its responses go.
     pub fn to(&self) -> Destination {
-        via::response_destination(&self.via, &self.source)
+        match self.group {
+            None => via::response_destination(&self.via, &self.source),
+            Some(to) => Destination::Datagram {
+                listener: self.source.listener,
+                from: None,
+                to,
+            },
+        }
     }
 
     /// Where they go when the connection is gone.
@@ -128,6 +143,8 @@ pub struct Identity {
     pub shard: u16,
     /// How many shards there are.
     pub shards: u16,
+    /// A number that changes from start to start.
+    pub boot: u32,
     /// The node's keys.
     pub keys: Keys,
     /// Our branches.
@@ -179,6 +196,7 @@ impl Endpoint {
         let identity = Identity {
             shard,
             shards: config.shards,
+            boot: config.boot,
             branches: Branches::new(keys.branch.clone(), (config.boot ^ config.boot >> 16) as u16),
             keys,
             listeners: Arc::clone(&config.listeners),
@@ -249,6 +267,11 @@ impl Identity {
         tags.into_iter()
             .flatten()
             .any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
+    }
+
+    /// The flow that the user part of a URI of ours may name (RFC 5626 §5.3.1).
+    pub fn read_flow(&self, user: &[u8], used: TokenUse) -> ReadToken {
+        read_token(user, &self.keys.flow, self.boot, used)
     }
 
     /// The loop part of branches (RFC 5393 §4.2): a seeded hash over what routing depends on, taken from the request as

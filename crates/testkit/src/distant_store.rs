@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use strowger_server::location::{
-    Answer, Caller, Commit, CommitError, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Sweep, Version,
-    Watcher, due, unexpired,
+    Answer, Caller, Commit, CommitError, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Swept, Version,
+    Watch, due, unexpired,
 };
 
 /// A record, and how many changes of all records there had been with its last one; one that is gone is empty.
@@ -81,11 +81,11 @@ impl Distant {
     }
 }
 
-/// What one server has of the records in its memory, and who hears of others' changes.
+/// What one server has of the records in its memory, and who hears of their changes.
 #[derive(Default)]
 struct Here {
     records: Mutex<BTreeMap<Vec<u8>, Numbered>>,
-    watcher: OnceLock<Watcher>,
+    watch: Watch,
 }
 
 impl Here {
@@ -95,6 +95,8 @@ impl Here {
         let known = records.entry(aor.to_vec()).or_default();
         if known.0 < number {
             *known = (number, record);
+            drop(records);
+            self.watch.changed(aor);
         }
     }
 }
@@ -120,12 +122,7 @@ impl Server {
                     let result = self.commit(&aor, seen, record);
                     (self.answer)(caller.shard, vec![Committed { caller, result }]);
                 }
-                News::Changed(aor, record) => {
-                    self.here.learn(&aor, record);
-                    if let Some(watcher) = self.here.watcher.get() {
-                        watcher(&aor);
-                    }
-                }
+                News::Changed(aor, record) => self.here.learn(&aor, record),
                 News::End => return,
             }
         }
@@ -222,9 +219,20 @@ impl Location for DistantStore {
         there.for_each(|(aor, (_, record))| visit(aor, record));
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let (mut at, until) = (0, from + most as u64);
+        self.for_each(&mut |aor, record| {
+            if (from..until).contains(&at) {
+                visit(aor, record);
+            }
+            at += 1;
+        });
+        (at > until).then_some(until)
+    }
+
     /// Everyone sees by themselves what has ended: neither the record that is shared nor its version changes by it, until
     /// all of it has.
-    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep {
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
         let mut some = Vec::new();
         let mut records = lock(&self.here.records);
         for (aor, (_, record)) in records.iter_mut().filter(|(_, (_, record))| !record.is_empty()) {
@@ -243,13 +251,14 @@ impl Location for DistantStore {
         drop(records);
         let gone = some.iter().filter(|expired| expired.left.is_empty());
         gone.for_each(|expired| self.distant.expire(&expired.aor, now_secs));
+        some.iter()
+            .for_each(|expired| self.here.watch.changed(&expired.aor));
         some.iter().for_each(expired);
-        Sweep::Done { next }
+        Swept::Done { next }
     }
 
-    fn watch(&self, watcher: Watcher) {
-        // Who was first stays.
-        let _ = self.here.watcher.set(watcher);
+    fn watch(&self) -> &Watch {
+        &self.here.watch
     }
 
     fn len(&self) -> usize {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strowger_server::location::{
-    Caller, Commit, CommitError, Committed, Expired, Location, Memory, Sweep, Version,
+    Caller, Commit, CommitError, Committed, Expired, Location, Memory, Swept, Version, Watch,
 };
 
 /// A store in memory whose every commit is pending until [`commit_next`](Self::commit_next) or
@@ -91,7 +91,11 @@ impl Location for SlowStore {
         self.0.memory.for_each(visit);
     }
 
-    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep {
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.0.memory.visit(from, most, visit)
+    }
+
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
         self.0.memory.sweep(now_secs, expired)
     }
 
@@ -101,6 +105,10 @@ impl Location for SlowStore {
 
     fn bytes(&self) -> usize {
         self.0.memory.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.0.memory.watch()
     }
 }
 

@@ -181,6 +181,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use strowger_sip::transport::Told;
+
     use super::*;
 
     fn hop(number: u32) -> Hop {
@@ -189,11 +191,13 @@ mod tests {
             transport: Transport::Udp,
             listener: 0,
             local: IpAddr::from([192, 0, 2, 1]),
+            told: Told::default(),
             to: Destination::Datagram {
                 listener: 0,
                 from: None,
                 to: (ip, 5060).into(),
             },
+            over_flow: false,
         }
     }
 

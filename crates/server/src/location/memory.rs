@@ -1,7 +1,7 @@
 //! The location service that keeps nothing: records live as long as the process.
 
 use super::table::{Refused, Table};
-use super::{Caller, Commit, Expired, Location, Sweep, Version};
+use super::{Caller, Commit, Expired, Location, Swept, Version, Watch};
 
 /// Bindings in memory only. A commit is answered at once; a refresh takes no lock and allocates nothing.
 #[derive(Debug)]
@@ -35,11 +35,16 @@ impl Location for Memory {
         self.table.for_each(visit);
     }
 
-    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep {
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let from = u32::try_from(from).ok()?;
+        self.table.visit(from, most, visit).map(u64::from)
+    }
+
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
         let mut some = Vec::new();
-        let sweep = self.table.sweep(now_secs, &mut some);
+        let swept = self.table.sweep(now_secs, &mut some);
         some.iter().for_each(expired);
-        sweep
+        swept
     }
 
     fn len(&self) -> usize {
@@ -48,6 +53,10 @@ impl Location for Memory {
 
     fn bytes(&self) -> usize {
         self.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.table.watch()
     }
 }
 

@@ -16,15 +16,16 @@ mod memory;
 mod overlay;
 mod sqlite;
 pub mod table;
+mod watch;
 
 use std::fmt;
-use std::sync::Arc;
 
 use strowger_sip::registrar;
 
 pub use memory::Memory;
 pub use overlay::{Change, Overlay};
 pub use sqlite::{Answer, Settings, Sqlite};
+pub use watch::{Slot, Tell, Watch, Watcher};
 
 pub use crate::database::{Durability, OpenError, StoreFailure};
 
@@ -119,9 +120,6 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Hears whose record was changed by others. It is called on a thread of the store and must not wait.
-pub type Watcher = Arc<dyn Fn(&[u8]) + Send + Sync>;
-
 /// The port: what the server asks of a location service.
 ///
 /// Records may be shared with other servers. What is read is in memory, and so perhaps not the last that somebody else has
@@ -140,17 +138,14 @@ pub trait Location: Send + Sync {
     /// may be visited twice or not at all. For listings, not for the path of a message.
     fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
+    /// Visits at most so many records as [`for_each`](Self::for_each) does, from a place on: 0, or where the last visit ended.
+    /// Returns where the next ones begin; `None` at the end.
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64>;
+
     /// Takes what has ended by `now_secs` (Unix time in seconds) out of some of the records that are due, and tells `expired`
     /// of each that has changed. It does a bounded piece of work and holds up nobody: call it as long as it is
-    /// [`Sweep::Going`]. The clock may go back between calls.
-    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep;
-
-    /// Lets `watcher` hear of every record that changes without a commit through this location service: of what other
-    /// servers have committed, after it can be read here. A change that is followed by another soon may be told of once. A
-    /// store that nobody else writes tells of nothing.
-    fn watch(&self, watcher: Watcher) {
-        drop(watcher);
-    }
+    /// [`Swept::Going`]. The clock may go back between calls.
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept;
 
     /// How many addresses-of-record have a record.
     fn len(&self) -> usize;
@@ -163,6 +158,10 @@ pub trait Location: Send + Sync {
     /// The memory that the records and their index use, in bytes.
     fn bytes(&self) -> usize;
 
+    /// The hook for whoever has to follow changes of records. The store tells it of every record that it has published, and of
+    /// every one that is gone, whoever changed it.
+    fn watch(&self) -> &Watch;
+
     /// Why the last write failed; `None` while all is well.
     fn failing(&self) -> Option<StoreFailure> {
         None
@@ -171,7 +170,7 @@ pub trait Location: Send + Sync {
 
 /// How far a sweep went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweep {
+pub enum Swept {
     /// There may be more that is due.
     Going,
     /// Nothing is due any more.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Caller, Commit, Expired, Location, MAX_AOR, MAX_RECORD, StoreFailure, Sweep, Version};
+use super::{Caller, Commit, Expired, Location, MAX_AOR, MAX_RECORD, StoreFailure, Swept, Version, Watch};
 
 /// The first number of the versions of records that are kept here. No store has it.
 const KEPT: u64 = u64::MAX;
@@ -26,6 +26,8 @@ type Kept = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 pub struct Overlay {
     under: Arc<dyn Location>,
     kept: Mutex<Kept>,
+    /// Nobody is told of what is only tried.
+    watch: Watch,
 }
 
 impl std::fmt::Debug for Overlay {
@@ -42,6 +44,7 @@ impl Overlay {
         Self {
             under,
             kept: Mutex::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -111,9 +114,15 @@ impl Location for Overlay {
         there.for_each(|(aor, (_, record))| visit(aor, record));
     }
 
+    /// All at once: there are few who try a request.
+    fn visit(&self, _: u64, _: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.for_each(visit);
+        None
+    }
+
     /// Nothing expires while one request is tried.
-    fn sweep(&self, _: u32, _: &mut dyn FnMut(&Expired)) -> Sweep {
-        Sweep::Done { next: None }
+    fn sweep(&self, _: u32, _: &mut dyn FnMut(&Expired)) -> Swept {
+        Swept::Done { next: None }
     }
 
     fn len(&self) -> usize {
@@ -124,6 +133,10 @@ impl Location for Overlay {
 
     fn bytes(&self) -> usize {
         self.under.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     fn failing(&self) -> Option<StoreFailure> {

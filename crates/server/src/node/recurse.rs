@@ -6,7 +6,6 @@ use std::sync::Arc;
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
-use strowger_sip::registrar::canonical_aor;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::Size;
 use strowger_sip::{Now, Outbox, Source};
@@ -16,7 +15,9 @@ use strowger_syntax::{Index, Message, Name};
 
 use super::candidates::{Origin, Terms, Way, group_of};
 use super::dispatch::ADDED;
+use super::gruu::{Meant, is_of};
 use super::locate::{Found, Onward, Patience, Waiting};
+use super::trace::BindingUse;
 use super::{Kept, Node};
 
 /// How many contacts of one 3xx are looked at; and how many candidates they may come to before no other is, since each may
@@ -44,7 +45,7 @@ impl Node {
     ) {
         self.work.candidates.clear();
         let Some(redirected) = self.proxy.redirected(&self.endpoint, redirect) else {
-            return self.go_on_elsewhere(redirect, 0, now, out);
+            return self.add_elsewhere(redirect, 0, now, out);
         };
         let (arrival, recursion) = (redirected.arrival, redirected.recursion);
         let others_wait = redirected.others_wait;
@@ -63,7 +64,7 @@ impl Node {
         self.work.candidates.settle_groups(turn_ms, others_wait);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
-            return self.go_on_elsewhere(redirect, 0, now, out);
+            return self.add_elsewhere(redirect, 0, now, out);
         };
         let ingress = Ingress::of(request, &source);
         let onward = Onward {
@@ -78,7 +79,7 @@ impl Node {
                 let waiting = Waiting::redirected(&onward, redirect, followed);
                 self.look_up(&onward, waiting, now, out);
             }
-            Found::Targets => self.go_on_elsewhere(redirect, followed, now, out),
+            Found::Targets => self.go_on_elsewhere(request, &source, (redirect, followed), now, out),
         }
     }
 
@@ -123,12 +124,7 @@ impl Node {
                     self.work.candidates.add(address.uri_text, &outbound, terms);
                 }
             } else if sip.user.is_some_and(|user| !user.is_empty()) {
-                self.work.aor.clear();
-                canonical_aor(&sip, &mut self.work.aor);
-                self.follow_alias();
-                self.add_bindings(source, now, |binding| {
-                    (suits(request, binding.params) != Suits::Not).then_some(terms)
-                });
+                self.add_user(address.uri_text, request, source, terms, now);
             }
             if self.work.candidates.list().len() > before {
                 followed |= 1 << number;
@@ -137,8 +133,49 @@ impl Node {
         followed
     }
 
-    /// A request that was redirected goes to the targets in the work buffers too.
-    pub(super) fn go_on_elsewhere(&mut self, redirect: Id, followed: u64, now: Now, out: &mut Outbox) {
+    /// Adds the contacts of whom a URI of our domain means to the candidates, by these terms.
+    fn add_user(&mut self, uri: &[u8], request: Message<'_>, source: &Source, terms: Terms, now: Now) {
+        let only = match self.find_addressed(uri) {
+            Meant::User(_) => None,
+            Meant::Instance(gruu, _) if self.find_instance(&gruu, now) => {
+                Some(std::mem::take(&mut self.work.instance))
+            }
+            Meant::Instance(..) | Meant::Nobody => return,
+        };
+        self.add_bindings(source, Patience::Some, now, |binding| match &only {
+            Some(instance) if !is_of(binding, instance) => Err(BindingUse::OtherInstance),
+            _ if suits(request, binding.params) == Suits::Not => Err(BindingUse::Unsuited),
+            _ => Ok(terms),
+        });
+        if let Some(instance) = only {
+            self.work.instance = instance;
+        }
+    }
+
+    /// A request that was redirected goes to the targets in the work buffers too, and has the devices woken that sleep.
+    pub(super) fn go_on_elsewhere(
+        &mut self,
+        request: Message<'_>,
+        source: &Source,
+        (redirect, followed): (Id, u64),
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let asleep = self.work.asleep.len() as u8;
+        let redirected = self.proxy.redirected(&self.endpoint, redirect);
+        let server = redirected
+            .map(|redirected| redirected.server)
+            .filter(|_| asleep > 0);
+        if let Some(server) = server {
+            self.proxy.await_more(&self.endpoint, server, asleep);
+        }
+        self.add_elsewhere(redirect, followed, now, out);
+        if let Some(server) = server {
+            self.wake_devices(request, server, source, now, out);
+        }
+    }
+
+    fn add_elsewhere(&mut self, redirect: Id, followed: u64, now: Now, out: &mut Outbox) {
         let none = TargetSet::default();
         let targets = if followed == 0 { &none } else { &self.work.targets };
         self.proxy.add_targets(

@@ -18,7 +18,7 @@ use std::time::Duration;
 use strowger_server::config::Mode;
 use strowger_server::data_dir::DataDir;
 use strowger_server::location::{
-    Committed, Durability, Expired, Location, Memory, Settings, Sqlite, Sweep, Version,
+    Committed, Durability, Expired, Location, Memory, Settings, Sqlite, Swept, Version,
 };
 use strowger_server::node::Control;
 use strowger_sip::registrar::{Bindings, Entry};
@@ -308,7 +308,7 @@ impl Churn {
             }
         };
         let next = loop {
-            if let Sweep::Done { next } = self.store.location.sweep(now as u32, &mut tell) {
+            if let Swept::Done { next } = self.store.location.sweep(now as u32, &mut tell) {
                 break next;
             }
         };

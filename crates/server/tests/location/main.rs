@@ -42,7 +42,8 @@ suite_on_each! {
         who_is_told_of_a_conflict_reads_what_was_not_seen
         commits_of_many_lose_nothing
         what_others_commit_is_read_here
-        who_watches_hears_of_what_others_commit
+        who_watches_is_told_of_every_change_whoever_made_it
+        records_are_visited_part_by_part
         records_grow_and_shrink
         what_is_too_long_is_refused
         every_record_is_listed_once

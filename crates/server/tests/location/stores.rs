@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use strowger_server::data_dir::DataDir;
 use strowger_server::location::{
     Answer, Caller, Commit, CommitError, Committed, Durability, Expired, Location, Memory, OpenError,
-    Settings, Sqlite, StoreFailure, Sweep, Ticket, Version,
+    Settings, Sqlite, StoreFailure, Swept, Ticket, Version,
 };
 use strowger_testkit::{Distant, Scratch};
 
@@ -114,7 +114,7 @@ impl<L: Location + ?Sized> Bench<L> {
             let sweep = self
                 .store
                 .sweep(now_secs, &mut |expired| all.push(expired.clone()));
-            if let Sweep::Done { next } = sweep {
+            if let Swept::Done { next } = sweep {
                 all.sort_by(|a, b| a.aor.cmp(&b.aor));
                 return (all, next);
             }

@@ -1,10 +1,12 @@
 //! The properties that every location store has, whoever else writes to it.
 
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use strowger_server::location::{
-    Caller, Commit, CommitError, Location, MAX_AOR, MAX_RECORD, Ticket, Version, due,
+    Caller, Commit, CommitError, Location, MAX_AOR, MAX_RECORD, Ticket, Version, Watcher, due,
 };
 use strowger_sip::registrar::{Binding, Bindings, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
 use strowger_sip::transport::Transport;
@@ -206,25 +208,60 @@ pub(crate) fn what_others_commit_is_read_here(bench: &Bench<dyn Location>) {
         .expect("free");
 }
 
-pub(crate) fn who_watches_hears_of_what_others_commit(bench: &Bench<dyn Location>) {
-    let (tell, heard) = channel();
-    bench.store.watch(std::sync::Arc::new(move |aor: &[u8]| {
-        let _ = tell.send(aor.to_vec());
-    }));
-    bench.put("own@x", &record(60, "one"));
-    bench.elsewhere().put("a@x", &record(60, "one"));
-    bench.elsewhere().put("a@x", b"");
-    bench.elsewhere().put("last@x", &record(60, "one"));
-    eventually("it is read here", || !bench.read("last@x").1.is_empty());
-    let mut told = Vec::new();
-    if bench.is_shared() {
-        while told.last().is_none_or(|aor| *aor != b"last@x") {
-            told.push(heard.recv_timeout(crate::stores::PATIENCE).expect("told"));
-        }
-        assert!(told.contains(&b"a@x".to_vec()), "{told:?}");
+pub(crate) fn records_are_visited_part_by_part(bench: &Bench<dyn Location>) {
+    for n in 0..20 {
+        bench.put(&format!("u{n}@x"), &record(60, "one"));
     }
-    assert!(!told.contains(&b"own@x".to_vec()), "{told:?}");
-    assert_eq!(heard.try_iter().count(), 0, "nobody else has written");
+    let (mut seen, mut from, mut parts) = (Vec::new(), Some(0), 0);
+    while let Some(place) = from {
+        let before = seen.len();
+        from = bench.store.visit(place, 3, &mut |aor, record| {
+            seen.push((String::from_utf8_lossy(aor).into_owned(), record.to_vec()));
+        });
+        parts += 1;
+        assert!(seen.len() - before <= 3);
+    }
+    seen.sort();
+    assert_eq!(seen, bench.all());
+    assert!(parts >= 7, "{parts}");
+}
+
+pub(crate) fn who_watches_is_told_of_every_change_whoever_made_it(bench: &Bench<dyn Location>) {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let watch = bench.store.watch();
+    watch.serve(
+        2,
+        Box::new(move |shard| tell.lock().expect("told").send(shard).expect("heard")),
+    );
+    let mut watcher = Watcher::new(1);
+    let slot = watcher.add(watch, b"a@x");
+    let changed = |does: &dyn Fn()| {
+        does();
+        let mut slots = Vec::new();
+        watcher.take_changed(watch, &mut slots);
+        (told.try_iter().collect::<Vec<_>>(), slots)
+    };
+    let new = changed(&|| _ = bench.put("a@x", &record(1, "one")));
+    assert_eq!(new, (vec![1], vec![slot]));
+    let same = changed(&|| _ = bench.put("a@x", &bindings(&[1, 300], None)));
+    assert_eq!(same, (vec![1], vec![slot]));
+    let refused = changed(&|| _ = bench.commit("a@x", Version::ABSENT, b"late").is_err());
+    assert_eq!(refused, (vec![], vec![]));
+    let partly = changed(&|| _ = bench.sweep(NOW + 100));
+    assert_eq!(partly, (vec![1], vec![slot]));
+    let nothing = changed(&|| _ = bench.sweep(NOW + 299));
+    assert_eq!(nothing, (vec![], vec![]));
+    let swept = changed(&|| _ = bench.sweep(NOW + 300));
+    assert_eq!(swept, (vec![1], vec![slot]));
+    let others = changed(&|| {
+        let content = record(1, "others");
+        bench.elsewhere().put("a@x", &content);
+        // It may be read here a moment before it is told of.
+        eventually("it is read here", || bench.read("a@x").1 == content);
+        thread::sleep(Duration::from_millis(50));
+    });
+    assert_eq!(others, (vec![1], vec![slot]));
 }
 
 pub(crate) fn a_sweep_removes_what_has_expired_and_says_whose_it_was(bench: &Bench<dyn Location>) {
@@ -269,9 +306,13 @@ fn bindings(ends: &[u32], tombstone: Option<u32>) -> Vec<u8> {
                 from: None,
                 remote: ([192, 0, 2, number as u8], 5060).into(),
                 flow: None,
+                pushed_elsewhere: false,
+                translated: false,
             },
             path: b"",
             user_agent: b"phone",
+            epoch: None,
+            outbound: false,
         }));
     }
     if let Some(until) = tombstone {

@@ -2,7 +2,12 @@
 
 mod calls;
 mod defence;
+mod gruu;
+mod keep_alive;
+mod multicast;
 mod names;
+mod outbound;
+mod push;
 mod refusals;
 mod refused;
 mod registration;
@@ -15,3 +20,4 @@ mod shards;
 mod torture;
 mod torture_cases;
 mod uas;
+mod user_lookup;

@@ -12,7 +12,8 @@ use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
 use super::{
-    Caller, Commit, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Sweep, Version,
+    Caller, Commit, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Swept, Version,
+    Watch,
 };
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
@@ -192,14 +193,19 @@ impl Location for Sqlite {
         self.shared.table.for_each(visit);
     }
 
-    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Sweep {
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let from = u32::try_from(from).ok()?;
+        self.shared.table.visit(from, most, visit).map(u64::from)
+    }
+
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
         let mut some = Vec::new();
-        let sweep = {
+        let swept = {
             let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
             self.shared.table.sweep(now_secs, &mut some)
         };
         some.iter().for_each(expired);
-        sweep
+        swept
     }
 
     fn len(&self) -> usize {
@@ -208,6 +214,10 @@ impl Location for Sqlite {
 
     fn bytes(&self) -> usize {
         self.shared.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.shared.table.watch()
     }
 
     fn failing(&self) -> Option<StoreFailure> {

@@ -18,7 +18,7 @@ use self::arena::{Allocator, Arena, Place};
 use self::index::Index;
 use self::record::{Glance, Sequence};
 use self::wheel::Wheel;
-use super::{Expired, MAX_AOR, MAX_RECORD, Sweep, Version, due, unexpired};
+use super::{Expired, MAX_AOR, MAX_RECORD, Swept, Version, Watch, due, unexpired};
 
 mod arena;
 mod index;
@@ -42,6 +42,7 @@ pub struct Table {
     seeds: (u64, SharedSeed),
     structure: Mutex<Structure>,
     max_bytes: usize,
+    watch: Watch,
 }
 
 /// What only the holder of the lock touches.
@@ -110,6 +111,7 @@ impl Table {
                 floor: 0,
             }),
             max_bytes,
+            watch: Watch::default(),
         }
     }
 
@@ -136,12 +138,25 @@ impl Table {
         }
     }
 
+    /// Who waits for changes, which are told here as they are published.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Replaces a record that still has the version `seen`; an empty `record` removes it. Takes no lock and allocates
     /// nothing when the record exists and its place has the room.
     ///
     /// # Errors
     /// [`Refused`]; nothing was changed.
     pub fn compare_and_set(&self, aor: &[u8], seen: Version, record: &[u8]) -> Result<Version, Refused> {
+        let published = self.publish(aor, seen, record);
+        if published.is_ok() {
+            self.watch.changed(aor);
+        }
+        published
+    }
+
+    fn publish(&self, aor: &[u8], seen: Version, record: &[u8]) -> Result<Version, Refused> {
         if aor.len() > MAX_AOR || record.len() > MAX_RECORD {
             return Err(Refused::TooLong);
         }
@@ -178,10 +193,13 @@ impl Table {
         let hash = self.hash(aor);
         loop {
             let done = match self.find(hash, aor, None) {
-                Some(found) => self.compare_and_set(aor, found.version(), record),
+                Some(found) => self.publish(aor, found.version(), record),
                 None if record.is_empty() => Ok(Version::ABSENT),
                 None => self.insert(hash, aor, record),
             };
+            if done.is_ok() {
+                self.watch.changed(aor);
+            }
             if done != Err(Refused::Conflict) {
                 return done;
             }
@@ -218,17 +236,25 @@ impl Table {
     }
 
     /// Looks at some of the records that are due at `now_secs`, takes out of them what has ended, and tells it.
-    pub fn sweep(&self, now_secs: u32, expired: &mut Vec<Expired>) -> Sweep {
+    pub fn sweep(&self, now_secs: u32, expired: &mut Vec<Expired>) -> Swept {
+        let before = expired.len();
+        let swept = self.sweep_some(now_secs, expired);
+        let changed = expired.iter().skip(before);
+        changed.for_each(|expired| self.watch.changed(&expired.aor));
+        swept
+    }
+
+    fn sweep_some(&self, now_secs: u32, expired: &mut Vec<Expired>) -> Swept {
         let mut structure = self.lock();
         structure.wheel.turn_to(now_secs);
         for _ in 0..STEP {
             let Some(place) = structure.wheel.take_due(&self.arena, now_secs) else {
                 let next = structure.wheel.next_due();
-                return Sweep::Done { next };
+                return Swept::Done { next };
             };
             expired.extend(self.look_at(place, now_secs, &mut structure));
         }
-        Sweep::Going
+        Swept::Going
     }
 
     /// Looks at a record that was taken out of the wheel because it may be due, and files it again if it stays.

@@ -146,13 +146,13 @@ fn memory_is_bounded_and_what_is_there_can_still_be_refreshed() {
 
 /// Sweeps until nothing is due: whose records are gone, and when the next may be due.
 fn sweep(table: &Table, now_secs: u32) -> (usize, Option<u32>) {
-    let (mut expired, mut sweep) = (Vec::new(), Sweep::Going);
-    while sweep == Sweep::Going {
+    let (mut expired, mut sweep) = (Vec::new(), Swept::Going);
+    while sweep == Swept::Going {
         let told = expired.len();
         sweep = table.sweep(now_secs, &mut expired);
         assert!(expired.len() - told <= STEP, "a step too long");
     }
-    let Sweep::Done { next } = sweep else {
+    let Swept::Done { next } = sweep else {
         unreachable!("it is done")
     };
     (expired.len(), next)
