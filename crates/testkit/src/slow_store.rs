@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use strowger_server::location::{Caller, Commit, CommitError, Committed, Location, Memory, Version};
+use strowger_server::location::{Caller, Commit, CommitError, Committed, Location, Memory, Version, Watch};
 
 /// A store in memory whose every commit is pending until [`commit_next`](Self::commit_next) or
 /// [`fail_next`](Self::fail_next). Its clones are the same store: one for the node, one for the test.
@@ -103,6 +103,10 @@ impl Location for SlowStore {
 
     fn bytes(&self) -> usize {
         self.0.memory.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.0.memory.watch()
     }
 }
 

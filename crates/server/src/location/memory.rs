@@ -1,7 +1,7 @@
 //! The location service that keeps nothing: records live as long as the process.
 
 use super::table::{Refused, Table};
-use super::{Caller, Commit, Location, Version};
+use super::{Caller, Commit, Location, Version, Watch};
 
 /// Bindings in memory only. A commit is answered at once; a refresh takes no lock and allocates nothing.
 #[derive(Debug)]
@@ -58,6 +58,10 @@ impl Location for Memory {
 
     fn bytes(&self) -> usize {
         self.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.table.watch()
     }
 }
 

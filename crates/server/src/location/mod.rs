@@ -12,12 +12,14 @@ mod memory;
 mod overlay;
 mod sqlite;
 pub mod table;
+mod watch;
 
 use std::fmt;
 
 pub use memory::Memory;
 pub use overlay::{Change, Overlay};
 pub use sqlite::{Answer, Settings, Sqlite};
+pub use watch::{Slot, Tell, Watch, Watcher};
 
 pub use crate::database::{Durability, OpenError, StoreFailure};
 
@@ -138,6 +140,10 @@ pub trait Location: Send + Sync {
 
     /// The memory that the records and their index use, in bytes.
     fn bytes(&self) -> usize;
+
+    /// The hook for whoever has to follow changes of records. The store tells it of every record that it has published, and of
+    /// every one that is gone, whoever changed it.
+    fn watch(&self) -> &Watch;
 
     /// Why the last write failed; `None` while all is well.
     fn failing(&self) -> Option<StoreFailure> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Caller, Commit, Location, MAX_AOR, MAX_RECORD, StoreFailure, Version};
+use super::{Caller, Commit, Location, MAX_AOR, MAX_RECORD, StoreFailure, Version, Watch};
 
 /// The place of records that are kept here. Nobody else has it.
 const PLACE: u32 = u32::MAX;
@@ -26,6 +26,8 @@ type Kept = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 pub struct Overlay {
     under: Arc<dyn Location>,
     kept: Mutex<Kept>,
+    /// Nobody is told of what is only tried.
+    watch: Watch,
 }
 
 impl std::fmt::Debug for Overlay {
@@ -42,6 +44,7 @@ impl Overlay {
         Self {
             under,
             kept: Mutex::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -133,6 +136,10 @@ impl Location for Overlay {
 
     fn bytes(&self) -> usize {
         self.under.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     fn failing(&self) -> Option<StoreFailure> {

@@ -17,6 +17,6 @@ pub use forward::{
 };
 pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
+pub use route::{RouteFlow, RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;

@@ -3,6 +3,7 @@
 
 pub mod branch;
 mod cidr;
+pub mod flow_token;
 pub mod keep_alive;
 pub mod listeners;
 pub mod locate;
@@ -15,9 +16,12 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
 pub use cidr::Cidr;
+pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
 pub use keep_alive::{KeepAlive, keep_alive};
-pub use listeners::{Advertised, Hop, Listener, Listeners, Told};
-pub use locate::{Departure, Located, NextHop, Size, is_behind_nat, locate, way_back, way_to};
+pub use listeners::{Advertised, AdvertisedAs, Hop, Listener, Listeners};
+pub use locate::{
+    Departure, Located, NextHop, Size, is_behind_nat, locate, needs_flow, way_back, way_to, way_without_flow,
+};
 pub use owner::{Owner, owner};
 pub use servers::{Server, Wanted, Ways};
 pub use strowger_syntax::Transport;

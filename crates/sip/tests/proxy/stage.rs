@@ -9,7 +9,7 @@ use strowger_sip::proxy::{
     Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
 };
 use strowger_sip::transaction::{Expired, Matched, Timers};
-use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch, Told};
+use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
 use strowger_syntax::message::{ResponseWriter, ViaStamp};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
@@ -76,6 +76,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
+    /// Whether its Route names a flow.
+    pub(crate) follows_flow: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -89,8 +91,9 @@ pub(crate) fn udp(name: char) -> Hop {
         transport: Transport::Udp,
         listener: 0,
         local: [192, 0, 2, 1].into(),
-        told: Told::default(),
+        told: AdvertisedAs::default(),
         to,
+        over_flow: false,
     }
 }
 
@@ -104,8 +107,9 @@ pub(crate) fn tcp(name: char) -> Hop {
         transport: Transport::Tcp,
         listener: 1,
         local: [192, 0, 2, 1].into(),
-        told: Told::default(),
+        told: AdvertisedAs::default(),
         to,
+        over_flow: false,
     }
 }
 
@@ -201,6 +205,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
+            follows_flow: false,
         }
     }
 
@@ -232,7 +237,9 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            awaited: 0,
             keeps_others: self.keeps_others,
+            follows_flow: self.follows_flow,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {
@@ -381,7 +388,7 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) => panic!("nobody asked for it"),
                 }
             }
             self.collect();

@@ -11,7 +11,7 @@ use std::{fmt, io};
 use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
-use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version};
+use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version, Watch};
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
@@ -216,6 +216,10 @@ impl Location for Sqlite {
 
     fn bytes(&self) -> usize {
         self.shared.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.shared.table.watch()
     }
 
     fn failing(&self) -> Option<StoreFailure> {
