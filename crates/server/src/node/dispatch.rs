@@ -511,7 +511,6 @@ impl Node {
                 }
             }
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
-            (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {

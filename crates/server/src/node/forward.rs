@@ -341,12 +341,12 @@ impl Node {
         }
     }
 
+    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
+    /// nobody here knows of (§16.10).
     #[expect(
         clippy::too_many_arguments,
         reason = "the request, what is known of it, and where effects go"
     )]
-    /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
-    /// nobody here knows of (§16.10).
     pub(super) fn forward_stateless(
         &mut self,
         request: Message<'_>,

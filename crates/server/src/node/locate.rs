@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
 use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
 use strowger_sip::transaction::KEPT;
@@ -14,7 +14,6 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
-use super::dispatch::Case;
 use super::trace::{BindingUse, Step};
 use super::waking::{Sleep, sleep_of};
 use super::{Kept, Node};
@@ -255,47 +254,6 @@ impl Node {
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
         }
-    }
-
-    /// Makes the binding that a request within a dialog is for the candidate, where it is reached in another way than its URI
-    /// says: over its connection, or through a NAT. False if there is none.
-    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, uri_read: &SipUri<'_>, now: Now) -> bool {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
-        let uri = routing.request_uri;
-        let is_proven = routing.token == RouteToken::Valid && routing.next.is_none();
-        if !is_proven || request.to_tag().is_none() || !self.write_registered(request.to_uri()) {
-            return false;
-        }
-        let work = &mut self.work;
-        work.candidates.clear();
-        self.shared.location.read(&work.aor, &mut work.record);
-        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&ingress.source));
-        let mut live = Bindings::new(&work.record).live(now.wall_secs());
-        let Some(binding) = live.find(|binding| is_contact(binding.contact, uri) && binding.path.is_empty())
-        else {
-            return false;
-        };
-        // Nearly every phone is where its contact says, and its URI leads there.
-        let origin = &binding.origin;
-        if origin.flow.is_none() && uri_read.host.ip() == Some(origin.remote.ip()) {
-            return false;
-        }
-        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-        let is_back = |hop: &Hop| matches!(hop.to, Destination::Datagram { to, .. } if to == origin.remote);
-        let Some((hop, fallback)) = way.filter(|(hop, _)| origin.flow.is_some() || is_back(hop)) else {
-            return false;
-        };
-        self.trace
-            .note(|| Step::binding(&binding, BindingUse::Target, now));
-        let terms = Terms::new(Origin::Binding, Way::Nowhere);
-        work.candidates
-            .add_located(uri, &[], terms, &hop, fallback.as_ref());
-        true
     }
 
     /// Puts the address-of-record of one of our users into the work buffers; false if a URI is not one.

@@ -5,6 +5,7 @@ mod defence;
 mod gruu;
 mod keep_alive;
 mod names;
+mod outbound;
 mod push;
 mod refusals;
 mod refused;
