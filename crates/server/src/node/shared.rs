@@ -9,7 +9,7 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Config};
+use crate::config::{Cidr, Config};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
