@@ -12,7 +12,7 @@ use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
 use crate::transport::{
-    Branches, Departure, Listeners, Owner, ReadToken, TokenUse, Told, owner, read_token, via,
+    AdvertisedAs, Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via,
 };
 use crate::{Destination, Outbox, Source};
 
@@ -86,7 +86,7 @@ pub struct Arrival {
     /// Our address that it was sent to.
     pub local: IpAddr,
     /// What whoever sent it is told of the listener.
-    pub told: Told,
+    pub told: AdvertisedAs,
     /// What its top Via is told.
     pub stamp: ViaStamp,
 }

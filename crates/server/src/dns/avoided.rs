@@ -181,7 +181,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use strowger_sip::transport::Told;
+    use strowger_sip::transport::AdvertisedAs;
 
     use super::*;
 
@@ -191,7 +191,7 @@ mod tests {
             transport: Transport::Udp,
             listener: 0,
             local: IpAddr::from([192, 0, 2, 1]),
-            told: Told::default(),
+            told: AdvertisedAs::default(),
             to: Destination::Datagram {
                 listener: 0,
                 from: None,

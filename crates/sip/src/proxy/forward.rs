@@ -16,7 +16,7 @@ use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
 use crate::transport::branch::hex_digits;
-use crate::transport::{Hop, Listener, LogicalFlow, Peer, TokenUse, Told};
+use crate::transport::{AdvertisedAs, Hop, Listener, LogicalFlow, Peer, TokenUse};
 
 /// Which branch the copy gets.
 #[derive(Clone, Copy, Debug)]
@@ -399,7 +399,7 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
 /// An entry of ours in Record-Route or Path.
 struct RecordRouteEntry {
     transport: Transport,
-    listener: (u16, Told),
+    listener: (u16, AdvertisedAs),
     local: IpAddr,
     /// The token of the dialog; without one it stands in Path.
     token: Option<u64>,

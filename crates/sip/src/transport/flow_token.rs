@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::Transport;
 
-use super::{Departure, Destination, Flow, Hop, Source, Told};
+use super::{AdvertisedAs, Departure, Destination, Flow, Hop, Source};
 use crate::keys::MacKey;
 
 const TRANSPORT: u8 = 0x0f;
@@ -110,8 +110,8 @@ impl LogicalFlow {
         }
         let local = self.from.unwrap_or_else(|| of_its_kind.address.ip());
         let (to, told) = match self.peer {
-            // Whoever is at the other end answers over the connection, whatever it is told.
-            Peer::Connection(flow) => (Destination::Flow(flow), Told::default()),
+            // Whose address is not known; its answers come over the connection, whatever is told.
+            Peer::Connection(flow) => (Destination::Flow(flow), AdvertisedAs::default()),
             Peer::Datagrams(ip, port) => {
                 let to = Destination::Datagram {
                     listener: self.listener,

@@ -34,10 +34,10 @@ impl Advertised {
 
 /// Which of the things that peers are told of a listener one of them is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told(u8);
+pub struct AdvertisedAs(u8);
 
 impl Listener {
-    /// The texts that peers may be told, by their [`Told`]: the address itself is the last.
+    /// The texts that peers may be told, by their [`AdvertisedAs`]: the address itself is the last.
     fn written(&self) -> impl Iterator<Item = Written> {
         let advertised = self
             .advertise
@@ -128,7 +128,7 @@ pub struct Hop {
     /// Our address there, for listeners bound to a wildcard.
     pub local: IpAddr,
     /// What the peer there is told of the listener.
-    pub told: Told,
+    pub told: AdvertisedAs,
     /// Where it goes.
     pub to: Destination,
     /// Whether it follows a flow to where the target's URI does not lead: later requests of a dialog have to follow that too
@@ -149,7 +149,7 @@ pub struct Listeners {
     /// How each is written by the first of its texts; empty for one whose host depends on our address there.
     written: Vec<Written>,
     /// How they are written by their other texts.
-    others: Vec<(u16, Told, Written)>,
+    others: Vec<(u16, AdvertisedAs, Written)>,
     /// Whether there is a listener of which not all peers are told the same.
     tells_apart: bool,
     /// The URIs by which peers reach the listeners, as they are written, and behind them the former ones.
@@ -164,9 +164,12 @@ impl Listeners {
         let live = (0..all.len() as u16).collect();
         let (mut written, mut others, mut uris) = (Vec::new(), Vec::new(), Vec::new());
         for (number, listener) in (0..).zip(&all) {
-            for (told, text) in (0..).map(Told).zip(listener.written().take(listener.texts())) {
+            for (told, text) in (0..)
+                .map(AdvertisedAs)
+                .zip(listener.written().take(listener.texts()))
+            {
                 uris.extend(listener.uris(&text, &outward));
-                if told == Told::default() {
+                if told == AdvertisedAs::default() {
                     written.push(text);
                 } else {
                     others.push((number, told, text));
@@ -251,18 +254,18 @@ impl Listeners {
 
     /// What a peer is told of a listener.
     #[inline]
-    pub fn told(&self, listener: u16, peer: IpAddr) -> Told {
+    pub fn told(&self, listener: u16, peer: IpAddr) -> AdvertisedAs {
         if !self.tells_apart {
-            return Told::default();
+            return AdvertisedAs::default();
         }
         self.told_apart(listener, peer)
     }
 
     #[cold]
-    fn told_apart(&self, listener: u16, peer: IpAddr) -> Told {
+    fn told_apart(&self, listener: u16, peer: IpAddr) -> AdvertisedAs {
         let advertise = self.get(listener).map_or(&[][..], |listener| &listener.advertise);
         let first = advertise.iter().position(|advertised| advertised.is_for(peer));
-        Told(first.unwrap_or(advertise.len()) as u8)
+        AdvertisedAs(first.unwrap_or(advertise.len()) as u8)
     }
 
     /// Our address at a listener, towards a peer: for one that is bound to a wildcard the one that it is told of.
@@ -298,7 +301,7 @@ impl Listeners {
     pub fn write_uri(
         &self,
         transport: Transport,
-        (listener, told): (u16, Told),
+        (listener, told): (u16, AdvertisedAs),
         local: IpAddr,
         out: &mut Vec<u8>,
     ) {
@@ -316,15 +319,15 @@ impl Listeners {
     }
 
     #[inline]
-    fn written(&self, listener: u16, told: Told, transport: Transport) -> Option<&Written> {
+    fn written(&self, listener: u16, told: AdvertisedAs, transport: Transport) -> Option<&Written> {
         let is_its = self.get(listener)?.transport == transport;
         self.text(listener, told)
             .filter(|written| is_its && !written.uri.is_empty())
     }
 
     #[inline]
-    fn text(&self, listener: u16, told: Told) -> Option<&Written> {
-        if told == Told::default() {
+    fn text(&self, listener: u16, told: AdvertisedAs) -> Option<&Written> {
+        if told == AdvertisedAs::default() {
             self.written.get(usize::from(listener))
         } else {
             self.other(listener, told)
@@ -332,7 +335,7 @@ impl Listeners {
     }
 
     #[cold]
-    fn other(&self, listener: u16, told: Told) -> Option<&Written> {
+    fn other(&self, listener: u16, told: AdvertisedAs) -> Option<&Written> {
         let found = self
             .others
             .iter()
@@ -341,7 +344,7 @@ impl Listeners {
     }
 
     /// Appends host and port by which a peer that is told so reaches a listener.
-    fn write_host_port(&self, (listener, told): (u16, Told), local: IpAddr, out: &mut Vec<u8>) {
+    fn write_host_port(&self, (listener, told): (u16, AdvertisedAs), local: IpAddr, out: &mut Vec<u8>) {
         match (self.text(listener, told), self.get(listener)) {
             (Some(written), _) if !written.host_port.is_empty() => out.extend_from_slice(&written.host_port),
             (_, Some(listener)) => write_socket_address(SocketAddr::new(local, listener.address.port()), out),

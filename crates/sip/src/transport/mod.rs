@@ -18,7 +18,7 @@ pub use branch::{Branches, OurBranch};
 pub use cidr::Cidr;
 pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
 pub use keep_alive::{KeepAlive, keep_alive};
-pub use listeners::{Advertised, Hop, Listener, Listeners, Told};
+pub use listeners::{Advertised, AdvertisedAs, Hop, Listener, Listeners};
 pub use locate::{
     Departure, Located, NextHop, Size, is_behind_nat, locate, needs_flow, way_back, way_to, way_without_flow,
 };

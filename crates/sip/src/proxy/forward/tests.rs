@@ -130,7 +130,7 @@ fn one_pass_writes_what_a_draft_writes() {
                         transport,
                         listener,
                         local: source().local.ip(),
-                        told: Told::default(),
+                        told: AdvertisedAs::default(),
                         to: Destination::Connect { transport, to },
                         over_flow: false,
                     },
