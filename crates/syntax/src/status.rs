@@ -118,6 +118,7 @@ statuses! {
     SERVER_TIMEOUT 504 "Server Time-out" "RFC 3261 §21.5.5.";
     VERSION_NOT_SUPPORTED 505 "Version Not Supported" "RFC 3261 §21.5.6.";
     MESSAGE_TOO_LARGE 513 "Message Too Large" "RFC 3261 §21.5.7.";
+    PUSH_NOTIFICATION_SERVICE_NOT_SUPPORTED 555 "Push Notification Service Not Supported" "RFC 8599 §8.1.";
     BUSY_EVERYWHERE 600 "Busy Everywhere" "RFC 3261 §21.6.1.";
     DECLINE 603 "Decline" "RFC 3261 §21.6.2.";
     DOES_NOT_EXIST_ANYWHERE 604 "Does Not Exist Anywhere" "RFC 3261 §21.6.3.";

@@ -2,6 +2,7 @@
 //! applied. Every key is defined once, in `schema`, and that definition reads it, checks it and documents it.
 //! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
 
+mod auth;
 mod defence;
 mod diagnostic;
 mod dial_plan;
@@ -10,15 +11,20 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod listen;
 mod location;
+mod nat;
+mod push;
 mod read;
 mod reference;
 pub mod route;
 mod schema;
+mod secret;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod users;
 mod value;
 
 use std::path::PathBuf;
@@ -34,9 +40,13 @@ pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use location::Location;
+pub use nat::{KeepAlive, Nat};
+pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use route::Route;
+pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
+pub use users::{LookupMethod, UserLookup, UserSource};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
@@ -60,10 +70,16 @@ pub struct Config {
     pub admin: Admin,
     /// Digest authentication (RFC 3261 §22, RFC 8760).
     pub auth: Auth,
+    /// How a server is asked for users, if they come from one.
+    pub user_lookup: UserLookup,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// Phones behind a NAT.
+    pub nat: Nat,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -92,8 +108,11 @@ impl Default for Config {
             listen: Vec::new(),
             admin: Admin::default(),
             auth: Auth::default(),
+            user_lookup: UserLookup::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            nat: Nat::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
@@ -146,6 +165,8 @@ pub struct Auth {
     pub methods: AuthMethods,
     /// One challenge each, in this order.
     pub algorithms: Vec<Algorithm>,
+    /// Where users come from.
+    pub users: UserSource,
 }
 
 /// Methods that are challenged by default once digest is on.
@@ -156,6 +177,7 @@ impl Default for Auth {
         Self {
             methods: AuthMethods::Automatic,
             algorithms: vec![Algorithm::Md5],
+            users: UserSource::Kept,
         }
     }
 }

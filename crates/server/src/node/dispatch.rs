@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
+use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -21,6 +21,7 @@ use super::refused::Why;
 use super::registrar::check_extensions;
 use super::routes::translated;
 use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
+use super::user_lookup::Progress;
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
@@ -66,6 +67,8 @@ pub(super) struct Case<'a> {
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
     pub(super) key: ServerKey,
+    /// Whether its caller is to be reached over the flow that it came by, whatever its contact says.
+    pub(super) keeps_caller: bool,
 }
 
 impl Node {
@@ -140,6 +143,7 @@ impl Node {
             routing,
             dialled: None,
             key,
+            keeps_caller: false,
         };
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
@@ -172,6 +176,7 @@ impl Node {
 
     /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
     fn decide(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+        self.settle_flow(case)?;
         let Case {
             request,
             ingress,
@@ -200,6 +205,8 @@ impl Node {
         };
         if sender == Sender::Authenticated {
             case.routing.taken.credentials = only_proxy_credentials(request);
+        } else if self.is_called_known(case, &bound, sender, now)? == Progress::Waits {
+            return Ok(());
         }
         if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
             self.reject_case(case, sender, &reject, now, out);
@@ -219,7 +226,7 @@ impl Node {
     ) -> Result<(), Reject> {
         let leads_here = self.check_contact(case.request, sender, now)?;
         self.work.stays = leads_here && case.request.has(Name::RecordRoute);
-        if self.shared.policy.routes.is_empty() {
+        if self.shared.policy.routes.is_empty() || case.routing.flow.is_some() {
             let decision = self.shared.policy.routes.built_in();
             return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
         }
@@ -254,14 +261,9 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
+        let Case { request, ingress, .. } = *case;
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
+        let begun = Self::is_begun(case);
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
@@ -415,7 +417,7 @@ impl Node {
             },
         });
         if asked || shown {
-            self.admit_by_credentials(case, sender, asked, now, out)
+            self.admit_by_credentials(bound, case, sender, asked, now, out)
         } else {
             Ok(Some(sender))
         }
@@ -425,6 +427,7 @@ impl Node {
     /// challenged.
     fn admit_by_credentials(
         &mut self,
+        bound: &Bound<'_>,
         case: &Case<'_>,
         sender: Sender,
         asked: bool,
@@ -433,9 +436,17 @@ impl Node {
     ) -> Result<Option<Sender>, Reject> {
         let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
+            // The nonce count is used up once, when the request goes on.
+            Checked::Right(_)
+                if self.is_called_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
+            {
+                return Ok(None);
+            }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
             Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             // Credentials for somebody further on are not ours to judge.
@@ -451,6 +462,7 @@ impl Node {
         match method {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if routing.is_by_path() => Some(AskedWhy::Path),
             _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
@@ -495,9 +507,12 @@ impl Node {
             (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
             (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
-            (_, Bound::User(uri)) => self.candidates_of_user(case, uri, &decision.role, sender, now)?,
+            (_, Bound::User(uri)) => {
+                let patience = patience(case.request.method(), decision);
+                self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
+            }
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
-            (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
+            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {
@@ -509,7 +524,7 @@ impl Node {
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
-        if found == Found::Targets && self.work.targets.is_empty() {
+        if found == Found::Targets && self.work.targets.is_empty() && self.work.asleep.is_empty() {
             return Err(self.no_way(&onward));
         }
         Ok(found)
@@ -584,7 +599,7 @@ impl Node {
                         !ours
                     });
                 work.lines.clear();
-                write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
+                write_public_contacts(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
                     return Err(self.nowhere(known, sender));
                 }
@@ -633,6 +648,15 @@ impl Node {
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
+    }
+}
+
+/// Whether a request can wait for a device to be woken: only in a transaction.
+fn patience(method: Method, decision: &Decision<'_>) -> Patience {
+    match method {
+        Method::Ack | Method::Cancel => Patience::None,
+        _ if decision.role.mode == Mode::Stateless => Patience::None,
+        _ => Patience::Some,
     }
 }
 

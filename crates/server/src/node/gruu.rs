@@ -12,6 +12,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::Case;
+use super::locate::Patience;
 use super::policy::Sender;
 use super::trace::{BindingUse, Step};
 use crate::routing::Role;
@@ -69,6 +70,17 @@ impl Node {
         match gruu {
             Some(gruu) => Meant::Instance(gruu, resolved),
             None => Meant::User(resolved),
+        }
+    }
+
+    /// Puts the address-of-record into the work buffers that a Request-URI is, as it is written, or is a GRUU of.
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.addressed.write_aor(uri, &mut work.aor)
+            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
+        {
+            self.write_aor_of(&sip);
         }
     }
 
@@ -148,18 +160,19 @@ impl Node {
         uri: &[u8],
         role: &Role,
         sender: Sender,
+        patience: Patience,
         now: Now,
     ) -> Result<(), Reject> {
         let known = match self.find_addressed(uri) {
             Meant::User(resolved) => {
-                self.candidates_of_aor(case.request, &case.ingress.source, role, now);
+                self.candidates_of_aor(case.request, &case.ingress.source, role, patience, now);
                 resolved
             }
             Meant::Instance(gruu, resolved) => {
                 self.work.candidates.clear();
                 let is_there = self.find_instance(&gruu, now);
                 if is_there {
-                    self.candidates_of_instance(case, role, now);
+                    self.candidates_of_instance(case, role, patience, now);
                 }
                 self.standing(&gruu, resolved, is_there, now)
             }
@@ -174,7 +187,7 @@ impl Node {
     /// Makes the contacts of the instance in the work buffers the candidates, as if it were an address-of-record (RFC 5627 §6.1):
     /// the one that was refreshed last, and the next only when that can't be reached or does not answer. They are contacts of
     /// one phone, which rings for as long as it would alone.
-    fn candidates_of_instance(&mut self, case: &Case<'_>, role: &Role, now: Now) {
+    fn candidates_of_instance(&mut self, case: &Case<'_>, role: &Role, patience: Patience, now: Now) {
         let instance = std::mem::take(&mut self.work.instance);
         let terms = Terms {
             ring_timeout_ms: role.ring_ms,
@@ -183,7 +196,7 @@ impl Node {
         };
         let mut refreshed = SmallVec::<[u32; 8]>::new();
         for says_so in [true, false] {
-            self.add_bindings(&case.ingress.source, now, |binding| {
+            self.add_bindings(&case.ingress.source, patience, now, |binding| {
                 let suits = is_of(binding, &instance).then(|| suits(case.request, binding.params));
                 match suits.ok_or(BindingUse::OtherInstance)? {
                     Suits::Rank(_) if says_so => {}

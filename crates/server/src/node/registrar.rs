@@ -17,6 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
+use super::push::{check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
 use super::{Kept, Node, Work};
@@ -88,11 +89,16 @@ impl Node {
                 Checked::Rejected(rejection) => {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
+                Checked::Waits => return,
+                Checked::Unknown(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
                 Checked::NotOwner | Checked::ShutOut => {
                     let reject = Reject::new(Status::FORBIDDEN);
                     return self.refuse_unproven(request, ingress, &reject, now, out);
                 }
             }
+        }
+        if let Err(reject) = check_push(request, &self.shared) {
+            return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Step 5: the address-of-record.
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
@@ -242,6 +248,7 @@ impl Node {
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
             origin.from = Some(ingress.source.local.ip());
         }
+        origin.pushed_elsewhere = has_other_pusher(request, &self.shared.push);
         let policy = &self.shared.policy.registrar;
         let decided = register(
             request,
@@ -423,7 +430,7 @@ impl Node {
             ..
         } = &mut self.work;
         let record = Bindings::new(record);
-        let identity = &self.endpoint.identity;
+        let (identity, push) = (&self.endpoint.identity, &self.shared.push);
         let Admitted { request, ingress, .. } = *admitted;
         let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there =
@@ -438,7 +445,8 @@ impl Node {
                 }),
                 flow_timer,
             };
-            write_answer(request, record, &told, now.wall_secs(), date, out)
+            write_answer(request, record, &told, now.wall_secs(), date, out);
+            write_feature_caps(request, push, out);
         })
     }
 

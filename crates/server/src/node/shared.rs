@@ -9,10 +9,11 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr};
+use crate::config::{Cidr, Config};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
+use crate::push::Services;
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
@@ -31,6 +32,8 @@ pub struct NodePolicy {
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
+    /// What is done for phones behind a NAT.
+    pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.
@@ -57,6 +60,8 @@ pub struct Shared {
     pub defence: Defence,
     /// The servers behind names.
     pub dns: Arc<Dns>,
+    /// The services that wake devices.
+    pub push: Services,
 }
 
 impl std::fmt::Debug for Shared {
@@ -71,7 +76,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The same stores and tables under another configuration.
     #[must_use]
-    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, config: &Config) -> Self {
         if let Some(routes) = Arc::get_mut(&mut policy.routes) {
             routes.adopt(&self.policy.routes);
         }
@@ -81,8 +86,9 @@ impl Shared {
             location: Arc::clone(&self.location),
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
-            defence: self.defence.reconfigured(defence),
+            defence: self.defence.reconfigured(&config.defence),
             dns: Arc::clone(&self.dns),
+            push: self.push.reconfigured(&config.push),
         }
     }
 

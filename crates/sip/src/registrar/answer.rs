@@ -6,6 +6,7 @@ use strowger_syntax::{Message, Name};
 use super::binding::{Binding, Bindings};
 use super::gruu::Gruus;
 use super::outbound::was_applied;
+use super::push::write_public_uri;
 use crate::time::civil;
 
 /// What a 200 to REGISTER tells besides the bindings themselves.
@@ -39,9 +40,15 @@ pub fn write_answer(
         None => write_contacts(record, now_secs, out),
         Some(gruus) => {
             for binding in record.live(now_secs) {
-                write_contact(&binding, now_secs, out, |out| {
-                    gruus.write_params(&binding, record, now_secs, out);
-                });
+                put_contact(
+                    binding.contact,
+                    binding.params,
+                    left(&binding, now_secs),
+                    out,
+                    |out| {
+                        gruus.write_params(&binding, record, now_secs, out);
+                    },
+                );
             }
         }
     }
@@ -77,24 +84,34 @@ impl DateLine {
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
-    write_contacts_of(record.live(now_secs), now_secs, out);
-}
-
-/// [`write_contacts`] for some of the bindings.
-pub fn write_contacts_of<'a>(bindings: impl Iterator<Item = Binding<'a>>, now_secs: u64, out: &mut Vec<u8>) {
-    for binding in bindings {
-        write_contact(&binding, now_secs, out, |_| {});
+    for binding in record.live(now_secs) {
+        put_contact(
+            binding.contact,
+            binding.params,
+            left(&binding, now_secs),
+            out,
+            |_| {},
+        );
     }
 }
 
-fn write_contact(
-    binding: &Binding<'_>,
+/// [`write_contacts`] of some bindings as others may see them: without what leads to their devices (RFC 8599 §13).
+pub fn write_public_contacts<'a>(
+    bindings: impl Iterator<Item = Binding<'a>>,
     now_secs: u64,
     out: &mut Vec<u8>,
-    write_more: impl FnOnce(&mut Vec<u8>),
 ) {
-    let left = u64::from(binding.expires_at).saturating_sub(now_secs);
-    put_contact(binding.contact, binding.params, left, out, write_more);
+    let mut uri = Vec::new();
+    for binding in bindings {
+        uri.clear();
+        write_public_uri(binding.contact, &mut uri);
+        put_contact(&uri, binding.params, left(&binding, now_secs), out, |_| {});
+    }
+}
+
+/// The seconds that a binding has left.
+fn left(binding: &Binding<'_>, now_secs: u64) -> u64 {
+    u64::from(binding.expires_at).saturating_sub(now_secs)
 }
 
 /// Appends the Contact line of a binding that has so many seconds left, with more parameters.

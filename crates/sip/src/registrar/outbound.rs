@@ -9,7 +9,7 @@ use crate::reject::Reject;
 /// The option tag (RFC 5626 §11.4).
 const OUTBOUND: &[u8] = b"outbound";
 /// The URI parameter of a first hop that keeps the flow (RFC 5626 §11.3).
-pub(crate) const OB: &[u8] = b"ob";
+pub const OB: &[u8] = b"ob";
 
 /// The instance-id among a contact's parameters (RFC 5626 §4.1): the URN, without quotes and angle brackets.
 pub fn instance_of(params: Params<'_>) -> Option<&[u8]> {

@@ -220,6 +220,7 @@ mod tests {
                 from: None,
                 remote: ([192, 0, 2, 1], port.parse().expect("a port")).into(),
                 flow: None,
+                pushed_elsewhere: false,
             };
             let policy = Policy::default();
             let before = Bindings::new(&record);

@@ -45,6 +45,7 @@ impl Store {
             from: None,
             remote,
             flow: None,
+            pushed_elsewhere: false,
         };
         let mut out = b"left from before".to_vec();
         let record = Bindings::new(&self.record);

@@ -53,6 +53,7 @@ impl Registrar {
             from: None,
             remote: ([192, 0, 2, 1], port).into(),
             flow: None,
+            pushed_elsewhere: false,
         };
         let (mut out, mut contacts) = (Vec::new(), Vec::new());
         let policy = Policy::default();

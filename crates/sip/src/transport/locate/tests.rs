@@ -150,6 +150,7 @@ fn hops(
             from: None,
             remote: ([198, 51, 100, 7], 4000).into(),
             flow: connection_of.map(|boot| BoundFlow { flow, boot }),
+            pushed_elsewhere: false,
         },
         path: path.as_bytes(),
         user_agent: b"",
