@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use system_tests::baresip::Baresip;
+use system_tests::baresip_python::BaresipPython;
 use system_tests::linphone::Linphone;
 use system_tests::pjsua::Pjsua;
 use system_tests::server::{DOMAIN, Server, Setup};
@@ -112,5 +113,39 @@ fn pjsua_and_linphone_call_each_others_gruus() {
     assert_calls(&server, 1);
     alice.expect_call();
     alice.hang_up();
+    assert_calls(&server, 0);
+}
+
+// RFC 5627 §4.2, §6.1, RFC 5626 §4.2
+#[test]
+fn baresip_of_today_is_called_by_its_gruus_over_its_flow() {
+    let server = server();
+    let mut alice = BaresipPython::registered(
+        &account(&server, "alice", "alicepw", "udp"),
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    );
+    let mut bob = BaresipPython::registered(
+        &account(&server, "bob", "bobpw", "tcp"),
+        "00000000-0000-1000-8000-000a95a0e128",
+    );
+    let (public, temporary) = gruus(&server, "bob");
+    for (times, uri) in (1..).zip([public, temporary.expect("it knows of GRUUs")]) {
+        alice.dial(&uri);
+        bob.expect("call ESTABLISHED", times);
+        alice.expect("call ESTABLISHED", times);
+        assert_calls(&server, 1);
+        match times {
+            1 => alice.hang_up(),
+            _ => bob.hang_up(),
+        }
+        bob.expect("call CLOSED", times);
+        alice.expect("call CLOSED", times);
+        assert_calls(&server, 0);
+    }
+    let (_, temporary) = gruus(&server, "alice");
+    bob.dial(&temporary.expect("it knows of GRUUs"));
+    alice.expect("call ESTABLISHED", 3);
+    alice.hang_up();
+    bob.expect("call CLOSED", 3);
     assert_calls(&server, 0);
 }
