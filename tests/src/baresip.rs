@@ -118,6 +118,11 @@ impl Baresip {
         }
     }
 
+    /// What it has printed: every SIP message among others.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
     /// True when it has heard this tone.
     pub fn heard(&self, frequency: f64) -> bool {
         self.recordings().iter().any(|path| tone::heard(path, frequency))

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod baresip;
+pub mod baresip_python;
 pub mod digest;
 pub mod disk;
 pub mod fault;

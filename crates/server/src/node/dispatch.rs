@@ -511,8 +511,8 @@ impl Node {
                 let patience = patience(case.request.method(), decision);
                 self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
-            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
+            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {
