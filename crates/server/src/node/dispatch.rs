@@ -498,6 +498,8 @@ impl Node {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
+            (_, Bound::Foreign(_))
+                if self.candidate_asleep(&case.routing, patience(case.request.method(), decision), now) => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),

@@ -275,7 +275,8 @@ impl Node {
             self.trace.note(|| Step::RecordRoute { why });
             return None;
         };
-        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
+        let stays = role.record_route || sets_up && self.is_for_purr(request);
+        let wanted = stays && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()
             || routing.is_by_path()
@@ -284,7 +285,7 @@ impl Node {
             why: match sets_up {
                 false => RecordRouteWhy::NoDialog,
                 _ if routing.token == RouteToken::Valid => RecordRouteWhy::Dialog,
-                _ if !role.record_route => RecordRouteWhy::Off,
+                _ if !stays => RecordRouteWhy::Off,
                 _ if !earned => RecordRouteWhy::Stranger,
                 _ => RecordRouteWhy::SetsUp,
             },
