@@ -14,6 +14,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("named", "bind9"),
     ("openssl", "openssl"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),

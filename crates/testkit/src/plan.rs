@@ -14,7 +14,7 @@ use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
-use strowger_server::subscriber::Subscribers;
+use strowger_server::subscriber::{self, Subscribers};
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::{Listener, Listeners};
@@ -68,6 +68,8 @@ pub struct Plan {
     pub max_kept_bytes: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
+    /// How a server is asked for users; `None` lets the node keep them.
+    pub user_lookup: Option<config::UserLookup>,
     /// What is held against sources.
     pub defence: config::Defence,
     /// What is done for phones behind a NAT; nothing, unless a test wants it.
@@ -94,6 +96,7 @@ impl Default for Plan {
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
+            user_lookup: None,
             defence: config::Defence::default(),
             nat: config::Nat {
                 keep_alive: config::KeepAlive::Off,
@@ -148,6 +151,7 @@ pub(crate) struct Built {
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) pushes: mpsc::Receiver<Ask>,
+    pub(crate) user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
@@ -158,18 +162,10 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let (location, store) = location(self.slow_store);
-        let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!(
-            "domains = {domains:?}\ntrusted = {:?}\n{}",
-            self.trusted, self.routing
-        );
-        let mut config = config::check(&text, "plan").expect("a configuration");
-        config.proxy.mode = self.mode;
-        config.proxy.fork = self.fork;
-        config.proxy.recurse = self.recurse;
-        config.proxy.ring_timeout = Duration::from_secs(10);
+        let config = self.config();
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let (push, pushes) = Services::new(&config.push, [2; 16]);
+        let (subscribers, user_questions) = self.subscribers(&scratch);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -186,7 +182,7 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: Arc::new(subscribers(&scratch, self.users)),
+            subscribers: Arc::new(subscribers),
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
@@ -202,9 +198,37 @@ impl Plan {
             endpoint: Arc::new(endpoint),
             questions,
             pushes,
+            user_questions,
             store,
             changes,
             scratch,
+        }
+    }
+}
+
+impl Plan {
+    fn config(&self) -> config::Config {
+        let domains = [&[DOMAIN], self.domains].concat();
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
+        config
+    }
+
+    /// The users, and what their server is asked if they come from one.
+    fn subscribers(&self, scratch: &Scratch) -> (Subscribers, Option<mpsc::Receiver<subscriber::Question>>) {
+        match &self.user_lookup {
+            Some(settings) => {
+                let (users, questions) = Subscribers::of_server("http://127.0.0.1/", settings, [3; 16]);
+                (users, Some(questions))
+            }
+            None => (subscribers(scratch, self.users), None),
         }
     }
 }
@@ -244,7 +268,7 @@ fn endpoint(shards: u16) -> EndpointConfig {
     let listener = |(place, (transport, _))| Listener {
         transport,
         address: peer::listener(place),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let listeners = peer::LISTENERS.into_iter().enumerate().map(listener).collect();
     EndpointConfig {

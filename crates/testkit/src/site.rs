@@ -12,6 +12,7 @@ use strowger_server::dns::{Answer, Question};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_server::push::{Ask, NotPushed, Pushed, Sweep};
+use strowger_server::subscriber;
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transport::{Server, keep_alive};
 use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
@@ -43,6 +44,7 @@ pub struct Site {
     pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
     pushes: mpsc::Receiver<Ask>,
+    user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     store: Option<SlowStore>,
     changes: Changes,
     meter: Meter,
@@ -100,6 +102,7 @@ impl Site {
             endpoint,
             questions,
             pushes,
+            user_questions,
             store,
             changes,
             scratch,
@@ -111,6 +114,7 @@ impl Site {
             endpoint,
             questions,
             pushes,
+            user_questions,
             store,
             changes,
             meter,
@@ -270,6 +274,11 @@ impl Site {
         assert_eq!(handled, Handled::Done);
         shard.node.turn_ended(self.now);
         self.out.clear();
+    }
+
+    /// A peer sends a datagram to a multicast group. The shard that dealt with it.
+    pub fn send_multicast(&mut self, who: char, group: SocketAddr, text: &str) -> usize {
+        self.deliver(text.as_bytes(), &peer::multicast(who, group))
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
@@ -574,6 +583,23 @@ impl Site {
         let sweep = Sweep { at_secs, before_secs };
         let due = self.shared.push.due(&*self.shared.location, sweep);
         due.iter().map(|due| due.push.aor.to_string()).collect()
+    }
+
+    /// The first question to the server of users that waits.
+    pub fn user_question(&mut self) -> Option<subscriber::Question> {
+        self.user_questions.as_mut()?.try_recv().ok()
+    }
+
+    /// The server of users answers a question with this status and body; it fails with what means nothing.
+    pub fn answer_user(&mut self, question: &subscriber::Question, status: u16, body: &str) {
+        let (subscribers, now_ms) = (Arc::clone(&self.shared.subscribers), self.now.mono_ms());
+        let lookup = subscribers.lookup().expect("a plan with a server of users");
+        let answered = lookup
+            .learn_text(question, status, body.as_bytes(), now_ms)
+            .is_ok();
+        if let Some((shard, ticket)) = question.asker {
+            self.control(usize::from(shard), Control::UserLookedUp { ticket, answered });
+        }
     }
 
     /// How many commits wait for the slow store.

@@ -1,5 +1,6 @@
 //! Where a key belongs that stands in a section that has none of this name.
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
@@ -10,7 +11,8 @@ use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
+use super::users::USER_LOOKUP;
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
@@ -27,6 +29,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[[listen]]", has(LISTEN, name)),
         ("[admin]", has(ADMIN, name)),
         ("[auth]", has(AUTH, name)),
+        ("[user_lookup]", has(USER_LOOKUP, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
         ("[nat]", has(NAT, name)),

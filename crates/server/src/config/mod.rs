@@ -2,6 +2,7 @@
 //! applied. Every key is defined once, in `schema`, and that definition reads it, checks it and documents it.
 //! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
 
+mod auth;
 mod defence;
 mod diagnostic;
 mod dial_plan;
@@ -12,6 +13,7 @@ pub(crate) mod group;
 mod home;
 mod listen;
 mod location;
+mod multicast;
 mod nat;
 mod push;
 mod read;
@@ -23,8 +25,10 @@ mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod users;
 mod value;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +41,7 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use listen::Advertise;
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
@@ -44,6 +49,7 @@ pub use reference::reference;
 pub use route::Route;
 pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
+pub use users::{LookupMethod, UserLookup, UserSource};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
@@ -67,6 +73,8 @@ pub struct Config {
     pub admin: Admin,
     /// Digest authentication (RFC 3261 §22, RFC 8760).
     pub auth: Auth,
+    /// How a server is asked for users, if they come from one.
+    pub user_lookup: UserLookup,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
     /// Proxy (RFC 3261 §16).
@@ -103,6 +111,7 @@ impl Default for Config {
             listen: Vec::new(),
             admin: Admin::default(),
             auth: Auth::default(),
+            user_lookup: UserLookup::default(),
             location: Location::default(),
             proxy: Proxy::default(),
             nat: Nat::default(),
@@ -123,12 +132,29 @@ impl Default for Config {
 pub struct Listen {
     /// Transport, address and port.
     pub uri: ListenUri,
-    /// What to write into Via, Record-Route and Contact instead of the listener's address.
-    pub advertise: Option<HostPort>,
+    /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
+    /// peer.
+    pub advertise: Vec<Advertise>,
+    /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
+    pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
     pub key: Option<PathBuf>,
+}
+
+/// A multicast group that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multicast {
+    /// Its address.
+    pub group: IpAddr,
+    /// How many routers answers to it may pass.
+    pub ttl: u8,
+}
+
+impl Multicast {
+    /// "All SIP servers" (sip.mcast.net, RFC 3261 §10.2.6).
+    pub const ALL_SERVERS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 1, 75));
 }
 
 impl Listen {
@@ -136,7 +162,8 @@ impl Listen {
     pub fn plain(uri: ListenUri) -> Self {
         Self {
             uri,
-            advertise: None,
+            advertise: Vec::new(),
+            multicast: None,
             certificate: None,
             key: None,
         }
@@ -159,6 +186,8 @@ pub struct Auth {
     pub methods: AuthMethods,
     /// One challenge each, in this order.
     pub algorithms: Vec<Algorithm>,
+    /// Where users come from.
+    pub users: UserSource,
 }
 
 /// Methods that are challenged by default once digest is on.
@@ -169,6 +198,7 @@ impl Default for Auth {
         Self {
             methods: AuthMethods::Automatic,
             algorithms: vec![Algorithm::Md5],
+            users: UserSource::Kept,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
@@ -12,7 +13,8 @@ use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
+use super::users::USER_LOOKUP;
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -25,6 +27,13 @@ pub fn reference() -> String {
     section(&mut text, "listen", "# [[listen]]", LISTEN, Commented::All);
     section(&mut text, "admin", "[admin]", ADMIN, Commented::AsGiven);
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
+    section(
+        &mut text,
+        "user_lookup",
+        "[user_lookup]",
+        USER_LOOKUP,
+        Commented::AsGiven,
+    );
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);

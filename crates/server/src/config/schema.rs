@@ -7,6 +7,7 @@ use std::time::Duration;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
@@ -16,13 +17,12 @@ use super::listen::{overlap, read_listen, wrong_listener};
 use super::location::{LOCATION, check_expires};
 use super::nat::{NAT, check_nat};
 use super::push::{PUSH, check_push_against_location};
-use super::read::{Given, Item, Key, read_table, unknown_word};
+use super::read::{Given, Item, Key, read_table};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
+use super::users::USER_LOOKUP;
 use super::value::{ListenUri, admin_listen, cidr, domain, transport_name};
-use super::{
-    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Fork, Level, Limits, Log, Mode, Proxy,
-};
+use super::{Admin, AdminListen, Config, Fork, Level, Limits, Log, Mode, Proxy};
 
 /// Reads and checks a whole configuration.
 pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
@@ -174,6 +174,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| item.table(AUTH, &mut config.auth, report),
     },
     Key {
+        name: "user_lookup",
+        example: "",
+        given: Given::Table,
+        doc: "How the server is asked for users, if they come from one.",
+        read: |config, item, report| item.table(USER_LOOKUP, &mut config.user_lookup, report),
+    },
+    Key {
         name: "location",
         example: "",
         given: Given::Table,
@@ -297,80 +304,6 @@ pub(super) const ADMIN: &[Key<Admin>] = &[
         },
     },
 ];
-
-/// Methods that can be challenged: all but ACK and CANCEL (RFC 3261 §22.1).
-const METHODS: [&str; 12] = [
-    "REGISTER",
-    "INVITE",
-    "MESSAGE",
-    "SUBSCRIBE",
-    "PUBLISH",
-    "OPTIONS",
-    "REFER",
-    "NOTIFY",
-    "INFO",
-    "BYE",
-    "UPDATE",
-    "PRACK",
-];
-
-const ALGORITHMS: [(&str, Algorithm); 3] = [
-    ("MD5", Algorithm::Md5),
-    ("SHA-256", Algorithm::Sha256),
-    ("SHA-512-256", Algorithm::Sha512_256),
-];
-
-pub(super) const AUTH: &[Key<Auth>] = &[
-    Key {
-        name: "methods",
-        example: r#"["REGISTER", "INVITE"]"#,
-        given: Given::Example,
-        doc: "Requests that are challenged when they are out of dialog; [] is off. Without it: these two as soon as one \
-              listener is not loopback, else none. While INVITE is among them, whatever else is for a user is challenged too \
-              unless it comes from where its sender is registered, or the answers would tell who exists.",
-        read: |auth, item, report| {
-            if let Some(methods) = item.list(report, challenged_method) {
-                auth.methods = AuthMethods::Explicit(distinct(methods, &item, report));
-            }
-        },
-    },
-    Key {
-        name: "algorithms",
-        example: r#"["MD5"]"#,
-        given: Given::Default,
-        doc: "One challenge each, in this order: MD5, SHA-256, SHA-512-256. Some phones read the first only, or give up on \
-              any that they do not know.",
-        read: |auth, item, report| {
-            let Some(algorithms) = item.list(report, |item, report| item.word(&ALGORITHMS, report)) else {
-                return;
-            };
-            let written = item.value.get_ref().as_array().map_or(0, |array| array.len());
-            if written == 0 {
-                let mend = "list one, such as \"MD5\"; to switch digest off write methods = []";
-                report.add(&item.span(), Complaint::new("`auth.algorithms` is empty", mend));
-                return;
-            }
-            auth.algorithms = distinct(algorithms, &item, report);
-        },
-    },
-];
-
-fn challenged_method(item: Item<'_, '_>, report: &mut Report<'_>) -> Option<String> {
-    let text = item.string(report)?;
-    if METHODS.contains(&text) {
-        return Some(text.to_owned());
-    }
-    let complaint = if matches!(text, "ACK" | "CANCEL") {
-        Complaint::new(
-            format!("{text} cannot be challenged (RFC 3261 §22.1)"),
-            "remove it",
-        )
-    } else {
-        unknown_word(item.path, text, METHODS.to_vec())
-    };
-    report.add(&item.span(), complaint);
-    None
-}
 
 /// Durations that travel as delta-seconds cannot have fractions.
 pub(super) fn whole_seconds(

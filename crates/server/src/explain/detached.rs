@@ -37,7 +37,7 @@ impl Detached {
             },
             ours: shared.ours.clone(),
             location: Arc::clone(&overlay) as Arc<dyn Location>,
-            subscribers: Arc::clone(&shared.subscribers),
+            subscribers: shared.subscribers.silenced(),
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
             dns: Arc::new(dns),

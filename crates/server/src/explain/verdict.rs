@@ -5,7 +5,7 @@ use strowger_syntax::Status;
 
 use super::{MessageSeen, Sent};
 use crate::node::trace::{
-    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, Known, ResponseBranch, RoleTaken, Step,
+    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, GruuKind, Known, ResponseBranch, RoleTaken, Step,
     TransactionFound,
 };
 
@@ -31,6 +31,8 @@ pub enum Outcome {
     Waits,
     /// It is let fall.
     Dropped,
+    /// What becomes of it depends on what nobody was asked.
+    Undecided,
 }
 
 /// The verdict.
@@ -106,6 +108,7 @@ fn outcome(
     match status {
         _ if !forwarded.is_empty() => Outcome::Forwarded,
         None if steps.iter().any(is_push) => Outcome::Waits,
+        None if unasked(steps).is_some() => Outcome::Undecided,
         None => Outcome::Dropped,
         Some(401 | 407) => Outcome::Challenged,
         Some(300..=399) => Outcome::Redirected,
@@ -143,8 +146,22 @@ fn line(
             format!("{what} is passed on to {}", places(&all))
         }
         Outcome::Waits => format!("{what} waits for a device, which is pushed"),
+        Outcome::Undecided => {
+            let user = unasked(steps).unwrap_or_default();
+            format!(
+                "{what} waits until the server of users is asked for {user}, which an explanation does not do"
+            )
+        }
         Outcome::Dropped => format!("{what} is dropped: {}", why_dropped(steps)),
     }
+}
+
+/// The user for whom a server would have been asked.
+fn unasked(steps: &[Step]) -> Option<&str> {
+    steps.iter().rev().find_map(|step| match step {
+        Step::UserLookUp { user, asked: false } => Some(user.as_str()),
+        _ => None,
+    })
 }
 
 /// What was the matter, if the answer alone does not say it.
@@ -170,6 +187,11 @@ fn because(steps: &[Step]) -> String {
             used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,
             ..
         } => Some("none of its bindings can be reached".to_owned()),
+        Step::Gruu { instance: None, kind } => Some(match kind {
+            GruuKind::Public => "the phone that its GRUU means is not registered".to_owned(),
+            GruuKind::Temporary => "its temporary GRUU does not hold any more".to_owned(),
+            GruuKind::None => "its Request-URI is no GRUU that was given out here".to_owned(),
+        }),
         Step::Address { aor, known, .. } => Some(match known {
             Known::Unlisted => format!("{aor} is no user, and nobody has registered it"),
             Known::User | Known::Alias => format!("{aor} is not registered"),
@@ -228,6 +250,9 @@ fn why_dropped(steps: &[Step]) -> String {
             Step::Dropped {
                 why: DroppedWhy::AckToOurs,
             } => "it acknowledges an answer of this node, which keeps nothing of it".to_owned(),
+            Step::Dropped {
+                why: DroppedWhy::Multicast,
+            } => "it came by multicast, where only the registrar of its domain whose challenge it meets answers".to_owned(),
             Step::Dropped { why: DroppedWhy::Ack } => "an ACK is never answered".to_owned(),
             Step::Refused { reason, told, .. } if !told => format!("{reason}, which it is not told"),
             Step::Challenged { told: false, .. } => {

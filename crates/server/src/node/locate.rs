@@ -4,9 +4,9 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
-use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -14,7 +14,6 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
-use super::dispatch::Case;
 use super::trace::{BindingUse, Step};
 use super::waking::{Sleep, sleep_of};
 use super::{Kept, Node};
@@ -190,15 +189,15 @@ impl Node {
         };
         self.add_bindings(source, patience, now, |binding| {
             match suits(request, binding.params) {
-                Suits::Rank(rank) => Some(terms(binding, rank)),
-                Suits::Not | Suits::NotByItself => None,
+                Suits::Rank(rank) => Ok(terms(binding, rank)),
+                Suits::Not | Suits::NotByItself => Err(BindingUse::Unsuited),
             }
         });
         if self.work.candidates.is_empty() {
             self.add_bindings(source, patience, now, |binding| {
                 match suits(request, binding.params) {
-                    Suits::NotByItself => Some(terms(binding, 0)),
-                    Suits::Rank(_) | Suits::Not => None,
+                    Suits::NotByItself => Ok(terms(binding, 0)),
+                    Suits::Rank(_) | Suits::Not => Err(BindingUse::Unsuited),
                 }
             });
         }
@@ -208,14 +207,14 @@ impl Node {
         self.work.candidates.settle_groups(role.turn_ms, false);
     }
 
-    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
-    /// Devices that sleep are woken only for requests that can wait.
+    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says of each all but the way,
+    /// or why it is none. Devices that sleep are woken only for requests that can wait.
     pub(super) fn add_bindings(
         &mut self,
         source: &Source,
         patience: Patience,
         now: Now,
-        terms: impl Fn(&Binding<'_>) -> Option<Terms>,
+        mut terms: impl FnMut(&Binding<'_>) -> Result<Terms, BindingUse>,
     ) {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
@@ -231,7 +230,7 @@ impl Node {
                     continue;
                 }
             };
-            if asleep && let Some(terms) = terms(&binding) {
+            if asleep && let Ok(terms) = terms(&binding) {
                 let used = BindingUse::Pushed;
                 self.trace.note(|| Step::binding(&binding, used, now));
                 let way = Way::Asleep;
@@ -244,58 +243,20 @@ impl Node {
                 self.trace.note(|| Step::not_reached(&binding, shared, now));
                 continue;
             };
-            let Some(terms) = terms(&binding) else {
-                let used = BindingUse::Unsuited;
-                self.trace.note(|| Step::binding(&binding, used, now));
-                continue;
+            let terms = match terms(&binding) {
+                Ok(terms) => terms,
+                Err(used) => {
+                    self.trace.note(|| Step::binding(&binding, used, now));
+                    continue;
+                }
             };
             let used = BindingUse::Target;
             self.trace.note(|| Step::binding(&binding, used, now));
             let (contact, path) = (binding.contact, binding.path);
+            work.stays |= !path.is_empty() && binding.instance().is_some();
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
         }
-    }
-
-    /// Makes the binding that a request within a dialog is for the candidate, where it is reached in another way than its URI
-    /// says: over its connection, or through a NAT. False if there is none.
-    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, uri_read: &SipUri<'_>, now: Now) -> bool {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
-        let uri = routing.request_uri;
-        let is_proven = routing.token == RouteToken::Valid && routing.next.is_none();
-        if !is_proven || request.to_tag().is_none() || !self.write_registered(request.to_uri()) {
-            return false;
-        }
-        let work = &mut self.work;
-        work.candidates.clear();
-        self.shared.location.read(&work.aor, &mut work.record);
-        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&ingress.source));
-        let mut live = Bindings::new(&work.record).live(now.wall_secs());
-        let Some(binding) = live.find(|binding| is_contact(binding.contact, uri) && binding.path.is_empty())
-        else {
-            return false;
-        };
-        // Nearly every phone is where its contact says, and its URI leads there.
-        let origin = &binding.origin;
-        if origin.flow.is_none() && uri_read.host.ip() == Some(origin.remote.ip()) {
-            return false;
-        }
-        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-        let is_back = |hop: &Hop| matches!(hop.to, Destination::Datagram { to, .. } if to == origin.remote);
-        let Some((hop, fallback)) = way.filter(|(hop, _)| origin.flow.is_some() || is_back(hop)) else {
-            return false;
-        };
-        self.trace
-            .note(|| Step::binding(&binding, BindingUse::Target, now));
-        let terms = Terms::new(Origin::Binding, Way::Nowhere);
-        work.candidates
-            .add_located(uri, &[], terms, &hop, fallback.as_ref());
-        true
     }
 
     /// Puts the address-of-record of one of our users into the work buffers; false if a URI is not one.
@@ -309,7 +270,7 @@ impl Node {
         }
         match Uri::parse(uri) {
             Ok(Uri::Sip(sip)) if self.shared.is_ours(&sip) && sip.user.is_some() => {
-                canonical_aor(&sip, &mut work.aor);
+                self.write_aor_of(&sip);
                 true
             }
             _ => false,

@@ -15,6 +15,7 @@ mod guard;
 mod journal;
 mod keep_alive;
 mod locate;
+mod multicast;
 mod own_names;
 mod pings;
 mod policy;
@@ -27,6 +28,7 @@ mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
+mod user_lookup;
 mod waking;
 
 use std::net::SocketAddr;
@@ -81,6 +83,14 @@ pub enum Control {
     BindingsChanged,
     /// A device was pushed, or could not be.
     Pushed(Box<Pushed>),
+    /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
+    /// said is known.
+    UserLookedUp {
+        /// What waits.
+        ticket: Id,
+        /// Whether it answered.
+        answered: bool,
+    },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// Somebody wants to try what the shard would do.
@@ -129,6 +139,8 @@ pub struct Node {
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
     wakings: Slab<Waking>,
+    /// Requests that wait for what the server of users says.
+    waiting: Slab<user_lookup::Waiting>,
     probes: Probes,
     /// For whose bindings this shard waits.
     watcher: Watcher,
@@ -155,6 +167,10 @@ struct Work {
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
+    /// The instance ID that a GRUU of it stands for.
+    instance: Vec<u8>,
+    /// Whether to stay on the path of a dialog, whatever the configuration says (RFC 5627 §6.2).
+    stays: bool,
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,
@@ -179,6 +195,8 @@ struct Work {
     entered: Entered,
     /// Where bindings have changed.
     changed: Vec<Slot>,
+    /// What came of asking for the users of the request that goes on.
+    looked: user_lookup::LookedUp,
 }
 
 /// A request that was kept, while it goes on.
@@ -217,6 +235,7 @@ impl Node {
             lookups: Slab::default(),
             wakings: Slab::default(),
             watcher: Watcher::new(shard),
+            waiting: Slab::default(),
             journal,
             refused: refused::Quota::default(),
             tally,
@@ -245,6 +264,7 @@ impl Node {
             lookups: self.lookups.clone(),
             wakings: self.wakings.clone(),
             watcher: Watcher::new(self.endpoint.identity.shard),
+            waiting: self.waiting.clone(),
             journal,
             refused: refused::Quota::default(),
             tally: Arc::default(),
@@ -281,7 +301,20 @@ impl Node {
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
         self.tally.request(request.method());
         let ingress = Ingress::of(request, source);
-        if self.answer_own(request, &ingress, now, out) {
+        if !self.waiting.is_empty() && self.is_waiting(request) {
+            let found = TransactionFound::Absorbed;
+            self.trace.note(|| Step::Transaction { found });
+            return self.tally.absorbed();
+        }
+        self.take_up(request, &ingress, now, out);
+    }
+
+    /// Deals with a request that is new here, or has waited for what the server of users says.
+    fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if ingress.source.is_multicast() {
+            return self.on_multicast(request, ingress, now, out);
+        }
+        if self.answer_own(request, ingress, now, out) {
             return;
         }
         let key = self.endpoint.identity.server_key(request);
@@ -301,7 +334,7 @@ impl Node {
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
-                    .reply(request, &ingress, Status::OK, &[], out);
+                    .reply(request, ingress, Status::OK, &[], out);
                 match self.endpoint.layer.context_of(server) {
                     Some(context) => self
                         .proxy
@@ -313,7 +346,7 @@ impl Node {
             Matched::New => {
                 let found = TransactionFound::New;
                 self.trace.note(|| Step::Transaction { found });
-                self.dispatch(request, &ingress, key, now, out);
+                self.dispatch(request, ingress, key, now, out);
             }
         }
     }
@@ -377,7 +410,10 @@ impl Node {
     ) {
         self.tally.malformed();
         self.trace.note(|| Step::unusable(bad));
-        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+        if !bad.answerable
+            || source.is_multicast()
+            || !matches!(index.start_line(), Some(StartLine::Request { .. }))
+        {
             return;
         }
         let request = Message::view(bytes, index);
@@ -459,7 +495,10 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
-            waiting_bytes: self.registers.bytes() + self.lookups.bytes() + self.wakings.bytes(),
+            waiting_bytes: self.registers.bytes()
+                + self.lookups.bytes()
+                + self.wakings.bytes()
+                + self.waiting.bytes(),
         });
     }
 }
@@ -551,6 +590,7 @@ impl Application for Node {
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             Control::BindingsChanged => self.on_bindings_changed(now, out),
             Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
+            Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Copy(copy) => {
@@ -618,5 +658,6 @@ impl Application for Node {
             && self.registers.is_empty()
             && self.lookups.is_empty()
             && self.wakings.is_empty()
+            && self.waiting.is_empty()
     }
 }

@@ -9,7 +9,7 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr, Config};
+use crate::config::{Cidr, Config};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
@@ -33,7 +33,7 @@ pub struct NodePolicy {
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
     /// What is done for phones behind a NAT.
-    pub nat: config::Nat,
+    pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.

@@ -22,7 +22,7 @@ use crate::location::{Advice, Caller, Commit, Ticket};
 use crate::node::trace::shown;
 use crate::node::{Control, Shared, Tally};
 use crate::routing::Group;
-use crate::subscriber::SubscriberError;
+use crate::subscriber::{Lookup, SubscriberError};
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
 
@@ -389,7 +389,12 @@ impl Admin for Running {
             Kind::Gauge,
             active.since as f64,
         ));
-        families.push(gauge("strowger_users", "Users.", shared.subscribers.count()));
+        families.push(gauge(
+            "strowger_users",
+            "Users, as far as they are known here.",
+            shared.subscribers.count(),
+        ));
+        families.extend(shared.subscribers.lookup().into_iter().flat_map(Lookup::families));
         families.push(gauge(
             "strowger_registered",
             "Addresses-of-record with bindings.",

@@ -154,11 +154,7 @@ pub fn preprocess<'a>(
     let mut elements = request.fields_of(Name::Route).enumerate().flat_map(on_line);
     let (mut left, mut popped, mut next_line) = (0, (0, 0), None);
     while let Some((line, element, end)) = elements.next() {
-        let own = match own_token(&identity.listeners, element) {
-            Some(token) => Some(OwnEntry::of(Some(Some(token)))),
-            None => entry_of_ours(element, &is_ours),
-        };
-        match own {
+        match own_entry(&identity.listeners, element, &is_ours) {
             // Two entries stand for one pass through us that changed transport or address, or that follows two flows.
             Some(entry) if pop < 2 => {
                 routing.note(identity, request, entry.token);
@@ -185,9 +181,8 @@ pub fn preprocess<'a>(
         cut,
         credentials: None,
     };
-    if let Some(entry) = last.filter(|_| routing.next.is_none()) {
-        routing.flow = routing.flow_of(identity, entry, pop + usize::from(strict) == 1);
-    }
+    let last = last.filter(|_| routing.next.is_none());
+    routing.flow = last.and_then(|last| routing.flow_of(identity, last, pop + usize::from(strict) == 1));
     routing
 }
 
@@ -258,6 +253,18 @@ fn own_token(listeners: &Listeners, element: &[u8]) -> Option<u64> {
     match hex(token) {
         Some(token) if listeners.is_written(uri) => Some(token),
         _ => None,
+    }
+}
+
+/// An element that is ours.
+fn own_entry<'a>(
+    listeners: &Listeners,
+    element: &'a [u8],
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Option<OwnEntry<'a>> {
+    match own_token(listeners, element) {
+        Some(token) => Some(OwnEntry::of(Some(Some(token)))),
+        None => entry_of_ours(element, is_ours),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use strowger_sip::auth::{Rejection, Selected, Staleness};
 use strowger_sip::proxy::{RouteToken, Routing, Target, TargetSet};
-use strowger_sip::registrar::{Binding, Changes, Outcome, write_shown_uri};
+use strowger_sip::registrar::{Binding, Changes, Gruu, Outcome, write_shown_uri};
 use strowger_sip::transport::{Hop, Listeners, NextHop, Server, Wanted};
 use strowger_sip::{Destination, Now, Reject};
 use strowger_syntax::message::{BadMessage, Fault};
@@ -109,7 +109,7 @@ impl From<Rejection> for CredentialsOutcome {
             Rejection::Unasked => Self::Unasked,
             Rejection::Wrong => Self::Wrong,
             Rejection::UnknownUser => Self::UnknownUser,
-            Rejection::Stale => Self::Stale,
+            Rejection::ForeignNonce | Rejection::Stale => Self::Stale,
         }
     }
 }
@@ -199,11 +199,28 @@ impl Step {
         }
     }
 
+    pub(in crate::node) fn user_asked(user: &[u8], domain: &[u8], asked: bool) -> Self {
+        let user = format!("{}@{}", text(user), text(domain));
+        Self::UserLookUp { user, asked }
+    }
+
     pub(in crate::node) fn address(asked: &[u8], aor: &[u8], known: Resolved) -> Self {
         Self::Address {
             asked: text(asked),
             aor: text(aor),
             known: known.into(),
+        }
+    }
+
+    /// Which phone a URI with `gr` means, if it is a GRUU.
+    pub(in crate::node) fn gruu(gruu: Option<&Gruu<'_>>, instance: Option<&[u8]>) -> Self {
+        Self::Gruu {
+            kind: match gruu {
+                Some(Gruu::Public(_)) => GruuKind::Public,
+                Some(Gruu::Temporary(_)) => GruuKind::Temporary,
+                None => GruuKind::None,
+            },
+            instance: instance.map(text),
         }
     }
 

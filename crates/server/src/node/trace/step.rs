@@ -94,6 +94,18 @@ pub enum Step {
         /// What they are worth.
         outcome: CredentialsOutcome,
     },
+    /// The node does not keep the users itself.
+    UsersElsewhere {
+        /// Who does: a file or a server.
+        source: String,
+    },
+    /// The server of users has to be asked for somebody first.
+    UserLookUp {
+        /// For whom, as `alice@example.test`.
+        user: String,
+        /// Whether it was; an explanation asks nobody.
+        asked: bool,
+    },
     /// Their nonce count is used up.
     NonceCount {
         /// Whether it could be: it had not been used before.
@@ -157,6 +169,13 @@ pub enum Step {
         aor: String,
         /// What the list of users says of it.
         known: Known,
+    },
+    /// Which phone of it is meant (RFC 5627 §6.1).
+    Gruu {
+        /// What says so.
+        kind: GruuKind,
+        /// The instance ID; `None` if it is not registered.
+        instance: Option<String>,
     },
     /// A binding of it.
     Binding {
@@ -462,6 +481,20 @@ pub enum BindingUse {
     Replaced,
     /// It is not what the caller wants (RFC 3841).
     Unsuited,
+    /// It is of another instance than the GRUU that is asked for (RFC 5627).
+    OtherInstance,
+}
+
+/// What a URI with `gr` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GruuKind {
+    /// A public GRUU.
+    Public,
+    /// A temporary one.
+    Temporary,
+    /// None of ours.
+    None,
 }
 
 /// A server of a name.
@@ -532,6 +565,8 @@ pub enum RoleWhy {
 pub enum RecordRouteWhy {
     /// It sets up a dialog and may be sent through us.
     SetsUp,
+    /// The configuration says not to, but what follows comes here whatever it says (RFC 5627 §6.2).
+    Gruu,
     /// The configuration says not to (`proxy.record_route`).
     Off,
     /// Its method sets up no dialog.
@@ -574,6 +609,8 @@ pub enum DroppedWhy {
     AckToOurs,
     /// An ACK is never answered.
     Ack,
+    /// It came by multicast, and this is not the node that answers it.
+    Multicast,
 }
 
 /// What the registrar made of a REGISTER.

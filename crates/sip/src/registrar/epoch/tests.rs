@@ -35,6 +35,8 @@ impl Store {
             from: None,
             remote: ([192, 0, 2, 1], 5070).into(),
             flow: None,
+            pushed_elsewhere: false,
+            translated: false,
         };
         let (mut next, mut contacts) = (Vec::new(), Vec::new());
         let record = Bindings::new(&self.0);

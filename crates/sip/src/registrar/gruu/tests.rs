@@ -36,6 +36,8 @@ fn record(instance: &str, cseq: u32, epoch: Option<u32>) -> Vec<u8> {
             from: None,
             remote: ([192, 0, 2, 7], 5060).into(),
             flow: None,
+            pushed_elsewhere: false,
+            translated: false,
         },
         path: b"",
         user_agent: b"",
