@@ -56,7 +56,7 @@ fn server(url: &str, more: &str) -> Setup {
         .user("alice", "a")
         .user("bob", "b")
         .toml(&format!(
-            "[push]\nwait = \"4s\"\n{more}[[push.provider]]\nname = \"acme\"\nurl = \"{url}\"\n\
+            "[push]\nwait = \"3s\"\n{more}[[push.provider]]\nname = \"acme\"\nurl = \"{url}\"\n\
          authorization = {{ env = \"PUSH_TOKEN\" }}\n"
         ))
         .env("PUSH_TOKEN", TOKEN)
@@ -111,6 +111,18 @@ fn invite(caller: &Peer) -> Message {
         .with_body("application/sdp", &sdp(4000))
 }
 
+/// Waits until the log has a line with all these words.
+#[track_caller]
+fn await_log(server: &Server, words: &[&str]) {
+    let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+    let logged = || server.process().output().lines().any(has_all);
+    assert!(
+        wait::until_true(PATIENCE, logged),
+        "{}",
+        server.process().output()
+    );
+}
+
 /// That nothing secret of this is in the log or shown by `ctl`.
 #[track_caller]
 fn assert_discreet(server: &Server) {
@@ -163,11 +175,7 @@ fn a_phone_that_cannot_be_woken_is_answered_for() {
     sleeps(&refused, "bob");
     let caller = Peer::udp(refused.sip());
     assert_eq!(caller.exchange(&invite(&caller)).status(), Some(480));
-    let log = refused.process().output();
-    assert!(
-        log.contains("device not woken") && log.contains("fault=device"),
-        "{log}"
-    );
+    await_log(&refused, &["device not woken", "fault=device"]);
     assert_eq!(refused.metric("strowger_pushes_total{result=\"failed\"}"), 1);
     assert_discreet(&refused);
     // Nobody listens there.
@@ -176,8 +184,7 @@ fn a_phone_that_cannot_be_woken_is_answered_for() {
     sleeps(&down, "bob");
     let caller = Peer::udp(down.sip());
     assert_eq!(caller.exchange(&invite(&caller)).status(), Some(480));
-    let log = down.process().output();
-    assert!(log.contains("fault=network"), "{log}");
+    await_log(&down, &["device not woken", "fault=network"]);
     let service = Service::start(&["200"]);
     let vain = server(&format!("http://127.0.0.1:{}/", service.port), "").start();
     sleeps(&vain, "bob");
@@ -240,8 +247,7 @@ fn a_service_is_asked_by_https_if_its_certificate_is_trusted() {
     sleeps(&doubting, "bob");
     let caller = Peer::udp(doubting.sip());
     assert_eq!(caller.exchange(&invite(&caller)).status(), Some(480));
-    let log = doubting.process().output();
-    assert!(log.contains("certificate"), "{log}");
+    await_log(&doubting, &["device not woken", "certificate"]);
     assert_eq!(
         service.asked().len(),
         1,
@@ -255,11 +261,12 @@ fn a_service_is_asked_by_https_if_its_certificate_is_trusted() {
 fn a_registration_is_refreshed_by_a_push() {
     let service = Service::start(&["200"]);
     let url = format!("http://127.0.0.1:{}/wake", service.port);
-    let server = server(&url, "refresh_before = \"56s\"\n").start();
+    let brief = "[location]\nmin_expires = \"1s\"\n";
+    let server = server(&url, "refresh_before = \"5s\"\n").toml(brief).start();
     let phone = Peer::tcp(server.sip());
-    let brief = phone.exchange(&sleepy(&phone, "bob").set("Expires", "60"));
-    assert_eq!((brief.status(), brief.header("Min-Expires")), (Some(423), "71"));
-    let ok = phone.exchange(&sleepy(&phone, "bob").set("Expires", "72"));
+    let brief = phone.exchange(&sleepy(&phone, "bob").set("Expires", "6"));
+    assert_eq!((brief.status(), brief.header("Min-Expires")), (Some(423), "7"));
+    let ok = phone.exchange(&sleepy(&phone, "bob").set("Expires", "8"));
     assert_eq!(ok.status(), Some(200));
     drop(phone);
     let asked = wait::until(Duration::from_secs(40), || service.asked().pop());
