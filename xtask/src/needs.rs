@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kamailio", "kamailio"),
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
+    ("openssl", "openssl"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("python3", "python3"),

@@ -274,12 +274,19 @@ impl Candidates {
 /// A contact whose device sleeps.
 #[derive(Clone, Debug)]
 pub(super) struct Sleeper {
-    /// Its URI.
+    /// Its URI; or the Request-URI, if that refers to the device.
     pub(super) contact: Box<[u8]>,
     /// The address-of-record that it is bound to.
     pub(super) aor: Box<[u8]>,
     /// When it is tried, once it is awake.
     pub(super) terms: Terms,
+}
+
+impl Sleeper {
+    /// Whether the request is to go where it says, once the device is awake.
+    pub(super) fn is_aimed(&self) -> bool {
+        self.terms.origin == Origin::RequestUri
+    }
 }
 
 impl Candidate {

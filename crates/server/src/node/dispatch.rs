@@ -512,6 +512,8 @@ impl Node {
                 self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
+            (_, Bound::Foreign(_))
+                if self.candidate_asleep(&case.routing, patience(case.request.method(), decision), now) => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }

@@ -277,7 +277,7 @@ impl Node {
             self.trace.note(|| Step::RecordRoute { why });
             return None;
         };
-        let stays = role.record_route || self.work.stays;
+        let stays = role.record_route || self.work.stays || sets_up && self.is_for_purr(request);
         let wanted = stays && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()

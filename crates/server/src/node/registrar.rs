@@ -18,7 +18,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
-use super::push::{check_push, has_other_pusher, write_feature_caps};
+use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
 use super::{Kept, Node, Work};
@@ -448,7 +448,12 @@ impl Node {
                 flow_timer,
             };
             write_answer(request, record, &told, now.wall_secs(), date, out);
-            write_feature_caps(request, push, out);
+            let purrs = Purrs {
+                key: &identity.keys.purr,
+                aor,
+                now_secs: now.wall_secs(),
+            };
+            write_feature_caps(request, push, &purrs, out);
         })
     }
 
