@@ -250,6 +250,11 @@ impl Running {
     }
 }
 
+/// What to do about an address that cannot be bound.
+pub(crate) fn mend_of_bind(fault: &strowger_net::BindFault) -> &'static str {
+    bind::mend(fault)
+}
+
 /// What the machine says of itself now.
 fn machine() -> Machine {
     Machine {

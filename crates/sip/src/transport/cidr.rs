@@ -16,6 +16,16 @@ impl Cidr {
         Self { network, prefix }
     }
 
+    /// Its first address.
+    pub const fn network(&self) -> IpAddr {
+        self.network
+    }
+
+    /// How many bits all of its addresses have in common.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// True when the address lies in the block. An IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`) is that IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {

@@ -324,7 +324,7 @@ fn is_elsewhere(given: IpAddr, source: IpAddr) -> bool {
 }
 
 /// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.
-fn is_private(ip: IpAddr) -> bool {
+pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
