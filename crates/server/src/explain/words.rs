@@ -238,6 +238,10 @@ impl Step {
                 let text = format!("right{of}; the address spoken for is an alias of that user");
                 return good("credentials", clause, text);
             }
+            CredentialsOutcome::RightForOther => {
+                let text = format!("right{of}, who may register for the address spoken for");
+                return good("credentials", "RFC 3261 §10.3 step 4", text);
+            }
             CredentialsOutcome::Absent => return plain("credentials", clause, format!("none{of}")),
             CredentialsOutcome::Malformed(what) => format!("malformed{of}: {what}"),
             CredentialsOutcome::Unasked => format!(
@@ -411,6 +415,7 @@ fn asked(why: AskedWhy) -> Line {
             "no credentials are wanted: it came by the Path of a phone that has registered through us"
         }
         AskedWhy::AckOrCancel => "no credentials are wanted: ACK and CANCEL can't be challenged",
+        AskedWhy::Visitor => "no credentials are wanted: visitors may register from there",
         AskedWhy::Open => "no credentials are wanted: its route is open to strangers",
         AskedWhy::NotChallenged => "no credentials are wanted for this method",
     };

@@ -1,7 +1,7 @@
 //! GRUUs at the node (RFC 5627): what a phone may not register, and who is meant by a URI with `gr`.
 
 use strowger_sip::Reject;
-use strowger_sip::registrar::{canonical_aor, instance_of};
+use strowger_sip::registrar::instance_of;
 use strowger_syntax::header::{Contact, WrittenAddr};
 use strowger_syntax::scan::number;
 use strowger_syntax::uri::{SipUri, Uri};
@@ -40,7 +40,7 @@ impl Node {
         if contact.params.has(b"gr") {
             self.endpoint.identity.keys.gruu.read(contact, &mut self.work.aor);
         } else {
-            canonical_aor(contact, &mut self.work.aor);
+            self.shared.ours.write_aor(contact, &mut self.work.aor);
         }
         self.follow_alias();
         let leads_back = self.work.aor == aor;

@@ -3,7 +3,7 @@
 use strowger_net::source_of;
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::registrar::{Bindings, canonical_aor};
+use strowger_sip::registrar::Bindings;
 use strowger_sip::{Now, Source};
 use strowger_syntax::Message;
 
@@ -68,7 +68,7 @@ impl Node {
             return false;
         };
         self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
+        self.shared.ours.write_aor(&sip, &mut self.work.aor);
         self.follow_alias();
         true
     }

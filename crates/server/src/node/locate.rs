@@ -6,7 +6,7 @@ use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
     Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
-use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -267,7 +267,7 @@ impl Node {
         }
         match Uri::parse(uri) {
             Ok(Uri::Sip(sip)) if self.shared.is_ours(&sip) && sip.user.is_some() => {
-                canonical_aor(&sip, &mut work.aor);
+                self.shared.ours.write_aor(&sip, &mut work.aor);
                 true
             }
             _ => false,

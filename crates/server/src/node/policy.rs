@@ -7,7 +7,6 @@ use strowger_sip::auth::{
     select,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
-use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
 use strowger_syntax::message::Span;
 use strowger_syntax::uri::{SipUri, Uri, escape};
@@ -141,6 +140,12 @@ impl Node {
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
+            Ok(right) if right.address == Resolved::Unknown && self.may_register(request, user) => {
+                self.note_credentials(Some(&selected), || CredentialsOutcome::RightForOther);
+                // As with an alias it is another name than the user's.
+                let address = Resolved::Alias;
+                Checked::Right(Right { address, ..right })
+            }
             Ok(right) if right.address == Resolved::Unknown => {
                 self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
                 self.tell_refused(request, ingress, Why::NotOwner, now);
@@ -167,6 +172,24 @@ impl Node {
             Resolved::Alias if *name == user => Resolved::Alias,
             _ => Resolved::Unknown,
         }
+    }
+
+    /// Whether a request is a REGISTER for somebody else that this user may send (RFC 3261 §10.3 step 4). The realm is in the work
+    /// buffers.
+    fn may_register(&mut self, request: Message<'_>, user: &[u8]) -> bool {
+        if self.shared.policy.third_parties.is_empty() || request.method() != Method::Register {
+            return false;
+        }
+        let Some(spoken_for) = self.find_realm(request) else {
+            return false;
+        };
+        let (realm, name) = (&self.work.realm, &mut self.work.name);
+        if self.shared.subscribers.resolve(&spoken_for, realm, name) != Resolved::Alias {
+            name.clear();
+            name.extend_from_slice(&spoken_for);
+        }
+        let mut parties = self.shared.policy.third_parties.iter();
+        parties.any(|party| party.may(user, realm, name))
     }
 
     /// Notes what credentials are worth. The realm is in the work buffers.
@@ -347,11 +370,11 @@ fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {
 fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri<'_>>, realm: &mut Vec<u8>) {
     realm.clear();
     if let Some(sip) = spoken_for.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     let target = Uri::parse(request.request_uri()).ok().and_then(sip_uri);
     if let Some(sip) = target.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     match (shared.ours.names().first(), shared.ours.addresses().first()) {
         (Some(name), _) => realm.extend_from_slice(name.as_bytes()),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
-use strowger_sip::registrar::canonical_aor;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::Size;
 use strowger_sip::{Now, Outbox, Source};
@@ -124,7 +123,7 @@ impl Node {
                 }
             } else if sip.user.is_some_and(|user| !user.is_empty()) {
                 self.work.aor.clear();
-                canonical_aor(&sip, &mut self.work.aor);
+                self.shared.ours.write_aor(&sip, &mut self.work.aor);
                 self.follow_alias();
                 self.add_bindings(source, Patience::Some, now, |binding| {
                     (suits(request, binding.params) != Suits::Not).then_some(terms)

@@ -421,6 +421,8 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
+        visitors: location.visitors.clone(),
+        third_parties: location.third_parties.clone(),
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),

@@ -366,6 +366,8 @@ pub enum AskedWhy {
     Path,
     /// ACK and CANCEL can't be challenged (RFC 3261 §22.1).
     AckOrCancel,
+    /// It is a visitor's REGISTER, from where visitors may register.
+    Visitor,
     /// Its route is open to strangers.
     Open,
     /// Its method is not challenged.
@@ -399,6 +401,8 @@ pub enum CredentialsOutcome {
     UnknownUser,
     /// The nonce is not one of ours, for this source and since the start, or too old.
     Stale,
+    /// Right, and the user may register for the one that the request speaks for.
+    RightForOther,
     /// Right, but not the owner's of the address that the request speaks for.
     NotOwner,
     /// Not looked at: whoever sent them is banned.
