@@ -170,9 +170,7 @@ fn because(steps: &[Step]) -> String {
         Step::Credentials { outcome, user, .. } => {
             let user = user.as_deref().unwrap_or("nobody");
             Some(match outcome {
-                CredentialsOutcome::Right
-                | CredentialsOutcome::RightForAlias
-                | CredentialsOutcome::RightForOther => return None,
+                CredentialsOutcome::Right | CredentialsOutcome::RightForAlias => return None,
                 CredentialsOutcome::Absent => "it has none".to_owned(),
                 CredentialsOutcome::Wrong => format!("wrong password of `{user}`"),
                 CredentialsOutcome::UnknownUser => format!("there is no user `{user}`"),

@@ -235,12 +235,10 @@ impl Step {
                 return good("credentials", clause, format!("right{of}"));
             }
             CredentialsOutcome::RightForAlias => {
-                let text = format!("right{of}; the address spoken for is an alias of that user");
+                let text = format!(
+                    "right{of}; the address spoken for is an alias of that user, or one that the user may register"
+                );
                 return good("credentials", clause, text);
-            }
-            CredentialsOutcome::RightForOther => {
-                let text = format!("right{of}, who may register for the address spoken for");
-                return good("credentials", "RFC 3261 §10.3 step 4", text);
             }
             CredentialsOutcome::Absent => return plain("credentials", clause, format!("none{of}")),
             CredentialsOutcome::Malformed(what) => format!("malformed{of}: {what}"),

@@ -21,6 +21,7 @@ use super::policy::{Checked, Sender, spoken_for};
 use super::push::{check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
+use super::user_lookup::unavailable;
 use super::{Kept, Node, Work};
 use crate::config::effective;
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
@@ -92,9 +93,8 @@ impl Node {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
                 Checked::Waits => return,
-                Checked::Unknown(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
-                Checked::NotOwner | Checked::ShutOut => {
-                    let reject = Reject::new(Status::FORBIDDEN);
+                refused => {
+                    let reject = refused.refusal().unwrap_or_else(unavailable);
                     return self.refuse_unproven(request, ingress, &reject, now, out);
                 }
             }

@@ -173,9 +173,7 @@ impl Running {
         let system = dns::System::new(&config.dns);
         dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
         push::spawn(&shared.push, opened.asks, handle.clone());
-        if let Some((questions, server)) = opened.users {
-            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
-        }
+        lookup::spawn(&shared.subscribers, opened.users, handle.clone());
         let active = Active {
             config: config.clone(),
             shared,

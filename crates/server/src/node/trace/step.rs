@@ -387,7 +387,7 @@ impl AskedWhy {
 pub enum CredentialsOutcome {
     /// Right, and the user's own address is spoken for.
     Right,
-    /// Right, and an alias of the user is spoken for.
+    /// Right, and an alias of the user is spoken for, or somebody whom the user may register.
     RightForAlias,
     /// There are none for this realm.
     Absent,
@@ -401,8 +401,6 @@ pub enum CredentialsOutcome {
     UnknownUser,
     /// The nonce is not one of ours, for this source and since the start, or too old.
     Stale,
-    /// Right, and the user may register for the one that the request speaks for.
-    RightForOther,
     /// Right, but not the owner's of the address that the request speaks for.
     NotOwner,
     /// Not looked at: whoever sent them is banned.
