@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use system_tests::digest::Answer;
 use system_tests::message::fresh;
 use system_tests::server::{DOMAIN, Server, Setup, strowger};
-use system_tests::{Message, Peer, Scratch, ports};
+use system_tests::{Message, Peer, Scratch, namespace, ports, process};
 
 /// "All SIP servers".
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 1, 75);
@@ -55,10 +55,10 @@ impl Phone {
                 socket
                     .bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into())
                     .expect("bound");
-                // The loopback interface is the first.
+                let interface = interface_index("net0");
                 socket
-                    .join_multicast_v6(&ip, 1)
-                    .and_then(|()| socket.set_multicast_if_v6(1))
+                    .join_multicast_v6(&ip, interface)
+                    .and_then(|()| socket.set_multicast_if_v6(interface))
                     .expect("joined");
             }
         }
@@ -66,7 +66,7 @@ impl Phone {
         let port = socket.local_addr().expect("bound").port();
         let ip = match group.ip() {
             IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+            IpAddr::V6(_) => "2001:db8::1".parse().expect("an address"),
         };
         Self {
             socket,
@@ -115,6 +115,17 @@ impl Phone {
         }
         all
     }
+}
+
+/// The number of an interface, as `ip` has it: /sys shows those of another namespace.
+fn interface_index(name: &str) -> u32 {
+    let shown = process::run(Duration::from_secs(5), "ip", &["-o", "link", "show", name]);
+    let number = shown
+        .stdout
+        .split(':')
+        .next()
+        .and_then(|number| number.parse().ok());
+    number.expect("an interface")
 }
 
 fn statuses(answers: &[Message]) -> Vec<u16> {
@@ -194,8 +205,16 @@ fn what_is_no_register_of_ours_is_not_answered() {
 
 #[test]
 fn a_group_of_ipv6_is_heard_on_its_interface() {
+    if !namespace::enter("a_group_of_ipv6_is_heard_on_its_interface") {
+        return;
+    }
+    // The loopback interface carries no groups of IPv6.
+    let setup = "ip link add net0 type veth peer name net1 && ip link set net0 up && ip link set net1 up && \
+                 ip address add 2001:db8::1/64 dev net0 nodad";
+    let ended = process::run(Duration::from_secs(5), "sh", &["-c", setup]);
+    assert!(ended.succeeded(), "{ended:?}");
     let port = ports::free();
-    let _server = server("[::1]", port, "\"ff02::4b4b\"", Setup::new());
+    let _server = server("[2001:db8::1]", port, "\"ff02::4b4b\"", Setup::new());
     let phone = Phone::new("ff02::4b4b".parse().expect("a group"), port);
     assert_eq!(statuses(&phone.ask(&phone.register("alice"))), [200]);
 }
