@@ -172,6 +172,8 @@ impl Plan {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
                 trusted: config.trusted.clone(),
+                visitors: config.location.visitors.clone(),
+                third_parties: config.location.third_parties.clone(),
                 routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,

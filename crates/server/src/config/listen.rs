@@ -47,9 +47,9 @@ pub(super) const LISTEN: &[Key<ListenDraft>] = &[
     },
     Key {
         name: "multicast",
-        example: "true",
-        given: Given::Example,
-        doc: "Hear phones that look for their registrar by multicast: at 224.0.1.75 (RFC 3261 §10.2.6), or at another group, as \
+        example: "false",
+        given: Given::Default,
+        doc: "Hear phones that look for their registrar by multicast: true is at 224.0.1.75 (RFC 3261 §10.2.6), or another group, as \
               \"ff02::4b4b\" for IPv6. For udp listeners at the address of one interface. Only REGISTER for users of this node is \
               answered.",
         read: |draft, item, report| draft.multicast = read_group(item, report),
@@ -57,7 +57,7 @@ pub(super) const LISTEN: &[Key<ListenDraft>] = &[
     Key {
         name: "multicast_ttl",
         example: "1",
-        given: Given::Example,
+        given: Given::Default,
         doc: "How far answers to the group go: 1 is no further than the next router, whatever a Via asks for.",
         read: |draft, item, report| draft.multicast_ttl = item.integer(1..=255, report),
     },
@@ -239,7 +239,7 @@ fn read_multicast(
     report: &mut Report<'_>,
 ) -> Option<Multicast> {
     let Some(group) = draft.multicast else {
-        if draft.multicast_ttl.is_some() {
+        if draft.multicast_ttl.is_some() && item.value.get_ref().get("multicast").is_none() {
             let mend = "add multicast = true, or remove it";
             let complaint = Complaint::new("`multicast_ttl` is for `multicast`", mend);
             report.add(&item.key_span("multicast_ttl"), complaint);

@@ -7,6 +7,7 @@ mod defence;
 mod diagnostic;
 mod dial_plan;
 mod dns;
+mod domain_aliases;
 pub mod effective;
 mod flags;
 pub(crate) mod group;
@@ -18,6 +19,7 @@ mod nat;
 mod push;
 mod read;
 mod reference;
+mod registering;
 pub mod route;
 mod schema;
 mod secret;
@@ -46,6 +48,7 @@ pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
+pub use registering::{Others, ThirdParty};
 pub use route::Route;
 pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
@@ -57,6 +60,8 @@ pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 pub struct Config {
     /// Domains this node is responsible for, in lower case; empty means its own addresses and names.
     pub domains: Vec<String>,
+    /// Other names of these domains, in lower case, each with its domain.
+    pub domain_aliases: Vec<(String, String)>,
     /// Where data is kept, relative to the working directory.
     pub data_dir: PathBuf,
     /// Number of shards; `None` is one per core.
@@ -103,6 +108,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             domains: Vec::new(),
+            domain_aliases: Vec::new(),
             data_dir: PathBuf::from("strowger-data"),
             shards: None,
             trusted: Vec::new(),

@@ -321,6 +321,42 @@ fn each_error_is_told_with_its_place_and_mend() {
             "auth.users = \"ldap://users.test\"",
             "1:14: `auth.users`: a URL must begin with http:// or https://; write \"sqlite\", \"file:PATH\" or \"https://HOST/PATH\"",
         ),
+        (
+            "[[listen]]\nuri = \"tcp:127.0.0.1:5060\"\nmulticast = true",
+            "3:13: tcp has no multicast; write it for a `udp` listener",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nmulticast = true",
+            "3:13: a group is heard on one interface, and this listener is at all of them; write the address of one interface as `uri`, as in \"udp:192.0.2.1:5060\"",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:[::1]:5060\"\nmulticast = true",
+            "3:13: there is no well-known group for IPv6 (RFC 3261 §10.2.6); write the one that your phones use; its scope is a part of it, as in \"ff02::4b4b\" or \"ff05::4b4b\"",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:[::1]:5060\"\nmulticast = \"224.0.1.75\"",
+            "3:13: the group 224.0.1.75 is of another family than ::1; write one of the same family",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast = \"192.0.2.1\"",
+            "3:13: `192.0.2.1` is no multicast address; write true for 224.0.1.75 (\"all SIP servers\"), or the address of a group",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast_ttl = 2",
+            "3:17: `multicast_ttl` is for `multicast`; add multicast = true, or remove it",
+        ),
+        (
+            "domains = [\"a.test\"]\ndomain_aliases = { \"a.test\" = \"a.test\" }",
+            "2:20: `a.test` is one of `domains`, and cannot be an alias too; remove it here or there",
+        ),
+        (
+            "domain_aliases = { \"b.test\" = \"a.test\" }",
+            "1:31: `a.test` is none of `domains`; add domains = [\"a.test\"]",
+        ),
+        (
+            "[location]\nthird_parties = { \"a@a.test\" = [\"b@b.test\"] }",
+            "2:33: `b@b.test` is of another domain than `a@a.test`, who has no password there; name users of a.test",
+        ),
         // What this build lacks.
         (
             "[[listen]]\nuri = \"tls:127.0.0.1:5061\"\ncertificate = \"c\"",

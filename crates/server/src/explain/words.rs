@@ -236,7 +236,9 @@ impl Step {
                 return good("credentials", clause, format!("right{of}"));
             }
             CredentialsOutcome::RightForAlias => {
-                let text = format!("right{of}; the address spoken for is an alias of that user");
+                let text = format!(
+                    "right{of}; the address spoken for is an alias of that user, or one that the user may register"
+                );
                 return good("credentials", clause, text);
             }
             CredentialsOutcome::Absent => return plain("credentials", clause, format!("none{of}")),
@@ -412,6 +414,7 @@ fn asked(why: AskedWhy) -> Line {
             "no credentials are wanted: it came by the Path of a phone that has registered through us"
         }
         AskedWhy::AckOrCancel => "no credentials are wanted: ACK and CANCEL can't be challenged",
+        AskedWhy::Visitor => "no credentials are wanted: visitors may register from there",
         AskedWhy::Open => "no credentials are wanted: its route is open to strangers",
         AskedWhy::NotChallenged => "no credentials are wanted for this method",
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
+use strowger_sip::registrar::{Bindings, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -183,8 +183,15 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let bound = self.bound_for(routing)?;
         let method = request.method();
+        // It has reached its domain, and no Route leads it past that.
+        if method == Method::Register && routing.next.is_some() && self.shared.names_us(routing.request_uri) {
+            self.trace
+                .note(|| Step::bound(BoundTo::Registrar, routing.request_uri));
+            self.on_register(request, ingress, now, out);
+            return Ok(());
+        }
+        let bound = self.bound_for(routing)?;
         self.trace.note(|| bound.step(routing, method));
         match bound {
             Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
@@ -335,7 +342,7 @@ impl Node {
                 if !sip.params.has(b"gr") {
                     let aor = &mut self.work.aor;
                     aor.clear();
-                    canonical_aor(&sip, aor);
+                    self.shared.ours.write_aor(&sip, aor);
                     self.work.own.addressed.remember(uri, aor);
                 }
                 Ok(Bound::User(uri))

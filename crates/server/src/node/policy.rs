@@ -7,7 +7,6 @@ use strowger_sip::auth::{
     select,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
-use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
 use strowger_syntax::message::Span;
 use strowger_syntax::uri::{SipUri, Uri, escape};
@@ -85,6 +84,17 @@ pub(super) enum Checked {
     Unknown(Reject),
 }
 
+impl Checked {
+    /// The refusal that is no challenge.
+    pub(super) fn refusal(&self) -> Option<Reject> {
+        match self {
+            Self::Unknown(reject) => Some(*reject),
+            Self::NotOwner | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
+            Self::Right(_) | Self::Absent | Self::Rejected(_) | Self::Waits => None,
+        }
+    }
+}
+
 impl Node {
     /// Who sent a request, from what needs no credentials.
     pub(super) fn sender_by_source(&self, ingress: &Ingress) -> Sender {
@@ -130,32 +140,29 @@ impl Node {
             Ok(Progress::Waits) => return Checked::Waits,
             Err(reject) => return Checked::Unknown(reject),
         }
-        let owned = checked.map(|proof| Right {
-            proof,
-            address: self.whose(spoken_for.as_deref(), user),
-        });
-        match owned {
+        match checked {
             Err(rejection) => {
                 self.note_credentials(Some(&selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(right) if right.address == Resolved::Unknown => {
-                self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
-                self.tell_refused(request, ingress, Why::NotOwner, now);
-                Checked::NotOwner
-            }
-            Ok(right) => {
-                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(right.address));
-                Checked::Right(right)
+            Ok(proof) => {
+                let address = self.whose(request, spoken_for.as_deref(), user);
+                if address == Resolved::Unknown {
+                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
+                    self.tell_refused(request, ingress, Why::NotOwner, now);
+                    return Checked::NotOwner;
+                }
+                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
+                Checked::Right(Right { proof, address })
             }
         }
     }
 
-    /// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it, or not
-    /// the user's ([`Resolved::Unknown`]). The realm is in the work buffers.
-    fn whose(&mut self, spoken_for: Option<&[u8]>, user: &[u8]) -> Resolved {
+    /// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it or of
+    /// somebody whom the user may register ([`Resolved::Alias`]), or neither. The realm is in the work buffers.
+    fn whose(&mut self, request: Message<'_>, spoken_for: Option<&[u8]>, user: &[u8]) -> Resolved {
         let Some(spoken_for) = spoken_for else {
             return Resolved::Unknown;
         };
@@ -163,10 +170,19 @@ impl Node {
             return Resolved::User;
         }
         let (realm, name) = (&self.work.realm, &mut self.work.name);
-        match self.shared.subscribers.resolve(spoken_for, realm, name) {
-            Resolved::Alias if *name == user => Resolved::Alias,
-            _ => Resolved::Unknown,
+        let resolved = self.shared.subscribers.resolve(spoken_for, realm, name);
+        let other = match resolved {
+            Resolved::Alias => name,
+            Resolved::User | Resolved::Unknown => spoken_for,
+        };
+        let is_alias = resolved == Resolved::Alias && other == user;
+        // Who may register others (RFC 3261 §10.3 step 4).
+        let mut parties = self.shared.policy.third_parties.iter();
+        let is_register = request.method() == Method::Register;
+        if is_alias || (is_register && parties.any(|party| party.may(user, realm, other))) {
+            return Resolved::Alias;
         }
+        Resolved::Unknown
     }
 
     /// Notes what credentials are worth. The realm is in the work buffers.
@@ -351,11 +367,11 @@ fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {
 fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri<'_>>, realm: &mut Vec<u8>) {
     realm.clear();
     if let Some(sip) = spoken_for.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     let target = Uri::parse(request.request_uri()).ok().and_then(sip_uri);
     if let Some(sip) = target.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     match (shared.ours.names().first(), shared.ours.addresses().first()) {
         (Some(name), _) => realm.extend_from_slice(name.as_bytes()),

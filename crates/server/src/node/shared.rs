@@ -9,7 +9,7 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{Cidr, Config};
+use crate::config::{Cidr, Config, ThirdParty};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
@@ -26,6 +26,10 @@ pub struct NodePolicy {
     pub algorithms: Vec<Algorithm>,
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
+    /// Networks that visitors may register from.
+    pub visitors: Vec<Cidr>,
+    /// Who may register for others.
+    pub third_parties: Vec<ThirdParty>,
     /// What becomes of requests for others.
     pub routes: Arc<Routes>,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).

@@ -173,9 +173,7 @@ impl Running {
         let system = dns::System::new(&config.dns);
         dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
         push::spawn(&shared.push, opened.asks, handle.clone());
-        if let Some((questions, server)) = opened.users {
-            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
-        }
+        lookup::spawn(&shared.subscribers, opened.users, handle.clone());
         let active = Active {
             config: config.clone(),
             shared,
@@ -426,6 +424,8 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
+        visitors: location.visitors.clone(),
+        third_parties: location.third_parties.clone(),
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),

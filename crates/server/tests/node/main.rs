@@ -10,6 +10,7 @@ mod outbound;
 mod push;
 mod refusals;
 mod refused;
+mod registering_for_others;
 mod registration;
 mod reload;
 mod routes;

@@ -373,6 +373,8 @@ pub enum AskedWhy {
     Path,
     /// ACK and CANCEL can't be challenged (RFC 3261 §22.1).
     AckOrCancel,
+    /// It is a visitor's REGISTER, from where visitors may register.
+    Visitor,
     /// Its route is open to strangers.
     Open,
     /// Its method is not challenged.
@@ -392,7 +394,7 @@ impl AskedWhy {
 pub enum CredentialsOutcome {
     /// Right, and the user's own address is spoken for.
     Right,
-    /// Right, and an alias of the user is spoken for.
+    /// Right, and an alias of the user is spoken for, or somebody whom the user may register.
     RightForAlias,
     /// There are none for this realm.
     Absent,
