@@ -459,6 +459,11 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
     let words = binding.words();
     match used {
         BindingUse::Target | BindingUse::Told => good("binding", "RFC 3261 §16.5", words),
+        BindingUse::StandIn => plain(
+            "binding",
+            "RFC 5626 §7",
+            format!("{words}: another flow to the same user agent, tried if the one before fails"),
+        ),
         BindingUse::NamesUs => {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)

@@ -552,7 +552,7 @@ impl Node {
     }
 
     /// Puts the address-of-record that a Request-URI is into the work buffers.
-    fn write_addressed(&mut self, uri: &[u8]) {
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
         let aor = &mut self.work.aor;
         aor.clear();
         if !self.work.own.addressed.write_aor(uri, aor)

@@ -4,7 +4,8 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Flows, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route,
+    suits,
 };
 use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
 use strowger_sip::transaction::KEPT;
@@ -15,6 +16,7 @@ use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::dispatch::Case;
+use super::flows::{Instances, newest_first};
 use super::trace::{BindingUse, Step};
 use super::{Kept, Node};
 use crate::config::Fork;
@@ -76,7 +78,7 @@ pub(super) struct Waiting {
     call: Option<Id>,
     recursion: Recursion,
     keeps_others: bool,
-    follows_flow: bool,
+    flows: Flows,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -94,7 +96,7 @@ impl Waiting {
             call: start.call,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
-            follows_flow: start.follows_flow,
+            flows: start.flows,
             redirect: None,
             size,
         }
@@ -110,7 +112,7 @@ impl Waiting {
             call,
             recursion,
             keeps_others,
-            follows_flow,
+            flows,
             ..
         } = *self;
         Some(Start {
@@ -122,7 +124,7 @@ impl Waiting {
             call,
             recursion,
             keeps_others,
-            follows_flow,
+            flows,
         })
     }
 
@@ -142,7 +144,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
             redirect: None,
             size: onward.size,
         }
@@ -159,7 +161,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -205,7 +207,10 @@ impl Node {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
-        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
+        let mut instances = Instances::default();
+        let bindings = newest_first(Bindings::new(&work.record).live(now.wall_secs()));
+        let is_one = bindings.len() == 1;
+        for binding in bindings {
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             let Some((hop, fallback)) = way else {
                 self.trace.note(|| Step::not_reached(&binding, shared, now));
@@ -216,11 +221,22 @@ impl Node {
                 self.trace.note(|| Step::binding(&binding, used, now));
                 continue;
             };
-            let used = BindingUse::Target;
+            let place = work.candidates.list().len() as u32;
+            let stands_in_for = match is_one {
+                true => None,
+                false => instances.place_of(&binding, place),
+            };
+            let used = match stands_in_for {
+                None => BindingUse::Target,
+                Some(_) => BindingUse::StandIn,
+            };
             self.trace.note(|| Step::binding(&binding, used, now));
             let (contact, path) = (binding.contact, binding.path);
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
+            if let Some(place) = stands_in_for {
+                work.candidates.stand_in(place);
+            }
         }
     }
 

@@ -17,8 +17,8 @@ fn rank(status: Status) -> (u16, u16) {
         401 | 407 => 0,
         415 | 420 | 484 => 1,
         408 | 480 => 3,
-        // That a target was cancelled here says nothing of the user.
-        487 | 503 => 4,
+        // That a target was cancelled here, or one flow to it is gone, says nothing of the user.
+        430 | 487 | 503 => 4,
         _ => 2,
     };
     (class, within)

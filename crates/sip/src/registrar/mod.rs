@@ -15,7 +15,7 @@ pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
-pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance};
+pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
