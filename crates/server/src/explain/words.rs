@@ -522,6 +522,11 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
             let text = format!("{words}; left out: its device has registered from elsewhere since");
             plain("binding", "RFC 8599 §5.3", text)
         }
+        BindingUse::StandIn => plain(
+            "binding",
+            "RFC 5626 §7",
+            format!("{words}: another flow to the same user agent, tried if the one before fails"),
+        ),
         BindingUse::NamesUs => {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)

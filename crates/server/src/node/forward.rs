@@ -4,7 +4,7 @@
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
+    BranchKind, Disposition, Flows, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
     max_breadth, write_forward,
 };
 use strowger_sip::transaction::ServerKey;
@@ -12,6 +12,7 @@ use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::{Message, Method, Status};
 
+use super::candidates::Origin;
 use super::dispatch::Case;
 use super::gruu::has_gr;
 use super::locate::{Found, Waiting};
@@ -255,7 +256,17 @@ impl Node {
             recursion,
             awaited: 0,
             keeps_others: Disposition::of(request).cancel == Some(false),
-            follows_flow: routing.flow.is_some(),
+            flows: self.flows_of(case),
+        }
+    }
+
+    /// Whose the flows are that a request goes over. Its candidates are in the work buffers.
+    fn flows_of(&self, case: &Case<'_>) -> Flows {
+        let candidates = self.work.candidates.list();
+        match candidates.first().map(|candidate| candidate.origin) {
+            _ if case.routing.flow.is_some() => Flows::Named,
+            Some(Origin::Binding) => Flows::Registered,
+            _ => Flows::Others,
         }
     }
 

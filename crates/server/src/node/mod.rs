@@ -433,6 +433,9 @@ impl Node {
         while let Some(progress) = self.proxy.next_progress() {
             self.on_progress(&progress, now);
         }
+        while let Some(failed) = self.proxy.next_failed_flow() {
+            self.unbind_flow(&failed, now);
+        }
     }
 
     fn on_progress(&mut self, progress: &Progress, now: Now) {

@@ -23,7 +23,7 @@ pub use binding::{
 };
 pub use epoch::Epoch;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
-pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance};
+pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
 pub use purr::{PurrKey, purr_of};
 pub use push::{PushParams, may_have_push, write_public_uri, write_shown_uri};
 pub use register::{

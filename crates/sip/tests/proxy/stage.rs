@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
+    Flows, Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
 };
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners, OurBranch};
@@ -76,8 +76,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
-    /// Whether its Route names a flow.
-    pub(crate) follows_flow: bool,
+    /// Whose the flows are.
+    pub(crate) flows: Flows,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -205,7 +205,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
         }
     }
 
@@ -239,7 +239,7 @@ impl Stage {
             call: Some(CALL),
             awaited: 0,
             keeps_others: self.keeps_others,
-            follows_flow: self.follows_flow,
+            flows: self.flows,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {

@@ -471,6 +471,8 @@ pub enum RouteAction {
 pub enum BindingUse {
     /// It is a target.
     Target,
+    /// It is another flow to the user agent of a target (RFC 5626 §7).
+    StandIn,
     /// It is told in the redirection.
     Told,
     /// It names this node: it would come back.
