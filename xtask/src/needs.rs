@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("svcrack", "sipvicious"),
     ("valgrind", "valgrind"),
+    ("xmllint", "libxml2-utils"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

@@ -10,11 +10,13 @@ use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
+use strowger_server::events::{Events, Most};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::routing::Routes;
 use strowger_server::subscriber::Subscribers;
 use strowger_sip::auth::{Algorithm, NonceTable};
+use strowger_sip::event::Durations;
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::{Listener, Listeners};
 use strowger_sip::{EndpointConfig, registrar};
@@ -69,6 +71,10 @@ pub struct Plan {
     pub slow_store: bool,
     /// What is held against sources.
     pub defence: config::Defence,
+    /// The most subscriptions that there may be.
+    pub subscriptions: Most,
+    /// Users who may watch everybody's registrations.
+    pub watchers: &'static [&'static str],
     /// Questions to the resolver that may wait.
     pub questions: usize,
     /// Around every call of a node.
@@ -92,6 +98,12 @@ impl Default for Plan {
             max_kept_bytes: 1 << 30,
             slow_store: false,
             defence: config::Defence::default(),
+            subscriptions: Most {
+                per_aor: 4,
+                per_source: 8,
+                total: 16,
+            },
+            watchers: &[],
             questions: 8,
             meter: |call| {
                 call();
@@ -171,6 +183,11 @@ impl Plan {
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
                 registrar: registrar::Policy::default(),
+                events: EventPolicy {
+                    durations: Durations::default(),
+                    most: self.subscriptions,
+                    watchers: self.watchers.iter().map(|&user| user.to_owned()).collect(),
+                },
                 max_transactions: self.max_transactions,
                 max_kept_bytes: self.max_kept_bytes,
                 boot: BOOT,
@@ -181,6 +198,7 @@ impl Plan {
             // Nobody lists the bans.
             defence: Defence::new(&self.defence, [6; 16]).0,
             dns: Arc::new(dns),
+            events: Arc::new(Events::new(None)),
         });
         let changes = watch(&*shared.location, self.shards);
         let endpoint = endpoint(self.shards);

@@ -385,6 +385,29 @@ pub struct Registration {
     pub cseq: u32,
 }
 
+/// One subscription (RFC 6665).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its name: the tag of our side of its dialog.
+    pub id: String,
+    /// The event package.
+    pub event: String,
+    /// The address-of-record that it is about.
+    pub aor: String,
+    /// The subscriber's contact.
+    pub subscriber: String,
+    /// Seconds until it ends.
+    pub expires_in: u64,
+    /// How often the subscriber was notified, or more often after a restart.
+    pub notified: u32,
+    /// The transport that the last SUBSCRIBE came by.
+    pub transport: String,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// The Call-ID of its dialog.
+    pub call_id: String,
+}
+
 /// One call that the node keeps state of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {

@@ -3,10 +3,12 @@
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
+use super::events::EVENTS;
 use super::group::GROUP;
+use super::log::LOG;
 use super::read::{Given, Key};
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
@@ -24,6 +26,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[admin]", has(ADMIN, name)),
         ("[auth]", has(AUTH, name)),
         ("[location]", has(LOCATION, name)),
+        ("[events]", has(EVENTS, name)),
         ("[proxy]", has(PROXY, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),

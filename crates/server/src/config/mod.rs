@@ -7,9 +7,11 @@ mod diagnostic;
 mod dial_plan;
 mod dns;
 pub mod effective;
+mod events;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod log;
 mod read;
 mod reference;
 pub mod route;
@@ -32,8 +34,10 @@ pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
 pub use dial_plan::DialPlan;
 pub use dns::Dns;
+pub use events::Events;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use log::{Level, Log};
 pub use reference::reference;
 pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
@@ -62,6 +66,8 @@ pub struct Config {
     pub auth: Auth,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
+    /// Subscriptions (RFC 6665).
+    pub events: Events,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
     /// How names of next hops are looked up.
@@ -93,6 +99,7 @@ impl Default for Config {
             admin: Admin::default(),
             auth: Auth::default(),
             location: Location::default(),
+            events: Events::default(),
             proxy: Proxy::default(),
             dns: Dns::default(),
             limits: Limits::default(),
@@ -299,47 +306,6 @@ impl Default for Limits {
             tcp_idle: Duration::from_secs(3900),
             transaction_megabytes: 1024,
             transactions: 1_048_576,
-        }
-    }
-}
-
-/// Logging.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// The least severe level that is written.
-    pub level: Level,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: Level::Info }
-    }
-}
-
-/// Severity of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// The node cannot do its work.
-    Error,
-    /// Something needs attention.
-    Warn,
-    /// What an operator wants to know.
-    Info,
-    /// What helps to find a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl Level {
-    /// The name, in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
         }
     }
 }

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
+use super::events::EVENTS;
 use super::group::GROUP;
+use super::log::LOG;
 use super::read::{Given, Key};
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -22,6 +24,7 @@ pub fn reference() -> String {
     section(&mut text, "admin", "[admin]", ADMIN, Commented::AsGiven);
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
+    section(&mut text, "events", "[events]", EVENTS, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);

@@ -12,14 +12,16 @@ use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
+use super::events::{EVENTS, check_durations};
 use super::group::read_groups;
+use super::log::LOG;
 use super::read::{Given, Item, Key, read_table, unknown_word};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
-    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Level, Limits, Listen,
-    Location, Log, Mode, Proxy, Store,
+    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Limits, Listen, Location,
+    Mode, Proxy, Store,
 };
 
 /// Reads and checks a whole configuration.
@@ -178,6 +180,16 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| {
             item.table(LOCATION, &mut config.location, report);
             check_expires(&config.location, &item, report);
+        },
+    },
+    Key {
+        name: "events",
+        example: "",
+        given: Given::Table,
+        doc: "Subscriptions to registrations.",
+        read: |config, item, report| {
+            item.table(EVENTS, &mut config.events, report);
+            check_durations(&config.events, &item, report);
         },
     },
     Key {
@@ -750,23 +762,6 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         read: |limits, item, report| set(&mut limits.transactions, item.integer(1024..=16_777_216, report)),
     },
 ];
-
-pub(super) const LEVELS: [(&str, Level); 5] = [
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
-pub(super) const LOG: &[Key<Log>] = &[Key {
-    name: "level",
-    example: r#""info""#,
-    given: Given::Default,
-    doc: "The least severe lines that are written: error, warn, info, debug or trace. STROWGER_LOG in the \
-          environment goes before it.",
-    read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
-}];
 
 pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {

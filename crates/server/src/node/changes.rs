@@ -7,11 +7,13 @@ use super::Node;
 
 impl Node {
     /// Bindings have changed. Everybody on this shard who waits for one of the slots reads the record again, and compares.
-    pub(super) fn on_bindings_changed(&mut self, _now: Now, _out: &mut Outbox) {
+    pub(super) fn on_bindings_changed(&mut self, now: Now, out: &mut Outbox) {
         let mut changed = std::mem::take(&mut self.work.changed);
         self.watcher
             .take_changed(self.shared.location.watch(), &mut changed);
-        changed.clear();
+        for slot in changed.drain(..) {
+            self.on_slot_changed(slot, now, out);
+        }
         self.work.changed = changed;
     }
 }

@@ -184,6 +184,7 @@ impl Node {
                 self.on_register(request, ingress, now, out);
                 return Ok(());
             }
+            _ if self.is_for_notifier(&bound, case) => return self.on_subscribe(case, &bound, now, out),
             Bound::Node => return self.on_own(request, ingress, out),
             _ if method == Method::Options && request.first(Name::MaxForwards) == Some(b"0") => {
                 return self.on_own(request, ingress, out);
@@ -499,6 +500,9 @@ impl Node {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
                 self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
+                if let Some(reject) = self.without_notifier(case.request) {
+                    return Err(reject);
+                }
                 self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));

@@ -8,6 +8,7 @@ mod calls;
 mod candidates;
 mod changes;
 mod dispatch;
+mod events;
 mod forward;
 mod guard;
 mod journal;
@@ -41,13 +42,15 @@ use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use shared::{NodePolicy, Shared};
+pub use shared::{EventPolicy, NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
+use crate::events::Settled;
 use crate::location::{Committed, Slot, Watcher};
 use crate::routing::Dialled;
 use calls::Calls;
+use events::{Events, is_notify};
 use locate::PendingLookup;
 use own_names::OwnNames;
 use probes::{Probes, is_probe};
@@ -69,8 +72,12 @@ pub enum Control {
     Resolved(Id),
     /// Bindings have changed that this shard waits for.
     BindingsChanged,
+    /// Changes of subscriptions are on the disk, or have failed.
+    SubscriptionsKept(Vec<Settled>),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// An administrator wants to see the subscriptions.
+    ListSubscriptions(oneshot::Sender<Vec<admin::Subscription>>),
     /// Somebody wants to try what the shard would do.
     Copy(Box<Copying>),
     /// Another configuration is in force.
@@ -119,6 +126,7 @@ pub struct Node {
     probes: Probes,
     /// For whose bindings this shard waits.
     watcher: Watcher,
+    events: Events,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -197,6 +205,7 @@ impl Node {
             registers: Slab::default(),
             lookups: Slab::default(),
             watcher: Watcher::new(shard),
+            events: Events::default(),
             journal,
             refused: refused::Quota::default(),
             tally,
@@ -212,7 +221,7 @@ impl Node {
     /// `None` when there is too much to copy.
     pub fn copy(&self, shared: Arc<Shared>, journal: Journal) -> Option<Self> {
         let (servers, clients) = self.endpoint.layer.counts();
-        if servers + clients + self.calls.len() > MOST_COPIED {
+        if servers + clients + self.calls.len() + self.events.len() > MOST_COPIED {
             return None;
         }
         Some(Self {
@@ -223,6 +232,7 @@ impl Node {
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
             watcher: Watcher::new(self.endpoint.identity.shard),
+            events: self.events.clone(),
             journal,
             refused: refused::Quota::default(),
             tally: Arc::default(),
@@ -243,6 +253,12 @@ impl Node {
     /// The steps since they were last taken.
     pub fn steps(&self) -> Vec<Step> {
         self.trace.take()
+    }
+
+    /// Whether what has this Call-ID belongs to this shard.
+    pub fn owns(&self, call_id: &[u8]) -> bool {
+        let identity = &self.endpoint.identity;
+        identity.owner_of(call_id) == identity.shard
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -321,6 +337,9 @@ impl Node {
                     if is_probe(user) {
                         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
                         return self.on_probe_answer(user, status, now);
+                    }
+                    if is_notify(user) {
+                        return self.on_notify_answer(user, response, now, out);
                     }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
@@ -405,6 +424,7 @@ impl Node {
     fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
         match failed {
             FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            FailedSend::Client(user) if is_notify(user) => self.on_notify_failed(user, false, now, out),
             failed => {
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
@@ -434,6 +454,7 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
+            subscription_bytes: self.events.bytes(),
             waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
         });
     }
@@ -523,6 +544,12 @@ impl Application for Node {
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             Control::BindingsChanged => self.on_bindings_changed(now, out),
+            Control::SubscriptionsKept(all) => {
+                for settled in all {
+                    self.on_subscription_kept(settled, now, out);
+                }
+            }
+            Control::ListSubscriptions(reply) => drop(reply.send(self.list_subscriptions(now))),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::Copy(copy) => {
@@ -534,7 +561,10 @@ impl Application for Node {
                 drop(reply.send(self.copy(shared, journal).map(Box::new)));
             }
             Control::Reload(reload) => self.reload(reload),
-            Control::Drain => self.draining = true,
+            Control::Drain => {
+                self.draining = true;
+                self.end_subscriptions(now, out);
+            }
         }
     }
 
@@ -556,6 +586,11 @@ impl Application for Node {
                         self.on_probe_failed(user, now);
                     }
                 }
+                Expired::Client { user, timed_out, .. } if is_notify(user) => {
+                    if timed_out {
+                        self.on_notify_failed(user, true, now, out);
+                    }
+                }
                 Expired::Client {
                     user,
                     timed_out,
@@ -568,6 +603,7 @@ impl Application for Node {
                 Expired::Ringing(user) => self.proxy.on_ringing(&mut self.endpoint, user),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
+                Expired::Subscription(subscription) => self.attend(subscription, now, out),
                 Expired::Call(call) => {
                     self.calls
                         .on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now)
@@ -586,6 +622,10 @@ impl Application for Node {
     }
 
     fn is_idle(&self) -> bool {
-        self.proxy.is_empty() && self.registers.is_empty() && self.lookups.is_empty()
+        self.proxy.is_empty()
+            && self.registers.is_empty()
+            && self.lookups.is_empty()
+            && self.events.is_settled()
+            && !self.is_taking_leave()
     }
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use strowger_net::{BindError, Handle, Options, Shards};
 use strowger_sip::EndpointConfig;
 use strowger_sip::auth::NonceTable;
+use strowger_sip::event::Durations;
 use strowger_sip::registrar::{PathPolicy, Policy};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
@@ -32,8 +33,9 @@ use crate::config::{Config, Store};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
+use crate::events::{self, Events, Kept, Most, Settled};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally};
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 use reload::{Course, Origin, Outcomes, Pending};
@@ -144,21 +146,20 @@ impl Running {
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
         let ours = effective::ours(config, &numbers.reachable(), &machine);
-        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
-        let shared = Arc::new(shared);
+        let opened = open(config, data_dir, ours, &answers, options.shards)?;
+        let shared = Arc::new(opened.shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let bound = Listeners::new(numbers.describe(), machine.addresses);
         shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
+        let kept = opened.subscriptions;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies, kept)?;
         let handle = shards.handle();
-        // The store was opened before there were shards to answer to; nothing can have been committed yet.
-        let _ = answers.set(handle.clone());
-        watch_bindings(&*shared.location, &handle);
+        introduce(&answers, &handle);
         let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
+        dns::spawn(Arc::clone(&shared.dns), opened.questions, system, handle.clone());
         let active = Active {
             config: config.clone(),
             shared,
@@ -186,7 +187,7 @@ impl Running {
             drain_asked: Notify::new(),
         });
         tokio::spawn(sweep(Arc::downgrade(&running)));
-        tokio::spawn(note_bans(new_bans, Arc::downgrade(&running)));
+        tokio::spawn(note_bans(opened.new_bans, Arc::downgrade(&running)));
         Ok(running)
     }
 
@@ -246,12 +247,20 @@ fn start_shards(
     shared: &Arc<Shared>,
     endpoint: &EndpointConfig,
     tallies: &[Arc<Tally>],
+    subscriptions: Vec<Kept>,
 ) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
     let mut journals = Vec::new();
+    let mut left = subscriptions;
     let shards = strowger_net::start(listeners, options, |shard| {
         let journal = start_journal(shard, &mut journals);
         let tally = Arc::clone(&tallies[usize::from(shard)]);
-        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+        let mut node = Node::new(shard, Arc::clone(shared), endpoint, journal, tally);
+        let (its, others) = std::mem::take(&mut left)
+            .into_iter()
+            .partition(|kept| node.owns(&kept.dialog.call_id));
+        left = others;
+        node.resume(its, strowger_net::now());
+        node
     });
     Ok((shards.map_err(StartError::System)?, journals))
 }
@@ -286,18 +295,32 @@ fn options(config: &Config) -> Options {
     options
 }
 
+/// What all shards share, and what is to be done with what was found.
+struct Opened {
+    shared: Shared,
+    new_bans: mpsc::Receiver<Ban>,
+    questions: mpsc::Receiver<Question>,
+    subscriptions: Vec<Kept>,
+}
+
+/// The way to shards that are not started yet.
+type Shardward = Arc<OnceLock<Handle<Control>>>;
+
 /// Opens the stores, and puts together what all shards share.
 fn open(
     config: &Config,
     data_dir: &DataDir,
     ours: Ours,
-    answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
+    answers: &Shardward,
+    shards: u16,
+) -> Result<Opened, StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let subscribers =
         Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
     subscribers.serve(&config.domains);
     let location = open_location(config, data_dir, table_key, answers)?;
+    location.watch().serve(shards, Box::new(teller(answers)));
+    let (events, subscriptions) = open_events(config, data_dir, answers)?;
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, new_bans) = Defence::new(&config.defence, table_key);
@@ -310,8 +333,59 @@ fn open(
         nonces: Arc::new(nonces),
         defence,
         dns: Arc::new(dns),
+        events: Arc::new(events),
     };
-    Ok((shared, new_bans, questions))
+    Ok(Opened {
+        shared,
+        new_bans,
+        questions,
+        subscriptions,
+    })
+}
+
+/// Opens the store of subscriptions beside that of registrations; without that one nothing is kept.
+fn open_events(
+    config: &Config,
+    data_dir: &DataDir,
+    answers: &Shardward,
+) -> Result<(Events, Vec<Kept>), StartError> {
+    if config.location.store == Store::Memory {
+        return Ok((Events::new(None), Vec::new()));
+    }
+    let send = sender(answers);
+    let answer =
+        move |settled: Settled| send(settled.caller.shard, Control::SubscriptionsKept(vec![settled]));
+    let now_secs = strowger_net::now().wall_secs();
+    let opened = events::Store::open(data_dir, config.location.durability, now_secs, Box::new(answer));
+    let (store, kept) = opened.map_err(StartError::Database)?;
+    Ok((Events::new(Some(Arc::new(store))), kept))
+}
+
+/// Tells those who send to the shards that they are there. The stores were opened before there were any, and nothing of theirs
+/// can have been committed yet; what others have changed meanwhile is looked at now.
+fn introduce(answers: &Shardward, handle: &Handle<Control>) {
+    let _ = answers.set(handle.clone());
+    for shard in 0..handle.count() {
+        let _ = handle.send(shard, Control::BindingsChanged);
+    }
+}
+
+/// Sends to shards from any thread: what finds no room waits for it. Before the shards are started there is nobody.
+fn sender(answers: &Shardward) -> impl Fn(u16, Control) + Send + Sync + use<> {
+    let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
+    move |shard, control| {
+        let Some(handle) = answers.get() else { return };
+        if let Err(control) = handle.send(shard, control) {
+            let handle = handle.clone();
+            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
+        }
+    }
+}
+
+/// Tells shards of changes of bindings that they wait for.
+fn teller(answers: &Shardward) -> impl Fn(u16) + Send + Sync + use<> {
+    let send = sender(answers);
+    move |shard| send(shard, Control::BindingsChanged)
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -364,6 +438,18 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             when_full: location.when_full,
             path: PathPolicy::default(),
         },
+        events: EventPolicy {
+            durations: Durations {
+                min: seconds(config.events.min_expires),
+                max: seconds(config.events.max_expires),
+            },
+            most: Most {
+                per_aor: config.events.per_aor,
+                per_source: config.events.per_source,
+                total: config.events.total,
+            },
+            watchers: config.events.watchers.clone().into(),
+        },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
         boot,
@@ -374,36 +460,18 @@ fn open_location(
     config: &Config,
     data_dir: &DataDir,
     key: [u8; 16],
-    answers: &Arc<OnceLock<Handle<Control>>>,
+    answers: &Shardward,
 ) -> Result<Arc<dyn Location>, StartError> {
     if config.location.store == Store::Memory {
         return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
     }
-    let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
-    let answer: Answer = Arc::new(move |shard, committed| {
-        let Some(handle) = answers.get() else { return };
-        if let Err(control) = handle.send(shard, Control::Committed(committed)) {
-            let handle = handle.clone();
-            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
-        }
-    });
+    let send = sender(answers);
+    let answer: Answer = Arc::new(move |shard, committed| send(shard, Control::Committed(committed)));
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
-}
-
-/// Has the shards told of changes of bindings that they wait for.
-fn watch_bindings(location: &dyn Location, handle: &Handle<Control>) {
-    let (shards, runtime) = (handle.clone(), tokio::runtime::Handle::current());
-    let tell = move |shard| {
-        if let Err(control) = shards.send(shard, Control::BindingsChanged) {
-            let shards = shards.clone();
-            runtime.spawn(async move { dns::deliver(&shards, shard, control).await });
-        }
-    };
-    location.watch().serve(handle.count(), Box::new(tell));
 }
 
 /// Whether the lines of shards are wanted: where those of the node of their level are.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod defence;
+mod events;
 mod names;
 mod refusals;
 mod refused;

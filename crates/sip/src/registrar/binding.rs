@@ -10,7 +10,7 @@
 //! text      = length:varint bytes
 //! ```
 //!
-//! Parts in brackets are there when a bit of `kind` says so. Decoding never fails: it ends at the first entry that is
+//! Parts in brackets are there when a bit of `kind` says so. That of a tombstone says too if an administrator removed the binding. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,6 +20,9 @@ use strowger_syntax::header::Params;
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
+/// Of a tombstone: why an administrator removed the binding.
+const DEACTIVATED: u8 = 1 << 1;
+const REJECTED: u8 = 1 << 2;
 const PARAMS: u8 = 1 << 1;
 const PATH: u8 = 1 << 2;
 const Q: u8 = 1 << 3;
@@ -138,6 +141,15 @@ pub struct Tombstone<'a> {
     pub until: u32,
 }
 
+/// Why an administrator removed a binding (RFC 3680 §4.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is no longer valid, but may be made anew at once.
+    Deactivated,
+    /// It is not wanted again.
+    Rejected,
+}
+
 /// One entry of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
@@ -181,6 +193,18 @@ impl<'a> Bindings<'a> {
     /// Looks at a record; the empty string is the record of nobody.
     pub fn new(record: &'a [u8]) -> Self {
         Self(record)
+    }
+
+    /// The record itself.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Why an administrator removed the binding of a contact, if that is how it went.
+    pub fn removal(self, contact: &[u8], now_secs: u64) -> Option<Removal> {
+        let mut gone = self.heads().filter(|head| head.is_tombstone());
+        gone.find(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)?
+            .removal()
     }
 
     /// When the record as a whole may be dropped, in Unix seconds; 0 for an empty one.
@@ -304,6 +328,14 @@ impl<'a> Head<'a> {
 
     pub(super) fn is_tombstone(&self) -> bool {
         self.kind & TOMBSTONE != 0
+    }
+
+    fn removal(&self) -> Option<Removal> {
+        match self.kind & (DEACTIVATED | REJECTED) {
+            DEACTIVATED => Some(Removal::Deactivated),
+            REJECTED => Some(Removal::Rejected),
+            _ => None,
+        }
     }
 
     /// The whole entry; `None` when it is not well-formed.
@@ -484,14 +516,19 @@ impl<'o> RecordWriter<'o> {
         let start = self.out.len();
         put_sized(self.out, |out| match entry {
             Entry::Binding(binding) => encode_binding(out, binding),
-            Entry::Tombstone(tombstone) => {
-                out.push(TOMBSTONE);
-                put_order(out, &tombstone.order);
-                out.extend_from_slice(&tombstone.until.to_le_bytes());
-                put_text(out, tombstone.contact);
-            }
+            Entry::Tombstone(tombstone) => encode_tombstone(out, TOMBSTONE, tombstone),
         });
         self.out.len() - start
+    }
+
+    /// Appends the tombstone of a binding that an administrator has removed.
+    pub(super) fn put_removed(&mut self, tombstone: &Tombstone<'_>, why: Removal) {
+        self.purge_at = self.purge_at.max(tombstone.until);
+        let why = match why {
+            Removal::Deactivated => DEACTIVATED,
+            Removal::Rejected => REJECTED,
+        };
+        put_sized(self.out, |out| encode_tombstone(out, TOMBSTONE | why, tombstone));
     }
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
@@ -531,6 +568,13 @@ impl<'o> RecordWriter<'o> {
             _ => self.out.clear(),
         }
     }
+}
+
+fn encode_tombstone(out: &mut Vec<u8>, kind: u8, tombstone: &Tombstone<'_>) {
+    out.push(kind);
+    put_order(out, &tombstone.order);
+    out.extend_from_slice(&tombstone.until.to_le_bytes());
+    put_text(out, tombstone.contact);
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {

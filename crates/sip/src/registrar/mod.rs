@@ -4,6 +4,7 @@
 mod answer;
 mod aor;
 mod binding;
+mod deregister;
 mod refresh;
 mod register;
 #[cfg(test)]
@@ -12,8 +13,9 @@ mod tests;
 pub use answer::{DateLine, write_answer, write_contacts, write_contacts_of};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
-    Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
+    Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Removal, Tombstone,
 };
+pub use deregister::deregister;
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };

@@ -1,0 +1,33 @@
+//! The removal of bindings by an administrator, as a pure function: record in, new record out.
+
+use super::binding::{Bindings, RecordWriter, Removal, Tombstone};
+use super::register::TOMBSTONE_SECS;
+
+/// Removes the binding of one contact, or all of them, and tells how many: the new record is then in `out`, which is emptied
+/// first. A tombstone says why, and keeps a late duplicate of the request that made the binding from bringing it back.
+pub fn deregister(
+    record: Bindings<'_>,
+    contact: Option<&[u8]>,
+    why: Removal,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) -> usize {
+    let now = now_secs as u32;
+    let mut writer = RecordWriter::new(out);
+    let mut removed = 0;
+    for head in record.heads().filter(|head| head.ends_at > now) {
+        if head.is_tombstone() || contact.is_some_and(|contact| contact != head.contact) {
+            writer.copy(head.ends_at, head.encoded);
+            continue;
+        }
+        removed += 1;
+        let tombstone = Tombstone {
+            contact: head.contact,
+            order: head.order,
+            until: now.saturating_add(TOMBSTONE_SECS),
+        };
+        writer.put_removed(&tombstone, why);
+    }
+    writer.finish();
+    removed
+}

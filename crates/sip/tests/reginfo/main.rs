@@ -1,0 +1,147 @@
+//! What is written of registrations is valid by the schemas of RFC 3680 §5.4 and RFC 5628 §9, as `xmllint` sees it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use strowger_sip::MacKey;
+use strowger_sip::event::{Gruus, Told, Watched, write_reginfo};
+use strowger_sip::registrar::{Binding, Bindings, Entry, Order, Origin, RecordWriter, Removal, deregister};
+use strowger_sip::transport::Transport;
+
+const NOW: u64 = 1_764_000_000;
+
+fn binding(contact: &'static [u8], q: u16) -> Binding<'static> {
+    Binding {
+        contact,
+        params: b";+sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\";reg-id=1;ob;x=\"<&\x02\xff>\"",
+        q,
+        order: Order {
+            branch: 1,
+            cseq: u32::MAX,
+            call_id: b"1<&\"'>@a",
+        },
+        expires_at: NOW as u32 + 60,
+        updated_at: NOW as u32,
+        origin: Origin {
+            transport: Transport::Udp,
+            listener: 0,
+            from: None,
+            remote: ([192, 0, 2, 7], 5060).into(),
+            flow: None,
+        },
+        path: b"",
+        user_agent: b"",
+    }
+}
+
+fn record(bindings: &[Binding<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = RecordWriter::new(&mut out);
+    for binding in bindings {
+        writer.put(&Entry::Binding(*binding));
+    }
+    writer.finish();
+    out
+}
+
+fn document(aor: &[u8], told: &Told, record: &[u8], is_full: bool, now_secs: u64) -> Vec<u8> {
+    let watched = Watched {
+        aor,
+        ids: &MacKey::new([1; 16]),
+        version: u32::MAX,
+        is_full,
+        now_secs,
+    };
+    let gruus = |binding: &Binding<'_>| Gruus {
+        public: [b"sip:a@example.test;gr=", binding.order.call_id].concat(),
+        temporary: Some((b"sip:tgruu.7hs\"<@example.test;gr".to_vec(), 0)),
+    };
+    let mut out = Vec::new();
+    assert!(write_reginfo(
+        &watched,
+        told,
+        Bindings::new(record),
+        gruus,
+        &mut out
+    ));
+    out
+}
+
+/// What xmllint says of a document; empty if it is valid.
+fn faults(document: &[u8]) -> String {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reginfo/all.xsd");
+    let xmllint = Command::new("xmllint")
+        .args(["--noout", "--nonet", "--schema"])
+        .arg(schema)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut xmllint = xmllint.expect("xmllint is there: apt-get install libxml2-utils");
+    let mut input = xmllint.stdin.take().expect("its input");
+    input.write_all(document).expect("it reads");
+    drop(input);
+    let output = xmllint.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        String::new()
+    } else {
+        said
+    }
+}
+
+/// For xmllint the brackets of an IPv6 address are no part of an `anyURI` without slashes, whatever SIP says.
+#[test]
+fn rfc_3680_section_5_4_documents_are_valid() {
+    let (a, b) = (
+        binding(b"sip:a@192.0.2.7;x=<&'\"\xc3\xa9", 0),
+        binding(b"sip:b@192.0.2.8:5060", 333),
+    );
+    let both = record(&[a, b]);
+    let told = Told::of(Bindings::new(&both), NOW);
+    let mut removed = Vec::new();
+    deregister(
+        Bindings::new(&both),
+        Some(a.contact),
+        Removal::Rejected,
+        NOW,
+        &mut removed,
+    );
+    let nothing = Told::default();
+    for (told, record, is_full, now_secs) in [
+        (&nothing, &both, true, NOW),
+        (&nothing, &Vec::new(), true, NOW),
+        (&nothing, &both, false, NOW),
+        (&told, &both, true, NOW),
+        (&told, &removed, false, NOW),
+        (&told, &both, false, NOW + 60),
+        (&told, &Vec::new(), false, NOW),
+    ] {
+        for aor in [
+            &b"alice@example.test"[..],
+            b"a\x00\xff b@c@example.test",
+            b"example.test",
+        ] {
+            let text = document(aor, told, record, is_full, now_secs);
+            assert_eq!(faults(&text), "", "{}", String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+#[test]
+fn the_schemas_are_looked_at() {
+    let both = record(&[binding(b"sip:a@192.0.2.7", 500)]);
+    let text = document(b"alice@example.test", &Told::default(), &both, true, NOW);
+    let text = String::from_utf8(text).expect("UTF-8");
+    for (right, wrong) in [
+        ("state=\"active\"", "state=\"idle\""),
+        ("event=\"registered\"", "event=\"seen\""),
+        ("cseq=\"4294967295\"", "cseq=\"-1\""),
+        ("first-cseq=\"0\"", "first-cseq=\"none\""),
+        ("<uri>", "<uri></uri><uri>"),
+    ] {
+        assert!(text.contains(right), "{right}");
+        assert_ne!(faults(text.replacen(right, wrong, 1).as_bytes()), "", "{wrong}");
+    }
+}
