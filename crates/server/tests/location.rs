@@ -148,6 +148,27 @@ fn a_record_is_read_as_it_was_committed() {
 }
 
 #[test]
+fn records_are_visited_part_by_part() {
+    on_each(|bench| {
+        for n in 0..20 {
+            bench.put(&format!("u{n}@x"), &record(60, "one"));
+        }
+        let (mut seen, mut from, mut parts) = (Vec::new(), Some(0), 0);
+        while let Some(place) = from {
+            let before = seen.len();
+            from = bench.store.visit(place, 3, &mut |aor, record| {
+                seen.push((String::from_utf8_lossy(aor).into_owned(), record.to_vec()));
+            });
+            parts += 1;
+            assert!(seen.len() - before <= 3);
+        }
+        seen.sort();
+        assert_eq!(seen, bench.all());
+        assert!(parts >= 7, "{parts}");
+    });
+}
+
+#[test]
 fn who_did_not_see_the_last_version_changes_nothing() {
     on_each(|bench| {
         let first = bench

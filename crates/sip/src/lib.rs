@@ -14,6 +14,7 @@ pub mod reject;
 pub mod time;
 pub mod transaction;
 pub mod transport;
+pub mod ua;
 pub mod uas;
 
 pub use endpoint::{Endpoint, EndpointConfig, Identity, Ingress};

@@ -3,7 +3,8 @@
 use std::io::{Write, stdout};
 
 use serde_json::json;
-use strowger_server::config::{self, Diagnostic};
+use strowger_server::config::{self, Config, Diagnostic, UserSource};
+use strowger_server::subscriber::read_file;
 
 use crate::args;
 use crate::failed::Failed;
@@ -30,12 +31,27 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         read => read?,
     };
     match config::check(text, &path.display().to_string()) {
-        Ok(_) => tell(&[], args.json, &format!("{} is in order", path.display())),
-        Err(wrong) => {
-            tell(&wrong, args.json, "")?;
-            Err(Failed::Silent)
-        }
+        Ok(config) => match wrong_users(&config) {
+            wrong if wrong.is_empty() => tell(&[], args.json, &format!("{} is in order", path.display())),
+            wrong => tell_wrong(&wrong, args.json),
+        },
+        Err(wrong) => tell_wrong(&wrong, args.json),
     }
+}
+
+/// What is wrong with the file of users, if they come from one.
+fn wrong_users(config: &Config) -> Vec<Diagnostic> {
+    match &config.auth.users {
+        UserSource::File(users) => read_file(users, &config.auth.algorithms)
+            .err()
+            .unwrap_or_default(),
+        UserSource::Kept | UserSource::Server(_) => Vec::new(),
+    }
+}
+
+fn tell_wrong(wrong: &[Diagnostic], json: bool) -> Result<(), Failed> {
+    tell(wrong, json, "")?;
+    Err(Failed::Silent)
 }
 
 /// Tells what is wrong with a configuration, a line each, or that nothing is.

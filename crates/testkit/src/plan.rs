@@ -13,8 +13,9 @@ use strowger_server::dns::{Dns, Question};
 use strowger_server::events::{Events, Most};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
-use strowger_server::subscriber::Subscribers;
+use strowger_server::subscriber::{self, Subscribers};
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::event::Durations;
 use strowger_sip::transaction::Timers;
@@ -57,7 +58,7 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
-    /// Routes, target groups and the dial plan, as in the configuration.
+    /// Routes, target groups, the dial plan and push services, as in the configuration.
     pub routing: &'static str,
     /// How several contacts of a user are tried; they ring for 10 s when others wait.
     pub fork: Fork,
@@ -69,12 +70,18 @@ pub struct Plan {
     pub max_kept_bytes: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
+    /// How a server is asked for users; `None` lets the node keep them.
+    pub user_lookup: Option<config::UserLookup>,
     /// What is held against sources.
     pub defence: config::Defence,
+    /// The Service-Route line of answers to REGISTER.
+    pub service_route: &'static str,
     /// The most subscriptions that there may be.
     pub subscriptions: Most,
     /// Users who may watch everybody's registrations.
     pub watchers: &'static [&'static str],
+    /// What is done for phones behind a NAT; nothing, unless a test wants it.
+    pub nat: config::Nat,
     /// Questions to the resolver that may wait.
     pub questions: usize,
     /// Around every call of a node.
@@ -97,13 +104,19 @@ impl Default for Plan {
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
+            user_lookup: None,
             defence: config::Defence::default(),
+            service_route: "",
             subscriptions: Most {
                 per_aor: 4,
                 per_source: 8,
                 total: 16,
             },
             watchers: &[],
+            nat: config::Nat {
+                keep_alive: config::KeepAlive::Off,
+                ..config::Nat::default()
+            },
             questions: 8,
             meter: |call| {
                 call();
@@ -152,6 +165,8 @@ pub(crate) struct Built {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) pushes: mpsc::Receiver<Ask>,
+    pub(crate) user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     pub(crate) store: Option<SlowStore>,
     pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
@@ -162,17 +177,10 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let (location, store) = location(self.slow_store);
-        let domains = [&[DOMAIN], self.domains].concat();
-        let text = format!(
-            "domains = {domains:?}\ntrusted = {:?}\n{}",
-            self.trusted, self.routing
-        );
-        let mut config = config::check(&text, "plan").expect("a configuration");
-        config.proxy.mode = self.mode;
-        config.proxy.fork = self.fork;
-        config.proxy.recurse = self.recurse;
-        config.proxy.ring_timeout = Duration::from_secs(10);
+        let config = self.config();
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        let (push, pushes) = Services::new(&config.push, [2; 16]);
+        let (subscribers, user_questions) = self.subscribers(&scratch);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -182,7 +190,9 @@ impl Plan {
                 routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
+                nat: self.nat,
                 registrar: registrar::Policy::default(),
+                service_route: self.service_route.as_bytes().into(),
                 events: EventPolicy {
                     durations: Durations::default(),
                     most: self.subscriptions,
@@ -193,12 +203,12 @@ impl Plan {
                 boot: BOOT,
             },
             location,
-            subscribers: Arc::new(subscribers(&scratch, self.users)),
+            subscribers: Arc::new(subscribers),
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
-            // Nobody lists the bans.
-            defence: Defence::new(&self.defence, [6; 16]).0,
+            defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
             events: Arc::new(Events::new(None)),
+            push,
         });
         let changes = watch(&*shared.location, self.shards);
         let endpoint = endpoint(self.shards);
@@ -209,9 +219,38 @@ impl Plan {
             shared,
             endpoint: Arc::new(endpoint),
             questions,
+            pushes,
+            user_questions,
             store,
             changes,
             scratch,
+        }
+    }
+}
+
+impl Plan {
+    fn config(&self) -> config::Config {
+        let domains = [&[DOMAIN], self.domains].concat();
+        let text = format!(
+            "domains = {domains:?}\ntrusted = {:?}\n{}",
+            self.trusted, self.routing
+        );
+        let mut config = config::check(&text, "plan").expect("a configuration");
+        config.proxy.mode = self.mode;
+        config.proxy.fork = self.fork;
+        config.proxy.recurse = self.recurse;
+        config.proxy.ring_timeout = Duration::from_secs(10);
+        config
+    }
+
+    /// The users, and what their server is asked if they come from one.
+    fn subscribers(&self, scratch: &Scratch) -> (Subscribers, Option<mpsc::Receiver<subscriber::Question>>) {
+        match &self.user_lookup {
+            Some(settings) => {
+                let (users, questions) = Subscribers::of_server("http://127.0.0.1/", settings, [3; 16]);
+                (users, Some(questions))
+            }
+            None => (subscribers(scratch, self.users), None),
         }
     }
 }

@@ -89,6 +89,10 @@ impl Location for SlowStore {
         self.0.memory.for_each(visit);
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.0.memory.visit(from, most, visit)
+    }
+
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
         self.0.memory.sweep(now_secs, removed)
     }

@@ -344,6 +344,8 @@ fn origin_record(origin: &Origin) -> Vec<u8> {
         origin: *origin,
         path: b"",
         user_agent: b"",
+        epoch: None,
+        outbound: false,
     }));
     writer.finish();
     record
@@ -402,6 +404,7 @@ mod tests {
                     },
                     boot: 4,
                 }),
+                pushed_elsewhere: false,
             },
         }
     }

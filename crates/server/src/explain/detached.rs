@@ -9,6 +9,7 @@ use crate::dns::Question;
 use crate::events::Events;
 use crate::location::{Location, Overlay};
 use crate::node::{Journal, JournalEnd, NodePolicy, Shared};
+use crate::push::Ask;
 
 /// A [`Shared`] that no running node has, and the ends of what leaves it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Detached {
     pub shared: Arc<Shared>,
     pub(super) overlay: Arc<Overlay>,
     pub(super) questions: mpsc::Receiver<Question>,
+    /// What would be pushed stays in it.
+    _asks: mpsc::Receiver<Ask>,
     pub(super) lines: JournalEnd,
 }
 
@@ -26,6 +29,7 @@ impl Detached {
     pub fn of(shared: &Shared, forgetful: bool) -> (Self, Journal) {
         let overlay = Arc::new(Overlay::new(Arc::clone(&shared.location)));
         let (dns, questions) = shared.dns.copy(forgetful);
+        let (push, asks) = shared.push.copy();
         let (journal, lines) = Journal::new(true);
         let shared = Arc::new(Shared {
             policy: NodePolicy {
@@ -34,16 +38,18 @@ impl Detached {
             },
             ours: shared.ours.clone(),
             location: Arc::clone(&overlay) as Arc<dyn Location>,
-            subscribers: Arc::clone(&shared.subscribers),
+            subscribers: shared.subscribers.silenced(),
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
             dns: Arc::new(dns),
             events: Arc::new(Events::new(None)),
+            push,
         });
         let detached = Self {
             shared,
             overlay,
             questions,
+            _asks: asks,
             lines,
         };
         (detached, journal)

@@ -35,6 +35,11 @@ impl Location for Memory {
         self.table.for_each(visit);
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let from = u32::try_from(from).ok()?;
+        self.table.visit(from, most, visit).map(u64::from)
+    }
+
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
         let mut aors = Vec::new();
         let mut count = 0;

@@ -117,6 +117,12 @@ impl Location for Overlay {
         there.for_each(|(aor, (_, record))| visit(aor, record));
     }
 
+    /// All at once: there are few who try a request.
+    fn visit(&self, _: u64, _: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.for_each(visit);
+        None
+    }
+
     /// Nothing expires while one request is tried.
     fn sweep(&self, _: u32, _: &mut dyn FnMut(&[u8])) -> usize {
         0

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
+use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -17,15 +17,18 @@ use super::Node;
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::registrar::check_extensions;
 use super::routes::translated;
 use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
+use super::user_lookup::Progress;
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
-    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n\
+    Allow-Events: reg\r\n";
 
 /// About what Via and Record-Route add to a request.
 pub(super) const ADDED: usize = 270;
@@ -64,6 +67,8 @@ pub(super) struct Case<'a> {
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
     pub(super) key: ServerKey,
+    /// Whether its caller is to be reached over the flow that it came by, whatever its contact says.
+    pub(super) keeps_caller: bool,
 }
 
 impl Node {
@@ -138,6 +143,7 @@ impl Node {
             routing,
             dialled: None,
             key,
+            keeps_caller: false,
         };
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
@@ -170,6 +176,7 @@ impl Node {
 
     /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
     fn decide(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+        self.settle_flow(case)?;
         let Case {
             request,
             ingress,
@@ -199,6 +206,8 @@ impl Node {
         };
         if sender == Sender::Authenticated {
             case.routing.taken.credentials = only_proxy_credentials(request);
+        } else if self.is_called_known(case, &bound, sender, now)? == Progress::Waits {
+            return Ok(());
         }
         if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
             self.reject_case(case, sender, &reject, now, out);
@@ -216,7 +225,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        if self.shared.policy.routes.is_empty() {
+        if self.shared.policy.routes.is_empty() || case.routing.flow.is_some() {
             let decision = self.shared.policy.routes.built_in();
             return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
         }
@@ -251,14 +260,9 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
+        let Case { request, ingress, .. } = *case;
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
+        let begun = Self::is_begun(case);
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
@@ -341,15 +345,7 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                if request
-                    .elements(Name::Require)
-                    .any(|tag| !tag.eq_ignore_ascii_case(b"path"))
-                {
-                    return Err(Reject::with(
-                        Status::BAD_EXTENSION,
-                        Extra::Unsupported(Name::Require, &["path"]),
-                    ));
-                }
+                check_extensions(request)?;
                 check_content(request)?;
                 self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });
@@ -416,7 +412,7 @@ impl Node {
             },
         });
         if asked || shown {
-            self.admit_by_credentials(case, sender, asked, now, out)
+            self.admit_by_credentials(bound, case, sender, asked, now, out)
         } else {
             Ok(Some(sender))
         }
@@ -426,6 +422,7 @@ impl Node {
     /// challenged.
     fn admit_by_credentials(
         &mut self,
+        bound: &Bound<'_>,
         case: &Case<'_>,
         sender: Sender,
         asked: bool,
@@ -434,9 +431,17 @@ impl Node {
     ) -> Result<Option<Sender>, Reject> {
         let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
+            // The nonce count is used up once, when the request goes on.
+            Checked::Right(_)
+                if self.is_called_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
+            {
+                return Ok(None);
+            }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
             Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             // Credentials for somebody further on are not ours to judge.
@@ -452,6 +457,7 @@ impl Node {
         match method {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if routing.is_by_path() => Some(AskedWhy::Path),
             _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
@@ -503,12 +509,13 @@ impl Node {
                 if let Some(reject) = self.without_notifier(case.request) {
                     return Err(reject);
                 }
-                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
+                let patience = patience(case.request.method(), decision);
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, patience, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
+            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {
@@ -520,7 +527,7 @@ impl Node {
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
-        if found == Found::Targets && self.work.targets.is_empty() {
+        if found == Found::Targets && self.work.targets.is_empty() && self.work.asleep.is_empty() {
             return Err(self.no_way(&onward));
         }
         Ok(found)
@@ -562,7 +569,7 @@ impl Node {
     }
 
     /// Puts the address-of-record that a Request-URI is into the work buffers.
-    fn write_addressed(&mut self, uri: &[u8]) {
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
         let aor = &mut self.work.aor;
         aor.clear();
         if !self.work.own.addressed.write_aor(uri, aor)
@@ -608,7 +615,7 @@ impl Node {
                         !ours
                     });
                 work.lines.clear();
-                write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
+                write_public_contacts(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -657,6 +664,15 @@ impl Node {
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
+    }
+}
+
+/// Whether a request can wait for a device to be woken: only in a transaction.
+fn patience(method: Method, decision: &Decision<'_>) -> Patience {
+    match method {
+        Method::Ack | Method::Cancel => Patience::None,
+        _ if decision.role.mode == Mode::Stateless => Patience::None,
+        _ => Patience::Some,
     }
 }
 

@@ -10,11 +10,12 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr};
+use crate::config::{Cidr, Config};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::events::{Events, Most};
 use crate::location::Location;
+use crate::push::Services;
 use crate::routing::Routes;
 use crate::subscriber::Subscribers;
 
@@ -33,8 +34,12 @@ pub struct NodePolicy {
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
+    /// What is done for phones behind a NAT.
+    pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
+    /// The Service-Route line of answers to REGISTER (RFC 3608 §6.3); empty for none.
+    pub service_route: Arc<[u8]>,
     /// What the notifier allows.
     pub events: EventPolicy,
     /// Transactions of one shard; beyond, requests get 503.
@@ -74,6 +79,8 @@ pub struct Shared {
     pub dns: Arc<Dns>,
     /// Subscriptions, as far as they are not one shard's matter.
     pub events: Arc<Events>,
+    /// The services that wake devices.
+    pub push: Services,
 }
 
 impl std::fmt::Debug for Shared {
@@ -88,7 +95,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The same stores and tables under another configuration.
     #[must_use]
-    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, config: &Config) -> Self {
         if let Some(routes) = Arc::get_mut(&mut policy.routes) {
             routes.adopt(&self.policy.routes);
         }
@@ -98,9 +105,10 @@ impl Shared {
             location: Arc::clone(&self.location),
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
-            defence: self.defence.reconfigured(defence),
+            defence: self.defence.reconfigured(&config.defence),
             dns: Arc::clone(&self.dns),
             events: Arc::clone(&self.events),
+            push: self.push.reconfigured(&config.push),
         }
     }
 

@@ -3,7 +3,11 @@
 mod calls;
 mod defence;
 mod events;
+mod gruu;
+mod keep_alive;
 mod names;
+mod outbound;
+mod push;
 mod refusals;
 mod refused;
 mod registration;
@@ -16,3 +20,4 @@ mod shards;
 mod torture;
 mod torture_cases;
 mod uas;
+mod user_lookup;

@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod challenge;
+mod client;
 mod digest;
 mod nonce;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod verify;
 
 pub use algorithm::{Algorithm, Ha1};
 pub use challenge::{ChallengeLines, Challenger, ProtectionSpace, Qop, Staleness};
+pub use client::{Account, Answers, Unanswerable, is_challenge};
 pub use digest::{Inputs, Protection, RequestHashes, Response};
 pub use nonce::{Claim, NONCE_LEN, Nonce, NonceTable, WINDOW};
 pub use verify::{Facts, Proof, Rejection, Selected, check_response, select};

@@ -10,7 +10,7 @@ use strowger_syntax::header::{Params, Q};
 use strowger_syntax::uri::escape;
 
 use crate::keys::MacKey;
-use crate::registrar::{Binding, Bindings, Q_DEFAULT, Removal};
+use crate::registrar::{Binding, Bindings, Gruus, Q_DEFAULT, Removal, is_secure, write_public_uri};
 
 const REGINFO: &str = "urn:ietf:params:xml:ns:reginfo";
 const GRUUINFO: &str = "urn:ietf:params:xml:ns:gruuinfo";
@@ -28,16 +28,11 @@ pub struct Watched<'a> {
     pub is_full: bool,
     /// Unix time in seconds.
     pub now_secs: u64,
-}
-
-/// The GRUUs of a binding (RFC 5627 §3.1), as URIs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gruus {
-    /// The public one; empty if there is none.
-    pub public: Vec<u8>,
-    /// The temporary one that was made last, and the number of the REGISTER that made the oldest one that is still valid
-    /// (RFC 5628 §5).
-    pub temporary: Option<(Vec<u8>, u32)>,
+    /// Writes GRUUs.
+    pub gruus: Gruus<'a>,
+    /// Whether the subscriber may register for the address-of-record, and so know of temporary GRUUs (RFC 5628 §5) and of what
+    /// leads to a device (RFC 8599 §13).
+    pub is_owner: bool,
 }
 
 /// What a subscriber was last told.
@@ -105,15 +100,9 @@ impl Cause {
     }
 }
 
-/// Appends the document that tells what has become of the bindings since `told`. `gruus` are those of a binding that the
-/// subscriber may know. False, and nothing, if only changes are to be told and there are none.
-pub fn write_reginfo(
-    watched: &Watched<'_>,
-    told: &Told,
-    record: Bindings<'_>,
-    gruus: impl Fn(&Binding<'_>) -> Gruus,
-    out: &mut Vec<u8>,
-) -> bool {
+/// Appends the document that tells what has become of the bindings since `told`. False, and nothing, if only changes are to be
+/// told and there are none.
+pub fn write_reginfo(watched: &Watched<'_>, told: &Told, record: Bindings<'_>, out: &mut Vec<u8>) -> bool {
     let now = watched.now_secs;
     let is_there = |contact: &[u8]| record.live(now).any(|binding| binding.contact == contact);
     let ended: Vec<_> = told.live().filter(|binding| !is_there(binding.contact)).collect();
@@ -141,11 +130,11 @@ pub fn write_reginfo(
     let written = write_document(watched, state, out, |writer| {
         for (binding, cause) in &live {
             let cause = cause.unwrap_or(Cause::Registered);
-            write_contact(watched, binding, ("active", cause), &gruus(binding), writer)?;
+            write_contact(watched, record, binding, ("active", cause), writer)?;
         }
         for binding in &ended {
             let cause = Cause::of_end(binding, record, now);
-            write_contact(watched, binding, ("terminated", cause), &Gruus::default(), writer)?;
+            write_contact(watched, record, binding, ("terminated", cause), writer)?;
         }
         Ok(())
     });
@@ -187,9 +176,9 @@ fn write_document(
 
 fn write_contact(
     watched: &Watched<'_>,
+    record: Bindings<'_>,
     binding: &Binding<'_>,
     (state, cause): (&str, Cause),
-    gruus: &Gruus,
     writer: &mut Xml<'_>,
 ) -> io::Result<()> {
     let id = id(watched.ids, watched.aor, binding.contact);
@@ -211,35 +200,54 @@ fn write_contact(
         .with_attribute(("callid", &*legal(binding.order.call_id)))
         .with_attribute(("cseq", &*binding.order.cseq.to_string()))
         .write_inner_content(|writer| {
+            let mut uri = Vec::new();
+            if watched.is_owner {
+                uri.extend_from_slice(binding.contact);
+            } else {
+                write_public_uri(binding.contact, &mut uri);
+            }
             writer
                 .create_element("uri")
-                .write_text_content(BytesText::new(&legal(binding.contact)))?;
+                .write_text_content(BytesText::new(&legal(&uri)))?;
             for (name, value) in unknown_params(binding.params) {
                 writer
                     .create_element("unknown-param")
                     .with_attribute(("name", &*legal(name)))
                     .write_text_content(BytesText::new(&legal(value.unwrap_or(&[]))))?;
             }
-            write_gruus(gruus, writer)
+            match binding.instance().filter(|_| state == "active") {
+                Some(instance) => write_gruus(watched, record, binding, instance, writer),
+                None => Ok(()),
+            }
         })
         .map(drop)
 }
 
-/// The elements of RFC 5628 §5.
-fn write_gruus(gruus: &Gruus, writer: &mut Xml<'_>) -> io::Result<()> {
-    if !gruus.public.is_empty() {
-        writer
-            .create_element("gr:pub-gruu")
-            .with_attribute(("xmlns:gr", GRUUINFO))
-            .with_attribute(("uri", &*legal(&gruus.public)))
-            .write_empty()?;
-    }
-    if let Some((temporary, first_cseq)) = &gruus.temporary {
+/// The elements of RFC 5628 §5, for a contact whose phone has been given GRUUs.
+fn write_gruus(
+    watched: &Watched<'_>,
+    record: Bindings<'_>,
+    binding: &Binding<'_>,
+    instance: &[u8],
+    writer: &mut Xml<'_>,
+) -> io::Result<()> {
+    let Some(epoch) = binding.epoch else {
+        return Ok(());
+    };
+    let (gruus, secure, mut uri): (_, _, Vec<u8>) = (watched.gruus, is_secure(binding.contact), Vec::new());
+    gruus.write_public(secure, instance, &mut uri);
+    writer
+        .create_element("gr:pub-gruu")
+        .with_attribute(("xmlns:gr", GRUUINFO))
+        .with_attribute(("uri", &*legal(&uri)))
+        .write_empty()?;
+    uri.clear();
+    if watched.is_owner && gruus.write_temporary(secure, instance, record, watched.now_secs, &mut uri) {
         writer
             .create_element("gr:temp-gruu")
             .with_attribute(("xmlns:gr", GRUUINFO))
-            .with_attribute(("uri", &*legal(temporary)))
-            .with_attribute(("first-cseq", &*first_cseq.to_string()))
+            .with_attribute(("uri", &*legal(&uri)))
+            .with_attribute(("first-cseq", &*epoch.first_cseq.to_string()))
             .write_empty()?;
     }
     Ok(())

@@ -26,6 +26,8 @@ pub enum Cause {
     Cancelled,
     /// It could not be sent: nobody listens there, or there is no way.
     NextHopUnreachable,
+    /// The flow that its Route names is gone (RFC 5626 §5.3.1).
+    FlowFailed,
     /// Nothing came back in time.
     NextHopSilent,
     /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
@@ -34,6 +36,8 @@ pub enum Cause {
     NextHopHasNoAddress,
     /// It rang for as long as it may, and nobody answered.
     NobodyAnswered,
+    /// The device that would be its target was not woken: it could not be pushed, or did not register in time (RFC 8599 §5.6.2).
+    NotWoken,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
     TooManyBranches,
 }
@@ -46,7 +50,9 @@ impl Cause {
             Self::NextHopUnreachable | Self::NextHopUnavailable | Self::NextHopHasNoAddress => {
                 Status::SERVICE_UNAVAILABLE
             }
+            Self::FlowFailed => Status::FLOW_FAILED,
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
+            Self::NotWoken => Status::TEMPORARILY_UNAVAILABLE,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
         }
     }
@@ -56,10 +62,12 @@ impl Cause {
         match self {
             Self::Cancelled => "cancelled",
             Self::NextHopUnreachable => "next-hop-unreachable",
+            Self::FlowFailed => "flow-failed",
             Self::NextHopSilent => "next-hop-silent",
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
+            Self::NotWoken => "not-woken",
             Self::TooManyBranches => "too-many-branches",
         }
     }

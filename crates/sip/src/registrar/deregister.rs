@@ -3,11 +3,11 @@
 use super::binding::{Bindings, RecordWriter, Removal, Tombstone};
 use super::register::TOMBSTONE_SECS;
 
-/// Removes the binding of one contact, or all of them, and tells how many: the new record is then in `out`, which is emptied
+/// Removes the bindings of the contacts that are `meant`, and tells how many: the new record is then in `out`, which is emptied
 /// first. A tombstone says why, and keeps a late duplicate of the request that made the binding from bringing it back.
 pub fn deregister(
     record: Bindings<'_>,
-    contact: Option<&[u8]>,
+    meant: impl Fn(&[u8]) -> bool,
     why: Removal,
     now_secs: u64,
     out: &mut Vec<u8>,
@@ -16,7 +16,7 @@ pub fn deregister(
     let mut writer = RecordWriter::new(out);
     let mut removed = 0;
     for head in record.heads().filter(|head| head.ends_at > now) {
-        if head.is_tombstone() || contact.is_some_and(|contact| contact != head.contact) {
+        if head.is_tombstone() || !meant(head.contact) {
             writer.copy(head.ends_at, head.encoded);
             continue;
         }

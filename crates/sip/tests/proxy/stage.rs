@@ -76,6 +76,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
+    /// Whether its Route names a flow.
+    pub(crate) follows_flow: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -90,6 +92,7 @@ pub(crate) fn udp(name: char) -> Hop {
         listener: 0,
         local: [192, 0, 2, 1].into(),
         to,
+        over_flow: false,
     }
 }
 
@@ -104,6 +107,7 @@ pub(crate) fn tcp(name: char) -> Hop {
         listener: 1,
         local: [192, 0, 2, 1].into(),
         to,
+        over_flow: false,
     }
 }
 
@@ -199,6 +203,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
+            follows_flow: false,
         }
     }
 
@@ -230,7 +235,9 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            awaited: 0,
             keeps_others: self.keeps_others,
+            follows_flow: self.follows_flow,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {
@@ -379,7 +386,9 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) | Expired::Subscription(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) | Expired::Subscription(_) => {
+                        panic!("nobody asked for it")
+                    }
                 }
             }
             self.collect();

@@ -4,10 +4,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use strowger_sip::MacKey;
-use strowger_sip::event::{Gruus, Told, Watched, write_reginfo};
-use strowger_sip::registrar::{Binding, Bindings, Entry, Order, Origin, RecordWriter, Removal, deregister};
+use strowger_sip::event::{Told, Watched, write_reginfo};
+use strowger_sip::registrar::{
+    Binding, Bindings, Entry, Epoch, Gruus, Order, Origin, RecordWriter, Removal, deregister,
+};
 use strowger_sip::transport::Transport;
+use strowger_sip::{Keys, MacKey};
 
 const NOW: u64 = 1_764_000_000;
 
@@ -29,9 +31,15 @@ fn binding(contact: &'static [u8], q: u16) -> Binding<'static> {
             from: None,
             remote: ([192, 0, 2, 7], 5060).into(),
             flow: None,
+            pushed_elsewhere: false,
         },
         path: b"",
         user_agent: b"",
+        epoch: Some(Epoch {
+            id: 1,
+            first_cseq: u32::MAX,
+        }),
+        outbound: true,
     }
 }
 
@@ -46,25 +54,22 @@ fn record(bindings: &[Binding<'_>]) -> Vec<u8> {
 }
 
 fn document(aor: &[u8], told: &Told, record: &[u8], is_full: bool, now_secs: u64) -> Vec<u8> {
+    let keys = Keys::derive(&[1; 32]);
     let watched = Watched {
         aor,
         ids: &MacKey::new([1; 16]),
         version: u32::MAX,
         is_full,
         now_secs,
-    };
-    let gruus = |binding: &Binding<'_>| Gruus {
-        public: [b"sip:a@example.test;gr=", binding.order.call_id].concat(),
-        temporary: Some((b"sip:tgruu.7hs\"<@example.test;gr".to_vec(), 0)),
+        gruus: Gruus {
+            key: &keys.gruu,
+            aor,
+            port: Some(5070),
+        },
+        is_owner: true,
     };
     let mut out = Vec::new();
-    assert!(write_reginfo(
-        &watched,
-        told,
-        Bindings::new(record),
-        gruus,
-        &mut out
-    ));
+    assert!(write_reginfo(&watched, told, Bindings::new(record), &mut out));
     out
 }
 
@@ -103,7 +108,7 @@ fn rfc_3680_section_5_4_documents_are_valid() {
     let mut removed = Vec::new();
     deregister(
         Bindings::new(&both),
-        Some(a.contact),
+        |contact| contact == a.contact,
         Removal::Rejected,
         NOW,
         &mut removed,
@@ -138,7 +143,7 @@ fn the_schemas_are_looked_at() {
         ("state=\"active\"", "state=\"idle\""),
         ("event=\"registered\"", "event=\"seen\""),
         ("cseq=\"4294967295\"", "cseq=\"-1\""),
-        ("first-cseq=\"0\"", "first-cseq=\"none\""),
+        ("first-cseq=\"4294967295\"", "first-cseq=\"none\""),
         ("<uri>", "<uri></uri><uri>"),
     ] {
         assert!(text.contains(right), "{right}");

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use strowger_sip::event::{
-    Answer, Due, Fate, Gruus, Notify, Told, Watched, next_hop, write_notify, write_reginfo,
+    Answer, Dialog, Due, Fate, Notify, Told, Watched, next_hop, write_notify, write_reginfo,
 };
 use strowger_sip::memory::Id;
-use strowger_sip::registrar::{Binding, Bindings, Order, Q_DEFAULT};
+use strowger_sip::registrar::{Binding, Bindings, Gruus, Order, Q_DEFAULT};
 use strowger_sip::transaction::User;
 use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Now, Outbox};
-use strowger_syntax::header::RetryAfter;
+use strowger_syntax::header::{NameAddr, RetryAfter};
 use strowger_syntax::{Message, Method, Uri};
 
 use super::{NOTIFY, NUMBER, Subscription};
@@ -98,14 +98,14 @@ impl Node {
             version: subscription.dialog.local_cseq,
             is_full: due != Due::Change,
             now_secs: now.wall_secs(),
+            gruus: Gruus {
+                key: &self.endpoint.identity.keys.gruu,
+                aor: &subscription.aor,
+                port: port_of(&subscription.dialog),
+            },
+            is_owner: subscription.owner,
         };
-        let gruus = |binding: &Binding<'_>| self.gruus_for(subscription, binding);
-        write_reginfo(&watched, &subscription.told, Bindings::new(record), gruus, body)
-    }
-
-    /// The GRUUs of a binding that a subscriber may know (RFC 5628 §5): the temporary one only who may register.
-    fn gruus_for(&self, _subscription: &Subscription, _binding: &Binding<'_>) -> Gruus {
-        Gruus::default()
+        write_reginfo(&watched, &subscription.told, Bindings::new(record), body)
     }
 
     fn remember_told(&mut self, id: Id, told: Told) {
@@ -282,6 +282,14 @@ impl Node {
     }
 }
 
+/// The port that the subscriber writes behind the domain of the address-of-record, which GRUUs have too.
+fn port_of(dialog: &Dialog) -> Option<u16> {
+    match NameAddr::parse(&dialog.local).ok()?.uri {
+        Uri::Sip(sip) => sip.port,
+        _ => None,
+    }
+}
+
 /// A subscriber as the contact of a phone that has registered.
 fn contact_of(subscription: &Subscription) -> Binding<'_> {
     Binding {
@@ -298,5 +306,7 @@ fn contact_of(subscription: &Subscription) -> Binding<'_> {
         origin: subscription.origin,
         path: b"",
         user_agent: b"",
+        epoch: None,
+        outbound: false,
     }
 }

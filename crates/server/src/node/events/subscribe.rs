@@ -109,6 +109,8 @@ impl Node {
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
             Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::registrar::{Entry, Order, Origin, RecordWriter, Tombstone, deregister};
+use crate::Keys;
+use crate::registrar::{Entry, Epoch, Order, Origin, RecordWriter, Tombstone, deregister};
 use crate::transport::Transport;
 
 const NOW: u64 = 1_764_000_000;
@@ -23,9 +24,28 @@ fn binding(contact: &'static str, cseq: u32, lasts: u32) -> Binding<'static> {
             from: None,
             remote: ([192, 0, 2, 7], 5060).into(),
             flow: None,
+            pushed_elsewhere: false,
         },
         path: b"",
         user_agent: b"",
+        epoch: None,
+        outbound: false,
+    }
+}
+
+fn watched<'a>(aor: &'a [u8], keys: &'a Keys, is_full: bool, now_secs: u64) -> Watched<'a> {
+    Watched {
+        aor,
+        ids: &KEY,
+        version: 3,
+        is_full,
+        now_secs,
+        gruus: Gruus {
+            key: &keys.gruu,
+            aor,
+            port: None,
+        },
+        is_owner: true,
     }
 }
 
@@ -40,22 +60,11 @@ fn record(bindings: &[Binding<'_>]) -> Vec<u8> {
 }
 
 fn written(told: &Told, record: &[u8], now_secs: u64, is_full: bool) -> Option<String> {
-    let watched = Watched {
-        aor: b"a b@example.test",
-        ids: &KEY,
-        version: 3,
-        is_full,
-        now_secs,
-    };
+    let keys = Keys::derive(&[1; 32]);
+    let watched = watched(b"a b@example.test", &keys, is_full, now_secs);
     let mut out = Vec::new();
-    write_reginfo(
-        &watched,
-        told,
-        Bindings::new(record),
-        |_| Gruus::default(),
-        &mut out,
-    )
-    .then(|| String::from_utf8(out).expect("UTF-8"))
+    write_reginfo(&watched, told, Bindings::new(record), &mut out)
+        .then(|| String::from_utf8(out).expect("UTF-8"))
 }
 
 /// The state of the registration, and what each contact is told of: `state event`.
@@ -106,27 +115,33 @@ fn rfc_3680_section_5_1_a_full_document() {
 
 #[test]
 fn rfc_5628_section_5_gruus_are_elements_of_the_contact() {
-    let watched = Watched {
-        aor: b"a@example.test",
-        ids: &KEY,
-        version: 0,
-        is_full: true,
-        now_secs: NOW,
+    let keys = Keys::derive(&[1; 32]);
+    let mut one = binding("sip:a@192.0.2.7;pn-provider=p;pn-prid=q", 7, 60);
+    one.epoch = Some(Epoch { id: 1, first_cseq: 5 });
+    let record = record(&[one]);
+    let text = |is_owner| {
+        let watched = Watched {
+            is_owner,
+            ..watched(b"a@example.test", &keys, true, NOW)
+        };
+        let mut out = Vec::new();
+        write_reginfo(&watched, &Told::default(), Bindings::new(&record), &mut out);
+        String::from_utf8(out).expect("UTF-8")
     };
-    let gruus = |_: &Binding<'_>| Gruus {
-        public: b"sip:a@example.test;gr=urn:uuid:1".to_vec(),
-        temporary: Some((b"sip:x&y@example.test;gr".to_vec(), 17)),
-    };
-    let (one, mut out) = (record(&[binding("sip:a@192.0.2.7", 7, 60)]), Vec::new());
-    write_reginfo(&watched, &Told::default(), Bindings::new(&one), gruus, &mut out);
-    let text = String::from_utf8(out).expect("UTF-8");
     let ns = "xmlns:gr=\"urn:ietf:params:xml:ns:gruuinfo\"";
-    for element in [
-        format!("<gr:pub-gruu {ns} uri=\"sip:a@example.test;gr=urn:uuid:1\"/>"),
-        format!("<gr:temp-gruu {ns} uri=\"sip:x&amp;y@example.test;gr\" first-cseq=\"17\"/></contact>"),
-    ] {
-        assert!(text.contains(&element), "{text}");
-    }
+    let public = format!("<gr:pub-gruu {ns} uri=\"sip:a@example.test;gr=urn:uuid:1\"/>");
+    let temporary = format!("<gr:temp-gruu {ns} uri=\"sip:tgruu.");
+    let owner = text(true);
+    assert!(owner.contains(&format!("{public}{temporary}")), "{owner}");
+    assert!(owner.contains(";gr\" first-cseq=\"5\"/></contact>"), "{owner}");
+    // RFC 8599 §13: nor is it for others what leads to the device.
+    assert!(
+        owner.contains("<uri>sip:a@192.0.2.7;pn-provider=p;pn-prid=q</uri>"),
+        "{owner}"
+    );
+    let other = text(false);
+    assert!(other.contains(&format!("{public}</contact>")), "{other}");
+    assert!(other.contains("<uri>sip:a@192.0.2.7</uri>"), "{other}");
 }
 
 #[test]
@@ -188,7 +203,7 @@ fn rfc_3680_section_4_7_1_an_administrator_deactivates_or_rejects() {
     let mut next = Vec::new();
     let removed = deregister(
         Bindings::new(&both),
-        Some(a.contact),
+        |contact| contact == a.contact,
         Removal::Deactivated,
         NOW,
         &mut next,
@@ -198,7 +213,7 @@ fn rfc_3680_section_4_7_1_an_administrator_deactivates_or_rejects() {
     assert_eq!(events(&text), ["active", "terminated deactivated"]);
     let mut last = Vec::new();
     assert_eq!(
-        deregister(Bindings::new(&next), None, Removal::Rejected, NOW, &mut last),
+        deregister(Bindings::new(&next), |_| true, Removal::Rejected, NOW, &mut last),
         1
     );
     let text = written(&told, &last, NOW, false).expect("a change");
@@ -208,7 +223,7 @@ fn rfc_3680_section_4_7_1_an_administrator_deactivates_or_rejects() {
     );
     assert_eq!(Bindings::new(&last).live(NOW).count(), 0);
     assert_eq!(
-        deregister(Bindings::new(&last), None, Removal::Rejected, NOW, &mut next),
+        deregister(Bindings::new(&last), |_| true, Removal::Rejected, NOW, &mut next),
         0
     );
 }

@@ -105,13 +105,21 @@ fn one_pass_writes_what_a_draft_writes() {
     let (endpoint, mut edits, mut index) = (endpoint(), Edits::default(), Index::default());
     let identity = &endpoint.identity;
     let (requests, mut at_places) = (requests(), 0);
+    let flow = Peer::Datagrams(source().remote.ip(), 6000);
+    let dialog = |caller| Some(RecordRoute::Dialog { token: 77, caller });
+    let stays = [
+        None,
+        dialog(None),
+        dialog(Some(flow)),
+        Some(RecordRoute::Registration(flow)),
+    ];
     for text in &requests {
         let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
         let routing = preprocess(identity, request, |uri| {
             uri.host.ip() == Some(source().local.ip())
         });
         for (transport, listener) in [(Transport::Udp, 0), (Transport::Tcp, 1)] {
-            for record_route in [None, Some(RecordRoute { token: 77 })] {
+            for record_route in stays {
                 let to = "192.0.2.10:5060".parse().expect("an address");
                 let forwarding = Forwarding {
                     uri: b"sip:b@192.0.2.10;x?y=z",
@@ -123,6 +131,7 @@ fn one_pass_writes_what_a_draft_writes() {
                         listener,
                         local: source().local.ip(),
                         to: Destination::Connect { transport, to },
+                        over_flow: false,
                     },
                     arrival: Ingress::of(request, &source()).arrival(),
                     loop_part: 7,
