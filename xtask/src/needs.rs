@@ -13,6 +13,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),

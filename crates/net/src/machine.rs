@@ -55,8 +55,20 @@ fn rank(address: &IpAddr) -> Rank {
     }
 }
 
+/// The number of the interface that has an address; `None` if none that is up has it.
+pub(crate) fn interface_of(address: IpAddr) -> Option<u32> {
+    let found = all_interfaces().into_iter().find(|(other, _)| *other == address);
+    found.map(|(_, interface)| interface)
+}
+
 /// The addresses of all interfaces that are up, in the kernel's order.
 fn all_addresses() -> Vec<IpAddr> {
+    let interfaces = all_interfaces().into_iter();
+    interfaces.map(|(address, _)| address).collect()
+}
+
+/// The same with the numbers of the interfaces.
+fn all_interfaces() -> Vec<(IpAddr, u32)> {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` is valid for the write of one pointer.
     if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
@@ -68,7 +80,10 @@ fn all_addresses() -> Vec<IpAddr> {
     while let Some(entry) = unsafe { next.as_ref() } {
         if entry.ifa_flags & libc::IFF_UP as libc::c_uint != 0 {
             // SAFETY: the address of an entry is null or as long as its family says.
-            addresses.extend(unsafe { address_of(entry.ifa_addr) });
+            let address = unsafe { address_of(entry.ifa_addr) };
+            // SAFETY: the name of an entry is a string that ends with a null.
+            let interface = unsafe { libc::if_nametoindex(entry.ifa_name) };
+            addresses.extend(address.map(|address| (address, interface)));
         }
         next = entry.ifa_next;
     }

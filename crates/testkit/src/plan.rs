@@ -290,7 +290,7 @@ fn endpoint(shards: u16) -> EndpointConfig {
     let listener = |(place, (transport, _))| Listener {
         transport,
         address: peer::listener(place),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let listeners = peer::LISTENERS.into_iter().enumerate().map(listener).collect();
     EndpointConfig {

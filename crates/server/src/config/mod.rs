@@ -14,6 +14,7 @@ pub(crate) mod group;
 mod home;
 mod listen;
 mod location;
+mod multicast;
 mod nat;
 mod push;
 mod read;
@@ -28,6 +29,7 @@ mod tests;
 mod users;
 mod value;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ pub use dns::Dns;
 pub use events::Events;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use listen::Advertise;
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
@@ -134,12 +137,29 @@ impl Default for Config {
 pub struct Listen {
     /// Transport, address and port.
     pub uri: ListenUri,
-    /// What to write into Via, Record-Route and Contact instead of the listener's address.
-    pub advertise: Option<HostPort>,
+    /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
+    /// peer.
+    pub advertise: Vec<Advertise>,
+    /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
+    pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
     pub key: Option<PathBuf>,
+}
+
+/// A multicast group that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multicast {
+    /// Its address.
+    pub group: IpAddr,
+    /// How many routers answers to it may pass.
+    pub ttl: u8,
+}
+
+impl Multicast {
+    /// "All SIP servers" (sip.mcast.net, RFC 3261 §10.2.6).
+    pub const ALL_SERVERS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 1, 75));
 }
 
 impl Listen {
@@ -147,7 +167,8 @@ impl Listen {
     pub fn plain(uri: ListenUri) -> Self {
         Self {
             uri,
-            advertise: None,
+            advertise: Vec::new(),
+            multicast: None,
             certificate: None,
             key: None,
         }

@@ -362,8 +362,7 @@ fn origin_of(record: &[u8]) -> Option<Origin> {
 mod tests {
     use std::sync::mpsc::channel;
 
-    use strowger_sip::Flow;
-    use strowger_sip::registrar::BoundFlow;
+    use strowger_sip::{Flow, Source};
     use strowger_syntax::Transport;
     use strowger_testkit::Scratch;
 
@@ -391,21 +390,20 @@ mod tests {
             aor: text("a@b.test"),
             owner: true,
             ends_at: NOW + lasts,
-            origin: Origin {
-                transport: Transport::Tcp,
-                listener: 3,
-                from: None,
-                remote: ([192, 0, 2, 7], 5060).into(),
-                flow: Some(BoundFlow {
-                    flow: Flow {
+            origin: Origin::of(
+                &Source {
+                    transport: Transport::Tcp,
+                    listener: 3,
+                    local: ([192, 0, 2, 1], 5060).into(),
+                    remote: ([192, 0, 2, 7], 5060).into(),
+                    flow: Some(Flow {
                         shard: 1,
                         index: 2,
                         generation: 3,
-                    },
-                    boot: 4,
-                }),
-                pushed_elsewhere: false,
-            },
+                    }),
+                },
+                4,
+            ),
         }
     }
 

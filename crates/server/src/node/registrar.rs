@@ -11,6 +11,7 @@ use strowger_sip::registrar::{
     register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
+use strowger_sip::transport::via::is_translated;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
@@ -248,6 +249,7 @@ impl Node {
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
             origin.from = Some(ingress.source.local.ip());
         }
+        origin.translated = is_translated(request, &ingress.source);
         origin.pushed_elsewhere = has_other_pusher(request, &self.shared.push);
         let policy = &self.shared.policy.registrar;
         let decided = register(

@@ -171,12 +171,7 @@ impl Running {
         let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies, kept)?;
         let handle = shards.handle();
         introduce(&answers, &handle);
-        let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
-        push::spawn(&shared.push, opened.asks, handle.clone());
-        if let Some((questions, server)) = opened.users {
-            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
-        }
+        opened.questions.answer(config, &shared, &handle);
         let active = Active {
             config: config.clone(),
             shared,
@@ -318,14 +313,31 @@ fn options(config: &Config) -> Options {
 struct Opened {
     shared: Shared,
     bans: mpsc::Receiver<Ban>,
+    questions: Questions,
+    /// Subscriptions that go on.
+    subscriptions: Vec<Kept>,
+}
+
+/// What shards ask of others.
+struct Questions {
     /// Names that are to be looked up.
     names: mpsc::Receiver<Question>,
     /// Devices that are to be pushed.
     asks: mpsc::Receiver<Ask>,
     /// Users whom a server is to be asked for, and that server.
     users: Option<Asked>,
-    /// Subscriptions that go on.
-    subscriptions: Vec<Kept>,
+}
+
+impl Questions {
+    /// Has them answered as long as the shards live.
+    fn answer(self, config: &Config, shared: &Shared, handle: &Handle<Control>) {
+        let system = dns::System::new(&config.dns);
+        dns::spawn(Arc::clone(&shared.dns), self.names, system, handle.clone());
+        push::spawn(&shared.push, self.asks, handle.clone());
+        if let Some((questions, server)) = self.users {
+            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
+        }
+    }
 }
 
 type Asked = (mpsc::Receiver<subscriber::Question>, lookup::Server);
@@ -366,9 +378,7 @@ fn open(
     Ok(Opened {
         shared,
         bans,
-        names,
-        asks,
-        users,
+        questions: Questions { names, asks, users },
         subscriptions,
     })
 }

@@ -5,6 +5,7 @@ mod defence;
 mod events;
 mod gruu;
 mod keep_alive;
+mod multicast;
 mod names;
 mod outbound;
 mod push;

@@ -7,7 +7,7 @@
 //! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
 //!             [epoch:u32 first-cseq:varint]
 //! order     = cseq:varint branch:u32 text(call-id)
-//! origin    = transport:u8 (its highest bit: pushed-elsewhere) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
+//! origin    = transport:u8 (its highest bits: pushed-elsewhere translated) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
 //! text      = length:varint bytes
 //! ```
 //!
@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strowger_syntax::header::Params;
 
+use super::deregister::Removal;
 use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
 use crate::transport::{Destination, Flow, Source, Transport};
@@ -35,6 +36,7 @@ const FROM: u8 = 1 << 5;
 const FLOW: u8 = 1 << 6;
 /// Beside the transport of an origin.
 const PUSHED_ELSEWHERE: u8 = 1 << 7;
+const TRANSLATED: u8 = 1 << 6;
 const OUTBOUND: u8 = 1 << 7;
 
 /// The `q` of a contact that has none, in thousandths.
@@ -83,10 +85,12 @@ pub struct Origin {
     pub flow: Option<BoundFlow>,
     /// Whether a proxy that it came through pushes the contact's device (RFC 8599 §5.6.1.1).
     pub pushed_elsewhere: bool,
+    /// Whether its sender believes to be at another address: a NAT stands between (RFC 3581 §4).
+    pub translated: bool,
 }
 
 impl Origin {
-    /// The origin of what came from `source` in this boot. `from` and `pushed_elsewhere` are left out: set what
+    /// The origin of what came from `source` in this boot. `from`, `pushed_elsewhere` and `translated` are left out: set what
     /// is to be said of them.
     pub fn of(source: &Source, boot: u32) -> Self {
         let flow = source.flow.map(|flow| BoundFlow { flow, boot });
@@ -97,6 +101,7 @@ impl Origin {
             remote: source.remote,
             flow,
             pushed_elsewhere: false,
+            translated: false,
         }
     }
 
@@ -175,15 +180,6 @@ pub struct Tombstone<'a> {
     pub until: u32,
 }
 
-/// Why an administrator removed a binding (RFC 3680 §4.7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// It is no longer valid, but may be made anew at once.
-    Deactivated,
-    /// It is not wanted again.
-    Rejected,
-}
-
 /// One entry of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
@@ -232,19 +228,6 @@ impl<'a> Bindings<'a> {
     /// The record itself.
     pub fn bytes(self) -> &'a [u8] {
         self.0
-    }
-
-    /// Why an administrator removed the binding of a contact, if that is how it went.
-    pub fn removal(self, contact: &[u8], now_secs: u64) -> Option<Removal> {
-        let mut gone = self.heads().filter(|head| head.is_tombstone());
-        gone.find(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)?
-            .removal()
-    }
-
-    /// Whether an administrator has removed a binding of late.
-    pub fn has_removed(self, now_secs: u64) -> bool {
-        let mut current = self.heads().filter(|head| u64::from(head.ends_at) > now_secs);
-        current.any(|head| head.is_tombstone() && head.removal().is_some())
     }
 
     /// When the record as a whole may be dropped, in Unix seconds; 0 for an empty one.
@@ -370,7 +353,7 @@ impl<'a> Head<'a> {
         self.kind & TOMBSTONE != 0
     }
 
-    fn removal(&self) -> Option<Removal> {
+    pub(super) fn removal(&self) -> Option<Removal> {
         match self.kind & (DEACTIVATED | REJECTED) {
             DEACTIVATED => Some(Removal::Deactivated),
             REJECTED => Some(Removal::Rejected),
@@ -463,7 +446,7 @@ impl<'a> Head<'a> {
 #[inline]
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
     let first = reader.byte()?;
-    let transport = *Transport::ALL.get(usize::from(first & !PUSHED_ELSEWHERE))?;
+    let transport = *Transport::ALL.get(usize::from(first & !(PUSHED_ELSEWHERE | TRANSLATED)))?;
     let listener = u16::try_from(reader.varint()?).ok()?;
     let remote = SocketAddr::new(reader.ip(kind)?, reader.u16()?);
     let from = if kind & FROM != 0 {
@@ -489,6 +472,7 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
         remote,
         flow,
         pushed_elsewhere: first & PUSHED_ELSEWHERE != 0,
+        translated: first & TRANSLATED != 0,
     })
 }
 
@@ -687,12 +671,14 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
 #[inline]
 fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
     let mut kind = 0;
-    let pushed = if origin.pushed_elsewhere {
-        PUSHED_ELSEWHERE
-    } else {
-        0
-    };
-    out.push(origin.transport as u8 | pushed);
+    let mut first = origin.transport as u8;
+    if origin.pushed_elsewhere {
+        first |= PUSHED_ELSEWHERE;
+    }
+    if origin.translated {
+        first |= TRANSLATED;
+    }
+    out.push(first);
     put_varint(out, u32::from(origin.listener));
     if origin.remote.is_ipv6() {
         kind |= V6;

@@ -18,9 +18,9 @@ mod tests;
 pub use answer::{DateLine, Told, write_answer, write_contacts, write_public_contacts};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
-    Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Removal, Tombstone,
+    Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
-pub use deregister::deregister;
+pub use deregister::{Removal, deregister};
 pub use epoch::Epoch;
 pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};

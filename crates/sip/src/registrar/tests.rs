@@ -46,6 +46,7 @@ impl Store {
             remote,
             flow: None,
             pushed_elsewhere: false,
+            translated: false,
         };
         let mut out = b"left from before".to_vec();
         let record = Bindings::new(&self.record);

@@ -9,7 +9,7 @@ use strowger_sip::registrar::{
     Binding, Bindings, Entry, Epoch, Gruus, Order, Origin, RecordWriter, Removal, deregister,
 };
 use strowger_sip::transport::Transport;
-use strowger_sip::{Keys, MacKey};
+use strowger_sip::{Keys, MacKey, Source};
 
 const NOW: u64 = 1_764_000_000;
 
@@ -25,14 +25,16 @@ fn binding(contact: &'static [u8], q: u16) -> Binding<'static> {
         },
         expires_at: NOW as u32 + 60,
         updated_at: NOW as u32,
-        origin: Origin {
-            transport: Transport::Udp,
-            listener: 0,
-            from: None,
-            remote: ([192, 0, 2, 7], 5060).into(),
-            flow: None,
-            pushed_elsewhere: false,
-        },
+        origin: Origin::of(
+            &Source {
+                transport: Transport::Udp,
+                listener: 0,
+                local: ([192, 0, 2, 1], 5060).into(),
+                remote: ([192, 0, 2, 7], 5060).into(),
+                flow: None,
+            },
+            1,
+        ),
         path: b"",
         user_agent: b"",
         epoch: Some(Epoch {

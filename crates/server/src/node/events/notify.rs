@@ -157,7 +157,7 @@ impl Node {
                 |out| {
                     identity
                         .listeners
-                        .write_uri(hop.transport, hop.listener, hop.local, out);
+                        .write_uri(hop.transport, (hop.listener, hop.told), hop.local, out);
                 },
                 bytes,
             );

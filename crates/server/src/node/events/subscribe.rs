@@ -408,7 +408,9 @@ impl Node {
         })
         .field_with(Name::Contact, |out| {
             out.push(b'<');
-            listeners.write_uri(source.transport, source.listener, source.local.ip(), out);
+            let told = listeners.told(source.listener, source.remote.ip());
+            let listener = (source.listener, told);
+            listeners.write_uri(source.transport, listener, source.local.ip(), out);
             out.push(b'>');
         })
         .field_with(Name::Expires, |out| put_number(out, u64::from(grant.secs)))

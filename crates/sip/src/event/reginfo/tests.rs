@@ -1,7 +1,7 @@
 use super::*;
-use crate::Keys;
 use crate::registrar::{Entry, Epoch, Order, Origin, RecordWriter, Tombstone, deregister};
 use crate::transport::Transport;
+use crate::{Keys, Source};
 
 const NOW: u64 = 1_764_000_000;
 const KEY: MacKey = MacKey::new([1; 16]);
@@ -18,14 +18,16 @@ fn binding(contact: &'static str, cseq: u32, lasts: u32) -> Binding<'static> {
         },
         expires_at: NOW as u32 + lasts,
         updated_at: NOW as u32,
-        origin: Origin {
-            transport: Transport::Udp,
-            listener: 0,
-            from: None,
-            remote: ([192, 0, 2, 7], 5060).into(),
-            flow: None,
-            pushed_elsewhere: false,
-        },
+        origin: Origin::of(
+            &Source {
+                transport: Transport::Udp,
+                listener: 0,
+                local: ([192, 0, 2, 1], 5060).into(),
+                remote: ([192, 0, 2, 7], 5060).into(),
+                flow: None,
+            },
+            1,
+        ),
         path: b"",
         user_agent: b"",
         epoch: None,
