@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("svcrack", "sipvicious"),
     ("turnutils_stunclient", "coturn"),
     ("valgrind", "valgrind"),
+    ("xmllint", "libxml2-utils"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

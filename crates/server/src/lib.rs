@@ -7,6 +7,7 @@ mod database;
 pub mod defence;
 pub mod dns;
 pub mod doctor;
+pub mod events;
 pub mod explain;
 mod hashed;
 pub mod http;

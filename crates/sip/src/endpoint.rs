@@ -11,6 +11,7 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
+use crate::transport::owner::of_call_id;
 use crate::transport::{
     AdvertisedAs, Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via,
 };
@@ -228,6 +229,11 @@ impl Identity {
             Owner::Shard(shard) if shard == self.shard => Owner::Here,
             owner => owner,
         }
+    }
+
+    /// The shard of a Call-ID.
+    pub fn owner_of(&self, call_id: &[u8]) -> u16 {
+        of_call_id(call_id, self.shards, &self.key_hasher)
     }
 
     /// What identifies the server transaction of a request.

@@ -258,6 +258,25 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Remove the registrations of a user, or one of them. The phone may register again at once.
+    Deregister {
+        /// The address: user@domain.
+        #[arg(value_name = "USER@DOMAIN")]
+        aor: String,
+        /// Only this contact, as `registrations` shows it.
+        #[arg(value_name = "CONTACT")]
+        contact: Option<String>,
+        /// Tell subscribers that the phone is not wanted again (`rejected`), instead of that it should register anew
+        /// (`deactivated`). It is not kept from it: for that, change the password or remove the user.
+        #[arg(long)]
+        reject: bool,
+    },
+    /// Who subscribes to whose registrations.
+    Subscriptions {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
     /// Calls being set up or established.
     Calls {
         /// Only those that contain this.
@@ -441,6 +460,9 @@ mod tests {
             "strowger ctl reload --rollback-after 60s --data-dir d",
             "strowger ctl reload --confirm",
             "strowger ctl reload --rollback",
+            "strowger ctl deregister alice@example.test sip:alice@192.0.2.7 --reject --data-dir d",
+            "strowger ctl deregister alice@example.test --json",
+            "strowger ctl subscriptions alice",
             "strowger ctl bans --json",
             "strowger ctl groups --json",
             "strowger ctl group trunks drain sip:gw1.example.test",

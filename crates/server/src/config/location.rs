@@ -7,7 +7,8 @@ use strowger_sip::registrar::WhenFull;
 use super::diagnostic::{Complaint, Report};
 use super::read::{Given, Item, Key};
 use super::registering::{ThirdParty, read_third_parties, read_visitors};
-use super::schema::{Feature, carried, refuse, s, set, whole_seconds};
+use super::schema::{Feature, carried, distinct, refuse, s, set, whole_seconds};
+use super::value::loose_route;
 use super::{Cidr, Durability, Store};
 
 /// Registrar and location service.
@@ -33,6 +34,8 @@ pub struct Location {
     pub third_parties: Vec<ThirdParty>,
     /// How often phones that keep their flows are to show that they are there (RFC 5626 §4.4); zero leaves it to them.
     pub flow_timer: Duration,
+    /// Through which proxies phones are told to send their requests (RFC 3608 §6.3), in their order, each a `name-addr`.
+    pub service_route: Vec<String>,
 }
 
 impl Default for Location {
@@ -48,6 +51,7 @@ impl Default for Location {
             visitors: Vec::new(),
             third_parties: Vec::new(),
             flow_timer: Duration::from_secs(120),
+            service_route: Vec::new(),
         }
     }
 }
@@ -159,6 +163,18 @@ pub(super) const LOCATION: &[Key<Location>] = &[
                 &mut location.flow_timer,
                 whole_seconds(&item, s(0)..=s(3600), report),
             );
+        },
+    },
+    Key {
+        name: "service_route",
+        example: r#"["<sip:proxy.example.test;lr>"]"#,
+        given: Given::Example,
+        doc: "Proxies through which phones are told to send their requests, the first one first (Service-Route, RFC 3608). \
+              Without it nothing is said.",
+        read: |location, item, report| {
+            if let Some(route) = item.list(report, |item, report| item.parsed(loose_route, report)) {
+                location.service_route = distinct(route, &item, report);
+            }
         },
     },
 ];

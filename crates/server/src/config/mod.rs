@@ -9,6 +9,7 @@ mod dial_plan;
 mod dns;
 mod domain_aliases;
 pub mod effective;
+mod events;
 mod flags;
 pub(crate) mod group;
 mod home;
@@ -41,6 +42,7 @@ pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
 pub use dial_plan::DialPlan;
 pub use dns::Dns;
+pub use events::Events;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use listen::Advertise;
@@ -82,6 +84,8 @@ pub struct Config {
     pub user_lookup: UserLookup,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
+    /// Subscriptions (RFC 6665).
+    pub events: Events,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
     /// Phones behind a NAT.
@@ -119,6 +123,7 @@ impl Default for Config {
             auth: Auth::default(),
             user_lookup: UserLookup::default(),
             location: Location::default(),
+            events: Events::default(),
             proxy: Proxy::default(),
             nat: Nat::default(),
             push: Push::default(),

@@ -13,6 +13,7 @@ use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::domain_aliases::{check_aliases, read_aliases};
+use super::events::{EVENTS, check_durations};
 use super::group::read_groups;
 use super::listen::{overlap, read_listen, wrong_listener};
 use super::location::{LOCATION, check_expires};
@@ -199,6 +200,16 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| {
             item.table(LOCATION, &mut config.location, report);
             check_expires(&config.location, &item, report);
+        },
+    },
+    Key {
+        name: "events",
+        example: "",
+        given: Given::Table,
+        doc: "Subscriptions to registrations.",
+        read: |config, item, report| {
+            item.table(EVENTS, &mut config.events, report);
+            check_durations(&config.events, &item, report);
         },
     },
     Key {

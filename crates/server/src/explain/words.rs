@@ -600,6 +600,7 @@ fn target(uri: &str, routes: Option<&str>, (group, ring_ms): (u16, Option<u32>),
 fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
     let (what, clause) = match role {
         RoleTaken::Registrar => ("registrar", "RFC 3261 §10"),
+        RoleTaken::Notifier => ("notifier", "RFC 6665 §4.2"),
         RoleTaken::Server => ("user agent server", "RFC 3261 §8.2"),
         RoleTaken::Redirect => ("redirect server", "RFC 3261 §8.3"),
         RoleTaken::Stateless => ("stateless proxy", "RFC 3261 §16.11"),

@@ -28,7 +28,8 @@ use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
-    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n";
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n\
+    Allow-Events: reg\r\n";
 
 /// About what Via and Record-Route add to a request.
 pub(super) const ADDED: usize = 270;
@@ -198,6 +199,7 @@ impl Node {
                 self.on_register(request, ingress, now, out);
                 return Ok(());
             }
+            _ if self.is_for_notifier(&bound, case) => return self.on_subscribe(case, &bound, now, out),
             Bound::Node => return self.on_own(request, ingress, out),
             _ if method == Method::Options && request.first(Name::MaxForwards) == Some(b"0") => {
                 return self.on_own(request, ingress, out);

@@ -193,7 +193,7 @@ impl Node {
 
     /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
+    pub(super) fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid || routing.is_by_path();

@@ -165,6 +165,9 @@ impl Node {
     ) -> Result<(), Reject> {
         let known = match self.find_addressed(uri) {
             Meant::User(resolved) => {
+                if let Some(reject) = self.without_notifier(case.request) {
+                    return Err(reject);
+                }
                 self.candidates_of_aor(case.request, &case.ingress.source, role, patience, now);
                 resolved
             }

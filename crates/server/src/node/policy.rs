@@ -106,7 +106,7 @@ impl Node {
         let spoken_for = self.find_realm(request);
         let selected = {
             let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
-            select(request, challenger(request.method()), &space)
+            select(request, self.challenger(request), &space)
         };
         let selected = match selected {
             None => {
@@ -261,7 +261,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let told = self.may_challenge(request, ingress, now);
-        let challenger = challenger(request.method());
+        let challenger = self.challenger(request);
         let status = match challenger {
             Challenger::Server => Status::UNAUTHORIZED,
             Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
@@ -277,6 +277,16 @@ impl Node {
             .write(&space, challenger, staleness, now.wall_secs());
         self.tally.challenged();
         self.endpoint.identity.reply(request, ingress, status, lines, out);
+    }
+
+    /// A registrar and a notifier challenge as the servers that they are (RFC 6665 §4.2.1.3), everything else is on its way to
+    /// somebody else.
+    fn challenger(&self, request: Message<'_>) -> Challenger {
+        match request.method() {
+            Method::Register => Challenger::Server,
+            Method::Subscribe if self.is_served(request) => Challenger::Server,
+            _ => Challenger::Proxy,
+        }
     }
 
     /// Answers credentials that do not do, after [`check_credentials`](Self::check_credentials).
@@ -323,23 +333,12 @@ fn space<'s>(
     }
 }
 
-/// A registrar challenges as the server that it is, everything else is on its way to somebody else.
-fn challenger(method: Method) -> Challenger {
-    if method == Method::Register {
-        Challenger::Server
-    } else {
-        Challenger::Proxy
-    }
-}
-
 /// The line of the credentials of a request whose sender has authenticated itself to this proxy, where there is no other.
 pub(super) fn only_proxy_credentials(request: Message<'_>) -> Option<Span> {
     let mut lines = request
         .fields_of(Name::ProxyAuthorization)
         .map(|field| field.line);
-    let first = lines
-        .next()
-        .filter(|_| challenger(request.method()) == Challenger::Proxy);
+    let first = lines.next().filter(|_| request.method() != Method::Register);
     first.filter(|_| lines.next().is_none())
 }
 

@@ -467,6 +467,7 @@ impl Node {
         } = &mut self.work;
         let record = Bindings::new(record);
         let (identity, push) = (&self.endpoint.identity, &self.shared.push);
+        let service_route = &self.shared.policy.service_route;
         let Admitted { request, ingress, .. } = *admitted;
         let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there =
@@ -488,6 +489,7 @@ impl Node {
                 now_secs: now.wall_secs(),
             };
             write_feature_caps(request, push, &purrs, out);
+            out.extend_from_slice(service_route);
         })
     }
 

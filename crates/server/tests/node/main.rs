@@ -2,6 +2,7 @@
 
 mod calls;
 mod defence;
+mod events;
 mod gruu;
 mod keep_alive;
 mod multicast;

@@ -11,18 +11,23 @@
 //! text      = length:varint bytes
 //! ```
 //!
-//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. Decoding never fails: it ends at the first entry that is
+//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. That of a tombstone
+//! says too if an administrator removed the binding. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strowger_syntax::header::Params;
 
+use super::deregister::Removal;
 use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
+/// Of a tombstone: why an administrator removed the binding.
+const DEACTIVATED: u8 = 1 << 1;
+const REJECTED: u8 = 1 << 2;
 const PARAMS: u8 = 1 << 1;
 const PATH: u8 = 1 << 2;
 const Q: u8 = 1 << 3;
@@ -220,6 +225,11 @@ impl<'a> Bindings<'a> {
         Self(record)
     }
 
+    /// The record itself.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
     /// When the first of its entries ends, in Unix seconds; 0 for an empty one.
     pub fn due(self) -> u32 {
         self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
@@ -341,6 +351,14 @@ impl<'a> Head<'a> {
 
     pub(super) fn is_tombstone(&self) -> bool {
         self.kind & TOMBSTONE != 0
+    }
+
+    pub(super) fn removal(&self) -> Option<Removal> {
+        match self.kind & (DEACTIVATED | REJECTED) {
+            DEACTIVATED => Some(Removal::Deactivated),
+            REJECTED => Some(Removal::Rejected),
+            _ => None,
+        }
     }
 
     /// The whole entry; `None` when it is not well-formed.
@@ -552,14 +570,19 @@ impl<'o> RecordWriter<'o> {
         let start = self.out.len();
         put_sized(self.out, |out| match entry {
             Entry::Binding(binding) => encode_binding(out, binding),
-            Entry::Tombstone(tombstone) => {
-                out.push(TOMBSTONE);
-                put_order(out, &tombstone.order);
-                out.extend_from_slice(&tombstone.until.to_le_bytes());
-                put_text(out, tombstone.contact);
-            }
+            Entry::Tombstone(tombstone) => encode_tombstone(out, TOMBSTONE, tombstone),
         });
         self.out.len() - start
+    }
+
+    /// Appends the tombstone of a binding that an administrator has removed.
+    pub(super) fn put_removed(&mut self, tombstone: &Tombstone<'_>, why: Removal) {
+        self.due = self.due.min(tombstone.until);
+        let why = match why {
+            Removal::Deactivated => DEACTIVATED,
+            Removal::Rejected => REJECTED,
+        };
+        put_sized(self.out, |out| encode_tombstone(out, TOMBSTONE | why, tombstone));
     }
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
@@ -610,6 +633,13 @@ pub fn unexpired(record: &[u8], now_secs: u64, out: &mut Vec<u8>) {
         .filter(|head| u64::from(head.ends_at) > now_secs)
         .for_each(|head| writer.copy(head.ends_at, head.encoded));
     writer.finish();
+}
+
+fn encode_tombstone(out: &mut Vec<u8>, kind: u8, tombstone: &Tombstone<'_>) {
+    out.push(kind);
+    put_order(out, &tombstone.order);
+    out.extend_from_slice(&tombstone.until.to_le_bytes());
+    put_text(out, tombstone.contact);
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {

@@ -4,6 +4,7 @@
 mod answer;
 mod aor;
 mod binding;
+mod deregister;
 mod epoch;
 mod gruu;
 mod outbound;
@@ -21,7 +22,9 @@ pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
     unexpired,
 };
+pub use deregister::{Removal, deregister};
 pub use epoch::Epoch;
+pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
 pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
 pub use purr::{PurrKey, purr_of};

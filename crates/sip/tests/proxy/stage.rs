@@ -388,7 +388,9 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) | Expired::Waking(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) | Expired::Subscription(_) => {
+                        panic!("nobody asked for it")
+                    }
                 }
             }
             self.collect();

@@ -533,6 +533,8 @@ pub struct HopSeen {
 pub enum RoleTaken {
     /// Registrar (RFC 3261 §10).
     Registrar,
+    /// Notifier (RFC 6665 §4.2).
+    Notifier,
     /// A user agent server of its own (RFC 3261 §8.2, §11).
     Server,
     /// Redirect server (RFC 3261 §8.3).
