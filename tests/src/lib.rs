@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod baresip;
+pub mod baresip_python;
 pub mod digest;
 pub mod disk;
 pub mod fault;
@@ -17,6 +18,7 @@ pub mod linphone;
 pub mod message;
 pub mod name_server;
 pub mod namespace;
+pub mod nat;
 pub mod peer;
 pub mod pjsua;
 pub mod ports;

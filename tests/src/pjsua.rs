@@ -30,6 +30,7 @@ impl Pjsua {
             account.password.unwrap_or_default(),
             &server,
             account.transport,
+            &account.local.to_string(),
             "tone.wav",
             "heard.wav",
         ];
@@ -76,7 +77,8 @@ impl Pjsua {
     }
 }
 
-fn python() -> PathBuf {
+/// The Python that has the phones of the Python index.
+pub(crate) fn python() -> PathBuf {
     let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pjsua2/bin/python3");
     let python = std::env::var_os("STROWGER_PJSUA_PYTHON").map_or_else(built, PathBuf::from);
     assert!(

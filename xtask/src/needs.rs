@@ -1,4 +1,4 @@
-//! The other programs that the gate needs: a C++ compiler, independent SIP peers from Debian and two from the Python index.
+//! The other programs that the gate needs: a C++ compiler, independent SIP peers from Debian and three from the Python index.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kamailio", "kamailio"),
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
+    ("openssl", "openssl"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
@@ -27,14 +29,19 @@ const PJSUA: &str = "pjsua2-python==2.15.1.post1";
 /// A source archive: it is built when it is installed.
 const SIPPY: &str = "sippy==2.5.0";
 
-/// The Python that has pjsua2 and sippy: a virtual environment of the project's own.
+const BARESIP: &str = "baresip-python==0.5.2a3";
+
+/// The Python that has pjsua2, sippy and baresip: a virtual environment of the project's own.
 pub(crate) fn pjsua_python(target: &Path) -> PathBuf {
     target.join("pjsua2/bin/python3")
 }
 
 /// Installs what is missing on Debian as root; elsewhere says what to install. True when all is there in the end.
 pub(crate) fn install(python: &Path) -> bool {
-    packages() && pjsua(python) && sippy(python)
+    packages()
+        && pjsua(python)
+        && from_index(python, "sippy.b2bua_simple", SIPPY)
+        && from_index(python, "baresip", BARESIP)
 }
 
 fn packages() -> bool {
@@ -110,27 +117,27 @@ fn pjsua(python: &Path) -> bool {
     false
 }
 
-/// Installs sippy into the same environment.
-fn sippy(python: &Path) -> bool {
-    let imports = || runs(Command::new(python).args(["-c", "import sippy.b2bua_simple"]));
+/// Installs a package that has this module into the same environment.
+fn from_index(python: &Path, module: &str, package: &str) -> bool {
+    let imports = || runs(Command::new(python).args(["-c", &format!("import {module}")]));
     if imports() {
-        println!("sippy is there");
+        println!("{module} is there");
         return true;
     }
-    println!("installing {SIPPY}");
+    println!("installing {package}");
     let pip = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        SIPPY,
+        package,
     ];
     if shown(Command::new(python).args(pip)) && imports() {
         return true;
     }
     println!(
-        "no sippy; to be installed by: {} -m pip install {SIPPY}",
+        "no {module}; to be installed by: {} -m pip install {package}",
         python.display()
     );
     false

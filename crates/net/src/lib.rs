@@ -43,4 +43,5 @@ pub use listener::{BindError, BindFault, Listen, Listener};
 pub use machine::{host_name, interface_addresses};
 pub use options::{ConnectionOptions, Options, Pinning};
 pub use shards::{Handle, Shards, start};
-pub use sources::{Cidr, source_of};
+pub use sources::source_of;
+pub use strowger_sip::transport::Cidr;

@@ -11,7 +11,9 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via};
+use crate::transport::{
+    AdvertisedAs, Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via,
+};
 use crate::{Destination, Outbox, Source};
 
 /// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
@@ -83,17 +85,20 @@ pub struct Arrival {
     pub listener: u16,
     /// Our address that it was sent to.
     pub local: IpAddr,
+    /// What whoever sent it is told of the listener.
+    pub told: AdvertisedAs,
     /// What its top Via is told.
     pub stamp: ViaStamp,
 }
 
 impl Ingress {
     /// What the forwarded copy needs.
-    pub fn arrival(&self) -> Arrival {
+    pub fn arrival(&self, listeners: &Listeners) -> Arrival {
         Arrival {
             transport: self.source.transport,
             listener: self.source.listener,
             local: self.source.local.ip(),
+            told: listeners.told(self.source.listener, self.source.remote.ip()),
             stamp: self.stamp,
         }
     }

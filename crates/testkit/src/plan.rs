@@ -158,10 +158,10 @@ pub(crate) struct Built {
 }
 
 impl Plan {
-    /// Makes the nodes.
-    pub(crate) fn build(self) -> Built {
+    /// Makes the nodes, over a location service of the test's if it has one.
+    pub(crate) fn build(self, given: Option<Arc<dyn Location>>) -> Built {
         let scratch = Scratch::new();
-        let (location, store) = location(self.slow_store);
+        let (location, store) = given.map_or_else(|| location(self.slow_store), |given| (given, None));
         let config = self.config();
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let (push, pushes) = Services::new(&config.push, [2; 16]);
@@ -270,7 +270,7 @@ fn endpoint(shards: u16) -> EndpointConfig {
     let listener = |(place, (transport, _))| Listener {
         transport,
         address: peer::listener(place),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let listeners = peer::LISTENERS.into_iter().enumerate().map(listener).collect();
     EndpointConfig {

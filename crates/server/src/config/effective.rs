@@ -256,7 +256,7 @@ pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
         } else {
             ours.add_address(address.ip());
         }
-        if let Some(advertise) = &listen.advertise {
+        for advertise in listen.advertise.iter().map(|advertise| &advertise.address) {
             match advertise.host.parse() {
                 Ok(address) => ours.add_address(address),
                 Err(_) => ours.names.push(advertise.host.clone()),

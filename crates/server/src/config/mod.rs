@@ -43,6 +43,7 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use listen::Advertise;
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
@@ -137,8 +138,9 @@ impl Default for Config {
 pub struct Listen {
     /// Transport, address and port.
     pub uri: ListenUri,
-    /// What to write into Via, Record-Route and Contact instead of the listener's address.
-    pub advertise: Option<HostPort>,
+    /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
+    /// peer.
+    pub advertise: Vec<Advertise>,
     /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
     pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
@@ -166,7 +168,7 @@ impl Listen {
     pub fn plain(uri: ListenUri) -> Self {
         Self {
             uri,
-            advertise: None,
+            advertise: Vec::new(),
             multicast: None,
             certificate: None,
             key: None,

@@ -106,7 +106,7 @@ impl Candidate {
         let describe = |listen: &crate::config::Listen| Listener {
             transport: listen.uri.transport,
             address: listen.uri.address,
-            advertise: listen.advertise.as_ref().map(ToString::to_string),
+            advertise: listen.advertised(),
         };
         let listeners = Listeners::new(listens.iter().map(describe).collect(), machine.addresses);
         shared.dns.carry(&listeners);

@@ -181,6 +181,14 @@ impl Candidates {
         }
     }
 
+    /// Puts each into a group of its own: first the one that was refreshed last, at the time (in seconds) in its place here.
+    pub(super) fn put_latest_first(&mut self, refreshed: &[u32]) {
+        for (place, candidate) in self.list.iter_mut().enumerate() {
+            let is_later = |&(other, secs): &(usize, &u32)| (*secs, other) > (refreshed[place], place);
+            candidate.group = refreshed.iter().enumerate().filter(is_later).count() as u16;
+        }
+    }
+
     /// Leaves the first of the first group alone.
     pub(super) fn keep_first(&mut self) {
         let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
@@ -266,12 +274,19 @@ impl Candidates {
 /// A contact whose device sleeps.
 #[derive(Clone, Debug)]
 pub(super) struct Sleeper {
-    /// Its URI.
+    /// Its URI; or the Request-URI, if that refers to the device.
     pub(super) contact: Box<[u8]>,
     /// The address-of-record that it is bound to.
     pub(super) aor: Box<[u8]>,
     /// When it is tried, once it is awake.
     pub(super) terms: Terms,
+}
+
+impl Sleeper {
+    /// Whether the request is to go where it says, once the device is awake.
+    pub(super) fn is_aimed(&self) -> bool {
+        self.terms.origin == Origin::RequestUri
+    }
 }
 
 impl Candidate {

@@ -63,12 +63,12 @@ impl Node {
 
     /// Puts the address-of-record that a request speaks for into the work buffers; an alias stands for its user. False
     /// when it is none of ours.
-    fn find_speaker(&mut self, request: Message<'_>) -> bool {
+    pub(super) fn find_speaker(&mut self, request: Message<'_>) -> bool {
         let Some(sip) = spoken_for(request).filter(|sip| self.shared.is_ours(sip)) else {
             return false;
         };
         self.work.aor.clear();
-        self.shared.ours.write_aor(&sip, &mut self.work.aor);
+        self.write_aor_of(&sip);
         self.follow_alias();
         true
     }

@@ -167,6 +167,10 @@ struct Work {
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
+    /// The instance ID that a GRUU of it stands for.
+    instance: Vec<u8>,
+    /// Whether to stay on the path of a dialog, whatever the configuration says (RFC 5627 §6.2).
+    stays: bool,
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,

@@ -211,10 +211,14 @@ impl Node {
         }
         let address = spoken_for(request);
         write_realm(&self.shared, request, address.as_ref(), realm);
-        let written = address
-            .filter(|sip| self.shared.is_ours(sip))?
-            .user
-            .unwrap_or(&[]);
+        let address = address.filter(|sip| self.shared.is_ours(sip))?;
+        // A temporary GRUU speaks for the user that it hides.
+        if address.params.has(b"gr") {
+            self.write_aor_of(&address);
+            let at = self.work.aor.iter().rposition(|&b| b == b'@')?;
+            return Some(self.work.aor[..at].to_vec().into());
+        }
+        let written = address.user.unwrap_or(&[]);
         if !written.contains(&b'%') {
             return Some(written.into());
         }

@@ -11,6 +11,7 @@ use strowger_sip::registrar::{
     register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
+use strowger_sip::transport::via::is_translated;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::uri::{SipUri, Uri};
@@ -18,7 +19,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
-use super::push::{check_push, has_other_pusher, write_feature_caps};
+use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
 use super::user_lookup::unavailable;
@@ -282,6 +283,7 @@ impl Node {
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
             origin.from = Some(ingress.source.local.ip());
         }
+        origin.translated = is_translated(request, &ingress.source);
         origin.pushed_elsewhere = has_other_pusher(request, &self.shared.push);
         let policy = &self.shared.policy.registrar;
         let decided = register(
@@ -480,7 +482,12 @@ impl Node {
                 flow_timer,
             };
             write_answer(request, record, &told, now.wall_secs(), date, out);
-            write_feature_caps(request, push, out);
+            let purrs = Purrs {
+                key: &identity.keys.purr,
+                aor,
+                now_secs: now.wall_secs(),
+            };
+            write_feature_caps(request, push, &purrs, out);
         })
     }
 

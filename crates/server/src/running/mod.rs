@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use strowger_net::{BindError, Handle, Options, Shards};
 use strowger_sip::EndpointConfig;
 use strowger_sip::auth::NonceTable;
-use strowger_sip::registrar::{PathPolicy, Policy};
+use strowger_sip::registrar::{Bindings, Entry, PathPolicy, Policy};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
@@ -33,7 +33,7 @@ use crate::config::{Config, Diagnostic, Store, UserSource};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
-use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
+use crate::location::{Answer, Expired, Location, Memory, OpenError, Settings, Sqlite, Swept};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
 use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
@@ -42,8 +42,8 @@ use reload::{Course, Origin, Outcomes, Pending};
 
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
-/// How often bindings that have expired are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
+/// How long bindings that have expired are not looked for at most; usually it is known when the next will.
+const SWEEP: Duration = Duration::from_secs(10);
 /// How often the file of users is looked at.
 const FOLLOW: Duration = Duration::from_secs(1);
 
@@ -499,24 +499,50 @@ fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journ
     journal
 }
 
-/// Removes bindings that have expired, now and then, as long as the node lives.
+/// Takes out bindings that have expired, when they do, as long as the node lives.
 async fn sweep(node: Weak<Running>) {
+    let mut nap = SWEEP;
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(nap).await;
+        nap = SWEEP;
         let Some(node) = node.upgrade() else { return };
         let location = Arc::clone(&node.shared().location);
         if location.is_empty() {
             continue;
         }
+        let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
         let swept = tokio::task::spawn_blocking(move || {
-            let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-            location.sweep(now_secs, &mut |aor| {
-                let mut word = Vec::new();
-                put_visible(&mut word, aor);
-                tracing::info!("registration expired aor={}", String::from_utf8_lossy(&word));
-            });
+            loop {
+                if let Swept::Done { next } = location.sweep(now_secs, &mut note_expired) {
+                    return next;
+                }
+                thread::yield_now();
+            }
         });
-        let _ = swept.await;
+        if let Ok(Some(next)) = swept.await {
+            let left = Duration::from_secs(u64::from(next.saturating_sub(now_secs)));
+            nap = left.clamp(Duration::from_secs(1), SWEEP);
+        }
+    }
+}
+
+/// Notes that bindings have expired, if it was that: of one that was removed a tombstone is left for a while.
+fn note_expired(expired: &Expired) {
+    let bindings = |record| {
+        let entries = Bindings::new(record).entries();
+        entries
+            .filter(|(entry, _)| matches!(entry, Entry::Binding(_)))
+            .count()
+    };
+    let (before, left) = (bindings(&expired.before), bindings(&expired.left));
+    if left < before {
+        let mut word = Vec::new();
+        put_visible(&mut word, &expired.aor);
+        let aor = String::from_utf8_lossy(&word);
+        tracing::info!(
+            "registration expired aor={aor} removed={} contacts={left}",
+            before - left
+        );
     }
 }
 

@@ -111,7 +111,7 @@ impl Numbers {
         let describe = |known: &Known| transport::Listener {
             transport: known.listen.uri.transport,
             address: known.listen.uri.address,
-            advertise: known.listen.advertise.as_ref().map(ToString::to_string),
+            advertise: known.listen.advertised(),
         };
         self.all.iter().map(describe).collect()
     }

@@ -253,7 +253,7 @@ impl Proxy {
     ) -> (Id, u32) {
         let (layer, method) = (&mut endpoint.layer, request.method());
         let pending = self.pending.insert_with(|_| Pending {
-            arrival: start.ingress.arrival(),
+            arrival: start.ingress.arrival(&endpoint.identity.listeners),
             loop_part: start.loop_part,
             taken: start.taken,
             record_route: start.record_route,

@@ -65,7 +65,8 @@ pub enum Gruu<'a> {
     Temporary(u64),
 }
 
-/// Writes the GRUUs of one address-of-record.
+/// Writes the GRUUs of one address-of-record: into answers to REGISTER, and into what tells of registrations, where
+/// `first-cseq` is [`Epoch::first_cseq`](super::Epoch::first_cseq) of the contact's [`epoch`](Binding::epoch) (RFC 5628 §5).
 #[derive(Clone, Copy, Debug)]
 pub struct Gruus<'a> {
     /// What temporary ones are enciphered with.

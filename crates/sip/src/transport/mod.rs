@@ -2,6 +2,7 @@
 //! sending can fail. Sockets are the driver's; here they are numbers.
 
 pub mod branch;
+mod cidr;
 pub mod flow_token;
 pub mod keep_alive;
 pub mod listeners;
@@ -14,9 +15,10 @@ pub mod via;
 use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
+pub use cidr::Cidr;
 pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
 pub use keep_alive::{KeepAlive, keep_alive};
-pub use listeners::{Hop, Listener, Listeners};
+pub use listeners::{Advertised, AdvertisedAs, Hop, Listener, Listeners};
 pub use locate::{
     Departure, Located, NextHop, Size, is_behind_nat, locate, needs_flow, way_back, way_to, way_without_flow,
 };

@@ -20,6 +20,13 @@ pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
     }
 }
 
+/// Whether whoever sent a request believes to be at another address than it came from: a NAT has changed that (RFC 3581 §4). Of
+/// what came through a proxy nothing is known.
+pub fn is_translated(request: Message<'_>, source: &Source) -> bool {
+    let said = host_ip(request.sent_by_host());
+    said.is_some_and(|ip| ip.to_canonical() != source.remote.ip().to_canonical()) && !request.has_second_via()
+}
+
 /// Where the responses to a request go (RFC 3261 §18.2.2): back over the connection; by UDP to the source address, at
 /// the port it came from if rport asked, else at the port of sent-by.
 pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {

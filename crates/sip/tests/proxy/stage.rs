@@ -9,7 +9,7 @@ use strowger_sip::proxy::{
     Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
 };
 use strowger_sip::transaction::{Expired, Matched, Timers};
-use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
+use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
 use strowger_syntax::message::{ResponseWriter, ViaStamp};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
@@ -91,6 +91,7 @@ pub(crate) fn udp(name: char) -> Hop {
         transport: Transport::Udp,
         listener: 0,
         local: [192, 0, 2, 1].into(),
+        told: AdvertisedAs::default(),
         to,
         over_flow: false,
     }
@@ -106,6 +107,7 @@ pub(crate) fn tcp(name: char) -> Hop {
         transport: Transport::Tcp,
         listener: 1,
         local: [192, 0, 2, 1].into(),
+        told: AdvertisedAs::default(),
         to,
         over_flow: false,
     }
@@ -176,7 +178,7 @@ impl Stage {
         let listener = |transport, address: [u8; 4], port| Listener {
             transport,
             address: SocketAddr::from((address, port)),
-            advertise: None,
+            advertise: Vec::new(),
         };
         let listeners = vec![
             listener(Transport::Udp, [192, 0, 2, 1], 5060),

@@ -304,7 +304,7 @@ impl Proxy {
         &mut self,
         endpoint: &mut Endpoint,
         id: Id,
-        reject: Reject,
+        mut reject: Reject,
         cause: Cause,
         now_ms: u64,
         out: &mut Outbox,
@@ -316,6 +316,10 @@ impl Proxy {
         if is_too_late(context, pending, endpoint, now_ms) {
             endpoint.layer.drop_server(context.server);
         } else if let Ok(request) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
+            // Within a dialog a 480 would end more than this transaction (RFC 8599 §6.2.3, RFC 5057 §5.1).
+            if cause == Cause::NotWoken && request.to_tag().is_some() {
+                reject = Reject::new(Status::SERVER_TIMEOUT);
+            }
             let start = out.bytes.len();
             endpoint
                 .identity
