@@ -198,8 +198,11 @@ pub struct Ours {
 /// cannot register; `None` if there are none.
 pub fn unserved(users: &[(String, u64)], ours: &Ours) -> Option<String> {
     const NAMED: usize = 5;
-    let is_foreign =
-        |domain: &str| !Host::parse_bare(domain.as_bytes()).is_some_and(|host| ours.is_our_host(host));
+    // An alias is no realm.
+    let is_alias = |domain: &str| ours.aliases.iter().any(|(alias, _)| alias == domain);
+    let is_foreign = |domain: &str| {
+        is_alias(domain) || !Host::parse_bare(domain.as_bytes()).is_some_and(|host| ours.is_our_host(host))
+    };
     let foreign: Vec<_> = users.iter().filter(|(domain, _)| is_foreign(domain)).collect();
     let (first, _) = foreign.first()?;
     let mut named: Vec<_> = foreign
