@@ -28,7 +28,7 @@ pub fn interface_addresses() -> Vec<IpAddr> {
 
 /// The networks of the interfaces that are up, each with the address of this machine there. IPv6 link-local ones are left out.
 pub fn interface_networks() -> Vec<(IpAddr, Cidr)> {
-    let network = |(address, mask): (IpAddr, Option<IpAddr>)| {
+    let network = |Interface { address, mask, .. }: Interface| {
         let prefix = match mask? {
             IpAddr::V4(mask) => mask.to_bits().leading_ones(),
             IpAddr::V6(mask) => mask.to_bits().leading_ones(),
@@ -75,13 +75,29 @@ fn rank(address: &IpAddr) -> Rank {
     }
 }
 
-/// The addresses of all interfaces that are up, in the kernel's order.
-fn all_addresses() -> Vec<IpAddr> {
-    interfaces().into_iter().map(|(address, _)| address).collect()
+/// The number of the interface that has an address; `None` if none that is up has it.
+pub(crate) fn interface_of(address: IpAddr) -> Option<u32> {
+    let found = interfaces()
+        .into_iter()
+        .find(|interface| interface.address == address);
+    found.map(|interface| interface.number)
 }
 
-/// The same with their masks.
-fn interfaces() -> Vec<(IpAddr, Option<IpAddr>)> {
+/// The addresses of all interfaces that are up, in the kernel's order.
+fn all_addresses() -> Vec<IpAddr> {
+    let interfaces = interfaces().into_iter();
+    interfaces.map(|interface| interface.address).collect()
+}
+
+/// An address of an interface that is up.
+struct Interface {
+    address: IpAddr,
+    mask: Option<IpAddr>,
+    number: u32,
+}
+
+/// All of them, in the kernel's order.
+fn interfaces() -> Vec<Interface> {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` is valid for the write of one pointer.
     if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
@@ -94,7 +110,13 @@ fn interfaces() -> Vec<(IpAddr, Option<IpAddr>)> {
         if entry.ifa_flags & libc::IFF_UP as libc::c_uint != 0 {
             // SAFETY: the addresses of an entry are null or as long as their families say.
             let (address, mask) = unsafe { (address_of(entry.ifa_addr), address_of(entry.ifa_netmask)) };
-            addresses.extend(address.map(|address| (address, mask)));
+            // SAFETY: the name of an entry is a string that ends with a null.
+            let number = unsafe { libc::if_nametoindex(entry.ifa_name) };
+            addresses.extend(address.map(|address| Interface {
+                address,
+                mask,
+                number,
+            }));
         }
         next = entry.ifa_next;
     }

@@ -72,6 +72,8 @@ pub struct Ingress {
     /// What its top Via is told.
     pub stamp: ViaStamp,
     via: ViaIndex,
+    /// The multicast group that its responses go to.
+    group: Option<SocketAddr>,
 }
 
 /// What of that the forwarded copy of a request is made with.
@@ -107,12 +109,20 @@ impl Ingress {
             source: *source,
             stamp: via::stamp(request, source),
             via: *request.via(),
+            group: via::response_group(request, source),
         }
     }
 
     /// Where its responses go.
     pub fn to(&self) -> Destination {
-        via::response_destination(&self.via, &self.source)
+        match self.group {
+            None => via::response_destination(&self.via, &self.source),
+            Some(to) => Destination::Datagram {
+                listener: self.source.listener,
+                from: None,
+                to,
+            },
+        }
     }
 
     /// Where they go when the connection is gone.

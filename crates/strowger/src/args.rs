@@ -203,6 +203,9 @@ pub(crate) enum UserCommand {
         /// The file, or - for standard input.
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
+        /// Tell what came of it as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -276,6 +276,11 @@ impl Site {
         self.out.clear();
     }
 
+    /// A peer sends a datagram to a multicast group. The shard that dealt with it.
+    pub fn send_multicast(&mut self, who: char, group: SocketAddr, text: &str) -> usize {
+        self.deliver(text.as_bytes(), &peer::multicast(who, group))
+    }
+
     /// A peer sends a message over its connection. The shard that dealt with it.
     pub fn send_tcp(&mut self, who: char, text: &str) -> usize {
         let source = peer::connection(who, self.arrival);

@@ -25,7 +25,7 @@ pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
-pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
+pub use users::{IMPORT_BATCH, Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
 /// Most entries that one page carries.
 pub const PAGE_LIMIT: u32 = 1000;

@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use strowger_sip::transport::Advertised;
 use strowger_syntax::Transport;
 
-use super::Listen;
 use super::diagnostic::{Complaint, Report};
+use super::multicast::{Group, heard, read_group};
 use super::read::{Given, Item, Key};
 use super::schema::{Feature, carried, refuse};
 use super::value::{Cidr, HostPort, ListenUri, cidr, host_port, listen_uri, transport_name};
+use super::{Listen, Multicast};
 
 /// A listener while it is read.
 #[derive(Default)]
 pub(super) struct ListenDraft {
     uri: Option<ListenUri>,
     advertise: Vec<Advertise>,
+    multicast: Option<Group>,
+    multicast_ttl: Option<u8>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
 }
@@ -41,6 +44,22 @@ pub(super) const LISTEN: &[Key<ListenDraft>] = &[
               are, a list: [{ to = \"10.0.0.0/8\", as = \"10.1.2.3\" }, \"203.0.113.5:5060\"]; the first that fits counts, and \
               whoever none is for is told the address that it is bound to.",
         read: |draft, item, report| draft.advertise = read_advertise(&item, report),
+    },
+    Key {
+        name: "multicast",
+        example: "true",
+        given: Given::Example,
+        doc: "Hear phones that look for their registrar by multicast: at 224.0.1.75 (RFC 3261 §10.2.6), or at another group, as \
+              \"ff02::4b4b\" for IPv6. For udp listeners at the address of one interface. Only REGISTER for users of this node is \
+              answered.",
+        read: |draft, item, report| draft.multicast = read_group(item, report),
+    },
+    Key {
+        name: "multicast_ttl",
+        example: "1",
+        given: Given::Example,
+        doc: "How far answers to the group go: 1 is no further than the next router, whatever a Via asks for.",
+        read: |draft, item, report| draft.multicast_ttl = item.integer(1..=255, report),
     },
     Key {
         name: "certificate",
@@ -203,12 +222,33 @@ pub(super) fn read_listen(
         report.add(&item.key_span("uri"), complaint);
     }
     seen.push(uri);
+    let multicast = read_multicast(&uri, &draft, item, report);
     Some(Listen {
         uri,
         advertise: draft.advertise,
+        multicast,
         certificate: draft.certificate,
         key: draft.key,
     })
+}
+
+fn read_multicast(
+    uri: &ListenUri,
+    draft: &ListenDraft,
+    item: Item<'_, '_>,
+    report: &mut Report<'_>,
+) -> Option<Multicast> {
+    let Some(group) = draft.multicast else {
+        if draft.multicast_ttl.is_some() {
+            let mend = "add multicast = true, or remove it";
+            let complaint = Complaint::new("`multicast_ttl` is for `multicast`", mend);
+            report.add(&item.key_span("multicast_ttl"), complaint);
+        }
+        return None;
+    };
+    heard(uri, group, draft.multicast_ttl.unwrap_or(1))
+        .map_err(|complaint| report.add(&item.key_span("multicast"), complaint))
+        .ok()
 }
 
 /// The complaint about a listener whose address another one before it has already taken.

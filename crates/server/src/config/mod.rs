@@ -13,6 +13,7 @@ pub(crate) mod group;
 mod home;
 mod listen;
 mod location;
+mod multicast;
 mod nat;
 mod push;
 mod read;
@@ -27,6 +28,7 @@ mod tests;
 mod users;
 mod value;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -133,10 +135,26 @@ pub struct Listen {
     /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
     /// peer.
     pub advertise: Vec<Advertise>,
+    /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
+    pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
     pub key: Option<PathBuf>,
+}
+
+/// A multicast group that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multicast {
+    /// Its address.
+    pub group: IpAddr,
+    /// How many routers answers to it may pass.
+    pub ttl: u8,
+}
+
+impl Multicast {
+    /// "All SIP servers" (sip.mcast.net, RFC 3261 §10.2.6).
+    pub const ALL_SERVERS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 1, 75));
 }
 
 impl Listen {
@@ -145,6 +163,7 @@ impl Listen {
         Self {
             uri,
             advertise: Vec::new(),
+            multicast: None,
             certificate: None,
             key: None,
         }

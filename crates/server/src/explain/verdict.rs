@@ -5,7 +5,7 @@ use strowger_syntax::Status;
 
 use super::{MessageSeen, Sent};
 use crate::node::trace::{
-    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, Known, ResponseBranch, RoleTaken, Step,
+    BindingUse, BoundTo, CredentialsOutcome, DroppedWhy, GruuKind, Known, ResponseBranch, RoleTaken, Step,
     TransactionFound,
 };
 
@@ -187,6 +187,11 @@ fn because(steps: &[Step]) -> String {
             used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,
             ..
         } => Some("none of its bindings can be reached".to_owned()),
+        Step::Gruu { instance: None, kind } => Some(match kind {
+            GruuKind::Public => "the phone that its GRUU means is not registered".to_owned(),
+            GruuKind::Temporary => "its temporary GRUU does not hold any more".to_owned(),
+            GruuKind::None => "its Request-URI is no GRUU that was given out here".to_owned(),
+        }),
         Step::Address { aor, known, .. } => Some(match known {
             Known::Unlisted => format!("{aor} is no user, and nobody has registered it"),
             Known::User | Known::Alias => format!("{aor} is not registered"),
@@ -245,6 +250,9 @@ fn why_dropped(steps: &[Step]) -> String {
             Step::Dropped {
                 why: DroppedWhy::AckToOurs,
             } => "it acknowledges an answer of this node, which keeps nothing of it".to_owned(),
+            Step::Dropped {
+                why: DroppedWhy::Multicast,
+            } => "it came by multicast, where only the registrar of its domain whose challenge it meets answers".to_owned(),
             Step::Dropped { why: DroppedWhy::Ack } => "an ACK is never answered".to_owned(),
             Step::Refused { reason, told, .. } if !told => format!("{reason}, which it is not told"),
             Step::Challenged { told: false, .. } => {

@@ -133,6 +133,7 @@ impl Step {
             } => group_target(group, target, health, *calls, *usable),
             Self::HeaderChanged => plain("header", "", "the route changes the header of what is forwarded"),
             Self::Address { asked, aor, known } => address(asked, aor, *known),
+            Self::Gruu { kind, instance } => gruu(*kind, instance.as_deref()),
             Self::Binding { binding, used } => binding_line(binding, *used),
             Self::LookUp { name, wanted } => plain(
                 "next hop",
@@ -449,6 +450,20 @@ fn address(asked: &str, aor: &str, known: Known) -> Line {
     plain("address", "RFC 3261 §16.5", text)
 }
 
+fn gruu(kind: GruuKind, instance: Option<&str>) -> Line {
+    let text = match (kind, instance) {
+        (GruuKind::Public, Some(instance)) => format!("the public one of {instance}"),
+        (GruuKind::Temporary, Some(instance)) => format!("a temporary one of {instance}"),
+        (GruuKind::Public, None) => "a public one, whose instance is not registered".to_owned(),
+        (GruuKind::Temporary, None) => "a temporary one, which does not hold any more".to_owned(),
+        (GruuKind::None, _) => "it has `gr`, but is none that was given out here".to_owned(),
+    };
+    match instance {
+        Some(_) => good("GRUU", "RFC 5627 §6.1", text),
+        None => bad("GRUU", "RFC 5627 §6.1", text),
+    }
+}
+
 /// Thousandths as they are written in `q`.
 fn q(thousandths: u16) -> String {
     match thousandths % 1000 {
@@ -511,6 +526,10 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
         BindingUse::Unsuited => {
             let text = format!("{words}; left out: it is not what the caller wants");
             bad("binding", "RFC 3841 §7.2", text)
+        }
+        BindingUse::OtherInstance => {
+            let text = format!("{words}; left out: it is of another instance");
+            plain("binding", "RFC 5627 §6.1", text)
         }
         BindingUse::NoWay => {
             let text = format!("{words}; left out: there is no way to it from here");
@@ -593,6 +612,7 @@ fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
 fn record_route(why: RecordRouteWhy) -> Line {
     let text = match why {
         RecordRouteWhy::SetsUp => "yes: it sets up a dialog, and its sender may send through us",
+        RecordRouteWhy::Gruu => "yes: what follows comes here, as a GRUU or a Path of ours says",
         RecordRouteWhy::Off => "no: neither `proxy.mode` and `proxy.record_route` nor the route ask for it",
         RecordRouteWhy::NoDialog => "no: its method sets up no dialog",
         RecordRouteWhy::Dialog => "no: its dialog has its route set",
@@ -623,6 +643,9 @@ fn dropped(why: DroppedWhy) -> Line {
     let text = match why {
         DroppedWhy::AckToOurs => "it acknowledges an answer that was made here without state",
         DroppedWhy::Ack => "an ACK is never answered",
+        DroppedWhy::Multicast => {
+            "it came by multicast, where only the registrar of its domain whose challenge it meets answers"
+        }
     };
     plain("dropped", "RFC 3261 §17", text)
 }

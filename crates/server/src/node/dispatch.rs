@@ -14,6 +14,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
+use super::gruu::{has_gr, is_of};
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
@@ -223,6 +224,8 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
+        let leads_here = self.check_contact(case.request, sender, now)?;
+        self.work.stays = leads_here && case.request.has(Name::RecordRoute);
         if self.shared.policy.routes.is_empty() || case.routing.flow.is_some() {
             let decision = self.shared.policy.routes.built_in();
             return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
@@ -271,7 +274,8 @@ impl Node {
         }
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
         let is_of_invite = matches!(method, Method::Cancel | Method::Ack);
-        if stranger && matches!(bound, Bound::User(_)) && is_of_invite && self.knows_its_invites(mode) {
+        let is_for_user = matches!(bound, Bound::User(_)) && !begun;
+        if stranger && is_for_user && is_of_invite && self.knows_its_invites(mode) {
             return Err(Reject::new(Status::CALL_DOES_NOT_EXIST));
         }
         // Strangers are not told where phones and targets are.
@@ -327,10 +331,13 @@ impl Node {
                 Ok(Bound::Foreign(sip))
             }
             Uri::Sip(sip) if sip.user.is_some_and(|user| !user.is_empty()) => {
-                let aor = &mut self.work.aor;
-                aor.clear();
-                canonical_aor(&sip, aor);
-                self.work.own.addressed.remember(uri, aor);
+                // What follows the `@` in a GRUU is one phone's.
+                if !sip.params.has(b"gr") {
+                    let aor = &mut self.work.aor;
+                    aor.clear();
+                    canonical_aor(&sip, aor);
+                    self.work.own.addressed.remember(uri, aor);
+                }
                 Ok(Bound::User(uri))
             }
             Uri::Sip(_) => Ok(Bound::Node),
@@ -501,16 +508,11 @@ impl Node {
             (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
             (_, Bound::User(uri)) => {
-                self.write_addressed(uri);
-                let resolved = self.follow_alias();
-                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
                 let patience = patience(case.request.method(), decision);
-                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, patience, now);
-                if self.work.candidates.is_empty() {
-                    return Err(self.nowhere(resolved, sender));
-                }
+                self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
+            (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {
@@ -554,23 +556,12 @@ impl Node {
     }
 
     /// Why a request for a user goes nowhere. To a stranger a user who is not there is like one who is away.
-    fn nowhere(&self, resolved: Resolved, sender: Sender) -> Reject {
+    pub(super) fn nowhere(&self, resolved: Resolved, sender: Sender) -> Reject {
         let stranger = sender == Sender::Stranger && self.shared.auth_on();
         if resolved == Resolved::Unknown && !stranger {
             Reject::new(Status::NOT_FOUND)
         } else {
             Reject::new(Status::TEMPORARILY_UNAVAILABLE)
-        }
-    }
-
-    /// Puts the address-of-record that a Request-URI is into the work buffers.
-    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
-        let aor = &mut self.work.aor;
-        aor.clear();
-        if !self.work.own.addressed.write_aor(uri, aor)
-            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
-        {
-            canonical_aor(&sip, aor);
         }
     }
 
@@ -596,14 +587,12 @@ impl Node {
                 Ok(())
             }
             (Bound::User(uri), method) if method != Method::Ack => {
-                self.write_addressed(uri);
-                let resolved = self.follow_alias();
-                self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
+                let (known, is_one) = self.find_record(uri, now);
                 let (work, shared) = (&mut self.work, &self.shared);
-                shared.location.read(&work.aor, &mut work.record);
                 // No request is sent back here.
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
+                    .filter(|binding| !is_one || is_of(binding, &work.instance))
                     .filter(|binding| {
                         let ours = shared.names_us(binding.contact);
                         self.trace.note(|| Step::told(binding, ours, now));
@@ -612,7 +601,7 @@ impl Node {
                 work.lines.clear();
                 write_public_contacts(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
-                    return Err(self.nowhere(resolved, sender));
+                    return Err(self.nowhere(known, sender));
                 }
                 let is_there = sender.is_exempt() || self.is_from_home(request, ingress, now);
                 let (identity, lines) = (&self.endpoint.identity, &self.work.lines);
@@ -654,7 +643,8 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        let is_asked = request.method() != Method::Ack && !ingress.source.is_multicast();
+        let told = is_asked && (is_ours || self.may_refuse(ingress, sender, now));
         self.trace.note(|| Step::refused(reject, told));
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
@@ -672,10 +662,9 @@ fn patience(method: Method, decision: &Decision<'_>) -> Patience {
 }
 
 /// Whether the caller wants to be told where to ask (RFC 3841 §9.1), where we would tell. Whose turn it is in a group is for
-/// requests of ours only.
+/// requests of ours only, and a GRUU may be all that gets through to its phone (RFC 5627 §6.1).
 fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
-    matches!(bound, Bound::User(_))
+    matches!(bound, Bound::User(uri) if Disposition::of(request).proxy == Some(false) && !has_gr(uri))
         && !matches!(action, Action::Group(_))
         && !matches!(request.method(), Method::Cancel | Method::Ack)
-        && Disposition::of(request).proxy == Some(false)
 }

@@ -13,6 +13,7 @@ use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::{Message, Method, Status};
 
 use super::dispatch::Case;
+use super::gruu::has_gr;
 use super::locate::{Found, Waiting};
 use super::policy::Sender;
 use super::trace::{RecordRouteWhy, ResponseBranch, RoleTaken, RoleWhy, Step};
@@ -20,11 +21,12 @@ use super::{Kept, Node};
 use crate::config::Mode;
 use crate::routing::{Decision, Role};
 
-/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way.
+/// Whether the contacts of a 3xx are tried: not within a dialog, whose target is known, nor where a Route says the way; and a
+/// GRUU means one phone and nobody else (RFC 5627 §6.1).
 fn recursion(case: &Case<'_>, sender: Sender, role: &Role) -> Recursion {
     let is_settled = case.request.to_tag().is_some() || case.routing.next.is_some();
     let wanted = Disposition::of(case.request).recurse.unwrap_or(true);
-    if is_settled || !wanted || !role.recurse {
+    if is_settled || !wanted || !role.recurse || has_gr(case.routing.request_uri) {
         Recursion::Never
     } else if sender.may_relay() {
         Recursion::Anywhere
@@ -275,7 +277,8 @@ impl Node {
             self.trace.note(|| Step::RecordRoute { why });
             return None;
         };
-        let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
+        let stays = role.record_route || self.work.stays;
+        let wanted = stays && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()
             || routing.is_by_path()
@@ -284,8 +287,9 @@ impl Node {
             why: match sets_up {
                 false => RecordRouteWhy::NoDialog,
                 _ if routing.token == RouteToken::Valid => RecordRouteWhy::Dialog,
-                _ if !role.record_route => RecordRouteWhy::Off,
+                _ if !stays => RecordRouteWhy::Off,
                 _ if !earned => RecordRouteWhy::Stranger,
+                _ if !role.record_route => RecordRouteWhy::Gruu,
                 _ => RecordRouteWhy::SetsUp,
             },
         });

@@ -3,7 +3,7 @@
 use strowger_net::source_of;
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::registrar::{Bindings, canonical_aor};
+use strowger_sip::registrar::Bindings;
 use strowger_sip::{Now, Source};
 use strowger_syntax::Message;
 
@@ -63,12 +63,12 @@ impl Node {
 
     /// Puts the address-of-record that a request speaks for into the work buffers; an alias stands for its user. False
     /// when it is none of ours.
-    fn find_speaker(&mut self, request: Message<'_>) -> bool {
+    pub(super) fn find_speaker(&mut self, request: Message<'_>) -> bool {
         let Some(sip) = spoken_for(request).filter(|sip| self.shared.is_ours(sip)) else {
             return false;
         };
         self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
+        self.write_aor_of(&sip);
         self.follow_alias();
         true
     }

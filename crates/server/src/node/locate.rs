@@ -6,7 +6,7 @@ use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
     Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
-use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
+use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
@@ -189,15 +189,15 @@ impl Node {
         };
         self.add_bindings(source, patience, now, |binding| {
             match suits(request, binding.params) {
-                Suits::Rank(rank) => Some(terms(binding, rank)),
-                Suits::Not | Suits::NotByItself => None,
+                Suits::Rank(rank) => Ok(terms(binding, rank)),
+                Suits::Not | Suits::NotByItself => Err(BindingUse::Unsuited),
             }
         });
         if self.work.candidates.is_empty() {
             self.add_bindings(source, patience, now, |binding| {
                 match suits(request, binding.params) {
-                    Suits::NotByItself => Some(terms(binding, 0)),
-                    Suits::Rank(_) | Suits::Not => None,
+                    Suits::NotByItself => Ok(terms(binding, 0)),
+                    Suits::Rank(_) | Suits::Not => Err(BindingUse::Unsuited),
                 }
             });
         }
@@ -207,14 +207,14 @@ impl Node {
         self.work.candidates.settle_groups(role.turn_ms, false);
     }
 
-    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
-    /// Devices that sleep are woken only for requests that can wait.
+    /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says of each all but the way,
+    /// or why it is none. Devices that sleep are woken only for requests that can wait.
     pub(super) fn add_bindings(
         &mut self,
         source: &Source,
         patience: Patience,
         now: Now,
-        terms: impl Fn(&Binding<'_>) -> Option<Terms>,
+        mut terms: impl FnMut(&Binding<'_>) -> Result<Terms, BindingUse>,
     ) {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
@@ -230,7 +230,7 @@ impl Node {
                     continue;
                 }
             };
-            if asleep && let Some(terms) = terms(&binding) {
+            if asleep && let Ok(terms) = terms(&binding) {
                 let used = BindingUse::Pushed;
                 self.trace.note(|| Step::binding(&binding, used, now));
                 let way = Way::Asleep;
@@ -243,14 +243,17 @@ impl Node {
                 self.trace.note(|| Step::not_reached(&binding, shared, now));
                 continue;
             };
-            let Some(terms) = terms(&binding) else {
-                let used = BindingUse::Unsuited;
-                self.trace.note(|| Step::binding(&binding, used, now));
-                continue;
+            let terms = match terms(&binding) {
+                Ok(terms) => terms,
+                Err(used) => {
+                    self.trace.note(|| Step::binding(&binding, used, now));
+                    continue;
+                }
             };
             let used = BindingUse::Target;
             self.trace.note(|| Step::binding(&binding, used, now));
             let (contact, path) = (binding.contact, binding.path);
+            work.stays |= !path.is_empty() && binding.instance().is_some();
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
         }
@@ -267,7 +270,7 @@ impl Node {
         }
         match Uri::parse(uri) {
             Ok(Uri::Sip(sip)) if self.shared.is_ours(&sip) && sip.user.is_some() => {
-                canonical_aor(&sip, &mut work.aor);
+                self.write_aor_of(&sip);
                 true
             }
             _ => false,

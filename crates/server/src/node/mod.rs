@@ -15,6 +15,7 @@ mod guard;
 mod journal;
 mod keep_alive;
 mod locate;
+mod multicast;
 mod own_names;
 mod pings;
 mod policy;
@@ -166,6 +167,10 @@ struct Work {
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
+    /// The instance ID that a GRUU of it stands for.
+    instance: Vec<u8>,
+    /// Whether to stay on the path of a dialog, whatever the configuration says (RFC 5627 §6.2).
+    stays: bool,
     /// A record of the location service, and the next one.
     record: Vec<u8>,
     next_record: Vec<u8>,
@@ -306,6 +311,9 @@ impl Node {
 
     /// Deals with a request that is new here, or has waited for what the server of users says.
     fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if ingress.source.is_multicast() {
+            return self.on_multicast(request, ingress, now, out);
+        }
         if self.answer_own(request, ingress, now, out) {
             return;
         }
@@ -402,7 +410,10 @@ impl Node {
     ) {
         self.tally.malformed();
         self.trace.note(|| Step::unusable(bad));
-        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+        if !bad.answerable
+            || source.is_multicast()
+            || !matches!(index.start_line(), Some(StartLine::Request { .. }))
+        {
             return;
         }
         let request = Message::view(bytes, index);

@@ -16,7 +16,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::refused::Why;
 use super::shared::Shared;
-use super::trace::{CredentialsOutcome, Step};
+use super::trace::{CredentialsOutcome, DroppedWhy, Step};
 use super::user_lookup::Progress;
 use crate::config::{UserSource, effective};
 use crate::subscriber::Resolved;
@@ -195,10 +195,14 @@ impl Node {
         }
         let address = spoken_for(request);
         write_realm(&self.shared, request, address.as_ref(), realm);
-        let written = address
-            .filter(|sip| self.shared.is_ours(sip))?
-            .user
-            .unwrap_or(&[]);
+        let address = address.filter(|sip| self.shared.is_ours(sip))?;
+        // A temporary GRUU speaks for the user that it hides.
+        if address.params.has(b"gr") {
+            self.write_aor_of(&address);
+            let at = self.work.aor.iter().rposition(|&b| b == b'@')?;
+            return Some(self.work.aor[..at].to_vec().into());
+        }
+        let written = address.user.unwrap_or(&[]);
         if !written.contains(&b'%') {
             return Some(written.into());
         }
@@ -268,6 +272,11 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        // Of those who hear a group, the one answers whose challenge was met.
+        if rejection == Rejection::ForeignNonce && ingress.source.is_multicast() {
+            let why = DroppedWhy::Multicast;
+            return self.trace.note(|| Step::Dropped { why });
+        }
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
-use strowger_sip::registrar::canonical_aor;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::Size;
 use strowger_sip::{Now, Outbox, Source};
@@ -16,7 +15,9 @@ use strowger_syntax::{Index, Message, Name};
 
 use super::candidates::{Origin, Terms, Way, group_of};
 use super::dispatch::ADDED;
+use super::gruu::{Meant, is_of};
 use super::locate::{Found, Onward, Patience, Waiting};
+use super::trace::BindingUse;
 use super::{Kept, Node};
 
 /// How many contacts of one 3xx are looked at; and how many candidates they may come to before no other is, since each may
@@ -123,18 +124,32 @@ impl Node {
                     self.work.candidates.add(address.uri_text, &outbound, terms);
                 }
             } else if sip.user.is_some_and(|user| !user.is_empty()) {
-                self.work.aor.clear();
-                canonical_aor(&sip, &mut self.work.aor);
-                self.follow_alias();
-                self.add_bindings(source, Patience::Some, now, |binding| {
-                    (suits(request, binding.params) != Suits::Not).then_some(terms)
-                });
+                self.add_user(address.uri_text, request, source, terms, now);
             }
             if self.work.candidates.list().len() > before {
                 followed |= 1 << number;
             }
         }
         followed
+    }
+
+    /// Adds the contacts of whom a URI of our domain means to the candidates, by these terms.
+    fn add_user(&mut self, uri: &[u8], request: Message<'_>, source: &Source, terms: Terms, now: Now) {
+        let only = match self.find_addressed(uri) {
+            Meant::User(_) => None,
+            Meant::Instance(gruu, _) if self.find_instance(&gruu, now) => {
+                Some(std::mem::take(&mut self.work.instance))
+            }
+            Meant::Instance(..) | Meant::Nobody => return,
+        };
+        self.add_bindings(source, Patience::Some, now, |binding| match &only {
+            Some(instance) if !is_of(binding, instance) => Err(BindingUse::OtherInstance),
+            _ if suits(request, binding.params) == Suits::Not => Err(BindingUse::Unsuited),
+            _ => Ok(terms),
+        });
+        if let Some(instance) = only {
+            self.work.instance = instance;
+        }
     }
 
     /// A request that was redirected goes to the targets in the work buffers too, and has the devices woken that sleep.

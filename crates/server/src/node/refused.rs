@@ -82,7 +82,9 @@ impl Node {
         let why = match rejection {
             Rejection::Wrong => Why::WrongPassword,
             Rejection::UnknownUser => Why::UnknownUser,
-            Rejection::Malformed(_) | Rejection::Unasked | Rejection::Stale => return,
+            Rejection::Malformed(_) | Rejection::Unasked | Rejection::ForeignNonce | Rejection::Stale => {
+                return;
+            }
         };
         self.tally.wrong_password();
         self.tell_refused(request, ingress, why, now);

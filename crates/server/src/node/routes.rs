@@ -64,7 +64,10 @@ impl Node {
                 plan.dial_tel(&tel, dialled);
                 true
             }
-            Ok(Uri::Sip(sip)) if self.shared.is_ours(&sip) && sip.headers.is_empty() => {
+            // A GRUU is no number, whatever its user part is (RFC 5627 §4.2).
+            Ok(Uri::Sip(sip))
+                if self.shared.is_ours(&sip) && sip.headers.is_empty() && !sip.params.has(b"gr") =>
+            {
                 plan.dial_sip(&sip, dialled)
             }
             _ => false,

@@ -7,6 +7,7 @@ use strowger_sip::memory::{Id, Stored};
 use strowger_sip::registrar::Bindings;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_syntax::uri::Uri;
 use strowger_syntax::{Message, Method, Status};
 
 use super::dispatch::{Bound, Case};
@@ -102,7 +103,11 @@ impl Node {
         if matches!(case.request.method(), Method::Ack | Method::Cancel) {
             return Ok(Progress::On);
         }
-        self.write_addressed(uri);
+        let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
+            return Ok(Progress::On);
+        };
+        self.work.aor.clear();
+        self.write_aor_of(&sip);
         let (work, shared) = (&mut self.work, &self.shared);
         shared.location.read(&work.aor, &mut work.record);
         if Bindings::new(&work.record).live(now.wall_secs()).next().is_some() {

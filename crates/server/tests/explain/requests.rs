@@ -37,6 +37,10 @@ const URIS: &[&str] = &[
     "sip:1002@example.test",
     "sip:nobody@example.test",
     "sip:BOB@EXAMPLE.TEST.:5060",
+    "sip:bob@example.test;gr=urn:uuid:1",
+    "sip:1001@example.test;gr=urn:uuid:1",
+    "sip:nobody@example.test;gr=urn:uuid:1",
+    "sip:bob@example.test;gr",
     "sips:bob@example.test",
     "sip:example.test",
     "sip:192.0.2.1",
@@ -257,6 +261,7 @@ fn register(random: &mut Random, who: char, n: u32) -> String {
         "Require: path\r\n",
         "Require: outbound\r\n",
         "User-Agent: Phone/1\r\n",
+        "Supported: gruu\r\n",
     ]);
     format!(
         "REGISTER sip:{domain} SIP/2.0\r\n{}\r\nMax-Forwards: 70\r\nFrom: <sip:{user}@{domain}>;tag={n}\r\n\

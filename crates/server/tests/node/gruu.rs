@@ -1,5 +1,6 @@
 //! RFC 5627 through the node, rule by rule: what the registrar gives, and where the proxy sends what is for a GRUU.
 
+mod proxy;
 mod registrar;
 
 use strowger_testkit::Site;
@@ -62,6 +63,14 @@ fn temporary(answer: &str) -> String {
         [Some(gruu)] => gruu.clone(),
         other => panic!("{other:?}"),
     }
+}
+
+/// A site at which bob's phone `b` is one instance, and `c` is another one of his.
+fn with_two() -> (Site, String) {
+    let mut site = Site::new();
+    let answer = ok(&mut site, 'b', &register('b', &contact('b', ONE), 1));
+    ok(&mut site, 'c', &register('c', &contact('c', TWO), 1));
+    (site, temporary(&answer))
 }
 
 fn public(instance: &str) -> String {

@@ -4,6 +4,7 @@ mod calls;
 mod defence;
 mod gruu;
 mod keep_alive;
+mod multicast;
 mod names;
 mod outbound;
 mod push;

@@ -17,8 +17,8 @@ fn rank(status: Status) -> (u16, u16) {
         401 | 407 => 0,
         415 | 420 | 484 => 1,
         408 | 480 => 3,
-        // That a target was cancelled here says nothing of the user.
-        487 | 503 => 4,
+        // That a flow is gone or a target was cancelled here says nothing of the user.
+        430 | 487 | 503 => 4,
         _ => 2,
     };
     (class, within)
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_order_of_16_7_step_6() {
-        let order = [603, 302, 401, 415, 404, 408, 487, 500, 503];
+        let order = [603, 302, 401, 415, 404, 408, 430, 500, 503];
         for (i, &better) in order.iter().enumerate() {
             for &worse in &order[i + 1..] {
                 assert!(

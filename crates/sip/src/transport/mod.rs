@@ -46,12 +46,20 @@ pub struct Source {
     pub transport: Transport,
     /// The listener (index into the configured ones) it arrived at.
     pub listener: u16,
-    /// Our address that it was sent to. For a wildcard listener this is the address that was asked, not 0.0.0.0.
+    /// Our address that it was sent to, or the multicast group. For a wildcard listener this is the address that was asked, not
+    /// 0.0.0.0.
     pub local: SocketAddr,
     /// The peer's address.
     pub remote: SocketAddr,
     /// The connection it arrived over; `None` for datagrams.
     pub flow: Option<Flow>,
+}
+
+impl Source {
+    /// Whether it was sent to a multicast group.
+    pub fn is_multicast(&self) -> bool {
+        self.local.ip().is_multicast()
+    }
 }
 
 /// Where a message shall go.

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use strowger_syntax::Message;
+use strowger_syntax::header::{Header, Via};
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::uri::Host;
+use strowger_syntax::{Message, Name};
 
 use super::{Destination, Source, Transport};
 
@@ -38,9 +39,25 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     };
     Destination::Datagram {
         listener: source.listener,
-        from: Some(source.local.ip()),
+        from: Some(source.local.ip()).filter(|ip| !ip.is_multicast()),
         to: SocketAddr::new(source.remote.ip(), port),
     }
+}
+
+/// The group that the responses to a request go to which was sent there, as its top Via says (RFC 3261 §18.2.2), at the port
+/// of sent-by, whatever rport asks (RFC 3581 §4). A maddr that is another address is not followed: whoever wrote it could
+/// have us send anywhere.
+pub fn response_group(request: Message<'_>, source: &Source) -> Option<SocketAddr> {
+    if !source.is_multicast() {
+        return None;
+    }
+    let via = Via::decode(request.elements(Name::Via).next()?).ok()?;
+    let is_group = via.maddr()?.ip() == Some(source.local.ip());
+    let port = via.port.unwrap_or_else(|| source.transport.default_port());
+    // A group of one interface keeps its number.
+    let mut group = source.local;
+    group.set_port(port);
+    is_group.then_some(group)
 }
 
 /// The address that the top Via of a request names once it is stamped: the source, at the port that rport or sent-by

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use strowger_sip::auth::{Rejection, Selected, Staleness};
 use strowger_sip::proxy::{RouteToken, Routing, Target, TargetSet};
-use strowger_sip::registrar::{Binding, Changes, Outcome, write_shown_uri};
+use strowger_sip::registrar::{Binding, Changes, Gruu, Outcome, write_shown_uri};
 use strowger_sip::transport::{Hop, Listeners, NextHop, Server, Wanted};
 use strowger_sip::{Destination, Now, Reject};
 use strowger_syntax::message::{BadMessage, Fault};
@@ -109,7 +109,7 @@ impl From<Rejection> for CredentialsOutcome {
             Rejection::Unasked => Self::Unasked,
             Rejection::Wrong => Self::Wrong,
             Rejection::UnknownUser => Self::UnknownUser,
-            Rejection::Stale => Self::Stale,
+            Rejection::ForeignNonce | Rejection::Stale => Self::Stale,
         }
     }
 }
@@ -209,6 +209,18 @@ impl Step {
             asked: text(asked),
             aor: text(aor),
             known: known.into(),
+        }
+    }
+
+    /// Which phone a URI with `gr` means, if it is a GRUU.
+    pub(in crate::node) fn gruu(gruu: Option<&Gruu<'_>>, instance: Option<&[u8]>) -> Self {
+        Self::Gruu {
+            kind: match gruu {
+                Some(Gruu::Public(_)) => GruuKind::Public,
+                Some(Gruu::Temporary(_)) => GruuKind::Temporary,
+                None => GruuKind::None,
+            },
+            instance: instance.map(text),
         }
     }
 

@@ -170,6 +170,13 @@ pub enum Step {
         /// What the list of users says of it.
         known: Known,
     },
+    /// Which phone of it is meant (RFC 5627 §6.1).
+    Gruu {
+        /// What says so.
+        kind: GruuKind,
+        /// The instance ID; `None` if it is not registered.
+        instance: Option<String>,
+    },
     /// A binding of it.
     Binding {
         /// The binding.
@@ -474,6 +481,20 @@ pub enum BindingUse {
     Replaced,
     /// It is not what the caller wants (RFC 3841).
     Unsuited,
+    /// It is of another instance than the GRUU that is asked for (RFC 5627).
+    OtherInstance,
+}
+
+/// What a URI with `gr` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GruuKind {
+    /// A public GRUU.
+    Public,
+    /// A temporary one.
+    Temporary,
+    /// None of ours.
+    None,
 }
 
 /// A server of a name.
@@ -544,6 +565,8 @@ pub enum RoleWhy {
 pub enum RecordRouteWhy {
     /// It sets up a dialog and may be sent through us.
     SetsUp,
+    /// The configuration says not to, but what follows comes here whatever it says (RFC 5627 §6.2).
+    Gruu,
     /// The configuration says not to (`proxy.record_route`).
     Off,
     /// Its method sets up no dialog.
@@ -586,6 +609,8 @@ pub enum DroppedWhy {
     AckToOurs,
     /// An ACK is never answered.
     Ack,
+    /// It came by multicast, and this is not the node that answers it.
+    Multicast,
 }
 
 /// What the registrar made of a REGISTER.
