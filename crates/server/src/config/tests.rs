@@ -476,7 +476,7 @@ fn a_full_configuration_is_read() {
         listen.advertise.iter().map(told).collect()
     };
     let everywhere = (0, "203.0.113.5:5060".to_owned());
-    assert_eq!(advertised(&config.listen[0]), [everywhere.clone()]);
+    assert_eq!(advertised(&config.listen[0]), std::slice::from_ref(&everywhere));
     let listed = [
         (2, "10.1.2.3".to_owned()),
         (1, "pbx.test:5070".to_owned()),
