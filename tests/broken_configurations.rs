@@ -161,15 +161,12 @@ fn of_key(complete: &[Line], at: usize, key: &str, value: &str) -> Vec<Broken> {
     }
     if value.starts_with('[') {
         let open = value.trim_end_matches(']');
-        // Of these what could be read of the list is told, too.
-        if !["domains", "names"].contains(&key) {
-            add(
-                &[line(open)],
-                (1, 0),
-                &["close the list with `]`"],
-                "list without end",
-            );
-        }
+        add(
+            &[line(open)],
+            (1, 0),
+            &["close the list with `]`"],
+            "list without end",
+        );
         add(
             &[line(&format!("{open} true]"))],
             (0, 0),

@@ -2,6 +2,7 @@
 //! their contacts, and calls end from both sides.
 #![cfg(target_os = "linux")]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use system_tests::baresip::Baresip;
@@ -24,6 +25,7 @@ fn account<'a>(server: &Server, user: &'a str, password: &'a str, transport: &'a
         domain: DOMAIN,
         password: Some(password),
         server: server.sip(),
+        local: IpAddr::from([127, 0, 0, 1]),
         transport,
         tone: 440.0,
     }

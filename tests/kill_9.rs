@@ -1,5 +1,6 @@
 //! `kill -9` while phones register: what was answered with 200 is there after the restart with the time it has left, and
-//! what was removed is not back.
+//! what was removed is not back, also of phones whose contacts are known by instance and reg-id (RFC 5626 §6) and have another
+//! URI each time.
 #![cfg(target_os = "linux")]
 
 use std::sync::{Mutex, PoisonError};

@@ -2,6 +2,7 @@
 //! call. What the server says of them meanwhile is compared.
 #![cfg(target_os = "linux")]
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +11,9 @@ use system_tests::linphone::Linphone;
 use system_tests::pjsua::Pjsua;
 use system_tests::server::{DOMAIN, Server, Setup};
 use system_tests::{Account, wait};
+
+/// Where phones are.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const LOW: f64 = 440.0;
 const HIGH: f64 = 880.0;
@@ -24,6 +28,7 @@ fn account<'a>(server: &Server, user: &'a str, password: Option<&'a str>, transp
         domain: DOMAIN,
         password,
         server: server.sip(),
+        local: LOCAL,
         transport,
         tone,
     }

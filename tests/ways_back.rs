@@ -62,6 +62,54 @@ fn a_phone_behind_a_nat_hears_all_of_a_call() {
     }
 }
 
+/// RFC 5658 §3: each side is told the address by which it reaches the server, and finds it there.
+#[test]
+fn each_side_of_a_call_is_told_the_address_for_its_network() {
+    let server = Setup::new().start();
+    let port = server.port();
+    let text = std::fs::read_to_string(server.config()).expect("its configuration");
+    let uri = format!("uri = \"udp:127.0.0.1:{port}\"\n");
+    let advertise =
+        format!("advertise = [{{ to = \"127.0.0.2\", as = \"127.0.0.1:{port}\" }}, \"pbx.test:{port}\"]\n");
+    let text = text.replace(&uri, &format!("{uri}{advertise}"));
+    std::fs::write(server.config(), text).expect("written");
+    let ended = server.ctl(&["reload"]);
+    assert!(ended.succeeded(), "{ended:?}");
+
+    let inside = Peer::udp_at("127.0.0.2:0", server.sip());
+    let outside = Peer::udp_at("127.0.0.3:0", server.sip());
+    registered(&outside, &format!("<sip:bob@{}>", outside.address()));
+    let sent = invite(&inside);
+    inside.send(&sent);
+    let arrived = outside.expect_request("INVITE");
+    assert!(
+        arrived.header("Via").contains(&format!("pbx.test:{port}")),
+        "{}",
+        arrived.text()
+    );
+    let routes = arrived.list("Record-Route");
+    assert_eq!(routes.len(), 2, "{routes:?}");
+    assert!(
+        routes[0].starts_with(&format!("<sip:pbx.test:{port};lr")),
+        "{routes:?}"
+    );
+    assert!(
+        routes[1].starts_with(&format!("<sip:127.0.0.1:{port};lr")),
+        "{routes:?}"
+    );
+    outside.answer(&arrived, 200, "OK");
+    let accepted = inside.expect_status(200);
+    inside.send(&inside.within("ACK", &sent, &accepted));
+    outside.expect_request("ACK");
+    inside.send(&inside.within("BYE", &sent, &accepted));
+    outside.answer(&outside.expect_request("BYE"), 200, "OK");
+    inside.expect_status(200);
+    // A name that is told is ours.
+    let uri = format!("sip:bob@pbx.test:{port}");
+    inside.send(&inside.request("OPTIONS", &format!("sip:pbx.test:{port}"), &aor("alice"), &uri));
+    inside.expect_status(200);
+}
+
 #[test]
 fn a_phone_whose_connection_is_gone_is_called_by_tcp() {
     let server = Setup::new().start();

@@ -1,6 +1,6 @@
 """A phone on PJSIP: registers, answers every call, plays one WAV file and records into another.
 
-Arguments: user domain password server transport play record. Commands on standard input: `dial URI`, `hangup`.
+Arguments: user domain password server transport local play record. Commands on standard input: `dial URI`, `hangup`.
 Prints `registered CODE`, `call STATE CODE` on standard output.
 """
 import os
@@ -10,7 +10,7 @@ import threading
 
 import pjsua2 as pj
 
-user, domain, password, server, transport, play, record = sys.argv[1:]
+user, domain, password, server, transport, local, play, record = sys.argv[1:]
 
 
 def say(*words):
@@ -65,7 +65,7 @@ settings.medConfig.noVad = True
 settings.medConfig.sndAutoCloseTime = -1
 endpoint.libInit(settings)
 address = pj.TransportConfig()
-address.boundAddress = "127.0.0.1"
+address.boundAddress = local
 kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
 endpoint.transportCreate(kinds[transport], address)
 endpoint.audDevManager().setNullDev()
@@ -83,7 +83,7 @@ settings.regConfig.registrarUri = f"sip:{domain};transport={transport}"
 settings.regConfig.timeoutSec = 120
 settings.sipConfig.proxies.append(f"sip:{server};lr;transport={transport}")
 settings.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, password))
-settings.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
+settings.mediaConfig.transportConfig.boundAddress = local
 account = Account()
 account.create(settings)
 

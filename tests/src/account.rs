@@ -1,6 +1,6 @@
 //! What a phone is told, whoever made it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A phone's account, where its server is, and what it sends.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct Account<'a> {
     pub password: Option<&'a str>,
     /// The server's address.
     pub server: SocketAddr,
+    /// The phone's own address.
+    pub local: IpAddr,
     /// `udp` or `tcp`.
     pub transport: &'a str,
     /// The frequency of the tone it sends.

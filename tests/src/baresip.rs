@@ -28,7 +28,7 @@ impl Baresip {
         let port = ports::free();
         tone::write(&scratch.join("tone.wav"), account.tone, 30);
         std::fs::create_dir(scratch.join("rec")).expect("a folder for recordings");
-        scratch.write("config", configuration(&scratch, port));
+        scratch.write("config", configuration(account, &scratch, port));
         scratch.write("accounts", address(account));
         scratch.write("contacts", "");
         let folder = scratch.path().to_string_lossy().into_owned();
@@ -159,7 +159,8 @@ fn address(account: &Account<'_>) -> String {
     )
 }
 
-fn configuration(scratch: &Scratch, control: u16) -> String {
+fn configuration(account: &Account<'_>, scratch: &Scratch, control: u16) -> String {
+    let local = account.local;
     let folder = scratch.path().display();
     let modules = ["stdio", "g711", "sndfile", "aubridge", "aufile"]
         .map(|name| format!("module {name}.so\n"))
@@ -167,7 +168,7 @@ fn configuration(scratch: &Scratch, control: u16) -> String {
     let sip = ports::free();
     let rtp = ports::media(40);
     format!(
-        "sip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\naudio_source aufile,{folder}/tone.wav\n\
+        "sip_listen {local}:{sip}\nnet_interface {local}\naudio_source aufile,{folder}/tone.wav\n\
          audio_player aubridge,player\naudio_alert aubridge,alert\nausrc_srate 8000\nauplay_srate 8000\n\
          ausrc_channels 1\nauplay_channels 1\nrtp_ports {rtp}-{}\nmodule_path {}\n{modules}\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app contact.so\nmodule_app menu.so\n\

@@ -18,6 +18,7 @@ pub mod linphone;
 pub mod message;
 pub mod name_server;
 pub mod namespace;
+pub mod nat;
 pub mod peer;
 pub mod pjsua;
 pub mod ports;

@@ -99,13 +99,14 @@ fn configuration(account: &Account<'_>) -> String {
         domain,
         password,
         server,
+        local,
         transport,
         ..
     } = account;
     let password = password.unwrap_or_default();
     let (sip, rtp) = (ports::free(), ports::media(4));
     format!(
-        "[sip]\nbind_address=127.0.0.1\nsip_port={sip}\nsip_tcp_port={sip}\nsip_tls_port=-1\n\
+        "[sip]\nbind_address={local}\nsip_port={sip}\nsip_tcp_port={sip}\nsip_tls_port=-1\n\
          register_only_when_network_is_up=0\nuse_info=0\nuse_rfc2833=1\nmedia_encryption=none\ndefault_proxy=0\n\
          [rtp]\naudio_rtp_port={rtp}\n[video]\nenabled=0\n\
          [proxy_0]\nreg_proxy=<sip:{server};transport={transport}>\nreg_route=<sip:{server};transport={transport};lr>\n\

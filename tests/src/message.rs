@@ -191,7 +191,13 @@ impl Message {
 
 /// A parameter of one value, outside of `<...>`.
 pub fn parameter(value: &str, name: &str) -> Option<String> {
-    let outside = value.rfind('>').map_or(value, |end| &value[end + 1..]);
+    // The first one that is in no quotes: an instance in quotes has brackets, too (RFC 5626 §4.1).
+    let mut quoted = false;
+    let end = value.find(|c| {
+        quoted ^= c == '"';
+        c == '>' && !quoted
+    });
+    let outside = end.map_or(value, |end| &value[end + 1..]);
     outside.split(';').skip(1).find_map(|parameter| {
         let (key, value) = parameter
             .trim()

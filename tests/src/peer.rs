@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::Message;
@@ -12,6 +13,25 @@ use crate::message::fresh;
 
 /// How long a peer waits for what has to come.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What keeps a way open.
+const PING: &[u8] = b"\r\n\r\n";
+
+/// Keeps a way open as long as it is there.
+#[derive(Debug)]
+pub struct KeepAlive(#[expect(dead_code, reason = "its end is told by dropping it")] Sender<()>);
+
+impl KeepAlive {
+    fn start(mut send: Box<dyn FnMut() + Send>, every: Duration) -> Self {
+        let (kept, end) = channel();
+        std::thread::spawn(move || {
+            while end.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                send();
+            }
+        });
+        Self(kept)
+    }
+}
 
 #[derive(Debug)]
 enum Socket {
@@ -68,6 +88,23 @@ impl Peer {
             seen: RefCell::default(),
             sent: RefCell::default(),
         }
+    }
+
+    /// Keeps the way between it and the server open, with empty lines (RFC 5626 §3.5.1), until what is returned is dropped.
+    #[must_use]
+    pub fn keep_alive(&self, every: Duration) -> KeepAlive {
+        let server = self.server;
+        let send: Box<dyn FnMut() + Send> = match &self.socket {
+            Socket::Udp(socket) => {
+                let socket = socket.try_clone().expect("another handle");
+                Box::new(move || _ = socket.send_to(PING, server))
+            }
+            Socket::Tcp(stream) => {
+                let mut stream = stream.borrow().try_clone().expect("another handle");
+                Box::new(move || _ = stream.write_all(PING))
+            }
+        };
+        KeepAlive::start(send, every)
     }
 
     /// Its own address.

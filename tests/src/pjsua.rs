@@ -30,6 +30,7 @@ impl Pjsua {
             account.password.unwrap_or_default(),
             &server,
             account.transport,
+            &account.local.to_string(),
             "tone.wav",
             "heard.wav",
         ];

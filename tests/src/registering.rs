@@ -68,6 +68,9 @@ impl Pending {
 #[derive(Debug)]
 struct Line {
     user: String,
+    /// The phone's instance, if its contacts are known by it and by their reg-id: then each REGISTER has another URI
+    /// (RFC 5626 §6).
+    instance: Option<String>,
     call_id: String,
     cseq: u32,
     acknowledged: Bindings,
@@ -79,8 +82,21 @@ impl Line {
         format!("sip:{}@{DOMAIN}", self.user)
     }
 
-    fn contact(&self, contact: usize, at: SocketAddr) -> String {
-        format!("sip:{}-{contact}@{at}", self.user)
+    /// The URI of a contact in a REGISTER.
+    fn contact(&self, contact: usize, version: u32, at: SocketAddr) -> String {
+        match self.instance {
+            Some(_) => format!("sip:{}-{contact}-{version}@{at}", self.user),
+            None => format!("sip:{}-{contact}@{at}", self.user),
+        }
+    }
+
+    /// The value of a Contact.
+    fn value(&self, contact: usize, expires: u32, at: SocketAddr) -> String {
+        let uri = self.contact(contact, self.cseq, at);
+        let known_by = self.instance.as_ref().map_or_else(String::new, |instance| {
+            format!(";+sip.instance=\"{instance}\";reg-id={}", contact + 1)
+        });
+        format!("<{uri}>;v={}{known_by};expires={expires}", self.cseq)
     }
 
     fn request(&self, at: SocketAddr, call_id: &str, cseq: u32) -> Message {
@@ -92,6 +108,7 @@ impl Line {
             .with("To", format!("<{aor}>"))
             .with("Call-ID", call_id)
             .with("CSeq", format!("{cseq} REGISTER"))
+            .with("Supported", "path, outbound")
     }
 
     /// A REGISTER of one of five kinds: one contact, two, one less, none at all, and that with a wildcard.
@@ -103,6 +120,8 @@ impl Line {
         let change = match random.below(10) {
             0 | 1 => vec![(first, 0)],
             2 => (0..CONTACTS).map(|contact| (contact, 0)).collect(),
+            // Several at once may not be known by an instance (RFC 5626 §6).
+            3..=5 if self.instance.is_some() => vec![(first, one)],
             3 | 4 => vec![(first, one), ((first + 1) % CONTACTS, two)],
             5 => vec![(first, one), ((first + 1) % CONTACTS, 0)],
             _ => vec![(first, one)],
@@ -112,8 +131,7 @@ impl Line {
             request = request.with("Contact", "*").with("Expires", "0");
         } else {
             for &(contact, expires) in &change {
-                let uri = self.contact(contact, at);
-                request = request.with("Contact", format!("<{uri}>;v={};expires={expires}", self.cseq));
+                request = request.with("Contact", self.value(contact, expires, at));
             }
         }
         let now = Instant::now();
@@ -131,9 +149,11 @@ impl Line {
     fn found(&self, at: SocketAddr, response: &Message) -> Found {
         let mut found = [None; CONTACTS];
         for value in response.list("Contact") {
-            let known = (0..CONTACTS).find(|&contact| self.contact(contact, at) == uri_of(&value));
-            let contact = known.unwrap_or_else(|| panic!("{value} was never registered"));
             let number = |name| parameter(&value, name)?.parse().ok();
+            let version = number("v").unwrap_or_default();
+            let known = (0..CONTACTS).find(|&contact| self.contact(contact, version, at) == uri_of(&value));
+            let contact = known.unwrap_or_else(|| panic!("{value} was never registered"));
+            assert!(found[contact].is_none(), "twice there: {}", response.text());
             let both = number("v").zip(number("expires"));
             found[contact] = Some(both.expect("a 200 has the parameters of each contact"));
         }
@@ -204,12 +224,13 @@ pub struct Phones {
 }
 
 impl Phones {
-    /// So many lines, with names of their own.
+    /// So many lines, with names of their own. The contacts of every second one are known by its instance.
     pub fn new(name: &str, lines: usize, server: SocketAddr, random: Random) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.connect(server).expect("an address on this machine");
         let lines = (0..lines).map(|line| Line {
             user: format!("{name}{line}"),
+            instance: (line % 2 == 1).then(|| format!("<urn:uuid:00000000-0000-4000-8000-{line:012}>")),
             call_id: fresh("load"),
             cseq: 0,
             acknowledged: [None; CONTACTS],

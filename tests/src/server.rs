@@ -50,6 +50,7 @@ pub struct Setup {
     port: u16,
     sections: String,
     top: String,
+    environment: Vec<(String, String)>,
     data: Option<PathBuf>,
 }
 
@@ -66,6 +67,7 @@ impl Setup {
             port,
             sections: String::new(),
             top: String::new(),
+            environment: Vec::new(),
             data: None,
         }
     }
@@ -133,6 +135,13 @@ impl Setup {
         self
     }
 
+    /// A variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// A data folder that is there, or is to be made, instead of one of its own.
     #[must_use]
     pub fn data(mut self, folder: &Path) -> Self {
@@ -194,7 +203,7 @@ impl Setup {
             assert!(ended.succeeded(), "user import: {ended:?}");
         }
         let sip = SocketAddr::from(([127, 0, 0, 1], self.port));
-        Server::start(scratch, config, data, sip)
+        Server::start(scratch, config, data, sip, self.environment)
     }
 }
 
@@ -212,18 +221,30 @@ pub struct Server {
     config: PathBuf,
     data: PathBuf,
     sip: SocketAddr,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
     #[track_caller]
-    fn start(scratch: Scratch, config: PathBuf, data: PathBuf, sip: SocketAddr) -> Self {
-        let process = serve(&["--config", &config.to_string_lossy()], scratch.path());
+    fn start(
+        scratch: Scratch,
+        config: PathBuf,
+        data: PathBuf,
+        sip: SocketAddr,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let process = serve_with(
+            &["--config", &config.to_string_lossy()],
+            scratch.path(),
+            &environment,
+        );
         let server = Self {
             process,
             scratch,
             config,
             data,
             sip,
+            environment,
         };
         server.await_ready();
         server
@@ -293,7 +314,8 @@ impl Server {
     /// Starts it with the same configuration and data after it has ended.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.process = serve(&["--config", &self.config.to_string_lossy()], self.scratch.path());
+        let config = self.config.to_string_lossy();
+        self.process = serve_with(&["--config", &config], self.scratch.path(), &self.environment);
         self.await_ready();
     }
 
@@ -358,11 +380,18 @@ impl Server {
 /// Starts `strowger serve` in a folder.
 #[track_caller]
 pub fn serve(arguments: &[&str], folder: &Path) -> Process {
+    serve_with(arguments, folder, &[])
+}
+
+#[track_caller]
+fn serve_with(arguments: &[&str], folder: &Path, environment: &[(String, String)]) -> Process {
     let program = program();
     let mut words = vec!["serve"];
     words.extend(arguments);
     Process::server(&program.to_string_lossy(), &words, |command| {
-        command.current_dir(folder);
+        command
+            .current_dir(folder)
+            .envs(environment.iter().map(|(name, value)| (name, value)));
     })
 }
 

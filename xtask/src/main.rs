@@ -21,6 +21,9 @@ usage: cargo xtask COMMAND
                  be measured without it; --write puts the tables into the README
   bench --instructions [--save]
                  instructions of each operation, compared with bench/instructions.txt; --save stores them there
+  bench --location [N]
+                 a million registrations, or N: memory of one, time of a start, and of a look-up while others refresh;
+                 Kamailio's beside them where it is installed
   check          fmt, clippy, tidy and the unit tests, offline
   conform [FOLDER] [WORD]...
                  the scenarios of other projects' test suites for SIPp, played against the release binary: of FOLDER, or of

@@ -12,7 +12,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kamailio", "kamailio"),
     ("linphonec", "linphone-cli"),
     ("named", "bind9"),
+    ("openssl", "openssl"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
@@ -21,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("svcrack", "sipvicious"),
     ("turnutils_stunclient", "coturn"),
     ("valgrind", "valgrind"),
+    ("xmllint", "libxml2-utils"),
 ];
 
 const PJSUA: &str = "pjsua2-python==2.15.1.post1";

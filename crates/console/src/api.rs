@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, DrainTarget, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret, State as NodeState,
-    Unban, UserId, rollback_after,
+    Admin, Deregister, DrainTarget, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret,
+    State as NodeState, Unban, UserId, rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -40,7 +40,11 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/metrics", get(figures::<A>))
         .route("/api/v1/openapi.json", get(description))
         .route("/api/v1/status", get(status::<A>))
-        .route("/api/v1/registrations", get(registrations::<A>))
+        .route(
+            "/api/v1/registrations",
+            get(registrations::<A>).delete(deregister::<A>),
+        )
+        .route("/api/v1/subscriptions", get(subscriptions::<A>))
         .route("/api/v1/calls", get(calls::<A>))
         .route("/api/v1/users", get(users::<A>).post(add_user::<A>))
         .route("/api/v1/users/{address}", delete(remove_user::<A>))
@@ -181,6 +185,29 @@ async fn registrations<A: Admin>(
 ) -> Result<Response, ApiError> {
     let (filter, page) = query?.0.split();
     Ok(Json(admin.registrations(filter, page).await?).into_response())
+}
+
+async fn deregister<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: Result<Query<Deregister>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let gone = admin.deregister(query?.0).await?;
+    for registration in &gone {
+        tracing::info!(
+            aor = registration.aor,
+            contact = registration.contact,
+            "registration removed"
+        );
+    }
+    Ok(Json(gone).into_response())
+}
+
+async fn subscriptions<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: ListQuery,
+) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.subscriptions(filter, page).await?).into_response())
 }
 
 async fn calls<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {

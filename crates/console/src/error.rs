@@ -53,9 +53,10 @@ impl From<AdminError> for ApiError {
     fn from(error: AdminError) -> Self {
         let status = match &error {
             AdminError::Invalid { .. } | AdminError::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            AdminError::NoSuchUser(_) | AdminError::NoSuchBan(_) | AdminError::NoSuchTarget(_) => {
-                StatusCode::NOT_FOUND
-            }
+            AdminError::NoSuchUser(_)
+            | AdminError::NoSuchRegistration(_)
+            | AdminError::NoSuchBan(_)
+            | AdminError::NoSuchTarget(_) => StatusCode::NOT_FOUND,
             AdminError::Exists(_) | AdminError::Conflict { .. } => StatusCode::CONFLICT,
             AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             AdminError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,

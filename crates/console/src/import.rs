@@ -10,12 +10,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use strowger_server::admin::{Admin, Import, LINE_LIMIT, NewUser, import_line};
+use strowger_server::admin::{Admin, IMPORT_BATCH, Import, LINE_LIMIT, NewUser, import_line};
 
 use crate::error::ApiError;
-
-/// Users that are committed together.
-const BATCH: usize = 256;
 
 /// Bytes of a whole import: some ten million users.
 const BODY_LIMIT: u64 = 1 << 30;
@@ -118,7 +115,7 @@ impl<A: Admin> Run<'_, A> {
             }
             Some(Err(wrong)) => self.import.fail(self.line, wrong.to_string()),
         }
-        if self.batch.len() >= BATCH {
+        if self.batch.len() >= IMPORT_BATCH {
             self.commit().await
         } else {
             Ok(())

@@ -74,7 +74,8 @@ fn paths() -> Value {
             "responses": { "200": { "description": "OpenAPI 3.1." } } } },
         "/api/v1/status": { "get": { "summary": "How the node is",
             "responses": { "200": answer("Its state.", "Status"), "401": failure("The token is missing or wrong.") } } },
-        "/api/v1/registrations": { "get": list("Who is registered", "Registration") },
+        "/api/v1/registrations": registrations(),
+        "/api/v1/subscriptions": { "get": list("Subscriptions to registrations", "Subscription") },
         "/api/v1/calls": { "get": list("Calls that the node keeps state of", "Call") },
         "/api/v1/users": {
             "get": list("Users", "User"),
@@ -129,6 +130,27 @@ fn reload() -> Value {
                        "409": failure("There is no file, or the one in force is not confirmed yet."),
                        "422": answer("It is wrong or cannot be put into force; nothing has changed.", "Refusal") }
     } })
+}
+
+fn registrations() -> Value {
+    json!({
+        "get": list("Who is registered", "Registration"),
+        "delete": {
+            "summary": "Remove the registrations of an address, or one of them",
+            "parameters": [
+                { "name": "aor", "in": "query", "required": true, "schema": { "type": "string" }, "description": "user@domain." },
+                { "name": "contact", "in": "query", "required": false, "schema": { "type": "string" },
+                  "description": "The contact's URI; without it, all of the address." },
+                { "name": "reject", "in": "query", "required": false, "schema": { "type": "boolean" },
+                  "description": "Subscribers are told `rejected` instead of `deactivated`." }
+            ],
+            "responses": {
+                "200": { "description": "What was removed.", "content": { "application/json": { "schema": {
+                    "type": "array", "items": { "$ref": "#/components/schemas/Registration" } } } } },
+                "404": failure("There is no such registration."), "422": failure("It is no address.")
+            }
+        }
+    })
 }
 
 fn bans() -> Value {
@@ -283,7 +305,12 @@ fn schemas() -> Value {
         })),
         "Registration": object(json!({
             "aor": text, "contact": text, "expires_in": number, "q": { "type": ["integer", "null"], "description": "Thousandths." },
-            "transport": text, "source": perhaps_text, "user_agent": perhaps_text, "call_id": text, "cseq": number
+            "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
+            "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
+        })),
+        "Subscription": object(json!({
+            "id": text, "event": text, "aor": text, "subscriber": text, "expires_in": number, "notified": number,
+            "transport": text, "source": text, "call_id": text
         })),
         "Call": object(json!({
             "call_id": text, "from": text, "to": text,

@@ -46,8 +46,24 @@ fn a_registration() -> Registration {
         transport: "UDP".to_owned(),
         source: Some(SocketAddr::from(([127, 0, 0, 1], 5070))),
         user_agent: None,
+        instance: Some("urn:uuid:1".to_owned()),
+        path: None,
         call_id: "c".to_owned(),
         cseq: 1,
+    }
+}
+
+fn a_subscription() -> Subscription {
+    Subscription {
+        id: "1".to_owned(),
+        event: "reg".to_owned(),
+        aor: "alice@example.test".to_owned(),
+        subscriber: "sip:alice@127.0.0.1:5070".to_owned(),
+        expires_in: 60,
+        notified: 1,
+        transport: "udp".to_owned(),
+        source: SocketAddr::from(([127, 0, 0, 1], 5070)),
+        call_id: "c".to_owned(),
     }
 }
 
@@ -150,6 +166,17 @@ impl Admin for Fake {
             .filter(|entry| filter.matches(&[&entry.aor, &entry.contact]))
             .collect();
         Ok(Page::cut(all, &page, |entry| &entry.contact))
+    }
+
+    async fn deregister(&self, which: Deregister) -> Result<Vec<Registration>, AdminError> {
+        match which.canonical_aor()?.as_slice() {
+            b"alice@example.test" => Ok(vec![a_registration()]),
+            _ => Err(AdminError::NoSuchRegistration(which.id())),
+        }
+    }
+
+    async fn subscriptions(&self, _: Filter, page: PageRequest) -> Result<Page<Subscription>, AdminError> {
+        Ok(Page::cut(vec![a_subscription()], &page, |one| &one.id))
     }
 
     async fn calls(&self, _: Filter, _: PageRequest) -> Result<Page<Call>, AdminError> {

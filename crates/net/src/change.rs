@@ -11,7 +11,7 @@ use socket2::Socket;
 use strowger_syntax::Transport;
 
 use crate::epoll::{Epoll, Interest, Token};
-use crate::listener::{Listen, Listener};
+use crate::listener::{Group, Listen, Listener};
 use crate::options::Options;
 
 /// Which numbers stand for which listeners.
@@ -61,6 +61,9 @@ impl Joining {
                 token_of(number, listener.transport()),
             )?;
         }
+        if let (Some(group), Some(epoll)) = (&listener.group, epolls.first()) {
+            epoll.add(group.socket.as_fd(), Interest::Nothing, Token::Group(number))?;
+        }
         Ok(Self { number, listener })
     }
 }
@@ -71,6 +74,33 @@ pub(crate) fn token_of(listener: u16, transport: Transport) -> Token {
         Transport::Udp => Token::Udp(listener),
         _ => Token::Acceptor(listener),
     }
+}
+
+/// One shard's sockets of a listener.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) number: u16,
+    pub(crate) listen: Listen,
+    pub(crate) socket: Socket,
+    /// The first shard has it.
+    pub(crate) group: Option<Group>,
+}
+
+/// Each shard's sockets of listeners, by their numbers.
+pub(crate) fn by_shard(listeners: impl Iterator<Item = (u16, Listener)>, shards: u16) -> Vec<Vec<Sockets>> {
+    let mut by_shard: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
+    for (number, listener) in listeners {
+        let (listen, mut group) = (listener.listen(), listener.group);
+        for (sockets, socket) in by_shard.iter_mut().zip(listener.sockets) {
+            sockets.push(Sockets {
+                number,
+                listen,
+                socket,
+                group: group.take(),
+            });
+        }
+    }
+    by_shard
 }
 
 /// A change of all shards.
@@ -92,13 +122,8 @@ impl Changes {
     /// Each shard's part of it, which ends with what the application is told: the sockets that are new are there by then, and
     /// those that end are gone.
     pub fn split<C>(self, shards: u16, mut control: impl FnMut(u16) -> C) -> Vec<Change<C>> {
-        let mut sockets: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
-        for Joining { number, listener } in self.joining {
-            let listen = listener.listen();
-            for (sockets, socket) in sockets.iter_mut().zip(listener.sockets) {
-                sockets.push((number, listen, socket));
-            }
-        }
+        let joining = self.joining.into_iter();
+        let sockets = by_shard(joining.map(|joining| (joining.number, joining.listener)), shards);
         let listening = Arc::new(self.listening);
         let (retired, closed): (Arc<[u16]>, Arc<[u16]>) = (self.retired.into(), self.closed.into());
         let options = Arc::new(self.options);
@@ -117,7 +142,7 @@ impl Changes {
 /// One shard's part of a change.
 #[derive(Debug)]
 pub struct Change<C> {
-    pub(crate) sockets: Vec<(u16, Listen, Socket)>,
+    pub(crate) sockets: Vec<Sockets>,
     pub(crate) listening: Arc<Listening>,
     pub(crate) retired: Arc<[u16]>,
     pub(crate) closed: Arc<[u16]>,

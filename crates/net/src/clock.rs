@@ -1,5 +1,8 @@
 //! Both clocks, read once per turn.
-#![expect(unsafe_code, reason = "clock_gettime, nanosleep and the slack of timers")]
+#![expect(
+    unsafe_code,
+    reason = "clock_gettime, adjtimex, nanosleep and the slack of timers"
+)]
 
 use std::ptr;
 
@@ -17,6 +20,15 @@ pub fn now() -> Now {
         mono_ns: mono_ns(),
         wall_ms: seconds(&wall) * 1000 + nanoseconds(&wall) / 1_000_000,
     }
+}
+
+/// Whether something keeps the machine's clock, such as NTP; `None` when the kernel does not say.
+pub fn clock_is_kept() -> Option<bool> {
+    // SAFETY: a timex is integers only, and all zeroes asks for nothing to be changed.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `state` is valid for reads and writes.
+    let result = unsafe { libc::adjtimex(&raw mut state) };
+    (result >= 0).then_some(state.status & libc::STA_UNSYNC == 0)
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.

@@ -62,6 +62,8 @@ pub(crate) enum Token {
     Bell,
     /// The UDP socket of a listener.
     Udp(u16),
+    /// The socket of the group that is heard at a listener.
+    Group(u16),
     /// The listening socket of a listener.
     Acceptor(u16),
     /// A connection. The generation is cut to 24 bits: enough to tell it from its predecessor in the same place.
@@ -82,6 +84,7 @@ impl Token {
             Self::Bell => 0,
             Self::Udp(listener) => 1 << 56 | u64::from(listener),
             Self::Acceptor(listener) => 2 << 56 | u64::from(listener),
+            Self::Group(listener) => 4 << 56 | u64::from(listener),
             Self::Connection { index, generation } => {
                 3 << 56 | u64::from(generation & GENERATION_BITS) << 32 | u64::from(index)
             }
@@ -92,6 +95,7 @@ impl Token {
         match value >> 56 {
             1 => Self::Udp(value as u16),
             2 => Self::Acceptor(value as u16),
+            4 => Self::Group(value as u16),
             3 => Self::Connection {
                 index: value as u32,
                 generation: (value >> 32) as u32 & GENERATION_BITS,
@@ -243,6 +247,7 @@ mod tests {
         let tokens = [
             Token::Bell,
             Token::Udp(7),
+            Token::Group(8),
             Token::Acceptor(65_535),
             Token::Connection {
                 index: u32::MAX,

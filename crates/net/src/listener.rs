@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use strowger_syntax::Transport;
 
+use crate::machine;
 use crate::options::Options;
 use crate::socket_option::{self, Buffer, Family};
 use crate::spread;
+use crate::udp::UdpSocket;
 
 /// An address to listen at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +26,13 @@ pub struct Listen {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.transport.uri_param(), self.address)
+    }
+}
+
+impl Group {
+    /// What a shard hears it by, as that of a listener.
+    pub(crate) fn listen(self, listener: u16) -> UdpSocket {
+        UdpSocket::new(self.socket, listener, self.address, 0)
     }
 }
 
@@ -94,6 +103,15 @@ pub struct Listener {
     listen: Listen,
     receive_buffer: Option<usize>,
     pub(crate) sockets: Vec<Socket>,
+    pub(crate) group: Option<Group>,
+}
+
+/// A multicast group that is heard at a listener's port: one socket, which the first shard has, and which nothing is sent
+/// from.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) address: SocketAddr,
+    pub(crate) socket: Socket,
 }
 
 impl Listener {
@@ -112,6 +130,27 @@ impl Listener {
     /// The same.
     pub fn bind_beside(listen: Listen, options: &Options) -> Result<Self, BindError> {
         bind(listen, options, Company::Ourselves).map_err(|fault| BindError { listen, fault })
+    }
+
+    /// Joins a multicast group on the interface that has the listener's address, and hears what comes to it at the listener's
+    /// port. Datagrams to a group leave by that interface too, as far as the next router (`ttl` 1) or further, and come to
+    /// whoever else on this machine is in the group.
+    ///
+    /// # Errors
+    /// A [`BindError`] that names the group and what is wrong with it.
+    pub fn join(&mut self, group: IpAddr, ttl: u8) -> Result<(), BindError> {
+        let address = SocketAddr::new(group, self.listen.address.port());
+        let listen = Listen {
+            address,
+            ..self.listen
+        };
+        let socket = join(self.listen.address, address, &self.sockets, ttl);
+        let socket = socket.map_err(|error| BindError {
+            listen,
+            fault: error.into(),
+        })?;
+        self.group = Some(Group { address, socket });
+        Ok(())
     }
 
     /// The transport.
@@ -186,7 +225,43 @@ fn bind(listen: Listen, options: &Options, company: Company) -> Result<Listener,
         listen,
         receive_buffer,
         sockets,
+        group: None,
     })
+}
+
+/// The socket of a group. Another server on this machine may hear the same one, so the address is shared; its datagrams come
+/// to every socket that is bound to it.
+fn join(local: SocketAddr, group: SocketAddr, senders: &[Socket], ttl: u8) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    match (local.ip(), group.ip()) {
+        (IpAddr::V4(local), IpAddr::V4(ip)) => {
+            socket.bind(&group.into())?;
+            socket.join_multicast_v4(&ip, &local)?;
+            for sender in senders {
+                sender.set_multicast_if_v4(&local)?;
+                sender.set_multicast_ttl_v4(ttl.into())?;
+                sender.set_multicast_loop_v4(true)?;
+            }
+        }
+        (IpAddr::V6(local), IpAddr::V6(ip)) => {
+            let interface =
+                machine::interface_of(IpAddr::V6(local)).ok_or(io::ErrorKind::AddrNotAvailable)?;
+            socket.set_only_v6(true)?;
+            // A group of link-local scope is one of an interface.
+            socket.bind(&SocketAddrV6::new(ip, group.port(), 0, interface).into())?;
+            socket.join_multicast_v6(&ip, interface)?;
+            for sender in senders {
+                sender.set_multicast_if_v6(interface)?;
+                sender.set_multicast_hops_v6(ttl.into())?;
+                sender.set_multicast_loop_v6(true)?;
+            }
+        }
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    }
+    socket.set_nonblocking(true)?;
+    socket_option::receive_drops(socket.as_fd())?;
+    Ok(socket)
 }
 
 /// Connections that may wait to be accepted by one shard. The kernel cuts it to net.core.somaxconn.

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::ptr;
 
+use strowger_sip::transport::Cidr;
+
 use crate::address;
 
 /// The addresses of the interfaces that are up, without duplicates: first those that others can reach, then IPv4
@@ -22,6 +24,24 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         }
     }
     distinct
+}
+
+/// The networks of the interfaces that are up, each with the address of this machine there. IPv6 link-local ones are left out.
+pub fn interface_networks() -> Vec<(IpAddr, Cidr)> {
+    let network = |Interface { address, mask, .. }| {
+        let prefix = match mask? {
+            IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+            IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+        };
+        let first: IpAddr = match (address, mask?) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => (address & mask).into(),
+            (IpAddr::V6(address), IpAddr::V6(mask)) => (address & mask).into(),
+            _ => return None,
+        };
+        Some((address, Cidr::new(first, prefix as u8)))
+    };
+    let all = interfaces().into_iter().filter_map(network);
+    all.filter(|(address, _)| rank(address) != Rank::Scoped).collect()
 }
 
 /// The name of this machine as the kernel has it, often without a domain. Empty when the kernel does not say.
@@ -55,8 +75,31 @@ fn rank(address: &IpAddr) -> Rank {
     }
 }
 
+/// The number of the interface that has an address; `None` if none that is up has it.
+pub(crate) fn interface_of(address: IpAddr) -> Option<u32> {
+    let mut all = interfaces().into_iter();
+    all.find(|interface| interface.address == address)
+        .map(|interface| interface.number)
+}
+
 /// The addresses of all interfaces that are up, in the kernel's order.
 fn all_addresses() -> Vec<IpAddr> {
+    interfaces()
+        .into_iter()
+        .map(|interface| interface.address)
+        .collect()
+}
+
+/// An address of an interface.
+struct Interface {
+    address: IpAddr,
+    mask: Option<IpAddr>,
+    /// The interface's number.
+    number: u32,
+}
+
+/// The addresses of all interfaces that are up, with what belongs to them.
+fn interfaces() -> Vec<Interface> {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` is valid for the write of one pointer.
     if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
@@ -67,8 +110,15 @@ fn all_addresses() -> Vec<IpAddr> {
     // SAFETY: getifaddrs made the list, and it is not freed before the end.
     while let Some(entry) = unsafe { next.as_ref() } {
         if entry.ifa_flags & libc::IFF_UP as libc::c_uint != 0 {
-            // SAFETY: the address of an entry is null or as long as its family says.
-            addresses.extend(unsafe { address_of(entry.ifa_addr) });
+            // SAFETY: the addresses of an entry are null or as long as their families say.
+            let (address, mask) = unsafe { (address_of(entry.ifa_addr), address_of(entry.ifa_netmask)) };
+            // SAFETY: the name of an entry is a string that ends with a null.
+            let number = unsafe { libc::if_nametoindex(entry.ifa_name) };
+            addresses.extend(address.map(|address| Interface {
+                address,
+                mask,
+                number,
+            }));
         }
         next = entry.ifa_next;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strowger_syntax::Limits;
 
-use crate::sources::Cidr;
+use strowger_sip::transport::Cidr;
 
 /// Settings of sockets and shards. Everything a peer can make large has its bound here.
 #[derive(Clone, Debug, PartialEq, Eq)]

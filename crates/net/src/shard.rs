@@ -17,11 +17,10 @@ use strowger_sip::{Now, Outbox};
 use strowger_syntax::Transport;
 
 use crate::application::Application;
-use crate::change::{Change, Listening, token_of};
+use crate::change::{Change, Listening, Sockets, token_of};
 use crate::clock::{self, NEVER};
 use crate::counters::Counters;
 use crate::epoll::{Events, Interest, Readiness, Token};
-use crate::listener::Listen;
 use crate::options::Options;
 use crate::packet::{Packet, Pool};
 use crate::ring::{Doorbell, Links};
@@ -35,6 +34,7 @@ use nap::Naps;
 pub(crate) struct Seed {
     pub(crate) around: Surroundings,
     pub(crate) udp: Vec<Option<UdpSocket>>,
+    pub(crate) groups: Vec<UdpSocket>,
     pub(crate) acceptors: Vec<(u16, Transport, Socket)>,
     pub(crate) links: Links,
     pub(crate) shared: Arc<Shared>,
@@ -48,23 +48,36 @@ pub(crate) struct Inbox<C> {
 }
 
 impl Seed {
-    /// Gives a shard its socket of each listener.
-    pub(crate) fn take_sockets(&mut self, sockets: Vec<(Listen, Socket)>, options: &Options) {
-        for (position, (listen, socket)) in sockets.into_iter().enumerate() {
-            let listener = position as u16;
-            if listen.transport == Transport::Udp {
-                self.udp.push(Some(UdpSocket::new(
-                    socket,
-                    listener,
-                    listen.address,
-                    options.udp_backlog,
-                )));
-            } else {
-                self.udp.push(None);
-                self.acceptors.push((listener, listen.transport, socket));
-            }
+    /// Gives a shard its sockets of a listener.
+    pub(crate) fn take_sockets(&mut self, sockets: Sockets, options: &Options) {
+        let Sockets {
+            number,
+            listen,
+            socket,
+            group,
+        } = sockets;
+        if listen.transport == Transport::Udp {
+            let socket = UdpSocket::new(socket, number, listen.address, options.udp_backlog);
+            self.udp.push(Some(socket));
+        } else {
+            self.udp.push(None);
+            self.acceptors.push((number, listen.transport, socket));
         }
+        self.groups.extend(group.map(|group| group.listen(number)));
     }
+}
+
+/// Has datagrams told of.
+fn hear<'s>(
+    around: &Surroundings,
+    sockets: impl Iterator<Item = &'s UdpSocket>,
+    token: fn(u16) -> Token,
+) -> io::Result<()> {
+    for socket in sockets {
+        let token = token(socket.listener());
+        around.epoll.add(socket.as_fd(), Interest::Read, token)?;
+    }
+    Ok(())
 }
 
 /// Readiness events taken from the kernel in one turn.
@@ -99,6 +112,8 @@ pub(super) struct Shard<A: Application> {
     out: Outbox,
     sending: Outbox,
     udp: Vec<Option<UdpSocket>>,
+    /// Of multicast groups. Nothing is sent from them.
+    groups: Vec<UdpSocket>,
     batches: Batches,
     datagrams_per_turn: usize,
     connections: Connections,
@@ -126,6 +141,7 @@ impl<A: Application> Shard<A> {
         let Seed {
             around,
             udp,
+            groups,
             acceptors,
             links,
             shared,
@@ -135,13 +151,8 @@ impl<A: Application> Shard<A> {
         around
             .epoll
             .add(doorbell.as_fd(), Interest::Ringing, Token::Bell)?;
-        for (position, socket) in udp.iter().enumerate() {
-            if let Some(socket) = socket {
-                around
-                    .epoll
-                    .add(socket.as_fd(), Interest::Read, Token::Udp(position as u16))?;
-            }
-        }
+        hear(&around, udp.iter().flatten(), Token::Udp)?;
+        hear(&around, groups.iter(), Token::Group)?;
         let mut connections = Connections::new(around.clone(), options);
         for (listener, transport, socket) in acceptors {
             around
@@ -157,6 +168,7 @@ impl<A: Application> Shard<A> {
             out: Outbox::default(),
             sending: Outbox::default(),
             udp,
+            groups,
             batches: Batches::new(&mut pool),
             datagrams_per_turn: options.datagrams_per_turn.max(1),
             connections,
@@ -240,7 +252,7 @@ impl<A: Application> Shard<A> {
         if left_out {
             // Among so many connections that are ready epoll tells of a datagram rarely.
             for listener in 0..self.udp.len() {
-                self.receive_datagrams(listener as u16);
+                self.receive_datagrams(Token::Udp(listener as u16));
             }
         }
     }
@@ -254,11 +266,14 @@ impl<A: Application> Shard<A> {
                     self.take_udp_errors(listener);
                 }
                 if readiness.is_readable() {
-                    self.receive_datagrams(listener);
+                    self.receive_datagrams(readiness.token);
                 }
                 if readiness.is_writable() {
                     self.send_udp_backlog(listener);
                 }
+            }
+            Token::Group(_) => {
+                self.receive_datagrams(readiness.token);
             }
             Token::Acceptor(listener) => {
                 self.connections.accept(listener, self.now.mono_ns);

@@ -8,11 +8,9 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::Socket;
-
 use crate::affinity::{allowed_cpus, pin};
 use crate::application::Application;
-use crate::change::{Change, Joining, Listening, NotTaken};
+use crate::change::{Change, Joining, Listening, NotTaken, by_shard};
 use crate::clock;
 use crate::counters::Counters;
 use crate::directory::Directory;
@@ -247,8 +245,9 @@ pub fn start<A: Application + Send + 'static>(
         .iter()
         .map(|seed| Arc::clone(&seed.around.counters))
         .collect();
-    for (seed, sockets) in seeds.iter_mut().zip(sockets_by_shard(listeners, count)) {
-        seed.take_sockets(sockets, options);
+    for (seed, all) in seeds.iter_mut().zip(by_shard((0..).zip(listeners), count)) {
+        all.into_iter()
+            .for_each(|sockets| seed.take_sockets(sockets, options));
     }
     let epolls = seeds.iter().map(|seed| Arc::clone(&seed.around.epoll)).collect();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count)
@@ -311,23 +310,13 @@ fn seeds(listeners: &[Listen], options: &Options) -> io::Result<Vec<Seed>> {
         Ok(Seed {
             around,
             udp: Vec::new(),
+            groups: Vec::new(),
             acceptors: Vec::new(),
             links,
             shared,
         })
     };
     (0..count).zip(links).map(seed).collect()
-}
-
-fn sockets_by_shard(listeners: Vec<Listener>, count: u16) -> Vec<Vec<(Listen, Socket)>> {
-    let mut by_shard: Vec<Vec<(Listen, Socket)>> = (0..count).map(|_| Vec::new()).collect();
-    for listener in listeners {
-        let listen = listener.listen();
-        for (sockets, socket) in by_shard.iter_mut().zip(listener.sockets) {
-            sockets.push((listen, socket));
-        }
-    }
-    by_shard
 }
 
 /// The CPU of each shard; none when they are not kept to one.

@@ -118,6 +118,11 @@ impl UdpSocket {
         }
     }
 
+    /// The number of its listener.
+    pub(crate) fn listener(&self) -> u16 {
+        self.listener
+    }
+
     /// Whether something waits for room in the send buffer.
     pub(crate) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()

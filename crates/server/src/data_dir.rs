@@ -197,6 +197,19 @@ pub fn holder(dir: &Path) -> Result<Option<Option<u32>>, DataDirError> {
     }
 }
 
+/// What deserves a word about a directory that another process may hold, or that is not there yet. Nothing is changed.
+///
+/// # Errors
+/// [`DataDirError`]: it can't be read, or what is in it can't.
+pub fn look_at(dir: &Path) -> Result<Vec<Warning>, DataDirError> {
+    if !is_there(dir) {
+        return Ok(Vec::new());
+    }
+    peek_secret(dir)?;
+    holder(dir)?;
+    Ok(open_to_others(dir))
+}
+
 /// Whether there is a data directory at this path; another directory is none.
 pub fn is_there(dir: &Path) -> bool {
     [LOCK, SECRET, crate::subscriber::FILE]

@@ -6,6 +6,8 @@ pub mod data_dir;
 mod database;
 pub mod defence;
 pub mod dns;
+pub mod doctor;
+pub mod events;
 pub mod explain;
 mod hashed;
 pub mod http;

@@ -11,7 +11,10 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via};
+use crate::transport::owner::of_call_id;
+use crate::transport::{
+    AdvertisedAs, Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, via,
+};
 use crate::{Destination, Outbox, Source};
 
 /// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
@@ -70,6 +73,8 @@ pub struct Ingress {
     /// What its top Via is told.
     pub stamp: ViaStamp,
     via: ViaIndex,
+    /// The multicast group that its responses go to.
+    group: Option<SocketAddr>,
 }
 
 /// What of that the forwarded copy of a request is made with.
@@ -81,17 +86,20 @@ pub struct Arrival {
     pub listener: u16,
     /// Our address that it was sent to.
     pub local: IpAddr,
+    /// What whoever sent it is told of the listener.
+    pub told: AdvertisedAs,
     /// What its top Via is told.
     pub stamp: ViaStamp,
 }
 
 impl Ingress {
     /// What the forwarded copy needs.
-    pub fn arrival(&self) -> Arrival {
+    pub fn arrival(&self, listeners: &Listeners) -> Arrival {
         Arrival {
             transport: self.source.transport,
             listener: self.source.listener,
             local: self.source.local.ip(),
+            told: listeners.told(self.source.listener, self.source.remote.ip()),
             stamp: self.stamp,
         }
     }
@@ -102,12 +110,20 @@ impl Ingress {
             source: *source,
             stamp: via::stamp(request, source),
             via: *request.via(),
+            group: via::response_group(request, source),
         }
     }
 
     /// Where its responses go.
     pub fn to(&self) -> Destination {
-        via::response_destination(&self.via, &self.source)
+        match self.group {
+            None => via::response_destination(&self.via, &self.source),
+            Some(to) => Destination::Datagram {
+                listener: self.source.listener,
+                from: None,
+                to,
+            },
+        }
     }
 
     /// Where they go when the connection is gone.
@@ -213,6 +229,11 @@ impl Identity {
             Owner::Shard(shard) if shard == self.shard => Owner::Here,
             owner => owner,
         }
+    }
+
+    /// The shard of a Call-ID.
+    pub fn owner_of(&self, call_id: &[u8]) -> u16 {
+        of_call_id(call_id, self.shards, &self.key_hasher)
     }
 
     /// What identifies the server transaction of a request.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::{SipHasher13, SipHasher24};
 use subtle::ConstantTimeEq as _;
 
-use crate::registrar::GruuKey;
+use crate::registrar::{GruuKey, PurrKey};
 
 /// A 128-bit key for short MACs (SipHash-2-4).
 #[derive(Clone)]
@@ -113,6 +113,8 @@ pub struct Keys {
     pub tables: MacKey,
     /// Temporary GRUUs (RFC 5627 §5.4).
     pub gruu: GruuKey,
+    /// References to registrations (RFC 8599 §6.2.1).
+    pub purr: PurrKey,
 }
 
 impl Keys {
@@ -127,6 +129,10 @@ impl Keys {
             flow: key(b"strowger flow"),
             tables: key(b"strowger tables"),
             gruu: GruuKey::new(hmac_sha256(secret, b"strowger gruu"), key(b"strowger gruu check")),
+            purr: PurrKey::new(
+                hmac_sha256(secret, b"strowger purr"),
+                key(b"strowger purr device"),
+            ),
         }
     }
 }

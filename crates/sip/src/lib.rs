@@ -1,9 +1,10 @@
 //! RFC 3261 behaviour as a deterministic function of bytes, time and a seed: transports' rules, transactions,
-//! digest authentication, registrar and proxy. Nothing here opens a socket, reads a clock or draws a random
+//! digest authentication, registrar, proxy and notifier. Nothing here opens a socket, reads a clock or draws a random
 //! number; the caller gives bytes and [`Now`], and takes effects from an [`Outbox`].
 
 pub mod auth;
 pub mod endpoint;
+pub mod event;
 pub mod keys;
 pub mod memory;
 pub mod outbox;

@@ -2,6 +2,7 @@
 
 use strowger_syntax::{Message, Name, ResponseWriter, Status};
 
+use crate::event::Package;
 use crate::uas::ACCEPT;
 
 /// What an answer must carry beside its status.
@@ -20,6 +21,8 @@ pub enum Extra {
     RetryAfter(u32),
     /// Allow, for a method that is not (RFC 3261 §8.2.1).
     Allow,
+    /// Allow-Events, for an event package that is not served (RFC 6665 §4.4.4).
+    AllowEvents,
     /// Accept, Accept-Encoding and Accept-Language, for a body that is not understood (RFC 3261 §8.2.3).
     Accept,
 }
@@ -37,6 +40,16 @@ pub struct Reject {
 
 /// The methods that the node itself answers, when it is not asked to forward (RFC 3261 §21.4.6).
 const ALLOW: &str = "OPTIONS, REGISTER";
+
+/// Appends the names of the event packages that are served.
+fn write_packages(out: &mut Vec<u8>) {
+    for (number, package) in Package::ALL.iter().enumerate() {
+        if number > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(package.name().as_bytes());
+    }
+}
 
 impl Reject {
     /// A status with its usual Reason-Phrase.
@@ -83,6 +96,7 @@ impl Reject {
             Extra::MinExpires(seconds) => writer.field_with(Name::MinExpires, number(seconds)),
             Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
             Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),
+            Extra::AllowEvents => writer.field_with(Name::AllowEvents, write_packages),
             Extra::Accept => ACCEPT.iter().fold(writer, |writer, &(name, value)| {
                 writer.field(name, value.as_bytes())
             }),

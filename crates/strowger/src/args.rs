@@ -33,6 +33,7 @@ pub(crate) enum Command {
     User(User),
     Ctl(Ctl),
     Explain(Explain),
+    Doctor(Doctor),
 }
 
 /// Run the server.
@@ -202,6 +203,9 @@ pub(crate) enum UserCommand {
         /// The file, or - for standard input.
         #[arg(value_name = "FILE|-")]
         file: PathBuf,
+        /// Tell what came of it as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -250,6 +254,25 @@ pub(crate) enum CtlCommand {
     Status,
     /// Who is registered, and where.
     Registrations {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Remove the registrations of a user, or one of them. The phone may register again at once.
+    Deregister {
+        /// The address: user@domain.
+        #[arg(value_name = "USER@DOMAIN")]
+        aor: String,
+        /// Only this contact, as `registrations` shows it.
+        #[arg(value_name = "CONTACT")]
+        contact: Option<String>,
+        /// Tell subscribers that the phone is not wanted again (`rejected`), instead of that it should register anew
+        /// (`deactivated`). It is not kept from it: for that, change the password or remove the user.
+        #[arg(long)]
+        reject: bool,
+    },
+    /// Who subscribes to whose registrations.
+    Subscriptions {
         /// Only those that contain this.
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
@@ -375,6 +398,33 @@ pub(crate) struct Explain {
     pub(crate) json: bool,
 }
 
+/// Say which address each peer will see, and what is wrong.
+///
+/// For each listener: what phones on this machine, in its networks and everywhere else are told of it. Then everything that keeps
+/// calls from working, the worst first, each with what it means for calls and how to mend it: addresses that mean nothing outside,
+/// DNS that leads elsewhere, ports that another program holds, limits of the machine, a SIP helper in the kernel, a clock that is
+/// wrong, who may call without a password. Nothing is changed, and nothing is sent but questions to DNS.
+///
+/// A server that runs on the data directory is asked how it is; without --config, its own configuration file is looked at.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  strowger doctor --config strowger.toml
+  strowger doctor --data-dir /var/lib/strowger --json
+
+Exit codes: 0 no error was found (warnings and notes may be); 1 an error was found, or the configuration has errors; 2 wrong usage.")]
+pub(crate) struct Doctor {
+    /// The configuration file; else that of the server that runs on the data directory, or the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Tell it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -385,7 +435,7 @@ mod tests {
     fn the_command_line_is_sound_and_its_help_fits_the_contract() {
         Args::command().debug_assert();
         let help = Args::command().render_long_help().to_string();
-        for word in ["serve", "check", "user", "ctl", "explain", "Exit codes"] {
+        for word in ["serve", "check", "user", "ctl", "explain", "doctor", "Exit codes"] {
             assert!(help.contains(word), "{word}");
         }
     }
@@ -405,10 +455,14 @@ mod tests {
             "strowger ctl drain",
             "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --json m",
             "strowger explain --admin 127.0.0.1:8080 -",
+            "strowger doctor --config f --data-dir d --json",
             "strowger ctl reload --json",
             "strowger ctl reload --rollback-after 60s --data-dir d",
             "strowger ctl reload --confirm",
             "strowger ctl reload --rollback",
+            "strowger ctl deregister alice@example.test sip:alice@192.0.2.7 --reject --data-dir d",
+            "strowger ctl deregister alice@example.test --json",
+            "strowger ctl subscriptions alice",
             "strowger ctl bans --json",
             "strowger ctl groups --json",
             "strowger ctl group trunks drain sip:gw1.example.test",

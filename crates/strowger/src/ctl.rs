@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
     Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, State,
-    Status,
+    Status, Subscription,
 };
 
 use crate::args::{self, CtlCommand, GroupCommand};
@@ -23,6 +23,10 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
     match &args.command {
         CtlCommand::Status => status(&client, args.json),
         CtlCommand::Registrations { filter } => registrations(&client, filter.as_deref(), args.json),
+        CtlCommand::Deregister { aor, contact, reject } => {
+            deregister(&client, aor, contact.as_deref(), *reject, args.json)
+        }
+        CtlCommand::Subscriptions { filter } => subscriptions(&client, filter.as_deref(), args.json),
         CtlCommand::Calls { filter } => calls(&client, filter.as_deref(), args.json),
         CtlCommand::Bans { filter } => bans(&client, filter.as_deref(), args.json),
         CtlCommand::Unban { source, account } => unban(&client, source, account.as_deref(), args.json),
@@ -184,7 +188,15 @@ fn now_secs() -> u64 {
 }
 
 fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
-    let heads = ["address", "contact", "expires", "source", "user agent"];
+    let heads = [
+        "address",
+        "contact",
+        "expires",
+        "source",
+        "user agent",
+        "instance",
+        "path",
+    ];
     list(
         client,
         "registrations",
@@ -202,6 +214,61 @@ fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<()
                 span(registration.expires_in),
                 source.unwrap_or_default(),
                 registration.user_agent.unwrap_or_default(),
+                registration.instance.unwrap_or_default(),
+                registration.path.unwrap_or_default(),
+            ]
+        },
+    )
+}
+
+fn deregister(
+    client: &Client,
+    aor: &str,
+    contact: Option<&str>,
+    reject: bool,
+    json: bool,
+) -> Result<(), Failed> {
+    let mut path = format!("/api/v1/registrations?aor={}", escaped(aor));
+    if let Some(contact) = contact {
+        path += &format!("&contact={}", escaped(contact));
+    }
+    if reject {
+        path += "&reject=true";
+    }
+    let gone: Vec<Registration> = client.ask("DELETE", &path, &Content::None)?;
+    let mut out = stdout().lock();
+    if json {
+        let gone = serde_json::to_string(&gone).map_err(std::io::Error::from)?;
+        writeln!(out, "{gone}")?;
+    } else {
+        for registration in gone {
+            writeln!(
+                out,
+                "no longer registered: {} of {}",
+                registration.contact, registration.aor
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn subscriptions(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["address", "event", "subscriber", "expires", "notified", "source"];
+    list(
+        client,
+        "subscriptions",
+        filter,
+        json,
+        heads,
+        "there are no subscriptions",
+        |subscription: Subscription| {
+            [
+                subscription.aor,
+                subscription.event,
+                subscription.subscriber,
+                span(subscription.expires_in),
+                subscription.notified.to_string(),
+                format!("{}:{}", subscription.transport, subscription.source),
             ]
         },
     )

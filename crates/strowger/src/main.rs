@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod client;
 mod ctl;
+mod doctor;
 mod explain;
 mod failed;
 mod load;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::User(args) => user::user(args),
         Command::Ctl(args) => ctl::ctl(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

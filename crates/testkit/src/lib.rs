@@ -13,6 +13,7 @@
 //!
 //! All of it is for tests: what does not go as a test expects is a panic that says so.
 
+mod distant_store;
 pub mod message;
 pub mod peer;
 mod plan;
@@ -25,6 +26,7 @@ pub mod sim;
 mod site;
 mod slow_store;
 
+pub use distant_store::{Distant, DistantStore};
 pub use plan::{Meter, Plan};
 pub use random::Random;
 pub use scratch::Scratch;

@@ -67,6 +67,14 @@ pub(crate) fn connection(who: char, shard: usize) -> Source {
     source(1, SocketAddr::new(address(who).ip(), 40_000), Some(flow))
 }
 
+/// Where a peer's datagram came from that it sent to this multicast group.
+pub(crate) fn multicast(who: char, group: SocketAddr) -> Source {
+    Source {
+        local: group,
+        ..datagram(who)
+    }
+}
+
 fn source(place: usize, remote: SocketAddr, flow: Option<Flow>) -> Source {
     Source {
         transport: LISTENERS[place].0,

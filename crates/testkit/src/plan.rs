@@ -10,12 +10,14 @@ use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
+use strowger_server::events::{Events, Most};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
 use strowger_server::subscriber::{self, Subscribers};
 use strowger_sip::auth::{Algorithm, NonceTable};
+use strowger_sip::event::Durations;
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::{Listener, Listeners};
 use strowger_sip::{EndpointConfig, registrar};
@@ -72,6 +74,12 @@ pub struct Plan {
     pub user_lookup: Option<config::UserLookup>,
     /// What is held against sources.
     pub defence: config::Defence,
+    /// The Service-Route line of answers to REGISTER.
+    pub service_route: &'static str,
+    /// The most subscriptions that there may be.
+    pub subscriptions: Most,
+    /// Users who may watch everybody's registrations.
+    pub watchers: &'static [&'static str],
     /// What is done for phones behind a NAT; nothing, unless a test wants it.
     pub nat: config::Nat,
     /// Questions to the resolver that may wait.
@@ -98,6 +106,13 @@ impl Default for Plan {
             slow_store: false,
             user_lookup: None,
             defence: config::Defence::default(),
+            service_route: "",
+            subscriptions: Most {
+                per_aor: 4,
+                per_source: 8,
+                total: 16,
+            },
+            watchers: &[],
             nat: config::Nat {
                 keep_alive: config::KeepAlive::Off,
                 ..config::Nat::default()
@@ -158,10 +173,10 @@ pub(crate) struct Built {
 }
 
 impl Plan {
-    /// Makes the nodes.
-    pub(crate) fn build(self) -> Built {
+    /// Makes the nodes, over a location service of the test's if it has one.
+    pub(crate) fn build(self, given: Option<Arc<dyn Location>>) -> Built {
         let scratch = Scratch::new();
-        let (location, store) = location(self.slow_store);
+        let (location, store) = given.map_or_else(|| location(self.slow_store), |given| (given, None));
         let config = self.config();
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
         let (push, pushes) = Services::new(&config.push, [2; 16]);
@@ -172,11 +187,19 @@ impl Plan {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
                 trusted: config.trusted.clone(),
+                visitors: config.location.visitors.clone(),
+                third_parties: config.location.third_parties.clone(),
                 routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,
                 timer_c_ms: 200_000,
                 nat: self.nat,
                 registrar: registrar::Policy::default(),
+                service_route: self.service_route.as_bytes().into(),
+                events: EventPolicy {
+                    durations: Durations::default(),
+                    most: self.subscriptions,
+                    watchers: self.watchers.iter().map(|&user| user.to_owned()).collect(),
+                },
                 max_transactions: self.max_transactions,
                 max_kept_bytes: self.max_kept_bytes,
                 boot: BOOT,
@@ -186,6 +209,7 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
+            events: Arc::new(Events::new(None)),
             push,
         });
         let changes = watch(&*shared.location, self.shards);
@@ -268,7 +292,7 @@ fn endpoint(shards: u16) -> EndpointConfig {
     let listener = |(place, (transport, _))| Listener {
         transport,
         address: peer::listener(place),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let listeners = peer::LISTENERS.into_iter().enumerate().map(listener).collect();
     EndpointConfig {

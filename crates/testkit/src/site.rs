@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
-use strowger_server::location::{CommitError, Committed};
+use strowger_server::location::{CommitError, Committed, Location, Swept};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_server::push::{Ask, NotPushed, Pushed, Sweep};
 use strowger_server::subscriber;
@@ -50,6 +50,8 @@ pub struct Site {
     meter: Meter,
     spent: u64,
     now: Now,
+    /// By how much the wall clock was put forward.
+    wall_jumps_ms: i64,
     index: Index,
     out: Outbox,
     sent: Vec<Sent>,
@@ -95,6 +97,15 @@ impl Site {
 
     /// The site of a plan.
     pub fn of(plan: Plan) -> Self {
+        Self::built(plan, None)
+    }
+
+    /// The site of a plan, over a location service of the test's.
+    pub fn over(location: Arc<dyn Location>, plan: Plan) -> Self {
+        Self::built(plan, Some(location))
+    }
+
+    fn built(plan: Plan, location: Option<Arc<dyn Location>>) -> Self {
         let meter = plan.meter;
         let Built {
             shards,
@@ -106,7 +117,7 @@ impl Site {
             store,
             changes,
             scratch,
-        } = plan.build();
+        } = plan.build(location);
         Self {
             arrival: 0,
             shards,
@@ -120,6 +131,7 @@ impl Site {
             meter,
             spent: 0,
             now: BEGIN,
+            wall_jumps_ms: 0,
             index: Index::default(),
             out: Outbox::default(),
             sent: Vec::new(),
@@ -248,7 +260,7 @@ impl Site {
     /// How many records the location service has left when it has let go of those that have expired.
     pub(crate) fn records(&self) -> usize {
         let location = &self.shared.location;
-        location.sweep(self.now.wall_secs() as u32, &mut |_| {});
+        while location.sweep(self.now.wall_secs() as u32, &mut |_| {}) == Swept::Going {}
         location.len()
     }
 }
@@ -274,6 +286,24 @@ impl Site {
         assert_eq!(handled, Handled::Done);
         shard.node.turn_ended(self.now);
         self.out.clear();
+    }
+
+    /// Somebody sends a datagram from any address, whom no letter stands for. What the nodes send because of it, which
+    /// nothing keeps, nor what they have written into their logs.
+    pub fn exchange(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.deliver(bytes, &peer::datagram_from(from));
+        self.drain()
+    }
+
+    /// What the nodes have sent, which nothing keeps then, nor what they have written into their logs.
+    pub fn drain(&mut self) -> Vec<Vec<u8>> {
+        self.journal.clear();
+        self.take_sent().into_iter().map(|sent| sent.bytes).collect()
+    }
+
+    /// A peer sends a datagram to a multicast group. The shard that dealt with it.
+    pub fn send_multicast(&mut self, who: char, group: SocketAddr, text: &str) -> usize {
+        self.deliver(text.as_bytes(), &peer::multicast(who, group))
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
@@ -658,6 +688,20 @@ impl Site {
     /// The clock shows this many monotonic nanoseconds.
     pub(crate) fn go_to(&mut self, mono_ns: u64) {
         let wall_ms = BEGIN.wall_ms + (mono_ns - BEGIN.mono_ns) / 1_000_000;
-        self.now = Now { mono_ns, wall_ms };
+        self.now = Now {
+            mono_ns,
+            wall_ms: wall_ms.saturating_add_signed(self.wall_jumps_ms),
+        };
+    }
+
+    /// The wall clock is put forward, or back, by so many seconds; monotonic time goes on.
+    pub fn jump(&mut self, secs: i64) {
+        self.wall_jumps_ms += secs * 1000;
+        self.go_to(self.now.mono_ns);
+    }
+
+    /// What the wall clock shows, in Unix seconds.
+    pub fn wall_secs(&self) -> u64 {
+        self.now.wall_secs()
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use strowger_server::location::{Caller, Commit, CommitError, Committed, Location, Memory, Version, Watch};
+use strowger_server::location::{
+    Caller, Commit, CommitError, Committed, Expired, Location, Memory, Swept, Version, Watch,
+};
 
 /// A store in memory whose every commit is pending until [`commit_next`](Self::commit_next) or
 /// [`fail_next`](Self::fail_next). Its clones are the same store: one for the node, one for the test.
@@ -93,8 +95,8 @@ impl Location for SlowStore {
         self.0.memory.visit(from, most, visit)
     }
 
-    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
-        self.0.memory.sweep(now_secs, removed)
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
+        self.0.memory.sweep(now_secs, expired)
     }
 
     fn len(&self) -> usize {

@@ -2,6 +2,7 @@
 
 mod harness;
 mod instructions;
+mod location;
 mod table;
 
 use std::path::Path;
@@ -21,11 +22,24 @@ pub(crate) struct Wanted {
     quick: bool,
     /// Put the table into the README.
     write: bool,
+    /// Measure so many registrations instead.
+    registrations: Option<u64>,
 }
 
 impl Wanted {
     /// The arguments, in any order; `None` when they make no sense.
     pub(crate) fn of(arguments: &[&str]) -> Option<Self> {
+        if let ["--location", rest @ ..] = arguments {
+            let registrations = match rest {
+                [] => location::USERS,
+                [number] => number.parse().ok().filter(|number| *number > 0)?,
+                _ => return None,
+            };
+            return Some(Self {
+                registrations: Some(registrations),
+                ..Self::default()
+            });
+        }
         let mut wanted = Self::default();
         for argument in arguments {
             match *argument {
@@ -44,6 +58,9 @@ impl Wanted {
 
 /// Does what is asked for; true when all of it could be done, and nothing costs more than what is stored.
 pub(crate) fn run(root: &Path, target: &Path, wanted: Wanted) -> bool {
+    if let Some(users) = wanted.registrations {
+        return location::run(root, target, users);
+    }
     if wanted.save {
         return instructions::save(root, target);
     }
@@ -90,5 +107,14 @@ mod tests {
         assert_eq!(Wanted::of(&["--save"]), None);
         assert_eq!(Wanted::of(&["--instructions", "--write"]), None);
         assert_eq!(Wanted::of(&["--fast"]), None);
+        let many = |number| {
+            Some(Wanted {
+                registrations: Some(number),
+                ..Wanted::default()
+            })
+        };
+        assert_eq!(Wanted::of(&["--location"]), many(1_000_000));
+        assert_eq!(Wanted::of(&["--location", "5000"]), many(5000));
+        assert_eq!(Wanted::of(&["--location", "many"]), None);
     }
 }

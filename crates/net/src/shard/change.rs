@@ -4,14 +4,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use socket2::Socket;
 use strowger_syntax::Transport;
 
 use super::{Naps, Shard};
 use crate::application::Application;
-use crate::change::{Change, token_of};
-use crate::epoll::Interest;
-use crate::listener::Listen;
+use crate::change::{Change, Sockets, token_of};
+use crate::epoll::{Interest, Token};
 use crate::udp::UdpSocket;
 
 /// How often what waits at a socket that ends is taken, so that a flood cannot keep it.
@@ -33,11 +31,12 @@ impl<A: Application> Shard<A> {
         } = *change;
         self.naps = Naps::new(options.longest_nap);
         self.connections.set_options(&options);
-        for (listener, listen, socket) in sockets {
-            self.join(listener, listen, socket, options.udp_backlog);
+        for sockets in sockets {
+            self.join(sockets, options.udp_backlog);
         }
         self.listening = Arc::clone(&listening);
         self.connections.set_listening(listening);
+        self.groups.retain(|group| !closed.contains(&group.listener()));
         for &listener in retired.iter() {
             self.connections.stop_accepting_at(listener, self.now.mono_ns);
         }
@@ -49,7 +48,20 @@ impl<A: Application> Shard<A> {
         self.app.control(control, self.now, &mut self.out);
     }
 
-    fn join(&mut self, listener: u16, listen: Listen, socket: Socket, backlog: usize) {
+    fn join(&mut self, sockets: Sockets, backlog: usize) {
+        let Sockets {
+            number: listener,
+            listen,
+            socket,
+            group,
+        } = sockets;
+        if let Some(group) = group {
+            let _: io::Result<()> =
+                self.around
+                    .epoll
+                    .modify(group.socket.as_fd(), Interest::Read, Token::Group(listener));
+            self.groups.push(group.listen(listener));
+        }
         // It was registered when it was made known, so this cannot fail.
         let token = token_of(listener, listen.transport);
         let _: io::Result<()> = self.around.epoll.modify(socket.as_fd(), Interest::Read, token);
@@ -66,7 +78,7 @@ impl<A: Application> Shard<A> {
     /// Closes a socket after what has come to it was taken.
     fn close_udp(&mut self, listener: u16) {
         for _ in 0..LAST_ROUNDS {
-            if !self.receive_datagrams(listener) {
+            if !self.receive_datagrams(Token::Udp(listener)) {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use super::crossing::WhenFull;
 use super::{CONTROLS_PER_TURN, ITEMS_PER_TURN, ITEMS_PER_TURN_AT_LEAST, Shard};
 use crate::application::{Application, Handled};
 use crate::clock;
-use crate::epoll::Readiness;
+use crate::epoll::{Readiness, Token};
 use crate::packet::{Errand, Packet};
 use crate::ring::Item;
 use crate::tcp::Input;
@@ -18,11 +18,14 @@ const RECEIVE_NS: u64 = 1_000_000;
 const ERRORS_PER_TURN: usize = 64;
 
 impl<A: Application> Shard<A> {
-    /// Takes what has come to a listener; true when there may be more.
-    pub(super) fn receive_datagrams(&mut self, listener: u16) -> bool {
-        let Some(Some(socket)) = self.udp.get_mut(usize::from(listener)) else {
-            return false;
+    /// Takes what has come to the socket of a listener or of a group; true when there may be more.
+    pub(super) fn receive_datagrams(&mut self, token: Token) -> bool {
+        let socket = match token {
+            Token::Udp(listener) => self.udp.get_mut(usize::from(listener)).and_then(Option::as_mut),
+            Token::Group(listener) => self.groups.iter_mut().find(|group| group.listener() == listener),
+            _ => None,
         };
+        let Some(socket) = socket else { return false };
         let before = self.counters.datagrams_received.read();
         let until = self.now.mono_ns + RECEIVE_NS;
         loop {

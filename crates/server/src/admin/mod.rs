@@ -5,6 +5,7 @@ mod bans;
 mod explain;
 mod groups;
 mod metrics;
+mod registrations;
 mod reload;
 mod secret;
 mod users;
@@ -23,9 +24,10 @@ pub use bans::{Ban, Unban};
 pub use explain::{Explain, MESSAGE_LIMIT};
 pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
+pub use registrations::{Deregister, Registration};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
-pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
+pub use users::{IMPORT_BATCH, Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
 /// Most entries that one page carries.
 pub const PAGE_LIMIT: u32 = 1000;
@@ -42,6 +44,19 @@ pub trait Admin: Send + Sync + 'static {
         filter: Filter,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<Registration>, AdminError>> + Send;
+
+    /// Removes registrations, and tells which; [`AdminError::NoSuchRegistration`] when there are none.
+    fn deregister(
+        &self,
+        which: Deregister,
+    ) -> impl Future<Output = Result<Vec<Registration>, AdminError>> + Send;
+
+    /// Subscriptions to registrations.
+    fn subscriptions(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Subscription>, AdminError>> + Send;
 
     /// Calls that are being set up or established, as far as the node keeps state of them.
     fn calls(
@@ -134,6 +149,8 @@ pub enum AdminError {
     NoSuchUser(UserId),
     /// The address or alias belongs to a user already.
     Exists(String),
+    /// There is no such registration.
+    NoSuchRegistration(String),
     /// There is no such ban.
     NoSuchBan(String),
     /// There is no such target of a group.
@@ -163,6 +180,7 @@ impl AdminError {
             Self::Exists(_) => {
                 "choose another one, or change the password with `strowger user passwd`".to_owned()
             }
+            Self::NoSuchRegistration(_) => "see `strowger ctl registrations`".to_owned(),
             Self::NoSuchBan(_) => "see `strowger ctl bans`".to_owned(),
             Self::NoSuchTarget(_) => "see `strowger ctl groups`".to_owned(),
             Self::Unavailable(_) => "try again".to_owned(),
@@ -189,6 +207,7 @@ impl fmt::Display for AdminError {
             },
             Self::NoSuchUser(user) => write!(f, "there is no user {user}"),
             Self::Exists(name) => write!(f, "{name} exists already"),
+            Self::NoSuchRegistration(id) => write!(f, "there is no registration of {id}"),
             Self::NoSuchBan(id) => write!(f, "there is no ban of {id}"),
             Self::NoSuchTarget(id) => write!(f, "there is no target {id}"),
             Self::Unavailable(why) => write!(f, "the node cannot answer: {why}"),
@@ -362,27 +381,27 @@ pub struct Counts {
     pub connections: u64,
 }
 
-/// One registered contact.
+/// One subscription (RFC 6665).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registration {
-    /// The address-of-record.
+pub struct Subscription {
+    /// Its name: the tag of our side of its dialog.
+    pub id: String,
+    /// The event package.
+    pub event: String,
+    /// The address-of-record that it is about.
     pub aor: String,
-    /// The contact's URI.
-    pub contact: String,
-    /// Seconds until it expires.
+    /// The subscriber's contact.
+    pub subscriber: String,
+    /// Seconds until it ends.
     pub expires_in: u64,
-    /// Its preference in thousandths (RFC 3261 §10.2.1.2).
-    pub q: Option<u16>,
-    /// The transport the registration came by.
+    /// How often the subscriber was notified, or more often after a restart.
+    pub notified: u32,
+    /// The transport that the last SUBSCRIBE came by.
     pub transport: String,
     /// Where it came from.
-    pub source: Option<SocketAddr>,
-    /// The User-Agent that registered.
-    pub user_agent: Option<String>,
-    /// The registration's Call-ID.
+    pub source: SocketAddr,
+    /// The Call-ID of its dialog.
     pub call_id: String,
-    /// Its CSeq number.
-    pub cseq: u32,
 }
 
 /// One call that the node keeps state of.

@@ -207,6 +207,9 @@ impl NewUser {
     }
 }
 
+/// Users of an import that are committed together: all of them, or none.
+pub const IMPORT_BATCH: usize = 10_000;
+
 /// Bytes that one line of an import may have.
 pub const LINE_LIMIT: usize = 1024;
 

@@ -98,6 +98,8 @@ pub(super) struct Report<'t> {
     file: &'t str,
     text: &'t str,
     found: Vec<(usize, Complaint)>,
+    /// Whether the text is no TOML, so that what was read of it is a guess.
+    pub(super) is_broken: bool,
 }
 
 impl<'t> Report<'t> {
@@ -106,6 +108,7 @@ impl<'t> Report<'t> {
             file,
             text,
             found: Vec::new(),
+            is_broken: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use strowger_sip::registrar::{canonical_aor, canonical_host};
 use strowger_syntax::Transport;
 use strowger_syntax::uri::{Host, SipUri};
 
@@ -189,6 +190,8 @@ pub struct Ours {
     names: Vec<String>,
     addresses: Vec<IpAddr>,
     ports: Vec<u16>,
+    /// Names that stand for domains, with these.
+    aliases: Vec<(String, String)>,
 }
 
 /// What an operator ought to hear whose users (counted by domain) are of domains that are not ours, so that their phones
@@ -228,6 +231,7 @@ pub struct Machine {
 pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
     let mut ours = Ours {
         names: config.domains.clone(),
+        aliases: config.domain_aliases.clone(),
         ..Ours::default()
     };
     if config.domains.is_empty() {
@@ -237,6 +241,8 @@ pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
             ours.names.push(host_name);
         }
     }
+    let aliases = config.domain_aliases.iter().map(|(alias, _)| alias.clone());
+    ours.names.extend(aliases);
     for listen in bound {
         let address = listen.uri.address;
         ours.add_port(address.port());
@@ -250,7 +256,7 @@ pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
         } else {
             ours.add_address(address.ip());
         }
-        if let Some(advertise) = &listen.advertise {
+        for advertise in listen.advertise.iter().map(|advertise| &advertise.address) {
             match advertise.host.parse() {
                 Ok(address) => ours.add_address(address),
                 Err(_) => ours.names.push(advertise.host.clone()),
@@ -269,6 +275,36 @@ pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
 }
 
 impl Ours {
+    /// Appends the canonical address-of-record that a URI of ours is (RFC 3261 §10.3 step 5). An address of an alias is the one
+    /// of its domain.
+    pub fn write_aor(&self, uri: &SipUri<'_>, aor: &mut Vec<u8>) {
+        let start = aor.len();
+        canonical_aor(uri, aor);
+        if !self.aliases.is_empty()
+            && let Some(at) = aor[start..].iter().rposition(|&b| b == b'@')
+        {
+            self.follow_alias(aor, start + at + 1);
+        }
+    }
+
+    /// Appends the canonical name of a host of ours. An alias is its domain.
+    pub fn write_host(&self, host: &Host<'_>, to: &mut Vec<u8>) {
+        let start = to.len();
+        canonical_host(host, to);
+        self.follow_alias(to, start);
+    }
+
+    fn follow_alias(&self, text: &mut Vec<u8>, start: usize) {
+        let found = self
+            .aliases
+            .iter()
+            .find(|(alias, _)| alias.as_bytes() == &text[start..]);
+        if let Some((_, domain)) = found {
+            text.truncate(start);
+            text.extend_from_slice(domain.as_bytes());
+        }
+    }
+
     /// Whether a URI names this node: a configured domain or a listener's address, with no port or a listener's.
     pub fn is_ours(&self, uri: &SipUri<'_>) -> bool {
         uri.port.is_none_or(|port| self.ports.contains(&port)) && self.is_our_host(uri.host)

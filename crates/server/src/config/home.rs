@@ -4,6 +4,7 @@ use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
+use super::events::EVENTS;
 use super::group::GROUP;
 use super::listen::LISTEN;
 use super::location::LOCATION;
@@ -31,6 +32,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[auth]", has(AUTH, name)),
         ("[user_lookup]", has(USER_LOOKUP, name)),
         ("[location]", has(LOCATION, name)),
+        ("[events]", has(EVENTS, name)),
         ("[proxy]", has(PROXY, name)),
         ("[nat]", has(NAT, name)),
         ("[push]", has(PUSH, name)),

@@ -6,8 +6,10 @@ use strowger_sip::registrar::WhenFull;
 
 use super::diagnostic::{Complaint, Report};
 use super::read::{Given, Item, Key};
-use super::schema::{Feature, carried, refuse, s, set, whole_seconds};
-use super::{Durability, Store};
+use super::registering::{ThirdParty, read_third_parties, read_visitors};
+use super::schema::{Feature, carried, distinct, refuse, s, set, whole_seconds};
+use super::value::loose_route;
+use super::{Cidr, Durability, Store};
 
 /// Registrar and location service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +28,14 @@ pub struct Location {
     pub max_contacts: u16,
     /// What becomes of one more.
     pub when_full: WhenFull,
+    /// Networks whose phones may register here with addresses of other domains (RFC 3261 §10.2).
+    pub visitors: Vec<Cidr>,
+    /// Who may register for others.
+    pub third_parties: Vec<ThirdParty>,
     /// How often phones that keep their flows are to show that they are there (RFC 5626 §4.4); zero leaves it to them.
     pub flow_timer: Duration,
+    /// Through which proxies phones are told to send their requests (RFC 3608 §6.3), in their order, each a `name-addr`.
+    pub service_route: Vec<String>,
 }
 
 impl Default for Location {
@@ -40,12 +48,32 @@ impl Default for Location {
             default_expires: Duration::from_secs(3600),
             max_contacts: 10,
             when_full: WhenFull::Refuse,
+            visitors: Vec::new(),
+            third_parties: Vec::new(),
             flow_timer: Duration::from_secs(120),
+            service_route: Vec::new(),
         }
     }
 }
 
 pub(super) const LOCATION: &[Key<Location>] = &[
+    Key {
+        name: "visitors",
+        example: r#"["192.0.2.0/24"]"#,
+        given: Given::Example,
+        doc: "Networks whose phones may register here with an address of another domain, without a password of ours, and are called \
+              by an address of ours: who registers as alice@far.test is alice%40far.test@example.test here. Without it such a \
+              REGISTER gets 404 (RFC 3261 §10.3 step 5).",
+        read: |location, item, report| set(&mut location.visitors, read_visitors(item, report)),
+    },
+    Key {
+        name: "third_parties",
+        example: r#"{ "assistant@example.test" = ["boss@example.test"] }"#,
+        given: Given::Example,
+        doc: "Who may register for others of the same domain, with their own password; \"*\" is for all of them. Without it everybody \
+              else gets 403 (RFC 3261 §10.3 step 4).",
+        read: |location, item, report| location.third_parties = read_third_parties(item, report),
+    },
     Key {
         name: "store",
         example: r#""sqlite""#,
@@ -135,6 +163,18 @@ pub(super) const LOCATION: &[Key<Location>] = &[
                 &mut location.flow_timer,
                 whole_seconds(&item, s(0)..=s(3600), report),
             );
+        },
+    },
+    Key {
+        name: "service_route",
+        example: r#"["<sip:proxy.example.test;lr>"]"#,
+        given: Given::Example,
+        doc: "Proxies through which phones are told to send their requests, the first one first (Service-Route, RFC 3608). \
+              Without it nothing is said.",
+        read: |location, item, report| {
+            if let Some(route) = item.list(report, |item, report| item.parsed(loose_route, report)) {
+                location.service_route = distinct(route, &item, report);
+            }
         },
     },
 ];

@@ -7,16 +7,20 @@ mod defence;
 mod diagnostic;
 mod dial_plan;
 mod dns;
+mod domain_aliases;
 pub mod effective;
+mod events;
 mod flags;
 pub(crate) mod group;
 mod home;
 mod listen;
 mod location;
+mod multicast;
 mod nat;
 mod push;
 mod read;
 mod reference;
+mod registering;
 pub mod route;
 mod schema;
 mod secret;
@@ -27,6 +31,7 @@ mod tests;
 mod users;
 mod value;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,12 +42,15 @@ pub use defence::Defence;
 pub use diagnostic::{Diagnostic, Place};
 pub use dial_plan::DialPlan;
 pub use dns::Dns;
+pub use events::Events;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use listen::Advertise;
 pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
+pub use registering::{Others, ThirdParty};
 pub use route::Route;
 pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
@@ -54,6 +62,8 @@ pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 pub struct Config {
     /// Domains this node is responsible for, in lower case; empty means its own addresses and names.
     pub domains: Vec<String>,
+    /// Other names of these domains, in lower case, each with its domain.
+    pub domain_aliases: Vec<(String, String)>,
     /// Where data is kept, relative to the working directory.
     pub data_dir: PathBuf,
     /// Number of shards; `None` is one per core.
@@ -74,6 +84,8 @@ pub struct Config {
     pub user_lookup: UserLookup,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
+    /// Subscriptions (RFC 6665).
+    pub events: Events,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
     /// Phones behind a NAT.
@@ -100,6 +112,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             domains: Vec::new(),
+            domain_aliases: Vec::new(),
             data_dir: PathBuf::from("strowger-data"),
             shards: None,
             trusted: Vec::new(),
@@ -110,6 +123,7 @@ impl Default for Config {
             auth: Auth::default(),
             user_lookup: UserLookup::default(),
             location: Location::default(),
+            events: Events::default(),
             proxy: Proxy::default(),
             nat: Nat::default(),
             push: Push::default(),
@@ -129,12 +143,29 @@ impl Default for Config {
 pub struct Listen {
     /// Transport, address and port.
     pub uri: ListenUri,
-    /// What to write into Via, Record-Route and Contact instead of the listener's address.
-    pub advertise: Option<HostPort>,
+    /// What to write into Via, Record-Route, Path and Contact instead of the listener's address: the first one that is for the
+    /// peer.
+    pub advertise: Vec<Advertise>,
+    /// The multicast group that is heard at its port, where phones look for their registrar (RFC 3261 §10.2.6).
+    pub multicast: Option<Multicast>,
     /// Certificate chain (PEM), for tls and wss.
     pub certificate: Option<PathBuf>,
     /// Private key (PEM), for tls and wss.
     pub key: Option<PathBuf>,
+}
+
+/// A multicast group that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multicast {
+    /// Its address.
+    pub group: IpAddr,
+    /// How many routers answers to it may pass.
+    pub ttl: u8,
+}
+
+impl Multicast {
+    /// "All SIP servers" (sip.mcast.net, RFC 3261 §10.2.6).
+    pub const ALL_SERVERS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 1, 75));
 }
 
 impl Listen {
@@ -142,7 +173,8 @@ impl Listen {
     pub fn plain(uri: ListenUri) -> Self {
         Self {
             uri,
-            advertise: None,
+            advertise: Vec::new(),
+            multicast: None,
             certificate: None,
             key: None,
         }

@@ -51,7 +51,7 @@ pub(super) const NAT: &[Key<Nat>] = &[
         given: Given::Default,
         doc: "What phones are sent that registered by UDP from another address than their contact names, so that their NAT does \
               not forget them: crlf (two empty lines, which nobody answers), options (OPTIONS, whose answers show who is still \
-              there) or off. Those that keep their flow open themselves (RFC 5626) are sent nothing.",
+              there) or off.",
         read: |nat, item, report| {
             let words = [
                 ("crlf", KeepAlive::Crlf),

@@ -367,3 +367,104 @@ impl ProviderDraft {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, check};
+    use super::*;
+
+    const URL: &str = "url = \"https://push.test/wake\"\n";
+
+    fn config(text: &str) -> Result<Config, Vec<String>> {
+        let told = |all: Vec<super::super::Diagnostic>| all.iter().map(ToString::to_string).collect();
+        check(text, "f").map_err(told)
+    }
+
+    #[track_caller]
+    fn complaint(text: &str) -> String {
+        let mut all = config(text).expect_err("is refused");
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    #[test]
+    fn a_service_needs_a_name_and_a_url() {
+        let text = format!("[push]\nwait = \"5s\"\n[[push.provider]]\nname = \"acme\"\n{URL}");
+        let push = config(&text).expect("is accepted").push;
+        assert_eq!(push.wait, Duration::from_secs(5));
+        let provider = &push.provider[0];
+        assert_eq!(
+            (provider.name.as_str(), provider.method.as_str()),
+            ("acme", "POST")
+        );
+        assert_eq!(provider.header[0].0, "Content-Type");
+        assert!(provider.body.example().starts_with("{\"pn-provider\":\"x\""));
+        assert_eq!(
+            complaint("[[push.provider]]\nname = \"acme\"\n"),
+            "f:1:1: `push.provider.url` is missing; add url = \"https://push.example.test/wake\""
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_service_is_told() {
+        let provider = |lines: &str| format!("[[push.provider]]\nname = \"acme\"\n{URL}{lines}\n");
+        for (line, expected) in [
+            (
+                "authorization = \"Bearer x\"",
+                "f:4:17: `push.provider.authorization` must not be in this file; write { file = \"...\" } or { env = \"...\" }",
+            ),
+            (
+                "authorization = { }",
+                "f:4:17: `push.provider.authorization` must name one place; write { file = \"...\" } or { env = \"...\" }",
+            ),
+            (
+                "header = [\"Authorization: x\"]",
+                "f:4:11: `Authorization` must not be in this file; use `authorization`",
+            ),
+            (
+                "header = [\"no field\"]",
+                "f:4:11: `no field` is no header field; write it as \"Name: value\"",
+            ),
+            (
+                "method = \"P T\"",
+                "f:4:10: `P T`: this is no method; write \"POST\" or \"PUT\"",
+            ),
+        ] {
+            assert_eq!(complaint(&provider(line)), expected);
+        }
+        let unknown = complaint(&provider("body = \"{pn-pird}\""));
+        assert!(unknown.starts_with("f:4:8: `{pn-pird}` stands for nothing; known here are {pn-provider}, "));
+        let twice = format!("{}{}", provider(""), provider(""));
+        assert!(complaint(&twice).contains("there are two push services `acme`"));
+    }
+
+    #[test]
+    fn which_server_is_asked_is_no_devices_choice() {
+        for (url, expected) in [
+            ("https://{pn-param}.test/", "leaves open which server is asked"),
+            ("{pn-prid}", "a URL must begin with http:// or https://"),
+            ("ftp://push.test/", "a URL must begin with http:// or https://"),
+            (
+                "https://u:p@push.test/",
+                "a URL must not contain a user name or password",
+            ),
+        ] {
+            let told = complaint(&format!("[[push.provider]]\nname = \"a\"\nurl = \"{url}\"\n"));
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    // RFC 8599 §5.6.1.1.
+    #[test]
+    fn registrations_have_to_last_until_they_can_be_refreshed() {
+        let text = format!(
+            "[location]\nmax_expires = \"150s\"\ndefault_expires = \"150s\"\n[push]\n[[push.provider]]\nname = \"a\"\n{URL}"
+        );
+        let told = complaint(&text);
+        assert!(
+            told.contains("registrations last 150 s, and those that are refreshed by push must last 151 s"),
+            "{told}"
+        );
+        assert!(config(&text.replace("150s", "151s")).is_ok());
+    }
+}

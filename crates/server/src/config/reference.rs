@@ -6,6 +6,7 @@ use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
+use super::events::EVENTS;
 use super::group::GROUP;
 use super::listen::LISTEN;
 use super::location::LOCATION;
@@ -35,6 +36,7 @@ pub fn reference() -> String {
         Commented::AsGiven,
     );
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
+    section(&mut text, "events", "[events]", EVENTS, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
     section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
     section(&mut text, "push", "[push]", PUSH, Commented::AsGiven);

@@ -12,6 +12,8 @@ use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
+use super::domain_aliases::{check_aliases, read_aliases};
+use super::events::{EVENTS, check_durations};
 use super::group::read_groups;
 use super::listen::{overlap, read_listen, wrong_listener};
 use super::location::{LOCATION, check_expires};
@@ -26,11 +28,13 @@ use super::{Admin, AdminListen, Config, Fork, Level, Limits, Log, Mode, Proxy};
 
 /// Reads and checks a whole configuration.
 pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
-    let mut report = Report::new(path, text);
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut report = Report::new(path, text);
+    report.is_broken = !errors.is_empty();
     let mut config = Config::default();
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
+    check_aliases(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
     check_push_against_location(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
@@ -85,6 +89,14 @@ pub(super) const ROOT: &[Key<Config>] = &[
                 config.domains = distinct(domains, &item, report);
             }
         },
+    },
+    Key {
+        name: "domain_aliases",
+        example: r#"{ "example.org" = "example.test" }"#,
+        given: Given::Example,
+        doc: "Other names of domains, each with its domain: alice@example.org is alice@example.test, who registers and is called by \
+              either, with one password (its realm is the domain).",
+        read: |config, item, report| config.domain_aliases = read_aliases(item, report),
     },
     Key {
         name: "data_dir",
@@ -188,6 +200,16 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| {
             item.table(LOCATION, &mut config.location, report);
             check_expires(&config.location, &item, report);
+        },
+    },
+    Key {
+        name: "events",
+        example: "",
+        given: Given::Table,
+        doc: "Subscriptions to registrations.",
+        read: |config, item, report| {
+            item.table(EVENTS, &mut config.events, report);
+            check_durations(&config.events, &item, report);
         },
     },
     Key {
@@ -515,7 +537,9 @@ pub(super) fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report
 pub(super) fn distinct<T: PartialEq>(list: Vec<T>, item: &Item<'_, '_>, report: &mut Report<'_>) -> Vec<T> {
     let mut kept: Vec<T> = Vec::with_capacity(list.len());
     for value in list {
-        if kept.contains(&value) {
+        if kept.contains(&value) && report.is_broken {
+            // What goes on behind the place of a syntax error is read into a list that was to end there.
+        } else if kept.contains(&value) {
             let what = format!("`{}` lists the same thing twice", item.path);
             report.add(&item.span(), Complaint::new(what, "remove one of them"));
         } else {

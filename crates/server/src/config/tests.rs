@@ -241,6 +241,22 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:7: `pbx.test` is not an IP address; write an address of this machine, or 0.0.0.0 or [::] for all of them",
         ),
         (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nadvertise = [\"a.test\", { to = \"10.0.0.0/8\", as = \"b.test\" }]",
+            "3:24: nobody is left for this one: the one before it is for everybody; put those with `to` first",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nadvertise = { to = \"10.0.0.1/8\", as = \"b.test\" }",
+            "3:20: `10.0.0.1/8` has address bits set beyond its /8; write \"10.0.0.0/8\", or \"10.0.0.1\" for the one host",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nadvertise = { to = [], as = \"b.test\" }",
+            "3:20: `listen.advertise.to` is empty; leave it out for everywhere",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nadvertise = { to = \"10.0.0.0/8\" }",
+            "3:13: `listen.advertise.as` is missing; add as = \"203.0.113.5:5060\"",
+        ),
+        (
             "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nadvertise = \"0.0.0.0\"",
             "3:13: nobody can reach `0.0.0.0`; write the address or name that others reach this node by",
         ),
@@ -305,6 +321,42 @@ fn each_error_is_told_with_its_place_and_mend() {
             "auth.users = \"ldap://users.test\"",
             "1:14: `auth.users`: a URL must begin with http:// or https://; write \"sqlite\", \"file:PATH\" or \"https://HOST/PATH\"",
         ),
+        (
+            "[[listen]]\nuri = \"tcp:127.0.0.1:5060\"\nmulticast = true",
+            "3:13: tcp has no multicast; write it for a `udp` listener",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\nmulticast = true",
+            "3:13: a group is heard on one interface, and this listener is at all of them; write the address of one interface as `uri`, as in \"udp:192.0.2.1:5060\"",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:[::1]:5060\"\nmulticast = true",
+            "3:13: there is no well-known group for IPv6 (RFC 3261 §10.2.6); write the one that your phones use; its scope is a part of it, as in \"ff02::4b4b\" or \"ff05::4b4b\"",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:[::1]:5060\"\nmulticast = \"224.0.1.75\"",
+            "3:13: the group 224.0.1.75 is of another family than ::1; write one of the same family",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast = \"192.0.2.1\"",
+            "3:13: `192.0.2.1` is no multicast address; write true for 224.0.1.75 (\"all SIP servers\"), or the address of a group",
+        ),
+        (
+            "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast_ttl = 2",
+            "3:17: `multicast_ttl` is for `multicast`; add multicast = true, or remove it",
+        ),
+        (
+            "domains = [\"a.test\"]\ndomain_aliases = { \"a.test\" = \"a.test\" }",
+            "2:20: `a.test` is one of `domains`, and cannot be an alias too; remove it here or there",
+        ),
+        (
+            "domain_aliases = { \"b.test\" = \"a.test\" }",
+            "1:31: `a.test` is none of `domains`; add domains = [\"a.test\"]",
+        ),
+        (
+            "[location]\nthird_parties = { \"a@a.test\" = [\"b@b.test\"] }",
+            "2:33: `b@b.test` is of another domain than `a@a.test`, who has no password there; name users of a.test",
+        ),
         // What this build lacks.
         (
             "[[listen]]\nuri = \"tls:127.0.0.1:5061\"\ncertificate = \"c\"",
@@ -360,8 +412,12 @@ fn the_reference_is_the_default_and_its_examples_are_right() {
     assert_eq!(accepted(&text), Config::default());
     let uncommented: String = text
         .lines()
-        // A route has one decision.
-        .filter(|line| !line.starts_with("# reply = ") && !line.starts_with("# redirect = "))
+        // A route has one decision, and a group is not heard at all addresses.
+        .filter(|line| {
+            !["reply", "redirect", "multicast", "multicast_ttl"]
+                .iter()
+                .any(|key| line.starts_with(&format!("# {key} = ")))
+        })
         .map(|line| match line.strip_prefix("# ") {
             Some(rest)
                 if rest.starts_with('[')
@@ -407,6 +463,16 @@ fn a_full_configuration_is_read() {
         advertise = "203.0.113.5:5060"
         [[listen]]
         uri = "tcp:[::1]:0"
+        [[listen]]
+        uri = "udp:0.0.0.0:5062"
+        advertise = [
+            { to = ["10.0.0.0/8", "192.168.0.0/16"], as = "10.1.2.3" },
+            { to = "fd00::/8", as = "pbx.test:5070" },
+            "203.0.113.5:5060",
+        ]
+        [[listen]]
+        uri = "udp:0.0.0.0:5064"
+        advertise = { to = "10.0.0.0/8", as = "10.1.2.3" }
         [admin]
         listen = "off"
         [auth]
@@ -441,14 +507,19 @@ fn a_full_configuration_is_read() {
     assert_eq!(config.domains, ["example.test", "pbx.test"]);
     assert_eq!(config.data_dir, PathBuf::from("data"));
     assert_eq!((config.shards, config.drain), (Some(2), Duration::from_secs(2)));
-    assert_eq!(
-        config.listen[0]
-            .advertise
-            .as_ref()
-            .map(ToString::to_string)
-            .as_deref(),
-        Some("203.0.113.5:5060")
-    );
+    let advertised = |listen: &Listen| -> Vec<_> {
+        let told = |told: &Advertise| (told.to.len(), told.address.to_string());
+        listen.advertise.iter().map(told).collect()
+    };
+    let everywhere = (0, "203.0.113.5:5060".to_owned());
+    assert_eq!(advertised(&config.listen[0]), [everywhere.clone()]);
+    let listed = [
+        (2, "10.1.2.3".to_owned()),
+        (1, "pbx.test:5070".to_owned()),
+        everywhere,
+    ];
+    assert_eq!(advertised(&config.listen[2]), listed);
+    assert_eq!(advertised(&config.listen[3]), [(1, "10.1.2.3".to_owned())]);
     assert_eq!(config.listen[1].uri.to_string(), "tcp:[::1]:0");
     assert_eq!(config.admin.listen, AdminListen::Off);
     assert_eq!(

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use strowger_net::Cidr;
-use strowger_syntax::Transport;
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::message::ListItems;
+use strowger_syntax::{Transport, Uri};
 
 use super::diagnostic::{Complaint, nearest, one_of};
 
@@ -94,6 +96,21 @@ const TRANSPORTS: [(&str, Transport); 5] = [
     ("ws", Transport::Ws),
     ("wss", Transport::Wss),
 ];
+
+/// An element of a route: a SIP URI in angle brackets, with `lr` (RFC 3608 §6.3).
+pub(super) fn loose_route(text: &str) -> Result<String, Complaint> {
+    const MEND: &str = "write it as \"<sip:proxy.example.test;lr>\"";
+    let is_route = NameAddr::parse_bracketed(text.as_bytes()).is_ok_and(
+        |route| matches!(route.uri, Uri::Sip(sip) if sip.params.has(b"lr") && sip.headers.is_empty()),
+    );
+    // One that is two would be read as such by phones.
+    let is_one = ListItems::new(text.as_bytes()).count() == 1;
+    if is_route && is_one && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        Ok(text.to_owned())
+    } else {
+        Err(Complaint::new(format!("`{text}` is not a loose route"), MEND))
+    }
+}
 
 /// Reads a listen URI.
 pub(super) fn listen_uri(text: &str) -> Result<ListenUri, Complaint> {

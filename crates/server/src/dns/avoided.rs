@@ -181,6 +181,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use strowger_sip::transport::AdvertisedAs;
+
     use super::*;
 
     fn hop(number: u32) -> Hop {
@@ -189,6 +191,7 @@ mod tests {
             transport: Transport::Udp,
             listener: 0,
             local: IpAddr::from([192, 0, 2, 1]),
+            told: AdvertisedAs::default(),
             to: Destination::Datagram {
                 listener: 0,
                 from: None,

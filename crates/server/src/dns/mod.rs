@@ -11,6 +11,7 @@ mod system;
 mod worker;
 mod zone;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use strowger_sip::memory::Id;
@@ -31,6 +32,15 @@ use crate::config;
 
 /// Questions that may wait.
 const QUESTIONS: usize = 4096;
+
+/// The servers of a domain, as others find them who want to send there by whatever transport these listeners carry.
+pub(crate) async fn servers_of_domain(settings: &config::Dns, listeners: &Listeners, name: &str) -> Answer {
+    let (records, wanted) = (
+        Arc::new(System::new(settings)),
+        Wanted::AnyServers { secure: false },
+    );
+    procedure::servers_of(&records, name, wanted, Carried::by(listeners)).await
+}
 
 /// What is to be found out, off the shard.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@ use crate::config::{Config, Diagnostic, UserSource};
 use crate::data_dir::{DataDirError, SECRET_LEN, peek_secret};
 use crate::defence::Defence;
 use crate::dns::Dns;
+use crate::events::Events;
 use crate::location::{Location, OpenError, Settings, Sqlite};
 use crate::node::Shared;
 use crate::push::Services;
@@ -101,12 +102,13 @@ impl Candidate {
             )),
             defence: Defence::new(&config.defence, TABLE_KEY).0,
             dns: Arc::new(Dns::new(&config.dns, TABLE_KEY).0),
+            events: Arc::new(Events::new(None)),
             push: Services::new(&config.push, TABLE_KEY).0,
         };
         let describe = |listen: &crate::config::Listen| Listener {
             transport: listen.uri.transport,
             address: listen.uri.address,
-            advertise: listen.advertise.as_ref().map(ToString::to_string),
+            advertise: listen.advertised(),
         };
         let listeners = Listeners::new(listens.iter().map(describe).collect(), machine.addresses);
         shared.dns.carry(&listeners);

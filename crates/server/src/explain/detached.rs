@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::dns::Question;
+use crate::events::Events;
 use crate::location::{Location, Overlay};
 use crate::node::{Journal, JournalEnd, NodePolicy, Shared};
 use crate::push::Ask;
@@ -41,6 +42,7 @@ impl Detached {
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
             dns: Arc::new(dns),
+            events: Arc::new(Events::new(None)),
             push,
         });
         let detached = Self {

@@ -250,6 +250,9 @@ fn why_dropped(steps: &[Step]) -> String {
             Step::Dropped {
                 why: DroppedWhy::AckToOurs,
             } => "it acknowledges an answer of this node, which keeps nothing of it".to_owned(),
+            Step::Dropped {
+                why: DroppedWhy::Multicast,
+            } => "it came by multicast, where only the registrar of its domain whose challenge it meets answers".to_owned(),
             Step::Dropped { why: DroppedWhy::Ack } => "an ACK is never answered".to_owned(),
             Step::Refused { reason, told, .. } if !told => format!("{reason}, which it is not told"),
             Step::Challenged { told: false, .. } => {

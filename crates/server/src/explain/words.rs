@@ -236,7 +236,9 @@ impl Step {
                 return good("credentials", clause, format!("right{of}"));
             }
             CredentialsOutcome::RightForAlias => {
-                let text = format!("right{of}; the address spoken for is an alias of that user");
+                let text = format!(
+                    "right{of}; the address spoken for is an alias of that user, or one that the user may register"
+                );
                 return good("credentials", clause, text);
             }
             CredentialsOutcome::Absent => return plain("credentials", clause, format!("none{of}")),
@@ -412,6 +414,7 @@ fn asked(why: AskedWhy) -> Line {
             "no credentials are wanted: it came by the Path of a phone that has registered through us"
         }
         AskedWhy::AckOrCancel => "no credentials are wanted: ACK and CANCEL can't be challenged",
+        AskedWhy::Visitor => "no credentials are wanted: visitors may register from there",
         AskedWhy::Open => "no credentials are wanted: its route is open to strangers",
         AskedWhy::NotChallenged => "no credentials are wanted for this method",
     };
@@ -519,6 +522,11 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
             let text = format!("{words}; left out: its device has registered from elsewhere since");
             plain("binding", "RFC 8599 §5.3", text)
         }
+        BindingUse::StandIn => plain(
+            "binding",
+            "RFC 5626 §7",
+            format!("{words}: another flow to the same user agent, tried if the one before fails"),
+        ),
         BindingUse::NamesUs => {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)
@@ -592,6 +600,7 @@ fn target(uri: &str, routes: Option<&str>, (group, ring_ms): (u16, Option<u32>),
 fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
     let (what, clause) = match role {
         RoleTaken::Registrar => ("registrar", "RFC 3261 §10"),
+        RoleTaken::Notifier => ("notifier", "RFC 6665 §4.2"),
         RoleTaken::Server => ("user agent server", "RFC 3261 §8.2"),
         RoleTaken::Redirect => ("redirect server", "RFC 3261 §8.3"),
         RoleTaken::Stateless => ("stateless proxy", "RFC 3261 §16.11"),
@@ -643,6 +652,9 @@ fn dropped(why: DroppedWhy) -> Line {
     let text = match why {
         DroppedWhy::AckToOurs => "it acknowledges an answer that was made here without state",
         DroppedWhy::Ack => "an ACK is never answered",
+        DroppedWhy::Multicast => {
+            "it came by multicast, where only the registrar of its domain whose challenge it meets answers"
+        }
     };
     plain("dropped", "RFC 3261 §17", text)
 }

@@ -1,7 +1,7 @@
 //! The location service that keeps nothing: records live as long as the process.
 
 use super::table::{Refused, Table};
-use super::{Caller, Commit, Location, Version, Watch};
+use super::{Caller, Commit, Expired, Location, Swept, Version, Watch};
 
 /// Bindings in memory only. A commit is answered at once; a refresh takes no lock and allocates nothing.
 #[derive(Debug)]
@@ -40,16 +40,11 @@ impl Location for Memory {
         self.table.visit(from, most, visit).map(u64::from)
     }
 
-    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
-        let mut aors = Vec::new();
-        let mut count = 0;
-        let mut part = Some(0);
-        while let Some(from) = part {
-            part = self.table.sweep(from, now_secs, &mut aors);
-            count += aors.len();
-            aors.drain(..).for_each(|aor| removed(&aor));
-        }
-        count
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
+        let mut some = Vec::new();
+        let swept = self.table.sweep(now_secs, &mut some);
+        some.iter().for_each(expired);
+        swept
     }
 
     fn len(&self) -> usize {

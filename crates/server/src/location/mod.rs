@@ -1,12 +1,16 @@
 //! The location service (RFC 3261 §10, §16.5): which record belongs to an address-of-record.
 //!
 //! A *record* is an opaque byte string: the encoded bindings of one address-of-record, made and read by
-//! `strowger_sip::registrar`. The only thing a store knows of it is its first four bytes, little-endian: the Unix time in
-//! seconds at which the record as a whole has expired and may be dropped. An empty record is no record.
+//! `strowger_sip::registrar`. All that a store knows of it are its first four bytes, little-endian: the Unix time in seconds at
+//! which it is *due*, for the first of its bindings ends then. What is left of it is for the registrar to say. An empty record
+//! is no record.
 //!
-//! [`Location`] is the port. Both stores read from one shared [`table`]: a look-up copies the record out of memory and takes
-//! no lock. [`Memory`] answers a commit at once; [`Sqlite`] answers it when it is on the disk. Compare-and-set on the
-//! [`Version`] gives §10.3's all or nothing without a lock in protocol code.
+//! [`Location`] is the port. It does not say where records are decided on: a commit may be answered late, and others may
+//! write, too. What every store has to do is one suite of tests, `crates/server/tests/location/suite.rs`.
+//!
+//! Both stores here read from one shared [`table`]: a look-up copies the record out of memory and takes no lock. [`Memory`]
+//! answers a commit at once; [`Sqlite`] answers it when it is on the disk. Compare-and-set on the [`Version`] gives §10.3's
+//! all or nothing without a lock in protocol code.
 
 mod memory;
 mod overlay;
@@ -15,6 +19,8 @@ pub mod table;
 mod watch;
 
 use std::fmt;
+
+use strowger_sip::registrar;
 
 pub use memory::Memory;
 pub use overlay::{Change, Overlay};
@@ -30,20 +36,25 @@ pub const MAX_AOR: usize = 1024;
 /// that they stay below it.
 pub const MAX_RECORD: usize = 32 * 1024;
 
-/// The state of one record, as it was read: where it lies, and its sequence there. It changes with every commit; it does
-/// not survive a restart.
+/// The state of one record, as it was read. What it is made of is known to the store alone (a place in memory and a sequence
+/// there, or a number that a database counts up): who gets one compares it and gives it back. It changes with every commit,
+/// never comes back for a record of this address-of-record, and does not survive a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Version {
-    place: u32,
-    sequence: u64,
-}
+pub struct Version([u64; 2]);
 
 impl Version {
     /// The version of an address-of-record without a record.
-    pub const ABSENT: Self = Self {
-        place: 0,
-        sequence: 0,
-    };
+    pub const ABSENT: Self = Self([0; 2]);
+
+    /// A version, made by a store of whatever tells its records' states apart; not both numbers are zero.
+    pub const fn new(numbers: [u64; 2]) -> Self {
+        Self(numbers)
+    }
+
+    /// The numbers that the store has made it of.
+    pub const fn numbers(self) -> [u64; 2] {
+        self.0
+    }
 }
 
 /// Chosen by the caller of [`Location::commit`]; comes back with the answer.
@@ -64,7 +75,8 @@ pub struct Caller {
 pub enum Commit {
     /// It is done; the record has this version ([`Version::ABSENT`] after a removal).
     Done(Version),
-    /// The record is no longer what the caller saw: read it again and decide again.
+    /// The record is no longer what the caller saw: read it again and decide again. What is read then is what the caller
+    /// did not see, or something later.
     Conflict,
     /// It is answered later, by one [`Committed`].
     Pending,
@@ -85,7 +97,7 @@ pub struct Committed {
 /// Why a commit changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitError {
-    /// The record is no longer what the caller saw: read it again and decide again.
+    /// As [`Commit::Conflict`].
     Conflict,
     /// The store could not write. The server answers 503.
     Failed(StoreFailure),
@@ -109,6 +121,9 @@ impl fmt::Display for Advice {
 }
 
 /// The port: what the server asks of a location service.
+///
+/// Records may be shared with other servers. What is read is in memory, and so perhaps not the last that somebody else has
+/// committed; a commit is decided where the records are, by their [`Version`], so nobody overwrites what they have not seen.
 pub trait Location: Send + Sync {
     /// Copies the record of an address-of-record into `into` (what was there is gone) and tells its version;
     /// [`Version::ABSENT`] and an empty `into` when there is none. An expired record that was not swept yet is returned
@@ -116,6 +131,7 @@ pub trait Location: Send + Sync {
     fn read(&self, aor: &[u8], into: &mut Vec<u8>) -> Version;
 
     /// Replaces the record if it still has the version `seen`, which was read for this `aor`; an empty `record` removes it.
+    /// When it is answered as done, [`read`](Self::read) gives it, or something later.
     fn commit(&self, aor: &[u8], seen: Version, record: &[u8], caller: Caller) -> Commit;
 
     /// Visits every record (address-of-record, record), in no order. A record that is being moved by a commit meanwhile
@@ -126,9 +142,10 @@ pub trait Location: Send + Sync {
     /// Returns where the next ones begin; `None` at the end.
     fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64>;
 
-    /// Removes the records that have expired at `now_secs` (Unix time in seconds) and tells `removed` whose they were.
-    /// Returns how many.
-    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize;
+    /// Takes what has ended by `now_secs` (Unix time in seconds) out of some of the records that are due, and tells `expired`
+    /// of each that has changed. It does a bounded piece of work and holds up nobody: call it as long as it is
+    /// [`Swept::Going`]. The clock may go back between calls.
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept;
 
     /// How many addresses-of-record have a record.
     fn len(&self) -> usize;
@@ -151,7 +168,35 @@ pub trait Location: Send + Sync {
     }
 }
 
-/// When a record has expired as a whole, as Unix time in seconds. A record too short to say so has expired already.
-pub(crate) fn expiry(record: &[u8]) -> u32 {
+/// How far a sweep went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// There may be more that is due.
+    Going,
+    /// Nothing is due any more.
+    Done {
+        /// When some record may be due next, in Unix seconds, as far as is known; `None` when there is nothing to wait for.
+        next: Option<u32>,
+    },
+}
+
+/// What a sweep did to one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The address-of-record.
+    pub aor: Vec<u8>,
+    /// Its record as it was.
+    pub before: Vec<u8>,
+    /// What of it has not ended; empty when it is gone.
+    pub left: Vec<u8>,
+}
+
+/// When a record is due, in Unix seconds. One that is too short to say so has been due for ever.
+pub fn due(record: &[u8]) -> u32 {
     record.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Writes what of a record has not ended at `now_secs` (Unix time in seconds) into `left`, which is no longer than it was.
+pub fn unexpired(record: &[u8], now_secs: u32, left: &mut Vec<u8>) {
+    registrar::unexpired(record, u64::from(now_secs), left);
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Caller, Commit, Location, MAX_AOR, MAX_RECORD, StoreFailure, Version, Watch};
+use super::{Caller, Commit, Expired, Location, MAX_AOR, MAX_RECORD, StoreFailure, Swept, Version, Watch};
 
-/// The place of records that are kept here. Nobody else has it.
-const PLACE: u32 = u32::MAX;
+/// The first number of the versions of records that are kept here. No store has it.
+const KEPT: u64 = u64::MAX;
 
 /// What would have become of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,7 @@ fn version(sequence: u64, record: &[u8]) -> Version {
     if record.is_empty() {
         return Version::ABSENT;
     }
-    Version {
-        place: PLACE,
-        sequence,
-    }
+    Version::new([KEPT, sequence])
 }
 
 impl Location for Overlay {
@@ -124,8 +121,8 @@ impl Location for Overlay {
     }
 
     /// Nothing expires while one request is tried.
-    fn sweep(&self, _: u32, _: &mut dyn FnMut(&[u8])) -> usize {
-        0
+    fn sweep(&self, _: u32, _: &mut dyn FnMut(&Expired)) -> Swept {
+        Swept::Done { next: None }
     }
 
     fn len(&self) -> usize {

@@ -33,7 +33,7 @@ const WORDS: usize = SLOTS / 64;
 pub type Tell = Box<dyn Fn(u16) + Send + Sync>;
 
 /// A part of all addresses-of-record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u16);
 
 /// What a store tells of its changes, and who wants to know.

@@ -51,6 +51,8 @@ pub struct Candidate {
     pub origin: Origin,
     /// How it is reached.
     pub way: Way,
+    /// The place of the one that it stands in for: it is another flow to the same user agent instance (RFC 5626 §7).
+    pub instead_of: Option<u32>,
 }
 
 /// What is said of a candidate besides its texts.
@@ -137,7 +139,16 @@ impl Candidates {
             failover,
             origin,
             way,
+            instead_of: None,
         });
+    }
+
+    /// Has the last one stand in for the one at this place: it is tried when that has come to nothing, and in its turn.
+    pub(super) fn stand_in(&mut self, place: u32) {
+        let group = self.list.get(place as usize).map(|candidate| candidate.group);
+        if let (Some(last), Some(group)) = (self.list.last_mut(), group) {
+            (last.instead_of, last.group) = (Some(place), group);
+        }
     }
 
     /// Adds one whose hop is known, and another hop if there is one.
@@ -189,11 +200,24 @@ impl Candidates {
         }
     }
 
-    /// Leaves the first of the first group alone.
+    /// Leaves the first of the first group alone, with those that stand in for it.
     pub(super) fn keep_first(&mut self) {
-        let first = self.list.iter().min_by_key(|candidate| candidate.group).copied();
-        self.list.clear();
-        self.list.extend(first);
+        let targets = self
+            .list
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.instead_of.is_none());
+        let first = targets
+            .min_by_key(|(_, c)| c.group)
+            .map(|(place, _)| place as u32);
+        let mut place = 0;
+        self.list.retain_mut(|candidate| {
+            let is_first = Some(place) == first;
+            let stands_in = candidate.instead_of.is_some() && candidate.instead_of == first;
+            candidate.instead_of = stands_in.then_some(0);
+            place += 1;
+            is_first || stands_in
+        });
     }
 
     /// Puts back others that were kept; where their texts are to be put.
@@ -256,16 +280,17 @@ impl Candidates {
             return;
         }
         targets.adopt(&mut self.text, &mut self.hops);
+        let is_target = |c: &&Candidate| c.instead_of.is_none() && c.is_reachable();
+        for candidate in self.list.iter().filter(is_target) {
+            if let Way::Located(first, end) = candidate.way {
+                targets.push(candidate.texts, (first, end), candidate.turn());
+            }
+        }
         for candidate in &self.list {
-            if let Way::Located(first, end) = candidate.way
-                && candidate.is_reachable()
-            {
-                let turn = Turn {
-                    group: candidate.group,
-                    ring_ms: candidate.ring_timeout_ms,
-                    failover: candidate.failover,
-                };
-                targets.push(candidate.texts, (first, end), turn);
+            if let (Way::Located(first, end), Some(place)) = (candidate.way, candidate.instead_of) {
+                let before = self.list.iter().take(place as usize);
+                let number = before.filter(is_target).count() as u16;
+                targets.push_instead(number, candidate.texts, (first, end), candidate.turn());
             }
         }
     }
@@ -274,12 +299,19 @@ impl Candidates {
 /// A contact whose device sleeps.
 #[derive(Clone, Debug)]
 pub(super) struct Sleeper {
-    /// Its URI.
+    /// Its URI; or the Request-URI, if that refers to the device.
     pub(super) contact: Box<[u8]>,
     /// The address-of-record that it is bound to.
     pub(super) aor: Box<[u8]>,
     /// When it is tried, once it is awake.
     pub(super) terms: Terms,
+}
+
+impl Sleeper {
+    /// Whether the request is to go where it says, once the device is awake.
+    pub(super) fn is_aimed(&self) -> bool {
+        self.terms.origin == Origin::RequestUri
+    }
 }
 
 impl Candidate {
@@ -290,6 +322,14 @@ impl Candidate {
             failover: self.failover,
             origin: self.origin,
             way: self.way,
+        }
+    }
+
+    fn turn(&self) -> Turn {
+        Turn {
+            group: self.group,
+            ring_ms: self.ring_timeout_ms,
+            failover: self.failover,
         }
     }
 

@@ -11,6 +11,9 @@ impl Node {
         let mut changed = std::mem::take(&mut self.work.changed);
         self.watcher
             .take_changed(self.shared.location.watch(), &mut changed);
+        for slot in changed.iter().copied() {
+            self.on_slot_changed(slot, now, out);
+        }
         self.on_devices_changed(&changed, now, out);
         changed.clear();
         self.work.changed = changed;

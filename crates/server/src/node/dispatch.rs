@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
+use strowger_sip::registrar::{Bindings, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -28,7 +28,8 @@ use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
-    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n";
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n\
+    Allow-Events: reg\r\n";
 
 /// About what Via and Record-Route add to a request.
 pub(super) const ADDED: usize = 270;
@@ -183,14 +184,22 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let bound = self.bound_for(routing)?;
         let method = request.method();
+        // It has reached its domain, and no Route leads it past that.
+        if method == Method::Register && routing.next.is_some() && self.shared.names_us(routing.request_uri) {
+            self.trace
+                .note(|| Step::bound(BoundTo::Registrar, routing.request_uri));
+            self.on_register(request, ingress, now, out);
+            return Ok(());
+        }
+        let bound = self.bound_for(routing)?;
         self.trace.note(|| bound.step(routing, method));
         match bound {
             Bound::User(_) | Bound::Node if method == Method::Register && routing.next.is_none() => {
                 self.on_register(request, ingress, now, out);
                 return Ok(());
             }
+            _ if self.is_for_notifier(&bound, case) => return self.on_subscribe(case, &bound, now, out),
             Bound::Node => return self.on_own(request, ingress, out),
             _ if method == Method::Options && request.first(Name::MaxForwards) == Some(b"0") => {
                 return self.on_own(request, ingress, out);
@@ -335,7 +344,7 @@ impl Node {
                 if !sip.params.has(b"gr") {
                     let aor = &mut self.work.aor;
                     aor.clear();
-                    canonical_aor(&sip, aor);
+                    self.shared.ours.write_aor(&sip, aor);
                     self.work.own.addressed.remember(uri, aor);
                 }
                 Ok(Bound::User(uri))
@@ -512,6 +521,8 @@ impl Node {
                 self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
+            (_, Bound::Foreign(_))
+                if self.candidate_asleep(&case.routing, patience(case.request.method(), decision), now) => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
@@ -643,7 +654,8 @@ impl Node {
         self.tally.rejected(reject.status);
         self.tell_reject(request, ingress, reject, now);
         let is_ours = reject.status.class() != 4;
-        let told = request.method() != Method::Ack && (is_ours || self.may_refuse(ingress, sender, now));
+        let is_asked = request.method() != Method::Ack && !ingress.source.is_multicast();
+        let told = is_asked && (is_ours || self.may_refuse(ingress, sender, now));
         self.trace.note(|| Step::refused(reject, told));
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);

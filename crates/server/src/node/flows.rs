@@ -1,9 +1,11 @@
 //! Flows (RFC 5626 §5): who is reached over the one that it came by, and what goes over one that a Route names.
 
+use smallvec::SmallVec;
+use std::cmp::Reverse;
 use strowger_sip::Now;
 use strowger_sip::Reject;
-use strowger_sip::proxy::{RecordRoute, RouteFlow, RouteToken};
-use strowger_sip::registrar::Bindings;
+use strowger_sip::proxy::{FailedFlow, RecordRoute, RouteFlow, RouteToken};
+use strowger_sip::registrar::{Binding, Bindings, is_same_instance, without_flow};
 use strowger_sip::transport::{Hop, LogicalFlow, Peer, ReadToken, needs_flow, way_to, way_without_flow};
 use strowger_syntax::header::{NameAddr, WrittenAddr};
 use strowger_syntax::uri::{SipUri, Uri};
@@ -14,10 +16,42 @@ use super::candidates::{Origin, Terms, Way};
 use super::dispatch::Case;
 use super::locate::is_contact;
 use super::trace::{BindingUse, FlowFound, Step};
+use crate::location::{Caller, Commit, Ticket};
+
+/// The ticket of a commit whose answer nobody waits for.
+const NOBODYS: Ticket = Ticket(u64::MAX);
 
 /// 430 (RFC 5626 §5.3.1).
 fn flow_failed() -> Reject {
     Reject::new(Status::FLOW_FAILED)
+}
+
+/// The user agent instances that a request is sent to, each over one of its flows at a time (RFC 5626 §7).
+#[derive(Default)]
+pub(super) struct Instances<'a>(SmallVec<[(&'a [u8], u32); 2]>);
+
+impl<'a> Instances<'a> {
+    /// The place of the candidate that leads to the instance of a binding already; else that one is to be at `place`.
+    pub(super) fn place_of(&mut self, binding: &Binding<'a>, place: u32) -> Option<u32> {
+        let instance = binding.instance()?;
+        let known = self.0.iter().find(|(known, _)| is_same_instance(known, instance));
+        let known = known.map(|&(_, place)| place);
+        if known.is_none() {
+            self.0.push((instance, place));
+        }
+        known
+    }
+}
+
+/// Bindings in the order in which they were made; but where several are of one instance, those that were refreshed last first.
+pub(super) fn newest_first<'a>(bindings: impl Iterator<Item = Binding<'a>>) -> SmallVec<[Binding<'a>; 2]> {
+    let mut all: SmallVec<[Binding<'_>; 2]> = bindings.collect();
+    let mut instances = Instances::default();
+    if all.len() > 1 && all.iter().any(|binding| instances.place_of(binding, 0).is_some()) {
+        all.reverse();
+        all.sort_by_key(|binding| Reverse(binding.updated_at));
+    }
+    all
 }
 
 impl Node {
@@ -131,6 +165,34 @@ impl Node {
             }
         }
         last.map(|(hop, _)| hop)
+    }
+
+    /// Takes the binding out whose first hop says that its flow is gone (RFC 5626 §7, §9.3). If it has been made anew meanwhile it
+    /// stays.
+    pub(super) fn unbind_flow(&mut self, failed: &FailedFlow, now: Now) {
+        self.write_addressed(&failed.asked);
+        self.follow_alias();
+        let work = &mut self.work;
+        let seen = self.shared.location.read(&work.aor, &mut work.record);
+        let record = Bindings::new(&work.record);
+        if !without_flow(record, &failed.contact, &failed.path, &mut work.next_record) {
+            return;
+        }
+        let caller = Caller {
+            shard: self.endpoint.identity.shard,
+            ticket: NOBODYS,
+        };
+        let commit = self
+            .shared
+            .location
+            .commit(&work.aor, seen, &work.next_record, caller);
+        if matches!(commit, Commit::Done(_) | Commit::Pending) {
+            self.journal.line(now, "flow-failed").map(|line| {
+                line.text("aor", &work.aor)
+                    .text("contact", &failed.contact)
+                    .text("path", &failed.path)
+            });
+        }
     }
 
     /// The flow that the caller of a dialog is to be reached over, if its contact does not lead to it (RFC 5626 §5.3.2). Whoever

@@ -4,7 +4,7 @@
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    BranchKind, Disposition, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
+    BranchKind, Disposition, Flows, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
     max_breadth, write_forward,
 };
 use strowger_sip::transaction::ServerKey;
@@ -12,6 +12,7 @@ use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::{Message, Method, Status};
 
+use super::candidates::Origin;
 use super::dispatch::Case;
 use super::gruu::has_gr;
 use super::locate::{Found, Waiting};
@@ -192,7 +193,7 @@ impl Node {
 
     /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
-    fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
+    pub(super) fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid || routing.is_by_path();
@@ -255,7 +256,17 @@ impl Node {
             recursion,
             awaited: 0,
             keeps_others: Disposition::of(request).cancel == Some(false),
-            follows_flow: routing.flow.is_some(),
+            flows: self.flows_of(case),
+        }
+    }
+
+    /// Whose the flows are that a request goes over. Its candidates are in the work buffers.
+    fn flows_of(&self, case: &Case<'_>) -> Flows {
+        let candidates = self.work.candidates.list();
+        match candidates.first().map(|candidate| candidate.origin) {
+            _ if case.routing.flow.is_some() => Flows::Named,
+            Some(Origin::Binding) => Flows::Registered,
+            _ => Flows::Others,
         }
     }
 
@@ -277,7 +288,7 @@ impl Node {
             self.trace.note(|| Step::RecordRoute { why });
             return None;
         };
-        let stays = role.record_route || self.work.stays;
+        let stays = role.record_route || self.work.stays || sets_up && self.is_for_purr(request);
         let wanted = stays && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()
@@ -376,7 +387,7 @@ impl Node {
             taken,
             record_route,
             hop,
-            arrival: ingress.arrival(),
+            arrival: ingress.arrival(&self.endpoint.identity.listeners),
             loop_part,
             breadth: max_breadth(request),
         };

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 use strowger_sip::proxy::{Failover, Suits, suits};
-use strowger_sip::registrar::{Binding, Bindings, Gruu, canonical_aor, instance_of, is_same_instance};
+use strowger_sip::registrar::{Binding, Bindings, Gruu, instance_of, is_same_instance};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{Contact, NameAddr, WrittenAddr};
 use strowger_syntax::scan::number;
@@ -62,7 +62,7 @@ impl Node {
                     return Meant::Nobody;
                 }
             } else {
-                canonical_aor(&sip, &mut work.aor);
+                self.shared.ours.write_aor(&sip, &mut work.aor);
             }
         }
         let resolved = self.follow_alias();
@@ -90,7 +90,7 @@ impl Node {
         let key = &self.endpoint.identity.keys.gruu;
         if !sip.params.has(b"gr") || key.read(sip, aor).is_none() {
             aor.clear();
-            canonical_aor(sip, aor);
+            self.shared.ours.write_aor(sip, aor);
         }
     }
 
@@ -165,6 +165,9 @@ impl Node {
     ) -> Result<(), Reject> {
         let known = match self.find_addressed(uri) {
             Meant::User(resolved) => {
+                if let Some(reject) = self.without_notifier(case.request) {
+                    return Err(reject);
+                }
                 self.candidates_of_aor(case.request, &case.ingress.source, role, patience, now);
                 resolved
             }

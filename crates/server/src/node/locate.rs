@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Flows, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
@@ -14,6 +14,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::flows::{Instances, newest_first};
 use super::trace::{BindingUse, Step};
 use super::waking::{Sleep, sleep_of};
 use super::{Kept, Node};
@@ -76,7 +77,7 @@ pub(super) struct Waiting {
     call: Option<Id>,
     recursion: Recursion,
     keeps_others: bool,
-    follows_flow: bool,
+    flows: Flows,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -94,7 +95,7 @@ impl Waiting {
             call: start.call,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
-            follows_flow: start.follows_flow,
+            flows: start.flows,
             redirect: None,
             size,
         }
@@ -110,7 +111,7 @@ impl Waiting {
             call,
             recursion,
             keeps_others,
-            follows_flow,
+            flows,
             ..
         } = *self;
         Some(Start {
@@ -123,7 +124,7 @@ impl Waiting {
             recursion,
             awaited: 0,
             keeps_others,
-            follows_flow,
+            flows,
         })
     }
 
@@ -143,7 +144,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
             redirect: None,
             size: onward.size,
         }
@@ -160,7 +161,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -219,8 +220,11 @@ impl Node {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
+        let mut instances = Instances::default();
         let record = Bindings::new(&work.record);
-        for binding in record.live(now.wall_secs()) {
+        let bindings = newest_first(record.live(now.wall_secs()));
+        let is_one = bindings.len() == 1;
+        for binding in bindings {
             let asleep = match sleep_of(shared, record, &binding, now) {
                 Sleep::Awake => false,
                 Sleep::Asleep => patience == Patience::Some,
@@ -250,12 +254,23 @@ impl Node {
                     continue;
                 }
             };
-            let used = BindingUse::Target;
+            let place = work.candidates.list().len() as u32;
+            let stands_in_for = match is_one {
+                true => None,
+                false => instances.place_of(&binding, place),
+            };
+            let used = match stands_in_for {
+                None => BindingUse::Target,
+                Some(_) => BindingUse::StandIn,
+            };
             self.trace.note(|| Step::binding(&binding, used, now));
             let (contact, path) = (binding.contact, binding.path);
             work.stays |= !path.is_empty() && binding.instance().is_some();
             work.candidates
                 .add_located(contact, path, terms, &hop, fallback.as_ref());
+            if let Some(place) = stands_in_for {
+                work.candidates.stand_in(place);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod calls;
 mod candidates;
 mod changes;
 mod dispatch;
+mod events;
 mod flows;
 mod forward;
 mod gruu;
@@ -15,6 +16,7 @@ mod guard;
 mod journal;
 mod keep_alive;
 mod locate;
+mod multicast;
 mod own_names;
 mod pings;
 mod policy;
@@ -48,15 +50,17 @@ use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
-pub use shared::{NodePolicy, Shared};
+pub use shared::{EventPolicy, NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
+use crate::events::Settled;
 use crate::location::{Committed, Slot, Watcher};
 use crate::push::Pushed;
 use crate::routing::Dialled;
 use calls::Calls;
 use candidates::Sleeper;
+use events::{Events, is_notify};
 use locate::PendingLookup;
 use own_names::OwnNames;
 use pings::Pings;
@@ -80,6 +84,8 @@ pub enum Control {
     Resolved(Id),
     /// Bindings have changed that this shard waits for.
     BindingsChanged,
+    /// Changes of subscriptions are on the disk, or have failed.
+    SubscriptionsKept(Vec<Settled>),
     /// A device was pushed, or could not be.
     Pushed(Box<Pushed>),
     /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
@@ -92,6 +98,8 @@ pub enum Control {
     },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// An administrator wants to see the subscriptions.
+    ListSubscriptions(oneshot::Sender<Vec<admin::Subscription>>),
     /// Somebody wants to try what the shard would do.
     Copy(Box<Copying>),
     /// Another configuration is in force.
@@ -143,6 +151,7 @@ pub struct Node {
     probes: Probes,
     /// For whose bindings this shard waits.
     watcher: Watcher,
+    events: Events,
     pings: Pings,
     journal: Journal,
     refused: refused::Quota,
@@ -234,6 +243,7 @@ impl Node {
             lookups: Slab::default(),
             wakings: Slab::default(),
             watcher: Watcher::new(shard),
+            events: Events::default(),
             waiting: Slab::default(),
             journal,
             refused: refused::Quota::default(),
@@ -250,7 +260,7 @@ impl Node {
     /// `None` when there is too much to copy.
     pub fn copy(&self, shared: Arc<Shared>, journal: Journal) -> Option<Self> {
         let (servers, clients) = self.endpoint.layer.counts();
-        if servers + clients + self.calls.len() > MOST_COPIED {
+        if servers + clients + self.calls.len() + self.events.len() > MOST_COPIED {
             return None;
         }
         Some(Self {
@@ -263,6 +273,7 @@ impl Node {
             lookups: self.lookups.clone(),
             wakings: self.wakings.clone(),
             watcher: Watcher::new(self.endpoint.identity.shard),
+            events: self.events.clone(),
             waiting: self.waiting.clone(),
             journal,
             refused: refused::Quota::default(),
@@ -285,6 +296,12 @@ impl Node {
     /// The steps since they were last taken.
     pub fn steps(&self) -> Vec<Step> {
         self.trace.take()
+    }
+
+    /// Whether what has this Call-ID belongs to this shard.
+    pub fn owns(&self, call_id: &[u8]) -> bool {
+        let identity = &self.endpoint.identity;
+        identity.owner_of(call_id) == identity.shard
     }
 
     fn on_message(&mut self, message: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
@@ -310,6 +327,9 @@ impl Node {
 
     /// Deals with a request that is new here, or has waited for what the server of users says.
     fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if ingress.source.is_multicast() {
+            return self.on_multicast(request, ingress, now, out);
+        }
         if self.answer_own(request, ingress, now, out) {
             return;
         }
@@ -374,6 +394,9 @@ impl Node {
                         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
                         return self.on_probe_answer(user, status, now);
                     }
+                    if is_notify(user) {
+                        return self.on_notify_answer(user, response, now, out);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
@@ -406,7 +429,10 @@ impl Node {
     ) {
         self.tally.malformed();
         self.trace.note(|| Step::unusable(bad));
-        if !bad.answerable || !matches!(index.start_line(), Some(StartLine::Request { .. })) {
+        if !bad.answerable
+            || source.is_multicast()
+            || !matches!(index.start_line(), Some(StartLine::Request { .. }))
+        {
             return;
         }
         let request = Message::view(bytes, index);
@@ -425,6 +451,9 @@ impl Node {
     fn account(&mut self, now: Now) {
         while let Some(progress) = self.proxy.next_progress() {
             self.on_progress(&progress, now);
+        }
+        while let Some(failed) = self.proxy.next_failed_flow() {
+            self.unbind_flow(&failed, now);
         }
     }
 
@@ -459,6 +488,7 @@ impl Node {
     fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
         match failed {
             FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            FailedSend::Client(user) if is_notify(user) => self.on_notify_failed(user, false, now, out),
             failed => {
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
@@ -488,6 +518,7 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
+            subscription_bytes: self.events.bytes(),
             waiting_bytes: self.registers.bytes()
                 + self.lookups.bytes()
                 + self.wakings.bytes()
@@ -582,6 +613,12 @@ impl Application for Node {
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             Control::BindingsChanged => self.on_bindings_changed(now, out),
+            Control::SubscriptionsKept(all) => {
+                for settled in all {
+                    self.on_subscription_kept(settled, now, out);
+                }
+            }
+            Control::ListSubscriptions(reply) => drop(reply.send(self.list_subscriptions(now))),
             Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
             Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
@@ -595,7 +632,10 @@ impl Application for Node {
                 drop(reply.send(self.copy(shared, journal).map(Box::new)));
             }
             Control::Reload(reload) => self.reload(reload),
-            Control::Drain => self.draining = true,
+            Control::Drain => {
+                self.draining = true;
+                self.end_subscriptions(now, out);
+            }
         }
     }
 
@@ -615,6 +655,11 @@ impl Application for Node {
                         self.on_probe_failed(user, now);
                     }
                 }
+                Expired::Client { user, timed_out, .. } if is_notify(user) => {
+                    if timed_out {
+                        self.on_notify_failed(user, true, now, out);
+                    }
+                }
                 Expired::Client {
                     user,
                     timed_out,
@@ -628,6 +673,7 @@ impl Application for Node {
                 Expired::Waking(ticket) => self.on_not_woken(ticket, now, out),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
+                Expired::Subscription(subscription) => self.attend(subscription, now, out),
                 Expired::Call(call) => {
                     self.calls
                         .on_deadline(call, &mut self.endpoint.layer.wheel, &mut self.journal, now)
@@ -650,6 +696,8 @@ impl Application for Node {
         self.proxy.is_empty()
             && self.registers.is_empty()
             && self.lookups.is_empty()
+            && self.events.is_settled()
+            && !self.is_taking_leave()
             && self.wakings.is_empty()
             && self.waiting.is_empty()
     }

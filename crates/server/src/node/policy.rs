@@ -7,7 +7,6 @@ use strowger_sip::auth::{
     select,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
-use strowger_sip::registrar::canonical_host;
 use strowger_sip::{Now, Outbox, Reject};
 use strowger_syntax::message::Span;
 use strowger_syntax::uri::{SipUri, Uri, escape};
@@ -16,7 +15,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::refused::Why;
 use super::shared::Shared;
-use super::trace::{CredentialsOutcome, Step};
+use super::trace::{CredentialsOutcome, DroppedWhy, Step};
 use super::user_lookup::Progress;
 use crate::config::{UserSource, effective};
 use crate::subscriber::Resolved;
@@ -85,6 +84,17 @@ pub(super) enum Checked {
     Unknown(Reject),
 }
 
+impl Checked {
+    /// The refusal that is no challenge.
+    pub(super) fn refusal(&self) -> Option<Reject> {
+        match self {
+            Self::Unknown(reject) => Some(*reject),
+            Self::NotOwner | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
+            Self::Right(_) | Self::Absent | Self::Rejected(_) | Self::Waits => None,
+        }
+    }
+}
+
 impl Node {
     /// Who sent a request, from what needs no credentials.
     pub(super) fn sender_by_source(&self, ingress: &Ingress) -> Sender {
@@ -96,7 +106,7 @@ impl Node {
         let spoken_for = self.find_realm(request);
         let selected = {
             let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
-            select(request, challenger(request.method()), &space)
+            select(request, self.challenger(request), &space)
         };
         let selected = match selected {
             None => {
@@ -130,32 +140,29 @@ impl Node {
             Ok(Progress::Waits) => return Checked::Waits,
             Err(reject) => return Checked::Unknown(reject),
         }
-        let owned = checked.map(|proof| Right {
-            proof,
-            address: self.whose(spoken_for.as_deref(), user),
-        });
-        match owned {
+        match checked {
             Err(rejection) => {
                 self.note_credentials(Some(&selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(right) if right.address == Resolved::Unknown => {
-                self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
-                self.tell_refused(request, ingress, Why::NotOwner, now);
-                Checked::NotOwner
-            }
-            Ok(right) => {
-                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(right.address));
-                Checked::Right(right)
+            Ok(proof) => {
+                let address = self.whose(request, spoken_for.as_deref(), user);
+                if address == Resolved::Unknown {
+                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
+                    self.tell_refused(request, ingress, Why::NotOwner, now);
+                    return Checked::NotOwner;
+                }
+                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
+                Checked::Right(Right { proof, address })
             }
         }
     }
 
-    /// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it, or not
-    /// the user's ([`Resolved::Unknown`]). The realm is in the work buffers.
-    fn whose(&mut self, spoken_for: Option<&[u8]>, user: &[u8]) -> Resolved {
+    /// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it or of
+    /// somebody whom the user may register ([`Resolved::Alias`]), or neither. The realm is in the work buffers.
+    fn whose(&mut self, request: Message<'_>, spoken_for: Option<&[u8]>, user: &[u8]) -> Resolved {
         let Some(spoken_for) = spoken_for else {
             return Resolved::Unknown;
         };
@@ -163,10 +170,19 @@ impl Node {
             return Resolved::User;
         }
         let (realm, name) = (&self.work.realm, &mut self.work.name);
-        match self.shared.subscribers.resolve(spoken_for, realm, name) {
-            Resolved::Alias if *name == user => Resolved::Alias,
-            _ => Resolved::Unknown,
+        let resolved = self.shared.subscribers.resolve(spoken_for, realm, name);
+        let other = match resolved {
+            Resolved::Alias => name,
+            Resolved::User | Resolved::Unknown => spoken_for,
+        };
+        let is_alias = resolved == Resolved::Alias && other == user;
+        // Who may register others (RFC 3261 §10.3 step 4).
+        let mut parties = self.shared.policy.third_parties.iter();
+        let is_register = request.method() == Method::Register;
+        if is_alias || (is_register && parties.any(|party| party.may(user, realm, other))) {
+            return Resolved::Alias;
         }
+        Resolved::Unknown
     }
 
     /// Notes what credentials are worth. The realm is in the work buffers.
@@ -245,7 +261,7 @@ impl Node {
         out: &mut Outbox,
     ) {
         let told = self.may_challenge(request, ingress, now);
-        let challenger = challenger(request.method());
+        let challenger = self.challenger(request);
         let status = match challenger {
             Challenger::Server => Status::UNAUTHORIZED,
             Challenger::Proxy => Status::PROXY_AUTHENTICATION_REQUIRED,
@@ -263,6 +279,16 @@ impl Node {
         self.endpoint.identity.reply(request, ingress, status, lines, out);
     }
 
+    /// A registrar and a notifier challenge as the servers that they are (RFC 6665 §4.2.1.3), everything else is on its way to
+    /// somebody else.
+    fn challenger(&self, request: Message<'_>) -> Challenger {
+        match request.method() {
+            Method::Register => Challenger::Server,
+            Method::Subscribe if self.is_served(request) => Challenger::Server,
+            _ => Challenger::Proxy,
+        }
+    }
+
     /// Answers credentials that do not do, after [`check_credentials`](Self::check_credentials).
     pub(super) fn refuse_credentials(
         &mut self,
@@ -272,6 +298,11 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) {
+        // Of those who hear a group, the one answers whose challenge was met.
+        if rejection == Rejection::ForeignNonce && ingress.source.is_multicast() {
+            let why = DroppedWhy::Multicast;
+            return self.trace.note(|| Step::Dropped { why });
+        }
         match (rejection, rejection.staleness()) {
             (_, Some(staleness)) => self.challenge_again(request, ingress, staleness, now, out),
             (Rejection::Malformed(what), None) => {
@@ -302,23 +333,12 @@ fn space<'s>(
     }
 }
 
-/// A registrar challenges as the server that it is, everything else is on its way to somebody else.
-fn challenger(method: Method) -> Challenger {
-    if method == Method::Register {
-        Challenger::Server
-    } else {
-        Challenger::Proxy
-    }
-}
-
 /// The line of the credentials of a request whose sender has authenticated itself to this proxy, where there is no other.
 pub(super) fn only_proxy_credentials(request: Message<'_>) -> Option<Span> {
     let mut lines = request
         .fields_of(Name::ProxyAuthorization)
         .map(|field| field.line);
-    let first = lines
-        .next()
-        .filter(|_| challenger(request.method()) == Challenger::Proxy);
+    let first = lines.next().filter(|_| request.method() != Method::Register);
     first.filter(|_| lines.next().is_none())
 }
 
@@ -346,11 +366,11 @@ fn sip_uri(uri: Uri<'_>) -> Option<SipUri<'_>> {
 fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri<'_>>, realm: &mut Vec<u8>) {
     realm.clear();
     if let Some(sip) = spoken_for.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     let target = Uri::parse(request.request_uri()).ok().and_then(sip_uri);
     if let Some(sip) = target.filter(|sip| shared.is_ours(sip)) {
-        return canonical_host(&sip.host, realm);
+        return shared.ours.write_host(&sip.host, realm);
     }
     match (shared.ours.names().first(), shared.ours.addresses().first()) {
         (Some(name), _) => realm.extend_from_slice(name.as_bytes()),

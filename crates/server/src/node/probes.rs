@@ -218,7 +218,7 @@ pub(super) fn write_options(identity: &Identity, asking: &Asking<'_>, now: Now, 
     let put_us = |out: &mut Vec<u8>| {
         identity
             .listeners
-            .write_uri(hop.transport, hop.listener, hop.local, out)
+            .write_uri(hop.transport, (hop.listener, hop.told), hop.local, out)
     };
     out.extend_from_slice(b"OPTIONS ");
     out.extend_from_slice(uri);

@@ -1,7 +1,7 @@
 //! What the registrar does for contacts whose device is to be pushed (RFC 8599 §5.6.1): the node is the proxy that pushes and the
 //! registrar in one.
 
-use strowger_sip::registrar::{PushParams, may_have_push};
+use strowger_sip::registrar::{PurrKey, PushParams, instance_of, may_have_push};
 use strowger_sip::{Extra, Reject};
 use strowger_syntax::header::{Contact, NameAddr, Params};
 use strowger_syntax::scan::{number, put_number};
@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::config::Unserved;
 use crate::push::Services;
 
-/// More than so many seconds before its end a registration is refreshed by a device that needs no push for it (§5.6.1.1).
+/// More than so many seconds before its end a registration is refreshed by a device that needs no push for it (RFC 8599 §5.6.1.1).
 const SELF_REFRESH_SECS: u64 = 121;
 
 /// A contact of a REGISTER that has something to do with push.
@@ -33,7 +33,7 @@ fn pushable<'a>(request: Message<'a>) -> impl Iterator<Item = Pushable<'a>> {
 }
 
 /// Whether a REGISTER is refused for what it asks of push. The node is the registrar, so no other proxy could do what it cannot:
-/// a question for a service that is not served gets 555 (§5.6.1.2), and so does who wants one if the configuration says so (§5.6.1.1).
+/// a question for a service that is not served gets 555 (RFC 8599 §5.6.1.2), and so does who wants one if the configuration says so (§5.6.1.1).
 /// A registration that would end before it can be refreshed by a push gets 423 (§5.6.1.1).
 pub(super) fn check_push(request: Message<'_>, shared: &Shared) -> Result<(), Reject> {
     let services = &shared.push;
@@ -72,7 +72,7 @@ fn expires_of(request: Message<'_>, address: &NameAddr<'_>) -> Option<u64> {
     }
 }
 
-/// Whether another proxy, between here and the device, has said that it pushes that (§5.6.1.1).
+/// Whether another proxy, between here and the device, has said that it pushes that (RFC 8599 §5.6.1.1).
 fn is_pushed_elsewhere(request: Message<'_>, params: &PushParams<'_>) -> bool {
     request.elements(Name::FeatureCaps).any(|value| {
         let behind = value.iter().position(|&b| b == b';').map(|at| &value[at..]);
@@ -95,9 +95,24 @@ pub(super) fn has_other_pusher(request: Message<'_>, services: &Services) -> boo
         && pushable(request).any(|contact| is_pushed_elsewhere(request, &contact.params))
 }
 
-/// Appends what the 2xx to a REGISTER says of push, one Feature-Caps line for each service (§5.4): that its device will be pushed
-/// (§5.6.1.1), or which services there are, for who asks (§5.6.1.2).
-pub(super) fn write_feature_caps(request: Message<'_>, services: &Services, out: &mut Vec<u8>) {
+/// Writes references to the devices of an address-of-record.
+pub(super) struct Purrs<'a> {
+    /// What they are enciphered with.
+    pub(super) key: &'a PurrKey,
+    /// The address-of-record.
+    pub(super) aor: &'a [u8],
+    /// The time, in Unix seconds.
+    pub(super) now_secs: u64,
+}
+
+/// Appends what the 2xx to a REGISTER says of push, one Feature-Caps line for each service (RFC 8599 §5.4): that its device will be pushed
+/// (§5.6.1.1), with a reference to its registration (§6.2.1); or which services there are, for who asks (§5.6.1.2).
+pub(super) fn write_feature_caps(
+    request: Message<'_>,
+    services: &Services,
+    purrs: &Purrs<'_>,
+    out: &mut Vec<u8>,
+) {
     if !services.is_on() {
         return;
     }
@@ -118,6 +133,12 @@ pub(super) fn write_feature_caps(request: Message<'_>, services: &Services, out:
             out.extend_from_slice(b"Feature-Caps: *;+sip.pns=\"");
             out.extend_from_slice(name.as_bytes());
             out.push(b'"');
+            if params.prid.is_some() {
+                let device = purrs.key.device(&params, instance_of(address.params));
+                out.extend_from_slice(b";+sip.pnspurr=\"");
+                purrs.key.write(purrs.aor, device, purrs.now_secs, out);
+                out.push(b'"');
+            }
             if params.prid.is_some() && address.params.has(b"+sip.pnsreg") {
                 out.extend_from_slice(b";+sip.pnsreg=\"");
                 // Before it is pushed for that.

@@ -3,7 +3,6 @@
 
 use strowger_sip::auth::Rejection;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::registrar::canonical_aor;
 use strowger_sip::{Now, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -82,7 +81,9 @@ impl Node {
         let why = match rejection {
             Rejection::Wrong => Why::WrongPassword,
             Rejection::UnknownUser => Why::UnknownUser,
-            Rejection::Malformed(_) | Rejection::Unasked | Rejection::Stale => return,
+            Rejection::Malformed(_) | Rejection::Unasked | Rejection::ForeignNonce | Rejection::Stale => {
+                return;
+            }
         };
         self.tally.wrong_password();
         self.tell_refused(request, ingress, why, now);
@@ -123,7 +124,7 @@ impl Node {
             let aor = &mut self.work.lines;
             aor.clear();
             match &speaks_for {
-                Some(sip) => canonical_aor(sip, aor),
+                Some(sip) => self.shared.ours.write_aor(sip, aor),
                 None => aor.extend_from_slice(uri(Name::To)),
             }
             let why = if foreign { Why::NotOurDomain } else { why };

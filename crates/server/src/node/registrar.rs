@@ -11,16 +11,20 @@ use strowger_sip::registrar::{
     register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
+use strowger_sip::transport::via::is_translated;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
-use super::push::{check_push, has_other_pusher, write_feature_caps};
+use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
+use super::user_lookup::unavailable;
 use super::{Kept, Node, Work};
+use crate::config::effective;
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
 use crate::subscriber::Resolved;
 
@@ -82,7 +86,7 @@ impl Node {
         }
         // Steps 3 and 4: who asks, and whether the address is theirs.
         let mut right = None;
-        if self.is_asked_who(ingress) {
+        if self.is_asked_who(request, ingress) {
             match self.check_credentials(request, ingress, now) {
                 Checked::Right(credentials) => right = Some(credentials),
                 Checked::Absent => return self.challenge_again(request, ingress, Staleness::Fresh, now, out),
@@ -90,9 +94,8 @@ impl Node {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
                 Checked::Waits => return,
-                Checked::Unknown(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
-                Checked::NotOwner | Checked::ShutOut => {
-                    let reject = Reject::new(Status::FORBIDDEN);
+                refused => {
+                    let reject = refused.refusal().unwrap_or_else(unavailable);
                     return self.refuse_unproven(request, ingress, &reject, now, out);
                 }
             }
@@ -101,7 +104,7 @@ impl Node {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
+        if let Err(reject) = self.find_aor(request, ingress, right.map(|right| right.address)) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         let admitted = Admitted {
@@ -140,7 +143,7 @@ impl Node {
     }
 
     /// Whether whoever sends a REGISTER has to show credentials.
-    fn is_asked_who(&self, ingress: &Ingress) -> bool {
+    fn is_asked_who(&self, request: Message<'_>, ingress: &Ingress) -> bool {
         let challenged = self.shared.is_challenged(Method::Register, b"REGISTER");
         let trusted = self.shared.is_trusted(ingress.source.remote.ip());
         self.trace.note(|| Step::Sender {
@@ -149,18 +152,34 @@ impl Node {
         });
         self.trace.note(|| Step::Asked {
             why: match (challenged, trusted) {
+                _ if self.is_visitor(request, ingress) => AskedWhy::Visitor,
                 (true, false) => AskedWhy::Method,
                 (true, true) => AskedWhy::Trusted,
                 _ if !self.shared.auth_on() => AskedWhy::DigestOff,
                 _ => AskedWhy::NotChallenged,
             },
         });
-        challenged && !trusted
+        challenged && !trusted && !self.is_visitor(request, ingress)
+    }
+
+    /// Whether it is a REGISTER of somebody else's user from where visitors may register.
+    fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+        let policy = &self.shared.policy;
+        !policy.visitors.is_empty()
+            && effective::is_trusted(&policy.visitors, ingress.source.remote.ip())
+            && spoken_for(request).is_some_and(|sip| {
+                !self.shared.is_ours(&sip) && sip.user.is_some_and(|user| !user.is_empty())
+            })
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
     /// is known to be one, or not.
-    fn find_aor(&mut self, request: Message<'_>, known: Option<Resolved>) -> Result<(), Reject> {
+    fn find_aor(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        known: Option<Resolved>,
+    ) -> Result<(), Reject> {
         self.work.aor.clear();
         if !self
             .work
@@ -168,7 +187,7 @@ impl Node {
             .registered
             .write_aor(request.to_uri(), &mut self.work.aor)
         {
-            self.write_aor(request)?;
+            self.write_aor(request, ingress)?;
         }
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
@@ -180,19 +199,35 @@ impl Node {
     }
 
     /// Appends the address-of-record of a REGISTER as it is written to the work buffers.
-    fn write_aor(&mut self, request: Message<'_>) -> Result<(), Reject> {
+    fn write_aor(&mut self, request: Message<'_>, ingress: &Ingress) -> Result<(), Reject> {
         let Some(sip) = spoken_for(request) else {
             return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
         };
+        if self.is_visitor(request, ingress) {
+            return self.write_visitor(request, &sip);
+        }
         // Steps 1 and 5: not ours means not found, and a registrar does not register for others, nor for one instance alone.
         if !self.shared.is_ours(&sip) || sip.user.is_none() || sip.params.has(b"gr") {
             return Err(Reject::new(Status::NOT_FOUND));
         }
-        canonical_aor(&sip, &mut self.work.aor);
+        self.shared.ours.write_aor(&sip, &mut self.work.aor);
         self.work
             .own
             .registered
             .remember(request.to_uri(), &self.work.aor);
+        Ok(())
+    }
+
+    /// Appends the address-of-record of a visitor: its whole address is a user part of the domain that it visits. Under its own
+    /// name it is for its own domain to find (§16.5).
+    fn write_visitor(&mut self, request: Message<'_>, visitor: &SipUri<'_>) -> Result<(), Reject> {
+        let Ok(Uri::Sip(visited)) = Uri::parse(request.request_uri()) else {
+            return Err(Reject::new(Status::NOT_FOUND));
+        };
+        let aor = &mut self.work.aor;
+        canonical_aor(visitor, aor);
+        aor.push(b'@');
+        self.shared.ours.write_host(&visited.host, aor);
         Ok(())
     }
 
@@ -248,6 +283,7 @@ impl Node {
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
             origin.from = Some(ingress.source.local.ip());
         }
+        origin.translated = is_translated(request, &ingress.source);
         origin.pushed_elsewhere = has_other_pusher(request, &self.shared.push);
         let policy = &self.shared.policy.registrar;
         let decided = register(
@@ -363,7 +399,7 @@ impl Node {
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         self.endpoint.layer.pool.take(waiting.request, &mut text);
         if let Ok(request) = index.parse(&text, &KEPT)
-            && self.find_aor(request, None).is_ok()
+            && self.find_aor(request, &waiting.ingress, None).is_ok()
         {
             let admitted = &Admitted {
                 request,
@@ -431,6 +467,7 @@ impl Node {
         } = &mut self.work;
         let record = Bindings::new(record);
         let (identity, push) = (&self.endpoint.identity, &self.shared.push);
+        let service_route = &self.shared.policy.service_route;
         let Admitted { request, ingress, .. } = *admitted;
         let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there =
@@ -446,7 +483,13 @@ impl Node {
                 flow_timer,
             };
             write_answer(request, record, &told, now.wall_secs(), date, out);
-            write_feature_caps(request, push, out);
+            let purrs = Purrs {
+                key: &identity.keys.purr,
+                aor,
+                now_secs: now.wall_secs(),
+            };
+            write_feature_caps(request, push, &purrs, out);
+            out.extend_from_slice(service_route);
         })
     }
 

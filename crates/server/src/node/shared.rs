@@ -4,14 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use strowger_sip::auth::{Algorithm, NonceTable};
+use strowger_sip::event::Durations;
 use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{Cidr, Config};
+use crate::config::{Cidr, Config, ThirdParty};
 use crate::defence::Defence;
 use crate::dns::Dns;
+use crate::events::{Events, Most};
 use crate::location::Location;
 use crate::push::Services;
 use crate::routing::Routes;
@@ -26,6 +28,10 @@ pub struct NodePolicy {
     pub algorithms: Vec<Algorithm>,
     /// Sources that need not authenticate.
     pub trusted: Vec<Cidr>,
+    /// Networks that visitors may register from.
+    pub visitors: Vec<Cidr>,
+    /// Who may register for others.
+    pub third_parties: Vec<ThirdParty>,
     /// What becomes of requests for others.
     pub routes: Arc<Routes>,
     /// Larger requests go by TCP (RFC 3261 §18.1.1).
@@ -36,12 +42,27 @@ pub struct NodePolicy {
     pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
+    /// The Service-Route line of answers to REGISTER (RFC 3608 §6.3); empty for none.
+    pub service_route: Arc<[u8]>,
+    /// What the notifier allows.
+    pub events: EventPolicy,
     /// Transactions of one shard; beyond, requests get 503.
     pub max_transactions: usize,
     /// Bytes that one shard keeps for its transactions; beyond, requests get 503.
     pub max_kept_bytes: usize,
     /// This start of the node.
     pub boot: u32,
+}
+
+/// What the notifier allows.
+#[derive(Clone, Debug)]
+pub struct EventPolicy {
+    /// How long subscriptions may last.
+    pub durations: Durations,
+    /// How many there may be.
+    pub most: Most,
+    /// Users of ours who may watch everybody's registrations, as addresses-of-record.
+    pub watchers: Arc<[String]>,
 }
 
 /// What all shards share: what a configuration comes to, and stores and tables, which outlive it.
@@ -60,6 +81,8 @@ pub struct Shared {
     pub defence: Defence,
     /// The servers behind names.
     pub dns: Arc<Dns>,
+    /// Subscriptions, as far as they are not one shard's matter.
+    pub events: Arc<Events>,
     /// The services that wake devices.
     pub push: Services,
 }
@@ -88,6 +111,7 @@ impl Shared {
             nonces: Arc::clone(&self.nonces),
             defence: self.defence.reconfigured(&config.defence),
             dns: Arc::clone(&self.dns),
+            events: Arc::clone(&self.events),
             push: self.push.reconfigured(&config.push),
         }
     }

@@ -77,6 +77,7 @@ held! {
         proxy_bytes
         timer_bytes
         call_bytes
+        subscription_bytes
         /// Requests that wait for a commit or a name.
         waiting_bytes
     }
@@ -156,7 +157,7 @@ impl Tally {
     }
 
     /// Bytes that the shard holds, by what for. What was given back to the system is in none of them.
-    pub fn memory(&self) -> [(&'static str, u64); 7] {
+    pub fn memory(&self) -> [(&'static str, u64); 8] {
         let (held, sizes) = (&self.held, &self.sizes);
         [
             ("transactions", &sizes.transaction_bytes),
@@ -164,6 +165,7 @@ impl Tally {
             ("messages", &held.message_bytes),
             ("spare", &held.spare_bytes),
             ("calls", &sizes.call_bytes),
+            ("subscriptions", &sizes.subscription_bytes),
             ("timers", &sizes.timer_bytes),
             ("waiting", &sizes.waiting_bytes),
         ]

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use strowger_sip::memory::{Id, Stored, TimerId};
-use strowger_sip::proxy::TargetSet;
-use strowger_sip::registrar::{Binding, Bindings, PushParams, is_same_instance};
+use strowger_sip::proxy::{Routing, TargetSet};
+use strowger_sip::registrar::{
+    Binding, Bindings, PurrKey, PushParams, is_same_instance, may_have_push, purr_of,
+};
 use strowger_sip::transaction::Timed;
 use strowger_sip::transport::way_to;
 use strowger_sip::{Now, Outbox, Source};
-use strowger_syntax::Message;
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::{Message, Name};
 
 use super::Node;
-use super::candidates::{Sleeper, Terms};
+use super::candidates::{Origin, Sleeper, Terms, Way};
 use super::journal::Journal;
+use super::locate::Patience;
 use super::shared::Shared;
+use super::trace::{BindingUse, Step};
 use crate::location::Slot;
 use crate::push::{Ask, NotPushed, Provider, Push, Pushed, Waited};
 
@@ -26,9 +31,11 @@ pub(super) struct Waking {
     server: Id,
     /// Where the request came from, which says by which of our addresses it leaves.
     source: Source,
-    /// The address-of-record, and behind it the instance-id of the device, if it has one.
+    /// The address-of-record, and behind it the instance-id of the device, if it has one. At the end the Request-URI, if it is not to be
+    /// that of the binding.
     texts: Stored,
     aor_len: u16,
+    instance_len: u16,
     slot: Slot,
     device: u64,
     /// The registration that it had.
@@ -83,6 +90,18 @@ fn device_of<'b, 's>(
     Some((params, provider))
 }
 
+/// The binding of the device that a reference leads to.
+fn referred<'r>(key: &PurrKey, record: Bindings<'r>, device: u64, now: Now) -> Option<Binding<'r>> {
+    let is_meant = |binding: &Binding<'_>| {
+        let params = PushParams::of(binding.contact).filter(|params| params.prid.is_some());
+        params.is_some_and(|params| key.device(&params, binding.instance()) == device)
+    };
+    record
+        .live(now.wall_secs())
+        .filter(is_meant)
+        .max_by_key(|binding| binding.updated_at)
+}
+
 /// The binding of a device that was registered last. A device that has got another `pn-prid` is known by its instance-id.
 fn newest_of<'r>(
     shared: &Shared,
@@ -124,7 +143,8 @@ impl Node {
         }
         let mut asleep = std::mem::take(&mut self.work.asleep);
         for sleeper in asleep.drain(..) {
-            if !self.wake_device(request, server, source, &sleeper, now) {
+            if let Err((fault, why)) = self.wake_device(request, server, source, &sleeper, now) {
+                note_not_woken(&mut self.journal, &sleeper.aor, fault, why, now);
                 self.shared.push.count(Waited::GivenUp);
                 self.end_waiting(server, None, now, out);
             }
@@ -132,7 +152,7 @@ impl Node {
         self.work.asleep = asleep;
     }
 
-    /// Has one device pushed, and waits for it; false if that cannot be.
+    /// Has one device pushed unless it was lately, and waits for it. Whose fault it is if that cannot be, and why.
     fn wake_device(
         &mut self,
         request: Message<'_>,
@@ -140,39 +160,42 @@ impl Node {
         source: &Source,
         sleeper: &Sleeper,
         now: Now,
-    ) -> bool {
+    ) -> Result<(), (&'static str, &'static str)> {
         let aor = &sleeper.aor[..];
         if self.wakings.len() >= self.shared.push.max_waiting() {
-            note_not_woken(&mut self.journal, aor, "this-node", "too many requests wait", now);
-            return false;
+            return Err(("this-node", "too many requests wait"));
         }
         // Whoever is told of what comes reads what is there.
         let slot = self.watcher.add(self.shared.location.watch(), aor);
         self.shared.location.read(aor, &mut self.work.record);
-        let mut live = Bindings::new(&self.work.record).live(now.wall_secs());
-        let binding = live.find(|binding| binding.contact == &*sleeper.contact);
+        let binding = self.binding_of(sleeper, now);
         let found = binding.and_then(|binding| Some((binding, device_of(&self.shared, &binding)?)));
         let Some((binding, (params, provider))) = found else {
             self.watcher.remove(self.shared.location.watch(), slot);
-            return false;
+            return Err(("device", "its registration has ended"));
         };
         let device = self.shared.push.device(&params);
         let ticket = self.wakings.next_id();
-        if self.shared.push.pushed_lately(device, now.wall_ms).is_none() {
-            let method = String::from_utf8_lossy(request.method_text());
-            let ask = Ask {
-                provider: Arc::clone(provider),
-                push: Push::of(&params, aor, request.call_id(), &method, true),
-                asker: (self.endpoint.identity.shard, ticket),
-            };
-            if !self.shared.push.ask(ask, device, now.wall_ms) {
-                self.watcher.remove(self.shared.location.watch(), slot);
-                note_not_woken(&mut self.journal, aor, "this-node", "too many pushes wait", now);
-                return false;
-            }
+        let method = String::from_utf8_lossy(request.method_text());
+        let ask = Ask {
+            provider: Arc::clone(provider),
+            push: Push::of(&params, aor, request.call_id(), &method, true),
+            asker: (self.endpoint.identity.shard, ticket),
+        };
+        let is_pushed = self.shared.push.pushed_lately(device, now.wall_ms).is_some();
+        if !is_pushed && !self.shared.push.ask(ask, device, now.wall_ms) {
+            self.watcher.remove(self.shared.location.watch(), slot);
+            return Err(("this-node", "too many pushes wait"));
         }
         let seen = self.registration_of(&binding);
-        let texts = [aor, binding.instance().unwrap_or_default()].concat();
+        let instance = binding.instance().unwrap_or_default();
+        let (aor_len, instance_len) = (aor.len() as u16, instance.len() as u16);
+        let aim = if sleeper.is_aimed() {
+            &sleeper.contact[..]
+        } else {
+            &[]
+        };
+        let texts = [aor, instance, aim].concat();
         let layer = &mut self.endpoint.layer;
         let texts = layer.pool.store(&texts);
         let timer = layer.wheel.add(Timed::Waking(ticket));
@@ -183,7 +206,8 @@ impl Node {
             server,
             source: *source,
             texts,
-            aor_len: aor.len() as u16,
+            aor_len,
+            instance_len,
             slot,
             device,
             seen,
@@ -191,7 +215,75 @@ impl Node {
             since_ms: now.mono_ms(),
             timer,
         });
+        Ok(())
+    }
+
+    /// The binding of a device that sleeps, from the record in the work buffers.
+    fn binding_of(&self, sleeper: &Sleeper, now: Now) -> Option<Binding<'_>> {
+        let record = Bindings::new(&self.work.record);
+        if sleeper.is_aimed() {
+            let (key, mut aor) = (&self.endpoint.identity.keys.purr, Vec::new());
+            let device = key.read(purr_of(&sleeper.contact)?, &mut aor)?;
+            return referred(key, record, device, now);
+        }
+        record
+            .live(now.wall_secs())
+            .find(|binding| binding.contact == &*sleeper.contact)
+    }
+
+    /// Makes the device the candidate that a request within a dialog refers to by its `pn-purr`, if it sleeps (RFC 8599 §6.2.3).
+    /// False if there is none. So a request is treated too that is to replace a dialog (RFC 8599 §7).
+    pub(super) fn candidate_asleep(&mut self, routing: &Routing<'_>, patience: Patience, now: Now) -> bool {
+        let uri = routing.request_uri;
+        if patience == Patience::None || !self.shared.push.is_on() || routing.next.is_some() {
+            return false;
+        }
+        let (key, work) = (&self.endpoint.identity.keys.purr, &mut self.work);
+        let Some(device) = purr_of(uri).and_then(|purr| key.read(purr, &mut work.aor)) else {
+            return false;
+        };
+        self.shared.location.read(&work.aor, &mut work.record);
+        let record = Bindings::new(&work.record);
+        let Some(binding) = referred(key, record, device, now) else {
+            return false;
+        };
+        if sleep_of(&self.shared, record, &binding, now) != Sleep::Asleep {
+            return false;
+        }
+        let used = BindingUse::Pushed;
+        self.trace.note(|| Step::binding(&binding, used, now));
+        work.candidates.clear();
+        let terms = Terms::new(Origin::RequestUri, Way::Asleep);
+        work.candidates.add(uri, &work.aor, terms);
         true
+    }
+
+    /// Whether a request sets up a dialog in which a device may have to be pushed, for which it has to come through here (RFC 8599
+    /// §6.2.2): its contact refers to a registration, or it goes to a device that has such a reference.
+    pub(super) fn is_for_purr(&self, request: Message<'_>) -> bool {
+        if !self.shared.push.is_on() {
+            return false;
+        }
+        let contact = request
+            .first(Name::Contact)
+            .filter(|contact| may_have_push(contact));
+        let purr = contact.and_then(|contact| purr_of(NameAddr::parse(contact).ok()?.uri_text));
+        let refers = |purr| {
+            self.endpoint
+                .identity
+                .keys
+                .purr
+                .read(purr, &mut Vec::new())
+                .is_some()
+        };
+        !self.work.asleep.is_empty()
+            || purr.is_some_and(refers)
+            || self
+                .work
+                .targets
+                .targets()
+                .iter()
+                .any(|target| may_have_push(target.uri(self.work.targets.text())))
     }
 
     /// A number for what made a binding.
@@ -203,7 +295,7 @@ impl Node {
             .call_key(order.call_id, &number.to_le_bytes())
     }
 
-    /// Bindings have changed in one of these slots: a device that is waited for may have registered.
+    /// Bindings have changed in one of these slots, which are in order: a device that is waited for may have registered.
     pub(super) fn on_devices_changed(&mut self, slots: &[Slot], now: Now, out: &mut Outbox) {
         if self.wakings.is_empty() {
             return;
@@ -211,7 +303,7 @@ impl Node {
         let meant = self
             .wakings
             .iter()
-            .filter(|(_, waking)| slots.contains(&waking.slot));
+            .filter(|(_, waking)| slots.binary_search(&waking.slot).is_ok());
         let tickets: SmallVec<[Id; 8]> = meant.map(|(ticket, _)| ticket).collect();
         for ticket in tickets {
             self.look_for_device(ticket, now, out);
@@ -223,7 +315,8 @@ impl Node {
             return;
         };
         let texts = self.endpoint.layer.pool.bytes(&waking.texts);
-        let (aor, instance) = texts.split_at(usize::from(waking.aor_len));
+        let (aor, behind) = texts.split_at(usize::from(waking.aor_len));
+        let (instance, aim) = behind.split_at(usize::from(waking.instance_len));
         let instance = (!instance.is_empty()).then_some(instance);
         self.shared.location.read(aor, &mut self.work.record);
         let record = Bindings::new(&self.work.record);
@@ -237,7 +330,7 @@ impl Node {
         let candidates = &mut self.work.candidates;
         candidates.clear();
         candidates.add_located(
-            binding.contact,
+            if aim.is_empty() { binding.contact } else { aim },
             binding.path,
             waking.terms,
             &hop,

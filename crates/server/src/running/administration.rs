@@ -3,22 +3,23 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use strowger_net::CountKind;
-use strowger_sip::registrar::{Binding, Bindings, Q_DEFAULT};
+use strowger_sip::registrar::{Binding, Bindings, Removal, deregister};
 use tokio::sync::oneshot;
 
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, DrainTarget, Explain, Family, Filter,
-    GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret, State,
-    Status, Unban, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DrainTarget, Explain, Family,
+    Filter, GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret,
+    State, Status, Subscription, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
-use crate::location::{Advice, Caller, Commit, Ticket};
+use crate::location::{Advice, Caller, Commit, Ticket, Version};
 use crate::node::trace::shown;
 use crate::node::{Control, Shared, Tally};
 use crate::routing::Group;
@@ -26,9 +27,9 @@ use crate::subscriber::{Lookup, SubscriberError};
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
 
-/// How often, and with which pauses, the removal of a user's bindings is tried.
-const FORGET_ATTEMPTS: u32 = 100;
-const FORGET_PAUSE: Duration = Duration::from_millis(20);
+/// How often, and with which pauses, the removal of bindings is tried.
+const REMOVAL_ATTEMPTS: u32 = 100;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A commit that no shard waits for.
 const NOBODY: Caller = Caller {
@@ -55,15 +56,24 @@ impl Running {
         Ok(self.beside(work).await??)
     }
 
-    async fn all_calls(&self) -> Result<Vec<Call>, AdminError> {
-        let mut calls = Vec::new();
+    /// What all shards list.
+    async fn of_all_shards<T>(
+        &self,
+        ask: impl Fn(oneshot::Sender<Vec<T>>) -> Control,
+    ) -> Result<Vec<T>, AdminError> {
+        let mut all = Vec::new();
         for shard in 0..self.handle.count() {
             let (reply, answer) = oneshot::channel();
             self.handle
-                .send(shard, Control::ListCalls(reply))
+                .send(shard, ask(reply))
                 .map_err(|_| AdminError::Unavailable("it is too busy"))?;
-            calls.extend(answer.await.map_err(|_| STOPPING)?);
+            all.extend(answer.await.map_err(|_| STOPPING)?);
         }
+        Ok(all)
+    }
+
+    async fn all_calls(&self) -> Result<Vec<Call>, AdminError> {
+        let mut calls = self.of_all_shards(Control::ListCalls).await?;
         calls.sort_by(|a, b| (a.since, &a.call_id).cmp(&(b.since, &b.call_id)));
         Ok(calls)
     }
@@ -165,38 +175,51 @@ fn each_binding(shared: &Shared, mut visit: impl FnMut(&[u8], &Binding<'_>)) {
     });
 }
 
-fn describe(aor: &[u8], binding: &Binding<'_>) -> Registration {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let now = strowger_net::now().wall_secs();
-    Registration {
-        aor: text(aor),
-        contact: shown(binding.contact),
-        expires_in: u64::from(binding.expires_at).saturating_sub(now),
-        q: (binding.q != Q_DEFAULT).then_some(binding.q),
-        transport: binding.origin.transport.uri_param().to_owned(),
-        source: Some(binding.origin.remote),
-        user_agent: (!binding.user_agent.is_empty()).then(|| text(binding.user_agent)),
-        call_id: text(binding.order.call_id),
-        cseq: binding.order.cseq,
+/// Takes bindings of an address-of-record away, one or all, whatever commits meanwhile, and tells which; `None` when the store
+/// does not do it in time.
+fn take_away(shared: &Shared, aor: &[u8], contact: Option<&[u8]>, why: Removal) -> Option<Vec<Registration>> {
+    let (mut record, mut next) = (Vec::new(), Vec::new());
+    for _ in 0..REMOVAL_ATTEMPTS {
+        let now = strowger_net::now().wall_secs();
+        let seen = shared.location.read(aor, &mut record);
+        let bindings = Bindings::new(&record);
+        let meant = |bound: &[u8]| {
+            contact.is_none_or(|contact| contact == bound || contact == shown(bound).as_bytes())
+        };
+        if deregister(bindings, meant, why, now, &mut next) == 0 {
+            return Some(Vec::new());
+        }
+        let gone = bindings
+            .live(now)
+            .filter(|binding| meant(binding.contact))
+            .map(|binding| Registration::of(aor, &binding, now))
+            .collect::<Vec<_>>();
+        match shared.location.commit(aor, seen, &next, NOBODY) {
+            Commit::Done(_) => return Some(gone),
+            Commit::Pending if is_committed(shared, aor, seen, now) => return Some(gone),
+            Commit::Conflict => {}
+            Commit::Pending | Commit::Unavailable => thread::sleep(REMOVAL_PAUSE),
+        }
     }
+    None
 }
 
-/// Takes a user's bindings away, whatever commits meanwhile; false when the store does not do it in time.
-fn forget_bindings(shared: &Shared, user: &UserId) -> bool {
-    let aor = format!("{}@{}", user.user(), user.domain());
+/// Waits until a removal is done; false if something else was.
+fn is_committed(shared: &Shared, aor: &[u8], seen: Version, now_secs: u64) -> bool {
     let mut record = Vec::new();
-    for _ in 0..FORGET_ATTEMPTS {
-        let seen = shared.location.read(aor.as_bytes(), &mut record);
-        if record.is_empty() {
-            return true;
+    for _ in 0..REMOVAL_ATTEMPTS {
+        if shared.location.read(aor, &mut record) != seen {
+            return Bindings::new(&record).has_removed(now_secs);
         }
-        match shared.location.commit(aor.as_bytes(), seen, &[], NOBODY) {
-            Commit::Done(_) => return true,
-            Commit::Conflict => {}
-            Commit::Pending | Commit::Unavailable => std::thread::sleep(FORGET_PAUSE),
-        }
+        thread::sleep(REMOVAL_PAUSE);
     }
     false
+}
+
+/// Takes a user's bindings away; false when the store does not do it in time.
+fn forget_bindings(shared: &Shared, user: &UserId) -> bool {
+    let aor = format!("{}@{}", user.user(), user.domain());
+    take_away(shared, aor.as_bytes(), None, Removal::Rejected).is_some()
 }
 
 impl Admin for Running {
@@ -258,7 +281,7 @@ impl Admin for Running {
         self.beside(move |shared| {
             let mut found = Vec::new();
             each_binding(shared, |aor, binding| {
-                let registration = describe(aor, binding);
+                let registration = Registration::of(aor, binding, strowger_net::now().wall_secs());
                 let agent = registration.user_agent.as_deref().unwrap_or("");
                 if filter.matches(&[&registration.aor, &registration.contact, agent]) {
                     found.push(registration);
@@ -268,6 +291,35 @@ impl Admin for Running {
             Page::cut(found, &page, |registration| &registration.aor)
         })
         .await
+    }
+
+    async fn deregister(&self, which: Deregister) -> Result<Vec<Registration>, AdminError> {
+        let aor = which.canonical_aor()?;
+        let id = which.id();
+        let gone = self
+            .beside(move |shared| {
+                let contact = which.contact.as_deref().map(str::as_bytes);
+                take_away(shared, &aor, contact, which.removal())
+            })
+            .await?;
+        match gone {
+            None => Err(AdminError::Unavailable(
+                "the store of registrations does not answer",
+            )),
+            Some(gone) if gone.is_empty() => Err(AdminError::NoSuchRegistration(id)),
+            Some(gone) => Ok(gone),
+        }
+    }
+
+    async fn subscriptions(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> Result<Page<Subscription>, AdminError> {
+        let mut all = self.of_all_shards(Control::ListSubscriptions).await?;
+        all.retain(|one: &Subscription| filter.matches(&[&one.aor, &one.subscriber, &one.call_id]));
+        all.sort_by(|a, b| (&a.aor, &a.id).cmp(&(&b.aor, &b.id)));
+        Ok(Page::cut(all, &page, |one| &one.id))
     }
 
     async fn calls(&self, filter: Filter, page: PageRequest) -> Result<Page<Call>, AdminError> {
@@ -399,6 +451,11 @@ impl Admin for Running {
             "strowger_registered",
             "Addresses-of-record with bindings.",
             shared.location.len(),
+        ));
+        families.push(gauge(
+            "strowger_subscriptions",
+            "Subscriptions to registrations.",
+            shared.events.quota.total() as usize,
         ));
         families.push(self.memory());
         let (accounts, sources) = shared.defence.counts();

@@ -1,11 +1,11 @@
 //! Binding the listeners: what was asked for must bind, a default that cannot is warned about and left out.
 
-use strowger_net::{BindFault, Listen as Bound, Listener, Options};
+use strowger_net::{BindError, BindFault, Listen as Bound, Listener, Options};
 
 use super::StartError;
 use super::numbers::Numbers;
-use crate::config::Config;
 use crate::config::effective::{self, Asked};
+use crate::config::{Config, Listen};
 
 /// The bound listeners, and their numbers.
 pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>, Numbers), StartError> {
@@ -16,7 +16,8 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
             transport: uri.transport,
             address: uri.address,
         };
-        match Listener::bind(listen, options) {
+        let bound = Listener::bind(listen, options).and_then(|listener| hear(listener, &wanted.listen));
+        match bound {
             Ok(listener) => {
                 warn_of_small_buffer(&listener, options);
                 let mut listen = wanted.listen;
@@ -35,6 +36,14 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
     } else {
         Ok((listeners, numbers))
     }
+}
+
+/// Lets a listener hear its multicast group, if it has one.
+pub(super) fn hear(mut listener: Listener, listen: &Listen) -> Result<Listener, BindError> {
+    if let Some(multicast) = listen.multicast {
+        listener.join(multicast.group, multicast.ttl)?;
+    }
+    Ok(listener)
 }
 
 pub(super) fn warn_of_small_buffer(listener: &Listener, options: &Options) {

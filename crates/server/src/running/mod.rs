@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use strowger_net::{BindError, Handle, Options, Shards};
 use strowger_sip::EndpointConfig;
 use strowger_sip::auth::NonceTable;
-use strowger_sip::registrar::{PathPolicy, Policy};
+use strowger_sip::event::Durations;
+use strowger_sip::registrar::{Bindings, Entry, PathPolicy, Policy};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
@@ -33,8 +34,9 @@ use crate::config::{Config, Diagnostic, Store, UserSource};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
-use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
-use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::events::{self, Events, Kept, Most, Settled};
+use crate::location::{Answer, Expired, Location, Memory, OpenError, Settings, Sqlite, Swept};
+use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally};
 use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
 use crate::subscriber::{self, Subscribers, lookup, read_file};
@@ -42,8 +44,8 @@ use reload::{Course, Origin, Outcomes, Pending};
 
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
-/// How often bindings that have expired are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
+/// How long bindings that have expired are not looked for at most; usually it is known when the next will.
+const SWEEP: Duration = Duration::from_secs(10);
 /// How often the file of users is looked at.
 const FOLLOW: Duration = Duration::from_secs(1);
 
@@ -157,7 +159,7 @@ impl Running {
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
         let ours = effective::ours(config, &numbers.reachable(), &machine);
-        let opened = open(config, data_dir, ours, &answers)?;
+        let opened = open(config, data_dir, ours, &answers, options.shards)?;
         let shared = Arc::new(opened.shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
@@ -165,17 +167,11 @@ impl Running {
         shared.dns.carry(&bound);
         let endpoint = endpoint_config(config, &shared, *secret.bytes(), options.shards, bound);
         let tallies: Vec<_> = (0..options.shards).map(|_| Arc::new(Tally::default())).collect();
-        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies)?;
+        let kept = opened.subscriptions;
+        let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies, kept)?;
         let handle = shards.handle();
-        // The store was opened before there were shards to answer to; nothing can have been committed yet.
-        let _ = answers.set(handle.clone());
-        watch_bindings(&*shared.location, &handle);
-        let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
-        push::spawn(&shared.push, opened.asks, handle.clone());
-        if let Some((questions, server)) = opened.users {
-            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
-        }
+        introduce(&answers, &handle);
+        opened.questions.answer(config, &shared, &handle);
         let active = Active {
             config: config.clone(),
             shared,
@@ -250,6 +246,11 @@ impl Running {
     }
 }
 
+/// What to do about an address that cannot be bound.
+pub(crate) fn mend_of_bind(fault: &strowger_net::BindFault) -> &'static str {
+    bind::mend(fault)
+}
+
 /// What the machine says of itself now.
 fn machine() -> Machine {
     Machine {
@@ -265,12 +266,20 @@ fn start_shards(
     shared: &Arc<Shared>,
     endpoint: &EndpointConfig,
     tallies: &[Arc<Tally>],
+    subscriptions: Vec<Kept>,
 ) -> Result<(Shards<Control>, Vec<thread::JoinHandle<()>>), StartError> {
     let mut journals = Vec::new();
+    let mut left = subscriptions;
     let shards = strowger_net::start(listeners, options, |shard| {
         let journal = start_journal(shard, &mut journals);
         let tally = Arc::clone(&tallies[usize::from(shard)]);
-        Node::new(shard, Arc::clone(shared), endpoint, journal, tally)
+        let mut node = Node::new(shard, Arc::clone(shared), endpoint, journal, tally);
+        let (its, others) = std::mem::take(&mut left)
+            .into_iter()
+            .partition(|kept| node.owns(&kept.dialog.call_id));
+        left = others;
+        node.resume(its, strowger_net::now());
+        node
     });
     Ok((shards.map_err(StartError::System)?, journals))
 }
@@ -309,6 +318,13 @@ fn options(config: &Config) -> Options {
 struct Opened {
     shared: Shared,
     bans: mpsc::Receiver<Ban>,
+    questions: Questions,
+    /// Subscriptions that go on.
+    subscriptions: Vec<Kept>,
+}
+
+/// What shards ask of others.
+struct Questions {
     /// Names that are to be looked up.
     names: mpsc::Receiver<Question>,
     /// Devices that are to be pushed.
@@ -317,19 +333,35 @@ struct Opened {
     users: Option<Asked>,
 }
 
+impl Questions {
+    /// Has them answered as long as the shards live.
+    fn answer(self, config: &Config, shared: &Shared, handle: &Handle<Control>) {
+        let system = dns::System::new(&config.dns);
+        dns::spawn(Arc::clone(&shared.dns), self.names, system, handle.clone());
+        push::spawn(&shared.push, self.asks, handle.clone());
+        lookup::spawn(&shared.subscribers, self.users, handle.clone());
+    }
+}
+
 type Asked = (mpsc::Receiver<subscriber::Question>, lookup::Server);
+
+/// The way to shards that are not started yet.
+type Shardward = Arc<OnceLock<Handle<Control>>>;
 
 /// Opens the stores, and puts together what all shards share.
 fn open(
     config: &Config,
     data_dir: &DataDir,
     ours: Ours,
-    answers: &Arc<OnceLock<Handle<Control>>>,
+    answers: &Shardward,
+    shards: u16,
 ) -> Result<Opened, StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
     let (subscribers, users) = open_users(config, data_dir, table_key)?;
     subscribers.serve(&config.domains);
     let location = open_location(config, data_dir, table_key, answers)?;
+    location.watch().serve(shards, Box::new(teller(answers)));
+    let (events, subscriptions) = open_events(config, data_dir, answers)?;
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
     let (defence, bans) = Defence::new(&config.defence, table_key);
@@ -344,14 +376,59 @@ fn open(
         defence,
         dns: Arc::new(dns),
         push,
+        events: Arc::new(events),
     };
     Ok(Opened {
         shared,
         bans,
-        names,
-        asks,
-        users,
+        questions: Questions { names, asks, users },
+        subscriptions,
     })
+}
+
+/// Opens the store of subscriptions beside that of registrations; without that one nothing is kept.
+fn open_events(
+    config: &Config,
+    data_dir: &DataDir,
+    answers: &Shardward,
+) -> Result<(Events, Vec<Kept>), StartError> {
+    if config.location.store == Store::Memory {
+        return Ok((Events::new(None), Vec::new()));
+    }
+    let send = sender(answers);
+    let answer =
+        move |settled: Settled| send(settled.caller.shard, Control::SubscriptionsKept(vec![settled]));
+    let now_secs = strowger_net::now().wall_secs();
+    let opened = events::Store::open(data_dir, config.location.durability, now_secs, Box::new(answer));
+    let (store, kept) = opened.map_err(StartError::Database)?;
+    Ok((Events::new(Some(Arc::new(store))), kept))
+}
+
+/// Tells those who send to the shards that they are there. The stores were opened before there were any, and nothing of theirs
+/// can have been committed yet; what others have changed meanwhile is looked at now.
+fn introduce(answers: &Shardward, handle: &Handle<Control>) {
+    let _ = answers.set(handle.clone());
+    for shard in 0..handle.count() {
+        let _ = handle.send(shard, Control::BindingsChanged);
+    }
+}
+
+/// Sends to shards from any thread: what finds no room waits for it. Before the shards are started there is nobody.
+fn sender(answers: &Shardward) -> impl Fn(u16, Control) + Send + Sync + use<> {
+    let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
+    move |shard, control| {
+        let Some(handle) = answers.get() else { return };
+        if let Err(control) = handle.send(shard, control) {
+            let handle = handle.clone();
+            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
+        }
+    }
+}
+
+/// Tells shards of changes of bindings that they wait for.
+fn teller(answers: &Shardward) -> impl Fn(u16) + Send + Sync + use<> {
+    let send = sender(answers);
+    move |shard| send(shard, Control::BindingsChanged)
 }
 
 /// The users, and what is to be asked of their server if they come from one.
@@ -421,6 +498,8 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         challenged: effective::digest(config).methods,
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
+        visitors: location.visitors.clone(),
+        third_parties: location.third_parties.clone(),
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
@@ -434,46 +513,51 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             path: PathPolicy::default(),
             flow_timer: seconds(location.flow_timer),
         },
+        service_route: service_route(&location.service_route),
+        events: EventPolicy {
+            durations: Durations {
+                min: seconds(config.events.min_expires),
+                max: seconds(config.events.max_expires),
+            },
+            most: Most {
+                per_aor: config.events.per_aor,
+                per_source: config.events.per_source,
+                total: config.events.total,
+            },
+            watchers: config.events.watchers.clone().into(),
+        },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
         boot,
     }
 }
 
+/// The Service-Route line of a route (RFC 3608 §5); empty for none.
+fn service_route(route: &[String]) -> Arc<[u8]> {
+    if route.is_empty() {
+        return Arc::default();
+    }
+    format!("Service-Route: {}\r\n", route.join(", "))
+        .into_bytes()
+        .into()
+}
+
 fn open_location(
     config: &Config,
     data_dir: &DataDir,
     key: [u8; 16],
-    answers: &Arc<OnceLock<Handle<Control>>>,
+    answers: &Shardward,
 ) -> Result<Arc<dyn Location>, StartError> {
     if config.location.store == Store::Memory {
         return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
     }
-    let (answers, runtime) = (Arc::clone(answers), tokio::runtime::Handle::current());
-    let answer: Answer = Arc::new(move |shard, committed| {
-        let Some(handle) = answers.get() else { return };
-        if let Err(control) = handle.send(shard, Control::Committed(committed)) {
-            let handle = handle.clone();
-            runtime.spawn(async move { dns::deliver(&handle, shard, control).await });
-        }
-    });
+    let send = sender(answers);
+    let answer: Answer = Arc::new(move |shard, committed| send(shard, Control::Committed(committed)));
     let settings = Settings::new(key, config.location.durability);
     let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
-}
-
-/// Has the shards told of changes of bindings that they wait for.
-fn watch_bindings(location: &dyn Location, handle: &Handle<Control>) {
-    let (shards, runtime) = (handle.clone(), tokio::runtime::Handle::current());
-    let tell = move |shard| {
-        if let Err(control) = shards.send(shard, Control::BindingsChanged) {
-            let shards = shards.clone();
-            runtime.spawn(async move { dns::deliver(&shards, shard, control).await });
-        }
-    };
-    location.watch().serve(handle.count(), Box::new(tell));
 }
 
 /// Whether the lines of shards are wanted: where those of the node of their level are.
@@ -499,24 +583,50 @@ fn start_journal(shard: u16, writers: &mut Vec<thread::JoinHandle<()>>) -> Journ
     journal
 }
 
-/// Removes bindings that have expired, now and then, as long as the node lives.
+/// Takes out bindings that have expired, when they do, as long as the node lives.
 async fn sweep(node: Weak<Running>) {
+    let mut nap = SWEEP;
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(nap).await;
+        nap = SWEEP;
         let Some(node) = node.upgrade() else { return };
         let location = Arc::clone(&node.shared().location);
         if location.is_empty() {
             continue;
         }
+        let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
         let swept = tokio::task::spawn_blocking(move || {
-            let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
-            location.sweep(now_secs, &mut |aor| {
-                let mut word = Vec::new();
-                put_visible(&mut word, aor);
-                tracing::info!("registration expired aor={}", String::from_utf8_lossy(&word));
-            });
+            loop {
+                if let Swept::Done { next } = location.sweep(now_secs, &mut note_expired) {
+                    return next;
+                }
+                thread::yield_now();
+            }
         });
-        let _ = swept.await;
+        if let Ok(Some(next)) = swept.await {
+            let left = Duration::from_secs(u64::from(next.saturating_sub(now_secs)));
+            nap = left.clamp(Duration::from_secs(1), SWEEP);
+        }
+    }
+}
+
+/// Notes that bindings have expired, if it was that: of one that was removed a tombstone is left for a while.
+fn note_expired(expired: &Expired) {
+    let bindings = |record| {
+        let entries = Bindings::new(record).entries();
+        entries
+            .filter(|(entry, _)| matches!(entry, Entry::Binding(_)))
+            .count()
+    };
+    let (before, left) = (bindings(&expired.before), bindings(&expired.left));
+    if left < before {
+        let mut word = Vec::new();
+        put_visible(&mut word, &expired.aor);
+        let aor = String::from_utf8_lossy(&word);
+        tracing::info!(
+            "registration expired aor={aor} removed={} contacts={left}",
+            before - left
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use strowger_net::{BindError, Listen as Bound, Listener, Listening, Options};
 use strowger_sip::transport;
 use strowger_syntax::Transport;
 
-use super::bind::{self, warn_of_small_buffer};
+use super::bind::{self, hear, warn_of_small_buffer};
 use crate::config::effective::{self, Asked};
 use crate::config::{Config, Key, Listen, ListenUri};
 
@@ -111,7 +111,7 @@ impl Numbers {
         let describe = |known: &Known| transport::Listener {
             transport: known.listen.uri.transport,
             address: known.listen.uri.address,
-            advertise: known.listen.advertise.as_ref().map(ToString::to_string),
+            advertise: known.listen.advertised(),
         };
         self.all.iter().map(describe).collect()
     }
@@ -172,6 +172,10 @@ impl Numbers {
                 }
             }
             if let Some(number) = *kept {
+                let known = &next.all[usize::from(number)];
+                if known.listen.multicast != wanted.listen.multicast {
+                    obstacles.push(other_group(place));
+                }
                 next.all[usize::from(number)].wanted = wanted.listen.uri;
                 next.all[usize::from(number)].listen.advertise = wanted.listen.advertise.clone();
                 next.order.push(number);
@@ -236,7 +240,9 @@ impl Numbers {
             } else {
                 Listener::bind(bound(uri), options)
             };
-            let listener = listener.map_err(Refused::Bind)?;
+            let listener = listener
+                .and_then(|listener| hear(listener, &wanted.listen))
+                .map_err(Refused::Bind)?;
             warn_of_small_buffer(&listener, options);
             listen.uri.address = listener.address();
             step.joining.push((number as u16, listener));
@@ -293,6 +299,14 @@ impl Numbers {
         let sibling = || self.order.iter().copied().find(is_like);
         let heir = self.covering(uri).or_else(sibling);
         heir.filter(|_| uri.transport == Transport::Udp)
+    }
+}
+
+fn other_group(place: usize) -> Obstacle {
+    Obstacle {
+        key: Key::Listener(place),
+        what: "`multicast` of a listener cannot be changed while the server runs".to_owned(),
+        mend: "restart it to apply this, or put the former value back".to_owned(),
     }
 }
 

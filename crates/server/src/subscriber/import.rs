@@ -8,10 +8,7 @@ use rusqlite::Transaction;
 
 use super::directory::Hashes;
 use super::{StoreFailure, SubscriberError, Subscribers, change, lock, tables};
-use crate::admin::{Import, NewUser};
-
-/// The users of one transaction.
-const BATCH: usize = 10_000;
+use crate::admin::{IMPORT_BATCH, Import, NewUser};
 
 /// The longest line, in bytes.
 const MAX_LINE: u64 = 4096;
@@ -98,7 +95,7 @@ impl Subscribers {
                     Err(wrong) => import.fail(line, wrong),
                 }
             }
-            if batch.len() >= BATCH || !more {
+            if batch.len() >= IMPORT_BATCH || !more {
                 let part = self.put_all(&batch).map_err(|failure| ImportError::Store {
                     line: committed,
                     failure,

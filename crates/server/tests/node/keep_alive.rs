@@ -86,6 +86,22 @@ fn phones_behind_a_nat_are_kept_within_reach() {
             "Supported: path\r\nPath: <sip:192.0.2.99;lr>\r\nMax-Forwards",
         ),
     );
+    // One that has learned its public address, and says so in its contact only.
+    let (text, there) = (
+        registration(
+            'i',
+            "sip:bob@example.test",
+            &format!("<sip:bob@{}>", address('i')),
+            11,
+        ),
+        address('i').ip().to_string(),
+    );
+    let (via, rest) = text.split_once("Max-Forwards").expect("a Via before it");
+    let via = via.replace(&there, "10.0.0.8");
+    assert_eq!(
+        start_line(&site.ask('i', &format!("{via}Max-Forwards{rest}"))),
+        "SIP/2.0 200 OK"
+    );
     site.new_messages();
     for _ in 0..20 {
         site.pass(25_000);
@@ -93,7 +109,7 @@ fn phones_behind_a_nat_are_kept_within_reach() {
         assert!(told.iter().all(|(_, text)| text == b"\r\n\r\n"), "{told:?}");
         told.sort_by_key(|(to, _)| format!("{to:?}"));
         let told: Vec<_> = told.into_iter().map(|(to, _)| to).collect();
-        let expected = ['d', 'e'].map(|who| Destination::Datagram {
+        let expected = ['d', 'e', 'i'].map(|who| Destination::Datagram {
             listener: 0,
             from: None,
             to: address(who),

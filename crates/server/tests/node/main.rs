@@ -2,13 +2,16 @@
 
 mod calls;
 mod defence;
+mod events;
 mod gruu;
 mod keep_alive;
+mod multicast;
 mod names;
 mod outbound;
 mod push;
 mod refusals;
 mod refused;
+mod registering_for_others;
 mod registration;
 mod reload;
 mod routes;

@@ -343,3 +343,176 @@ fn a_path_whose_flow_is_gone_is_answered_with_430() {
     site.fail_last();
     assert_eq!(site.log(), "e 430");
 }
+
+/// A REGISTER of a flow of bob's only user agent, from the address of a peer, with this Path of the peer if there is any.
+fn flow(who: char, reg_id: u32, path: &str) -> String {
+    let contact = format!("<sip:bob@10.0.0.6:5060>;reg-id={reg_id};+sip.instance=\"<urn:uuid:1>\"");
+    let text = registration(who, "sip:bob@example.test", &contact, 1);
+    let text = with(&text, "Supported: path, outbound");
+    match path {
+        "" => text,
+        path => with(
+            &text.replacen(
+                "Max-Forwards",
+                "Via: SIP/2.0/UDP 10.0.0.6;branch=z9hG4bKb\r\nMax-Forwards",
+                1,
+            ),
+            &format!("Path: {path}"),
+        ),
+    }
+}
+
+/// A site where bob's user agent has registered over a flow from `b`, and later over one from `c`.
+fn two_flows() -> Site {
+    let mut site = Site::new();
+    for (who, reg_id) in [('b', 1), ('c', 2)] {
+        let ok = site.ask(who, &flow(who, reg_id, ""));
+        assert_eq!(elements(&ok, "Require"), ["outbound"]);
+        assert_eq!(elements(&ok, "Flow-Timer"), ["29"]);
+        site.pass(2000);
+    }
+    site.log();
+    site
+}
+
+// RFC 5626 §7: one flow of an instance at a time, the newest first; the next one after 430, 408, silence or a failure to send,
+// and after no other answer.
+#[test]
+fn flows_of_one_instance_are_tried_one_after_the_other() {
+    let rows: &[(&str, &str)] = &[
+        ("430", "c ACK, b INVITE"),
+        ("408", "c ACK, b INVITE"),
+        ("unreachable", "b INVITE"),
+        ("silent", "b INVITE"),
+        ("503", "c ACK, a 500"),
+        ("486", "c ACK, a 486"),
+        ("480", "c ACK, a 480"),
+        ("603", "c ACK, a 603"),
+    ];
+    for &(answer, then) in rows {
+        let mut site = two_flows();
+        site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
+        assert_eq!(site.log(), "a 100, c INVITE");
+        match answer {
+            "unreachable" => site.fail_last(),
+            "silent" => {
+                site.pass(3500);
+                let log = site.log();
+                assert!(log.ends_with("b INVITE") && !log.contains("a "), "{log}");
+                continue;
+            }
+            code => site.answer('c', code.parse().expect("a status")),
+        }
+        assert_eq!(site.log(), then, "{answer}");
+        if then.ends_with("b INVITE") {
+            site.answer('b', 200);
+            assert_eq!(site.log(), "a 200", "{answer}");
+        }
+    }
+}
+
+// RFC 5626 §7: what is no INVITE goes over one flow at a time, too.
+#[test]
+fn a_message_reaches_an_instance_once() {
+    let mut site = two_flows();
+    site.send('a', &request('a', "MESSAGE", "sip:bob@example.test", 1));
+    assert_eq!(site.log(), "c MESSAGE");
+    site.fail_last();
+    assert_eq!(site.log(), "b MESSAGE");
+    site.answer('b', 200);
+    assert_eq!(site.log(), "a 200");
+    site.assert_ends();
+}
+
+// RFC 5626 §7: a flow over which its phone registers again is the newest; other user agents are called beside it.
+#[test]
+fn the_flow_that_was_refreshed_last_is_the_first() {
+    let mut site = two_flows();
+    site.ask(
+        'b',
+        &flow('b', 1, "")
+            .replace("CSeq: 1", "CSeq: 2")
+            .replace("z9hG4bK", "z9hG4bK2"),
+    );
+    let other = registration('d', "sip:bob@example.test", "<sip:bob@192.0.2.13:5060>", 1);
+    site.ask('d', &other);
+    site.log();
+    site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
+    let log = site.log();
+    assert!(
+        log == "a 100, d INVITE, b INVITE" || log == "a 100, b INVITE, d INVITE",
+        "{log}"
+    );
+    site.answer('d', 100);
+    site.answer('b', 430);
+    assert_eq!(site.log(), "b ACK, c INVITE");
+    site.answer('c', 200);
+    assert_eq!(site.log(), "a 200, d CANCEL");
+}
+
+// RFC 5626 §9.3, §11.5: the binding whose edge proxy says 430 is gone, the next flow is tried, and nobody who calls is told 430.
+#[test]
+fn a_flow_whose_edge_proxy_has_lost_it_is_unbound() {
+    let mut site = Site::of(Plan {
+        trusted: &["192.0.2.0/24"],
+        ..Plan::default()
+    });
+    for (who, reg_id, path) in [
+        ('e', 1, "<sip:t1@192.0.2.14:5060;lr;ob>"),
+        ('f', 2, "<sip:t2@192.0.2.15:5060;lr;ob>"),
+    ] {
+        let ok = site.ask(who, &flow(who, reg_id, path));
+        assert_eq!(elements(&ok, "Require"), ["outbound"]);
+        site.pass(2000);
+    }
+    site.log();
+    site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
+    assert_eq!(site.log(), "a 100, f INVITE");
+    assert_eq!(
+        elements(site.last('f', "INVITE"), "Route"),
+        ["<sip:t2@192.0.2.15:5060;lr;ob>"]
+    );
+    site.answer('f', 430);
+    assert_eq!(site.log(), "f ACK, e INVITE");
+    assert_eq!(
+        elements(site.last('e', "INVITE"), "Route"),
+        ["<sip:t1@192.0.2.14:5060;lr;ob>"]
+    );
+    let journal = site.journal();
+    let unbound = |line: &String| line.contains("flow-failed") && line.contains("t2@192.0.2.15");
+    assert!(journal.iter().any(unbound), "{journal:?}");
+    site.answer('e', 430);
+    assert_eq!(site.log(), "e ACK, a 480");
+    let again = site.ask('a', &invite("<sip:alice@192.0.2.10:5060>", 2));
+    assert_eq!(start_line(&again), "SIP/2.0 480 Temporarily Unavailable");
+}
+
+// RFC 5626 §7: over its flow and no other way, also where its contact could be reached.
+#[test]
+fn a_binding_known_by_its_flow_is_reached_over_that_alone() {
+    let mut site = Site::new();
+    let contact = "<sip:bob@192.0.2.13:5060;transport=tcp>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
+    let text = registration('b', "sip:bob@example.test", contact, 1);
+    let text = with(&text, "Supported: path, outbound").replace("SIP/2.0/UDP", "SIP/2.0/TCP");
+    site.send_tcp('b', &text);
+    assert_eq!(site.log(), "b 200");
+    site.send('a', &request('a', "MESSAGE", "sip:bob@example.test", 1));
+    assert_eq!(site.log(), "b MESSAGE");
+    assert!(matches!(site.last_to(), Destination::Flow(_)));
+}
+
+// RFC 5626 §9.4: a phone that has registered over another flow since its call began is reached over that by what follows.
+#[test]
+fn a_phone_whose_nat_has_moved_is_reached_within_its_call() {
+    let private = "<sip:bob@10.0.0.6:5060>";
+    let mut site = Site::new();
+    site.ask('b', &flow('b', 1, ""));
+    site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
+    let got = site.last('b', "INVITE").to_owned();
+    site.answer('b', 200);
+    let moved = flow('c', 1, "").replace("@c", "@b").replace("CSeq: 1", "CSeq: 2");
+    site.ask('c', &moved);
+    site.log();
+    site.send('a', &from_caller("BYE", &got, private, 1));
+    assert_eq!(site.log(), "c BYE");
+}

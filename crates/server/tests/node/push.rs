@@ -2,7 +2,7 @@
 //! are awake.
 
 use strowger_server::push::NotPushed;
-use strowger_testkit::message::{lines, registration, request, start_line, with};
+use strowger_testkit::message::{in_dialog, lines, registration, request, routed, start_line, with};
 use strowger_testkit::{Plan, Site};
 
 const SERVICES: &str = r#"
@@ -39,56 +39,63 @@ fn register(site: &mut Site, contact: &str, n: u32) -> String {
     answer
 }
 
+/// What an answer says of push, without references.
+fn caps(answer: &str) -> Vec<String> {
+    let without = |caps: &str| match caps.split_once(";+sip.pnspurr=\"") {
+        Some((before, behind)) => {
+            let (_, after) = behind.split_once('"').expect("an end");
+            format!("{before}{after}")
+        }
+        None => caps.to_owned(),
+    };
+    lines(answer, "Feature-Caps").into_iter().map(without).collect()
+}
+
+/// The reference that a device was given.
+fn purr(answer: &str) -> String {
+    let caps = lines(answer, "Feature-Caps")[0];
+    let (_, behind) = caps.split_once(";+sip.pnspurr=\"").expect("a reference");
+    behind.split_once('"').expect("an end").0.to_owned()
+}
+
 fn invite(n: u32) -> String {
     request('a', "INVITE", "sip:bob@example.test", n)
 }
 
-// §5.6.1.1, §5.4: the answer says that the device will be pushed.
+// RFC 8599 §5.6.1.1, §5.4: the answer says that the device will be pushed.
 #[test]
 fn a_registration_with_push_parameters_is_promised_a_push() {
     let mut site = site();
     let ok = register(&mut site, DEVICE, 1);
-    assert_eq!(lines(&ok, "Feature-Caps"), [r#"*;+sip.pns="acme""#]);
+    assert_eq!(caps(&ok), [r#"*;+sip.pns="acme""#]);
     assert!(lines(&ok, "Contact")[0].contains("pn-prid=00fc13"), "{ok}");
     let refreshed = register(&mut site, DEVICE, 2);
-    assert_eq!(lines(&refreshed, "Feature-Caps"), [r#"*;+sip.pns="acme""#]);
-    // The service of `fcm` needs to know the project (§5.6.1.1: all information that is required).
+    assert_eq!(caps(&refreshed), [r#"*;+sip.pns="acme""#]);
+    // The service of `fcm` needs to know the project (RFC 8599 §5.6.1.1: all information that is required).
     let whole = "<sip:bob@192.0.2.11:5060;pn-provider=FCM;pn-param=project;pn-prid=x>";
-    assert_eq!(
-        lines(&register(&mut site, whole, 3), "Feature-Caps"),
-        [r#"*;+sip.pns="fcm""#]
-    );
+    assert_eq!(caps(&register(&mut site, whole, 3)), [r#"*;+sip.pns="fcm""#]);
     let lacking = "<sip:bob@192.0.2.11:5060;pn-provider=fcm;pn-prid=x>";
-    assert_eq!(
-        lines(&register(&mut site, lacking, 4), "Feature-Caps"),
-        [] as [&str; 0]
-    );
+    assert_eq!(caps(&register(&mut site, lacking, 4)), [] as [&str; 0]);
 }
 
-// §4.1.4, §5.6.1.1: who needs no push for it is told how long before the end it has to register again.
+// RFC 8599 §4.1.4, §5.6.1.1: who needs no push for it is told how long before the end it has to register again.
 #[test]
 fn a_device_that_refreshes_by_itself_is_told_when() {
     let ok = register(&mut site(), &format!("{DEVICE};+sip.pnsreg"), 1);
-    assert_eq!(
-        lines(&ok, "Feature-Caps"),
-        [r#"*;+sip.pns="acme";+sip.pnsreg="151""#]
-    );
+    assert_eq!(caps(&ok), [r#"*;+sip.pns="acme";+sip.pnsreg="151""#]);
 }
 
 /// A contact that asks which services there are.
 const QUESTION: &str = "<sip:bob@192.0.2.11:5060;pn-provider>";
 
-// §5.6.1.2: a question names no device, and is answered with the services that there are.
+// RFC 8599 §5.6.1.2: a question names no device, and is answered with the services that there are.
 #[test]
 fn a_question_is_answered_with_the_services() {
     let mut site = site();
     let all = register(&mut site, QUESTION, 1);
-    assert_eq!(
-        lines(&all, "Feature-Caps"),
-        [r#"*;+sip.pns="acme""#, r#"*;+sip.pns="fcm""#]
-    );
+    assert_eq!(caps(&all), [r#"*;+sip.pns="acme""#, r#"*;+sip.pns="fcm""#]);
     let one = register(&mut site, "<sip:bob@192.0.2.11:5060;pn-provider=fcm>", 2);
-    assert_eq!(lines(&one, "Feature-Caps"), [r#"*;+sip.pns="fcm""#]);
+    assert_eq!(caps(&one), [r#"*;+sip.pns="fcm""#]);
     let none = site.ask('b', &device("<sip:bob@192.0.2.11:5060;pn-provider=apns>", 3));
     assert_eq!(
         start_line(&none),
@@ -96,22 +103,19 @@ fn a_question_is_answered_with_the_services() {
     );
     let mut site = self::site();
     register(&mut site, QUESTION, 1);
-    // Nobody is pushed who has named no device (§4.1.2, §5.5).
+    // Nobody is pushed who has named no device (RFC 8599 §4.1.2, §5.5).
     site.log();
     site.send('a', &invite(1));
     assert_eq!(site.log(), "a 100, b INVITE");
     assert!(site.push().is_none());
 }
 
-// §5.6.1.1: a service that is not served is no reason to refuse, unless the configuration makes it one.
+// RFC 8599 §5.6.1.1: a service that is not served is no reason to refuse, unless the configuration makes it one.
 #[test]
 fn a_device_of_a_service_that_is_not_served_is_promised_nothing() {
     let contact = "<sip:bob@192.0.2.11:5060;pn-provider=apns;pn-prid=x>";
     let mut site = site();
-    assert_eq!(
-        lines(&register(&mut site, contact, 1), "Feature-Caps"),
-        [] as [&str; 0]
-    );
+    assert_eq!(caps(&register(&mut site, contact, 1)), [] as [&str; 0]);
     site.send('a', &invite(1));
     assert_eq!(site.log(), "a 100, b INVITE");
     let mut strict = Site::of(Plan {
@@ -127,7 +131,7 @@ fn a_device_of_a_service_that_is_not_served_is_promised_nothing() {
     assert_eq!(start_line(&gone), "SIP/2.0 200 OK");
 }
 
-// §5.6.1.1: 423 where the registration would end before it can be refreshed by a push.
+// RFC 8599 §5.6.1.1: 423 where the registration would end before it can be refreshed by a push.
 #[test]
 fn a_registration_that_is_too_brief_for_a_push_is_refused() {
     let (mut site, mut n) = (site(), 0);
@@ -147,20 +151,20 @@ fn a_registration_that_is_too_brief_for_a_push_is_refused() {
     );
 }
 
-// §5.6.1.1: a proxy in front that pushes is left to it.
+// RFC 8599 §5.6.1.1: a proxy in front that pushes is left to it.
 #[test]
 fn a_device_that_another_proxy_pushes_is_not_pushed() {
     let mut site = site();
     let text = with(&device(DEVICE, 1), "Feature-Caps: *;+sip.pns=\"acme\"");
     let ok = site.ask('b', &text);
-    assert_eq!(lines(&ok, "Feature-Caps"), [] as [&str; 0]);
+    assert_eq!(caps(&ok), [] as [&str; 0]);
     site.send('a', &invite(1));
     assert_eq!(site.log(), "a 100, b INVITE");
     assert!(site.push().is_none());
     assert_eq!(site.refreshes(None), [] as [&str; 0]);
 }
 
-// §5.6.2: the request waits, the device is pushed, registers, and is sent the request.
+// RFC 8599 §5.6.2: the request waits, the device is pushed, registers, and is sent the request.
 #[test]
 fn a_call_wakes_a_device_and_reaches_it() {
     let mut site = site();
@@ -197,7 +201,7 @@ fn a_call_wakes_a_device_and_reaches_it() {
     assert!(!journal.contains("00fc13"), "{journal}");
 }
 
-// §5.6.2: whoever is awake rings meanwhile; and whoever answers first has the call.
+// RFC 8599 §5.6.2: whoever is awake rings meanwhile; and whoever answers first has the call.
 #[test]
 fn other_phones_ring_while_a_device_is_woken() {
     let mut site = site();
@@ -226,7 +230,7 @@ fn other_phones_ring_while_a_device_is_woken() {
     assert!(!site.journal().join("\n").contains("not woken"));
 }
 
-// §5.6.2: nobody else is there, and the device does not register: 480 when the bucket timer has run out.
+// RFC 8599 §5.6.2: nobody else is there, and the device does not register: 480 when the bucket timer has run out.
 #[test]
 fn a_device_that_does_not_wake_is_answered_for() {
     let mut site = site();
@@ -246,7 +250,7 @@ fn a_device_that_does_not_wake_is_answered_for() {
     site.assert_ends();
 }
 
-// §5.6.2: a push that fails ends the wait.
+// RFC 8599 §5.6.2: a push that fails ends the wait.
 #[test]
 fn a_push_that_fails_is_answered_for_at_once() {
     for (error, fault) in [
@@ -273,7 +277,7 @@ fn a_push_that_fails_is_answered_for_at_once() {
     }
 }
 
-// §5.6.2, RFC 3261 §16.10.
+// RFC 8599 §5.6.2, RFC 3261 §16.10.
 #[test]
 fn a_caller_who_gives_up_waits_no_longer() {
     let mut site = site();
@@ -288,7 +292,7 @@ fn a_caller_who_gives_up_waits_no_longer() {
     site.assert_ends();
 }
 
-// §5.2: what waits is forwarded once, whatever is retransmitted meanwhile.
+// RFC 8599 §5.2: what waits is forwarded once, whatever is retransmitted meanwhile.
 #[test]
 fn a_retransmission_waits_with_its_request() {
     let mut site = site();
@@ -301,7 +305,7 @@ fn a_retransmission_waits_with_its_request() {
     assert_eq!(site.log().matches("b INVITE").count(), 1);
 }
 
-// §5.6.2, RFC 4320 §4.1: a request that is no INVITE waits too, and its sender hears of it in time.
+// RFC 8599 §5.6.2, RFC 4320 §4.1: a request that is no INVITE waits too, and its sender hears of it in time.
 #[test]
 fn a_message_wakes_a_device_too() {
     let mut site = site();
@@ -320,7 +324,7 @@ fn a_message_wakes_a_device_too() {
     site.assert_ends();
 }
 
-// §5.6.2: at most one push in the window; who has registered since is awake, and who has not is waited for.
+// RFC 8599 §5.6.2: at most one push in the window; who has registered since is awake, and who has not is waited for.
 #[test]
 fn a_device_is_pushed_once_in_the_window() {
     let mut site = site();
@@ -343,7 +347,7 @@ fn a_device_is_pushed_once_in_the_window() {
     assert!(site.push().is_some(), "the window is over");
 }
 
-// §5.3: the fresh registration may be from another address, and §4.1.3: with another name of the device.
+// RFC 8599 §5.3: the fresh registration may be from another address, and §4.1.3: with another name of the device.
 #[test]
 fn a_device_that_has_moved_is_known_again() {
     const INSTANCE: &str = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\"";
@@ -488,7 +492,7 @@ fn a_registration_on_another_shard_wakes_too() {
     site.assert_ends();
 }
 
-// §5.5: a device is pushed at least 120 s before its registration ends, once, and once more later.
+// RFC 8599 §5.5: a device is pushed at least 120 s before its registration ends, once, and once more later.
 #[test]
 fn registrations_are_refreshed_before_they_end() {
     let mut site = site();
@@ -507,8 +511,123 @@ fn registrations_are_refreshed_before_they_end() {
     assert_eq!(site.refreshes(None), [] as [&str; 0]);
     site.pass(3_500_000);
     assert_eq!(site.refreshes(None), ["bob@example.test"]);
-    // One that has gone is pushed no more (§5.5).
+    // One that has gone is pushed no more (RFC 8599 §5.5).
     let gone = device(DEVICE, 2).replace("Expires: 3600", "Expires: 0");
     site.ask('b', &gone);
     assert_eq!(site.refreshes(None), [] as [&str; 0]);
+}
+
+/// A call from `a` to bob's device, which refers to its registration: its 200 as `a` got it, and the reference.
+fn call_with_purr(site: &mut Site) -> (String, String) {
+    let reference = purr(&register(site, DEVICE, 1));
+    site.send('a', &invite(1));
+    site.pass(1000);
+    site.send('b', &device(DEVICE, 2));
+    let route = lines(site.last('b', "INVITE"), "Record-Route").join(",");
+    let contact = format!("Contact: <sip:bob@192.0.2.11:5060;pn-purr={reference}>\r\nRecord-Route: {route}");
+    let ok = site.response('b', 200, &contact);
+    site.send('b', &ok);
+    let ok = site.last('a', "SIP/2.0 200").to_owned();
+    site.pass(600_000);
+    while site.push().is_some() {}
+    site.log();
+    (ok, reference)
+}
+
+fn later(method: &str, ok: &str, reference: &str) -> String {
+    let text = routed(&in_dialog(method, ok, 1), ok);
+    let (old, new) = (
+        "sip:bob@192.0.2.11:5060",
+        format!("sip:bob@192.0.2.11:5060;pn-purr={reference}"),
+    );
+    text.replacen(&format!("{method} {old}"), &format!("{method} {new}"), 1)
+}
+
+// RFC 8599 §6.2.3: a request within a dialog waits until the device is awake, and goes where it was aimed.
+#[test]
+fn a_request_within_a_dialog_wakes_the_device_that_it_refers_to() {
+    let mut site = site();
+    let (ok, reference) = call_with_purr(&mut site);
+    site.send('a', &later("BYE", &ok, &reference));
+    assert_eq!(site.log(), "");
+    let ask = site.push().expect("a push");
+    assert_eq!((&*ask.push.prid.0, &*ask.push.method), ("00fc13", "BYE"));
+    site.pass(1000);
+    site.send('b', &device(DEVICE, 3));
+    let log = site.log();
+    assert!(log.contains("b BYE"), "{log}");
+    let bye = site.last('b', "BYE");
+    assert!(
+        bye.starts_with(&format!("BYE sip:bob@192.0.2.11:5060;pn-purr={reference}")),
+        "{bye}"
+    );
+    site.answer('b', 200);
+    assert_eq!(site.log(), "a 200");
+    site.assert_ends();
+}
+
+// RFC 8599 §6.2.3, RFC 5057 §5.1: an answer that ends no more than its transaction.
+#[test]
+fn a_request_within_a_dialog_whose_device_does_not_wake_ends_nothing_else() {
+    let mut site = site();
+    let (ok, reference) = call_with_purr(&mut site);
+    site.send('a', &later("UPDATE", &ok, &reference));
+    let ask = site.push().expect("a push");
+    site.answer_push(&ask, Err(NotPushed::Refused(410)));
+    assert_eq!(site.log(), "a 504");
+}
+
+// RFC 8599 §6.2.3: what refers to nothing of ours goes its way.
+#[test]
+fn a_reference_that_was_not_made_here_wakes_nobody() {
+    let mut site = site();
+    let (ok, reference) = call_with_purr(&mut site);
+    let forged = reference.replace(
+        &reference[..1],
+        if reference.starts_with('A') { "B" } else { "A" },
+    );
+    site.send('a', &later("BYE", &ok, &forged));
+    assert_eq!(site.log(), "b BYE");
+    assert!(site.push().is_none());
+}
+
+// RFC 8599 §6.2.1: unlinkable from day to day, and the same for each registration of a day.
+#[test]
+fn a_reference_is_another_one_each_day() {
+    let mut site = site();
+    let first = purr(&register(&mut site, DEVICE, 1));
+    assert_eq!(purr(&register(&mut site, DEVICE, 2)), first);
+    site.pass(86_400_000);
+    assert_ne!(purr(&register(&mut site, DEVICE, 3)), first);
+}
+
+// RFC 8599 §6.2.2: dialogs in which a device may have to be pushed come through here, whatever the configuration says.
+#[test]
+fn a_dialog_that_may_need_a_push_stays_here() {
+    let off = format!("[proxy]\nrecord_route = false\n{SERVICES}");
+    let mut site = Site::of(Plan {
+        routing: Box::leak(off.into_boxed_str()),
+        ..Plan::default()
+    });
+    let reference = purr(&register(&mut site, DEVICE, 1));
+    site.register('a');
+    site.register('c');
+    site.log();
+    let from = |contact: &str| {
+        let text = request('b', "INVITE", "sip:carol@example.test", 7);
+        with(&text, &format!("Contact: <sip:bob@192.0.2.11{contact}>"))
+    };
+    site.send('b', &from(""));
+    assert_eq!(lines(site.last('c', "INVITE"), "Record-Route").len(), 0);
+    site.answer('c', 486);
+    site.send(
+        'b',
+        &from(&format!(";pn-purr={reference}"))
+            .replace("call7", "call8")
+            .replace("z9hG4bK7", "z9hG4bK8"),
+    );
+    assert_eq!(lines(site.last('c', "INVITE"), "Record-Route").len(), 1);
+    site.send('a', &invite(1));
+    site.send('b', &device(DEVICE, 2));
+    assert_eq!(lines(site.last('b', "INVITE"), "Record-Route").len(), 1);
 }

@@ -234,8 +234,8 @@ fn what_does_not_pass_and_why() {
         (wrong, Rejection::Wrong),
         (wrong_and_old, Rejection::Wrong),
         (old, Rejection::Stale),
-        (foreign, Rejection::Stale),
-        (wrong_and_foreign, Rejection::Stale),
+        (foreign, Rejection::ForeignNonce),
+        (wrong_and_foreign, Rejection::ForeignNonce),
         (other("al\\\"ice", "mallory"), Rejection::UnknownUser),
         (
             other("uri=\"sip:example.test\"", "uri=\"sip:other.test\""),

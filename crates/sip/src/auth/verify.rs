@@ -33,7 +33,9 @@ pub enum Rejection {
     Wrong,
     /// Nobody has that name. What the client is told, and when, is the same as for [`Wrong`](Self::Wrong).
     UnknownUser,
-    /// The nonce is not one of ours, or the response is right but its nonce too old.
+    /// The nonce is not one of ours. What the client is told is the same as for [`Stale`](Self::Stale).
+    ForeignNonce,
+    /// The response is right but its nonce too old.
     Stale,
 }
 
@@ -43,7 +45,7 @@ impl Rejection {
         match self {
             Self::Malformed(_) => None,
             Self::Unasked | Self::Wrong | Self::UnknownUser => Some(Staleness::Fresh),
-            Self::Stale => Some(Staleness::Stale),
+            Self::ForeignNonce | Self::Stale => Some(Staleness::Stale),
         }
     }
 }
@@ -157,7 +159,7 @@ pub fn check_response(
         return Err(Rejection::Malformed("digest uri empty"));
     }
     let (protection, which) = protection(given, facts, space.qop)?;
-    let stamp = Stamp::open(nonce, space.nonces, space.key, space.source).ok_or(Rejection::Stale)?;
+    let stamp = Stamp::open(nonce, space.nonces, space.key, space.source).ok_or(Rejection::ForeignNonce)?;
     let known = ha1(algorithm);
     // A user who is not there costs the same work as one who is.
     let secret = known.unwrap_or_else(|| nobody(algorithm));

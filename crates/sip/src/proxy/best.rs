@@ -17,7 +17,7 @@ fn rank(status: Status) -> (u16, u16) {
         401 | 407 => 0,
         415 | 420 | 484 => 1,
         408 | 480 => 3,
-        // That a flow is gone or a target was cancelled here says nothing of the user.
+        // That a target was cancelled here, or one flow to it is gone, says nothing of the user.
         430 | 487 | 503 => 4,
         _ => 2,
     };

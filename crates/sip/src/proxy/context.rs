@@ -57,8 +57,31 @@ pub struct Start<'a> {
     pub awaited: u8,
     /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
     pub keeps_others: bool,
-    /// Whether it follows a flow that its Route names, which may be gone (RFC 5626 §5.3.1).
-    pub follows_flow: bool,
+    /// Whose the flows are that it goes over.
+    pub flows: Flows,
+}
+
+/// Whose the flows are that a request goes over, which may be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flows {
+    /// Those of proxies further on, if there are any.
+    #[default]
+    Others,
+    /// Ours: its Route names one, and whoever wrote it is told that it is gone (RFC 5626 §5.3.1).
+    Named,
+    /// Those of registered user agents: to the caller one without any is away (RFC 5626 §11.5).
+    Registered,
+}
+
+/// A contact whose flow has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedFlow {
+    /// The Request-URI of the request, as it came.
+    pub asked: Vec<u8>,
+    /// The contact.
+    pub contact: Vec<u8>,
+    /// The path to it.
+    pub path: Vec<u8>,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -129,7 +152,7 @@ struct Pending {
     is_short: bool,
     recursion: Recursion,
     keeps_others: bool,
-    follows_flow: bool,
+    flows: Flows,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -156,6 +179,7 @@ pub struct Proxy {
     redirected: VecDeque<Id>,
     config: ProxyConfig,
     progress: VecDeque<Progress>,
+    failed_flows: VecDeque<FailedFlow>,
     edits: Edits,
     scratch: Index,
     /// Of something that was kept.
@@ -173,6 +197,7 @@ impl Proxy {
             redirected: VecDeque::new(),
             config,
             progress: VecDeque::new(),
+            failed_flows: VecDeque::new(),
             edits: Edits::default(),
             scratch: Index::default(),
             text: Vec::new(),
@@ -204,6 +229,11 @@ impl Proxy {
         self.progress.pop_front()
     }
 
+    /// Takes the next contact of a registered user agent whose first hop says that its flow is gone (RFC 5626 §7).
+    pub fn next_failed_flow(&mut self) -> Option<FailedFlow> {
+        self.failed_flows.pop_front()
+    }
+
     /// Forwards a request to the targets of the first group, and later to the others as far as they are needed (§16.6).
     pub fn start(
         &mut self,
@@ -220,12 +250,9 @@ impl Proxy {
             let first = targets.targets().first();
             pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
             let first_group = targets.first_group();
-            for target in targets.targets() {
-                let hops = match targets.hops(target) {
-                    [_, others @ ..] if Some(target.turn.group) == first_group => others,
-                    all => all,
-                };
-                let ways = self.ways.keep(hops);
+            for (number, target) in targets.targets().iter().enumerate() {
+                let is_first = Some(target.turn.group) == first_group;
+                let ways = self.ways.keep(targets.ways(number, usize::from(is_first)));
                 pending
                     .branches
                     .push(Branch::new(target.texts(), ways, target.turn));
@@ -253,7 +280,7 @@ impl Proxy {
     ) -> (Id, u32) {
         let (layer, method) = (&mut endpoint.layer, request.method());
         let pending = self.pending.insert_with(|_| Pending {
-            arrival: start.ingress.arrival(),
+            arrival: start.ingress.arrival(&endpoint.identity.listeners),
             loop_part: start.loop_part,
             taken: start.taken,
             record_route: start.record_route,
@@ -268,7 +295,7 @@ impl Proxy {
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
-            follows_flow: start.follows_flow,
+            flows: start.flows,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,

@@ -16,7 +16,7 @@ use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
 use crate::transport::branch::hex_digits;
-use crate::transport::{Hop, Listener, LogicalFlow, Peer, TokenUse};
+use crate::transport::{AdvertisedAs, Hop, Listener, LogicalFlow, Peer, TokenUse};
 
 /// Which branch the copy gets.
 #[derive(Clone, Copy, Debug)]
@@ -399,7 +399,7 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
 /// An entry of ours in Record-Route or Path.
 struct RecordRouteEntry {
     transport: Transport,
-    listener: u16,
+    listener: (u16, AdvertisedAs),
     local: IpAddr,
     /// The token of the dialog; without one it stands in Path.
     token: Option<u64>,
@@ -450,8 +450,8 @@ fn write_record_route(
     mut push: impl FnMut(&RecordRouteEntry),
 ) {
     let (arrival, hop) = (&forwarding.arrival, &forwarding.hop);
-    let inside = (arrival.transport, arrival.listener, arrival.local);
-    let outside = (hop.transport, hop.listener, hop.local);
+    let inside = (arrival.transport, (arrival.listener, arrival.told), arrival.local);
+    let outside = (hop.transport, (hop.listener, hop.told), hop.local);
     let entry = |(transport, listener, local), token, flow| RecordRouteEntry {
         transport,
         listener,

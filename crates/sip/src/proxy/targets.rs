@@ -64,6 +64,9 @@ pub struct Target {
     hops: (u32, u32),
     /// When it is tried.
     pub turn: Turn,
+    /// The number of the target that it stands in for: it is another flow to the same user agent instance, and tried only when that
+    /// one has come to nothing (RFC 5626 §7).
+    instead_of: Option<u16>,
 }
 
 /// Where a target's texts are among those of all targets: first its Request-URI, then the values for Route.
@@ -108,6 +111,7 @@ impl TargetSet {
             texts: TargetTexts { start, middle, end },
             hops: (first, last),
             turn,
+            instead_of: None,
         });
     }
 
@@ -123,12 +127,66 @@ impl TargetSet {
     /// begin, and where those end; its first hop, and the one behind its last.
     pub fn push(&mut self, [start, middle, end]: [u32; 3], hops: (u32, u32), turn: Turn) {
         let texts = TargetTexts { start, middle, end };
-        self.targets.push(Target { texts, hops, turn });
+        self.targets.push(Target {
+            texts,
+            hops,
+            turn,
+            instead_of: None,
+        });
     }
 
-    /// The targets.
+    /// Adds one, as [`push`](Self::push) does, that stands in for the target with this number. Those of one target are tried in
+    /// their order; all of them stand behind the targets.
+    pub fn push_instead(
+        &mut self,
+        number: u16,
+        [start, middle, end]: [u32; 3],
+        hops: (u32, u32),
+        turn: Turn,
+    ) {
+        let texts = TargetTexts { start, middle, end };
+        self.targets.push(Target {
+            texts,
+            hops,
+            turn,
+            instead_of: Some(number),
+        });
+    }
+
+    /// The targets, without those that stand in for others.
     pub fn targets(&self) -> &[Target] {
-        &self.targets
+        let count = self
+            .targets
+            .iter()
+            .rposition(|target| target.instead_of.is_none());
+        &self.targets[..count.map_or(0, |last| last + 1)]
+    }
+
+    /// Those that stand in for others.
+    pub fn stand_ins(&self) -> &[Target] {
+        &self.targets[self.targets().len()..]
+    }
+
+    /// The ways to the target with this number, each with its texts: its own hops but for those that are `known`, and behind them
+    /// those of whatever stands in for it.
+    pub(super) fn ways(
+        &self,
+        number: usize,
+        known: usize,
+    ) -> impl DoubleEndedIterator<Item = (Hop, TargetTexts)> {
+        let own = self.targets().get(number);
+        let others = self
+            .stand_ins()
+            .iter()
+            .filter(move |target| target.instead_of.map(usize::from) == Some(number));
+        let ways = |target: &'_ Target, from: usize| {
+            let texts = target.texts;
+            let hops = self.hops(target).get(from..).unwrap_or(&[]);
+            hops.iter().map(move |&hop| (hop, texts))
+        };
+        own.into_iter()
+            .flat_map(move |target| ways(target, known))
+            .chain(others.flat_map(move |target| ways(target, 0)))
     }
 
     /// The group whose turn comes first.

@@ -1,28 +1,33 @@
 //! The record of one address-of-record: its bindings and the tombstones of those removed, in one compact byte string.
 //!
 //! ```text
-//! record    = purge-at:u32 *entry              ; little-endian; when the record as a whole may be dropped
+//! record    = due:u32 *entry                   ; little-endian; when the first of its entries ends
 //! entry     = length:varint kind:u8 (binding | tombstone)
 //! tombstone = order until:u32 text(contact)
 //! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
 //!             [epoch:u32 first-cseq:varint]
 //! order     = cseq:varint branch:u32 text(call-id)
-//! origin    = transport:u8 (its highest bit: pushed-elsewhere) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
+//! origin    = transport:u8 (its highest bits: pushed-elsewhere translated) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
 //! text      = length:varint bytes
 //! ```
 //!
-//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. Decoding never fails: it ends at the first entry that is
+//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. That of a tombstone
+//! says too if an administrator removed the binding. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strowger_syntax::header::Params;
 
+use super::deregister::Removal;
 use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
+/// Of a tombstone: why an administrator removed the binding.
+const DEACTIVATED: u8 = 1 << 1;
+const REJECTED: u8 = 1 << 2;
 const PARAMS: u8 = 1 << 1;
 const PATH: u8 = 1 << 2;
 const Q: u8 = 1 << 3;
@@ -31,6 +36,7 @@ const FROM: u8 = 1 << 5;
 const FLOW: u8 = 1 << 6;
 /// Beside the transport of an origin.
 const PUSHED_ELSEWHERE: u8 = 1 << 7;
+const TRANSLATED: u8 = 1 << 6;
 const OUTBOUND: u8 = 1 << 7;
 
 /// The `q` of a contact that has none, in thousandths.
@@ -79,10 +85,12 @@ pub struct Origin {
     pub flow: Option<BoundFlow>,
     /// Whether a proxy that it came through pushes the contact's device (RFC 8599 §5.6.1.1).
     pub pushed_elsewhere: bool,
+    /// Whether its sender believes to be at another address: a NAT stands between (RFC 3581 §4).
+    pub translated: bool,
 }
 
 impl Origin {
-    /// The origin of what came from `source` in this boot. `from` and `pushed_elsewhere` are left out: set what
+    /// The origin of what came from `source` in this boot. `from`, `pushed_elsewhere` and `translated` are left out: set what
     /// is to be said of them.
     pub fn of(source: &Source, boot: u32) -> Self {
         let flow = source.flow.map(|flow| BoundFlow { flow, boot });
@@ -93,6 +101,7 @@ impl Origin {
             remote: source.remote,
             flow,
             pushed_elsewhere: false,
+            translated: false,
         }
     }
 
@@ -216,8 +225,13 @@ impl<'a> Bindings<'a> {
         Self(record)
     }
 
-    /// When the record as a whole may be dropped, in Unix seconds; 0 for an empty one.
-    pub fn purge_at(self) -> u32 {
+    /// The record itself.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// When the first of its entries ends, in Unix seconds; 0 for an empty one.
+    pub fn due(self) -> u32 {
         self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
@@ -339,6 +353,14 @@ impl<'a> Head<'a> {
         self.kind & TOMBSTONE != 0
     }
 
+    pub(super) fn removal(&self) -> Option<Removal> {
+        match self.kind & (DEACTIVATED | REJECTED) {
+            DEACTIVATED => Some(Removal::Deactivated),
+            REJECTED => Some(Removal::Rejected),
+            _ => None,
+        }
+    }
+
     /// The whole entry; `None` when it is not well-formed.
     pub(super) fn entry(&self) -> Option<Entry<'a>> {
         if self.is_tombstone() {
@@ -424,7 +446,7 @@ impl<'a> Head<'a> {
 #[inline]
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
     let first = reader.byte()?;
-    let transport = *Transport::ALL.get(usize::from(first & !PUSHED_ELSEWHERE))?;
+    let transport = *Transport::ALL.get(usize::from(first & !(PUSHED_ELSEWHERE | TRANSLATED)))?;
     let listener = u16::try_from(reader.varint()?).ok()?;
     let remote = SocketAddr::new(reader.ip(kind)?, reader.u16()?);
     let from = if kind & FROM != 0 {
@@ -450,6 +472,7 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
         remote,
         flow,
         pushed_elsewhere: first & PUSHED_ELSEWHERE != 0,
+        translated: first & TRANSLATED != 0,
     })
 }
 
@@ -530,7 +553,7 @@ impl<'a> Reader<'a> {
 #[derive(Debug)]
 pub struct RecordWriter<'o> {
     out: &'o mut Vec<u8>,
-    purge_at: u32,
+    due: u32,
 }
 
 impl<'o> RecordWriter<'o> {
@@ -538,23 +561,28 @@ impl<'o> RecordWriter<'o> {
     pub fn new(out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend_from_slice(&[0; 4]);
-        Self { out, purge_at: 0 }
+        Self { out, due: u32::MAX }
     }
 
     /// Appends an entry; what is not kept of the parameters of a binding is left out. Returns how many bytes it took.
     pub fn put(&mut self, entry: &Entry<'_>) -> usize {
-        self.purge_at = self.purge_at.max(entry.ends_at());
+        self.due = self.due.min(entry.ends_at());
         let start = self.out.len();
         put_sized(self.out, |out| match entry {
             Entry::Binding(binding) => encode_binding(out, binding),
-            Entry::Tombstone(tombstone) => {
-                out.push(TOMBSTONE);
-                put_order(out, &tombstone.order);
-                out.extend_from_slice(&tombstone.until.to_le_bytes());
-                put_text(out, tombstone.contact);
-            }
+            Entry::Tombstone(tombstone) => encode_tombstone(out, TOMBSTONE, tombstone),
         });
         self.out.len() - start
+    }
+
+    /// Appends the tombstone of a binding that an administrator has removed.
+    pub(super) fn put_removed(&mut self, tombstone: &Tombstone<'_>, why: Removal) {
+        self.due = self.due.min(tombstone.until);
+        let why = match why {
+            Removal::Deactivated => DEACTIVATED,
+            Removal::Rejected => REJECTED,
+        };
+        put_sized(self.out, |out| encode_tombstone(out, TOMBSTONE | why, tombstone));
     }
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
@@ -570,7 +598,7 @@ impl<'o> RecordWriter<'o> {
         let start = self.out.len();
         let expires_at = now.saturating_add(expires);
         let lifetime = expires_at - now;
-        self.purge_at = self.purge_at.max(expires_at);
+        self.due = self.due.min(expires_at);
         let size = 1 + size_of_order(order) + 4 + size_of_varint(lifetime) + head.tail.len();
         put_varint(self.out, size as u32);
         self.out.push(head.kind);
@@ -583,17 +611,35 @@ impl<'o> RecordWriter<'o> {
 
     /// Appends an entry of another record as it is encoded there.
     pub fn copy(&mut self, ends_at: u32, encoded: &[u8]) {
-        self.purge_at = self.purge_at.max(ends_at);
+        self.due = self.due.min(ends_at);
         self.out.extend_from_slice(encoded);
     }
 
     /// Ends the record. One without entries becomes the empty string.
     pub fn finish(self) {
+        let has_entries = self.out.len() > 4;
         match self.out.first_chunk_mut() {
-            Some(head) if self.purge_at != 0 => *head = self.purge_at.to_le_bytes(),
+            Some(head) if has_entries => *head = self.due.to_le_bytes(),
             _ => self.out.clear(),
         }
     }
+}
+
+/// Writes what of a record has not ended into `out`, whose content is dropped: the empty string if nothing has.
+pub fn unexpired(record: &[u8], now_secs: u64, out: &mut Vec<u8>) {
+    let mut writer = RecordWriter::new(out);
+    let heads = Bindings::new(record).heads();
+    heads
+        .filter(|head| u64::from(head.ends_at) > now_secs)
+        .for_each(|head| writer.copy(head.ends_at, head.encoded));
+    writer.finish();
+}
+
+fn encode_tombstone(out: &mut Vec<u8>, kind: u8, tombstone: &Tombstone<'_>) {
+    out.push(kind);
+    put_order(out, &tombstone.order);
+    out.extend_from_slice(&tombstone.until.to_le_bytes());
+    put_text(out, tombstone.contact);
 }
 
 fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
@@ -636,12 +682,14 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
 #[inline]
 fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
     let mut kind = 0;
-    let pushed = if origin.pushed_elsewhere {
-        PUSHED_ELSEWHERE
-    } else {
-        0
-    };
-    out.push(origin.transport as u8 | pushed);
+    let mut first = origin.transport as u8;
+    if origin.pushed_elsewhere {
+        first |= PUSHED_ELSEWHERE;
+    }
+    if origin.translated {
+        first |= TRANSLATED;
+    }
+    out.push(first);
     put_varint(out, u32::from(origin.listener));
     if origin.remote.is_ipv6() {
         kind |= V6;

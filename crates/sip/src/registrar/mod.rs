@@ -4,9 +4,11 @@
 mod answer;
 mod aor;
 mod binding;
+mod deregister;
 mod epoch;
 mod gruu;
 mod outbound;
+mod purr;
 mod push;
 mod refresh;
 mod register;
@@ -18,10 +20,14 @@ pub use answer::{DateLine, Told, write_answer, write_contacts, write_public_cont
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
+    unexpired,
 };
+pub use deregister::{Removal, deregister};
 pub use epoch::Epoch;
+pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
-pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance};
+pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
+pub use purr::{PurrKey, purr_of};
 pub use push::{PushParams, may_have_push, write_public_uri, write_shown_uri};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,

@@ -4,6 +4,7 @@ use strowger_syntax::header::{NameAddr, Params};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
+use super::binding::{Bindings, Entry, RecordWriter};
 use crate::reject::Reject;
 
 /// The option tag (RFC 5626 §11.4).
@@ -115,6 +116,21 @@ pub(super) fn was_applied(request: Message<'_>) -> bool {
         let params = NameAddr::parse(value).map(|address| address.params);
         params.is_ok_and(|params| matches!(InstanceFlow::of(params), Ok(Some(_))))
     })
+}
+
+/// Writes a record anew without the binding that is known by its flow and has this contact and path. False if there is none.
+pub fn without_flow(record: Bindings<'_>, contact: &[u8], path: &[u8], out: &mut Vec<u8>) -> bool {
+    let (mut writer, mut found) = (RecordWriter::new(out), false);
+    for (entry, encoded) in record.entries() {
+        let is_it = matches!(entry, Entry::Binding(binding)
+            if binding.outbound && binding.contact == contact && binding.path == path);
+        found |= is_it;
+        if !is_it {
+            writer.copy(entry.ends_at(), encoded);
+        }
+    }
+    writer.finish();
+    found
 }
 
 #[cfg(test)]

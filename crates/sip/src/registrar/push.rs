@@ -4,7 +4,7 @@ use memchr::memmem::find;
 use strowger_syntax::Uri;
 use strowger_syntax::uri::Params;
 
-/// The names of the parameters that lead to a device. A peer may know `pn-purr`, and nothing else of them (§4.1).
+/// The names of the parameters that lead to a device. A peer may know `pn-purr`, and nothing else of them (RFC 8599 §4.1).
 const SECRET: [&[u8]; 3] = [b"pn-provider", b"pn-param", b"pn-prid"];
 
 /// The push parameters of a contact's URI, as they are written.

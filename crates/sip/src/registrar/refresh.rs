@@ -221,6 +221,7 @@ mod tests {
                 remote: ([192, 0, 2, 1], port.parse().expect("a port")).into(),
                 flow: None,
                 pushed_elsewhere: false,
+                translated: false,
             };
             let policy = Policy::default();
             let before = Bindings::new(&record);

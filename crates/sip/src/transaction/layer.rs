@@ -24,6 +24,8 @@ pub enum Timed {
     Context(Id),
     /// A call record's.
     Call(Id),
+    /// A subscription's.
+    Subscription(Id),
     /// Of somebody who waits for a device to be woken.
     Waking(Id),
 }
@@ -68,6 +70,8 @@ pub enum Expired {
     Context(Id),
     /// A call record's timer.
     Call(Id),
+    /// A subscription's timer.
+    Subscription(Id),
     /// The timer of somebody who waits for a device to be woken.
     Waking(Id),
 }
@@ -600,6 +604,7 @@ impl Layer {
                 Timed::Client(id) => self.client_deadline(id, now_ms, out),
                 Timed::Context(id) => Some(Expired::Context(id)),
                 Timed::Call(id) => Some(Expired::Call(id)),
+                Timed::Subscription(id) => Some(Expired::Subscription(id)),
                 Timed::Waking(id) => Some(Expired::Waking(id)),
             };
             if event.is_some() {

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::Transport;
 
-use super::{Departure, Destination, Flow, Hop, Source};
+use super::{AdvertisedAs, Departure, Destination, Flow, Hop, Source};
 use crate::keys::MacKey;
 
 const TRANSPORT: u8 = 0x0f;
@@ -109,18 +109,23 @@ impl LogicalFlow {
             return None;
         }
         let local = self.from.unwrap_or_else(|| of_its_kind.address.ip());
-        let to = match self.peer {
-            Peer::Connection(flow) => Destination::Flow(flow),
-            Peer::Datagrams(ip, port) => Destination::Datagram {
-                listener: self.listener,
-                from: self.from,
-                to: SocketAddr::new(ip, port),
-            },
+        let (to, told) = match self.peer {
+            // Whose address is not known; its answers come over the connection, whatever is told.
+            Peer::Connection(flow) => (Destination::Flow(flow), AdvertisedAs::default()),
+            Peer::Datagrams(ip, port) => {
+                let to = Destination::Datagram {
+                    listener: self.listener,
+                    from: self.from,
+                    to: SocketAddr::new(ip, port),
+                };
+                (to, from.listeners.told(self.listener, ip))
+            }
         };
         Some(Hop {
             transport: self.transport,
             listener: self.listener,
             local,
+            told,
             to,
             over_flow: true,
         })

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::Transport;
 
-use super::Destination;
+use super::{Cidr, Destination};
 
 /// One listener, bound.
 #[derive(Clone, Debug)]
@@ -13,12 +13,57 @@ pub struct Listener {
     pub transport: Transport,
     /// The address it is bound to, with the port it got.
     pub address: SocketAddr,
-    /// Host and port that peers are told instead (`advertise`).
-    pub advertise: Option<String>,
+    /// What peers are told instead: the first one that is for them, and the address itself if there is none.
+    pub advertise: Vec<Advertised>,
 }
 
+/// What peers are told instead of a listener's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// Where the peers are that it is for; nowhere stands for everywhere.
+    pub to: Vec<Cidr>,
+    /// Host and port.
+    pub host_port: String,
+}
+
+impl Advertised {
+    fn is_for(&self, peer: IpAddr) -> bool {
+        self.to.is_empty() || self.to.iter().any(|block| block.contains(peer))
+    }
+}
+
+/// Which of the things that peers are told of a listener one of them is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdvertisedAs(u8);
+
 impl Listener {
-    /// The URIs by which peers reach it: one, or one for each address that it may be told by.
+    /// The texts that peers may be told, by their [`AdvertisedAs`]: the address itself is the last.
+    fn written(&self) -> impl Iterator<Item = Written> {
+        let advertised = self
+            .advertise
+            .iter()
+            .map(|advertised| advertised.host_port.as_bytes());
+        let itself = Written::of_address(self);
+        advertised
+            .map(|host_port| Written::of(self, host_port))
+            .chain([itself])
+    }
+
+    /// Whether it depends on the peer what that is told.
+    fn is_told_apart(&self) -> bool {
+        self.advertise.len() > 1 || self.advertise.iter().any(|advertised| !advertised.to.is_empty())
+    }
+
+    /// How many of its texts a peer may be told: behind one that is for everywhere there are no others.
+    fn texts(&self) -> usize {
+        let everywhere = self
+            .advertise
+            .iter()
+            .position(|advertised| advertised.to.is_empty());
+        everywhere.unwrap_or(self.advertise.len()) + 1
+    }
+
+    /// The URIs by which peers reach it as one of the texts says: one, or one for each address that it may be told by.
     fn uris(&self, written: &Written, outward: &[IpAddr]) -> Vec<Vec<u8>> {
         if !written.uri.is_empty() {
             return vec![written.uri.clone()];
@@ -48,21 +93,28 @@ struct Written {
 }
 
 impl Written {
-    fn of(listener: &Listener) -> Self {
-        let mut host_port = Vec::new();
-        match &listener.advertise {
-            Some(advertise) => host_port.extend_from_slice(advertise.as_bytes()),
-            None if listener.address.ip().is_unspecified() => return Self::default(),
-            None => write_socket_address(listener.address, &mut host_port),
+    fn of_address(listener: &Listener) -> Self {
+        if listener.address.ip().is_unspecified() {
+            return Self::default();
         }
+        let mut host_port = Vec::new();
+        write_socket_address(listener.address, &mut host_port);
+        Self::of(listener, &host_port)
+    }
+
+    fn of(listener: &Listener, host_port: &[u8]) -> Self {
         let (mut via, mut uri) = (Vec::new(), Vec::new());
         put_via(listener.transport, &mut via, |out| {
-            out.extend_from_slice(&host_port)
+            out.extend_from_slice(host_port)
         });
         put_uri(listener.transport, &mut uri, |out| {
-            out.extend_from_slice(&host_port)
+            out.extend_from_slice(host_port)
         });
-        Self { host_port, via, uri }
+        Self {
+            host_port: host_port.to_owned(),
+            via,
+            uri,
+        }
     }
 }
 
@@ -75,6 +127,8 @@ pub struct Hop {
     pub listener: u16,
     /// Our address there, for listeners bound to a wildcard.
     pub local: IpAddr,
+    /// What the peer there is told of the listener.
+    pub told: AdvertisedAs,
     /// Where it goes.
     pub to: Destination,
     /// Whether it follows a flow to where the target's URI does not lead: later requests of a dialog have to follow that too
@@ -92,8 +146,12 @@ pub struct Listeners {
     all: Vec<Listener>,
     /// The numbers of those that are listened at, the preferred ones first.
     live: Vec<u16>,
-    /// How each is written; empty for one whose host depends on who is written to.
+    /// How each is written by the first of its texts; empty for one whose host depends on our address there.
     written: Vec<Written>,
+    /// How they are written by their other texts.
+    others: Vec<(u16, AdvertisedAs, Written)>,
+    /// Whether there is a listener of which not all peers are told the same.
+    tells_apart: bool,
     /// The URIs by which peers reach the listeners, as they are written, and behind them the former ones.
     uris: Vec<Vec<u8>>,
     /// What stands for us where a wildcard listener was not asked by any address yet, by family.
@@ -104,16 +162,26 @@ impl Listeners {
     /// The listeners, and the addresses of this machine that are told to peers of wildcard listeners, best first.
     pub fn new(all: Vec<Listener>, outward: Vec<IpAddr>) -> Self {
         let live = (0..all.len() as u16).collect();
-        let written: Vec<_> = all.iter().map(Written::of).collect();
-        let uris = all
-            .iter()
-            .zip(&written)
-            .flat_map(|(listener, written)| listener.uris(written, &outward))
-            .collect();
+        let (mut written, mut others, mut uris) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, listener) in (0..).zip(&all) {
+            for (told, text) in (0..)
+                .map(AdvertisedAs)
+                .zip(listener.written().take(listener.texts()))
+            {
+                uris.extend(listener.uris(&text, &outward));
+                if told == AdvertisedAs::default() {
+                    written.push(text);
+                } else {
+                    others.push((number, told, text));
+                }
+            }
+        }
         Self {
+            tells_apart: all.iter().any(Listener::is_told_apart),
             all,
             live,
             written,
+            others,
             uris,
             outward,
         }
@@ -125,7 +193,8 @@ impl Listeners {
     pub fn following(mut self, former: &Self, live: Vec<u16>) -> Self {
         self.live = live;
         for uri in &former.uris {
-            if self.uris.len() < self.all.len() + FORMER_URIS && !self.uris.contains(uri) {
+            if self.uris.len() < self.all.len() + self.others.len() + FORMER_URIS && !self.uris.contains(uri)
+            {
                 self.uris.push(uri.clone());
             }
         }
@@ -163,6 +232,7 @@ impl Listeners {
                 (number, self.local_for(listener.address.ip(), to.ip()))
             }
         };
+        let told = self.told(listener, to.ip());
         let to = if transport.is_reliable() {
             Destination::Connect { transport, to }
         } else {
@@ -176,9 +246,26 @@ impl Listeners {
             transport,
             listener,
             local,
+            told,
             to,
             over_flow: false,
         })
+    }
+
+    /// What a peer is told of a listener.
+    #[inline]
+    pub fn told(&self, listener: u16, peer: IpAddr) -> AdvertisedAs {
+        if !self.tells_apart {
+            return AdvertisedAs::default();
+        }
+        self.told_apart(listener, peer)
+    }
+
+    #[cold]
+    fn told_apart(&self, listener: u16, peer: IpAddr) -> AdvertisedAs {
+        let advertise = self.get(listener).map_or(&[][..], |listener| &listener.advertise);
+        let first = advertise.iter().position(|advertised| advertised.is_for(peer));
+        AdvertisedAs(first.unwrap_or(advertise.len()) as u8)
     }
 
     /// Our address at a listener, towards a peer: for one that is bound to a wildcard the one that it is told of.
@@ -202,19 +289,27 @@ impl Listeners {
 
     /// Appends the beginning of a Via value of ours: protocol and sent-by (RFC 3261 §20.42).
     pub fn write_via(&self, hop: &Hop, out: &mut Vec<u8>) {
-        match self.written(hop.listener, hop.transport) {
+        match self.written(hop.listener, hop.told, hop.transport) {
             Some(written) => out.extend_from_slice(&written.via),
             None => put_via(hop.transport, out, |out| {
-                self.write_host_port(hop.listener, hop.local, out)
+                self.write_host_port((hop.listener, hop.told), hop.local, out)
             }),
         }
     }
 
-    /// Appends the URI by which peers reach a listener by this transport.
-    pub fn write_uri(&self, transport: Transport, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
-        match self.written(listener, transport) {
+    /// Appends the URI by which a peer that is told so reaches a listener by this transport, at this address of ours.
+    pub fn write_uri(
+        &self,
+        transport: Transport,
+        (listener, told): (u16, AdvertisedAs),
+        local: IpAddr,
+        out: &mut Vec<u8>,
+    ) {
+        match self.written(listener, told, transport) {
             Some(written) => out.extend_from_slice(&written.uri),
-            None => put_uri(transport, out, |out| self.write_host_port(listener, local, out)),
+            None => put_uri(transport, out, |out| {
+                self.write_host_port((listener, told), local, out)
+            }),
         }
     }
 
@@ -223,17 +318,34 @@ impl Listeners {
         self.uris.iter().any(|known| known == uri)
     }
 
-    fn written(&self, listener: u16, transport: Transport) -> Option<&Written> {
-        let place = usize::from(listener);
-        let is_its = self.all.get(place)?.transport == transport;
-        self.written
-            .get(place)
+    #[inline]
+    fn written(&self, listener: u16, told: AdvertisedAs, transport: Transport) -> Option<&Written> {
+        let is_its = self.get(listener)?.transport == transport;
+        self.text(listener, told)
             .filter(|written| is_its && !written.uri.is_empty())
     }
 
-    /// Appends host and port by which peers reach a listener.
-    fn write_host_port(&self, listener: u16, local: IpAddr, out: &mut Vec<u8>) {
-        match (self.written.get(usize::from(listener)), self.get(listener)) {
+    #[inline]
+    fn text(&self, listener: u16, told: AdvertisedAs) -> Option<&Written> {
+        if told == AdvertisedAs::default() {
+            self.written.get(usize::from(listener))
+        } else {
+            self.other(listener, told)
+        }
+    }
+
+    #[cold]
+    fn other(&self, listener: u16, told: AdvertisedAs) -> Option<&Written> {
+        let found = self
+            .others
+            .iter()
+            .find(|other| (other.0, other.1) == (listener, told));
+        found.map(|other| &other.2)
+    }
+
+    /// Appends host and port by which a peer that is told so reaches a listener.
+    fn write_host_port(&self, (listener, told): (u16, AdvertisedAs), local: IpAddr, out: &mut Vec<u8>) {
+        match (self.text(listener, told), self.get(listener)) {
             (Some(written), _) if !written.host_port.is_empty() => out.extend_from_slice(&written.host_port),
             (_, Some(listener)) => write_socket_address(SocketAddr::new(local, listener.address.port()), out),
             _ => {}
@@ -275,7 +387,7 @@ mod tests {
         Listener {
             transport: Transport::Udp,
             address: text.parse().expect("address"),
-            advertise: None,
+            advertise: Vec::new(),
         }
     }
 
@@ -296,6 +408,53 @@ mod tests {
         );
     }
 
+    /// Told so to whoever is in one of these blocks; to everybody where there is none.
+    fn advertised(to: &[([u8; 4], u8)], host_port: &str) -> Advertised {
+        let block = |&(network, prefix): &([u8; 4], u8)| Cidr::new(network.into(), prefix);
+        Advertised {
+            to: to.iter().map(block).collect(),
+            host_port: host_port.to_owned(),
+        }
+    }
+
+    // RFC 3261 §18.1.1, §16.6 step 4: what is written is what the peer there can reach.
+    #[test]
+    fn each_peer_is_told_the_address_that_is_for_it() {
+        let mut wildcard = listener("0.0.0.0:5060");
+        wildcard.advertise = vec![
+            advertised(&[([10, 0, 0, 0], 8), ([192, 168, 0, 0], 16)], "10.1.2.3:5060"),
+            advertised(&[([127, 0, 0, 0], 8)], "pbx.test"),
+        ];
+        let mut usual = listener("192.0.2.1:5062");
+        usual.advertise = vec![advertised(&[], "203.0.113.5:5062"), advertised(&[], "x.test")];
+        let outward = vec![IpAddr::from([192, 0, 2, 1])];
+        let listeners = Listeners::new(vec![wildcard, usual, listener("192.0.2.1:5064")], outward);
+        let told = |number: u16, peer: &str| {
+            let peer: SocketAddr = peer.parse().expect("address");
+            let preferred = listeners.local(number, peer.ip()).map(|local| (number, local));
+            let hop = listeners.hop(Transport::Udp, peer, preferred).expect("a way");
+            let (mut via, mut uri) = (Vec::new(), Vec::new());
+            listeners.write_via(&hop, &mut via);
+            listeners.write_uri(hop.transport, (hop.listener, hop.told), hop.local, &mut uri);
+            assert!(listeners.is_written(&uri) || peer.ip().is_loopback());
+            let [via, uri] = [via, uri].map(|text| String::from_utf8(text).expect("text"));
+            let host_port = uri.trim_start_matches("sip:").to_owned();
+            assert_eq!(via, format!("SIP/2.0/UDP {host_port}"));
+            host_port
+        };
+        for (number, peer, host_port) in [
+            (0, "10.200.0.1:9", "10.1.2.3:5060"),
+            (0, "192.168.7.7:9", "10.1.2.3:5060"),
+            (0, "127.0.0.1:9", "pbx.test"),
+            (0, "198.51.100.9:9", "192.0.2.1:5060"),
+            (1, "10.200.0.1:9", "203.0.113.5:5062"),
+            (2, "10.200.0.1:9", "192.0.2.1:5064"),
+        ] {
+            assert_eq!(told(number, peer), host_port, "{peer}");
+        }
+        assert!(!listeners.is_written(b"sip:x.test"), "nobody is told so");
+    }
+
     #[test]
     fn one_that_is_listened_at_no_more_is_known_and_not_taken() {
         let all = || vec![listener("192.0.2.1:5060"), listener("192.0.2.1:5070")];
@@ -305,7 +464,7 @@ mod tests {
         let hop = |listeners: &Listeners| listeners.hop(Transport::Udp, to, preferred).map(|h| h.listener);
         assert_eq!((hop(&both), both.is_retired(0)), (Some(0), false));
         let mut told = all();
-        told[1].advertise = Some("sip.example.test".to_owned());
+        told[1].advertise = vec![advertised(&[], "sip.example.test")];
         let second = Listeners::new(told, vec![]).following(&both, vec![1]);
         assert_eq!((hop(&second), second.is_retired(0)), (Some(1), true));
         for uri in ["sip:192.0.2.1:5060", "sip:192.0.2.1:5070", "sip:sip.example.test"] {

@@ -249,6 +249,7 @@ pub fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> 
             transport: origin.transport,
             listener: number,
             local: origin.from.unwrap_or_else(|| listener.address.ip()),
+            told: listeners.told(number, origin.remote.ip()),
             to,
             over_flow: true,
         });
@@ -265,12 +266,16 @@ pub fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> 
     })
 }
 
-/// Whether a phone is reached only as long as a NAT remembers it: it registered by datagrams, and from another address than its
-/// contact names. One behind a proxy of its own, which it has registered through (RFC 3327), is that one's to care for.
+/// Whether a phone is reached only as long as a NAT remembers it: it registered by datagrams, and from another address than it
+/// believed to be at, or than its contact names. One behind a proxy of its own, which it has registered through (RFC 3327), is that one's to care for.
 pub fn is_behind_nat(binding: &Binding<'_>) -> bool {
     let origin = &binding.origin;
     if origin.transport.is_reliable() || !binding.path.is_empty() {
         return false;
+    }
+    // Some learn their public address and name that in their contact.
+    if origin.translated {
+        return true;
     }
     let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
         return false;
@@ -319,7 +324,7 @@ fn is_elsewhere(given: IpAddr, source: IpAddr) -> bool {
 }
 
 /// Addresses of RFC 1918, RFC 6598 and RFC 4193, and link-local ones.
-fn is_private(ip: IpAddr) -> bool {
+pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

@@ -2,6 +2,7 @@
 //! sending can fail. Sockets are the driver's; here they are numbers.
 
 pub mod branch;
+mod cidr;
 pub mod flow_token;
 pub mod keep_alive;
 pub mod listeners;
@@ -14,11 +15,13 @@ pub mod via;
 use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
+pub use cidr::Cidr;
 pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
 pub use keep_alive::{KeepAlive, keep_alive};
-pub use listeners::{Hop, Listener, Listeners};
+pub use listeners::{Advertised, AdvertisedAs, Hop, Listener, Listeners};
 pub use locate::{
-    Departure, Located, NextHop, Size, is_behind_nat, locate, needs_flow, way_back, way_to, way_without_flow,
+    Departure, Located, NextHop, Size, is_behind_nat, is_private, locate, needs_flow, way_back, way_to,
+    way_without_flow,
 };
 pub use owner::{Owner, owner};
 pub use servers::{Server, Wanted, Ways};
@@ -43,12 +46,20 @@ pub struct Source {
     pub transport: Transport,
     /// The listener (index into the configured ones) it arrived at.
     pub listener: u16,
-    /// Our address that it was sent to. For a wildcard listener this is the address that was asked, not 0.0.0.0.
+    /// Our address that it was sent to, or the multicast group. For a wildcard listener this is the address that was asked, not
+    /// 0.0.0.0.
     pub local: SocketAddr,
     /// The peer's address.
     pub remote: SocketAddr,
     /// The connection it arrived over; `None` for datagrams.
     pub flow: Option<Flow>,
+}
+
+impl Source {
+    /// Whether it was sent to a multicast group.
+    pub fn is_multicast(&self) -> bool {
+        self.local.ip().is_multicast()
+    }
 }
 
 /// Where a message shall go.

@@ -37,6 +37,6 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, hasher: &KeyHasher, branc
 }
 
 /// The shard of a Call-ID.
-fn of_call_id(call_id: &[u8], shards: u16, hasher: &KeyHasher) -> u16 {
+pub fn of_call_id(call_id: &[u8], shards: u16, hasher: &KeyHasher) -> u16 {
     (hasher.of_call_id(call_id) % u64::from(shards.max(1))) as u16
 }

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use strowger_syntax::Message;
+use strowger_syntax::header::{Header, Via};
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
 use strowger_syntax::uri::Host;
+use strowger_syntax::{Message, Name};
 
 use super::{Destination, Source, Transport};
 
@@ -19,6 +20,13 @@ pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
     }
 }
 
+/// Whether whoever sent a request believes to be at another address than it came from: a NAT has changed that (RFC 3581 §4). Of
+/// what came through a proxy nothing is known.
+pub fn is_translated(request: Message<'_>, source: &Source) -> bool {
+    let said = host_ip(request.sent_by_host());
+    said.is_some_and(|ip| ip.to_canonical() != source.remote.ip().to_canonical()) && !request.has_second_via()
+}
+
 /// Where the responses to a request go (RFC 3261 §18.2.2): back over the connection; by UDP to the source address, at
 /// the port it came from if rport asked, else at the port of sent-by.
 pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
@@ -31,9 +39,25 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     };
     Destination::Datagram {
         listener: source.listener,
-        from: Some(source.local.ip()),
+        from: Some(source.local.ip()).filter(|ip| !ip.is_multicast()),
         to: SocketAddr::new(source.remote.ip(), port),
     }
+}
+
+/// The group that the responses to a request go to which was sent there, as its top Via says (RFC 3261 §18.2.2), at the port
+/// of sent-by, whatever rport asks (RFC 3581 §4). A maddr that is another address is not followed: whoever wrote it could
+/// have us send anywhere.
+pub fn response_group(request: Message<'_>, source: &Source) -> Option<SocketAddr> {
+    if !source.is_multicast() {
+        return None;
+    }
+    let via = Via::decode(request.elements(Name::Via).next()?).ok()?;
+    let is_group = via.maddr()?.ip() == Some(source.local.ip());
+    let port = via.port.unwrap_or_else(|| source.transport.default_port());
+    // A group of one interface keeps its number.
+    let mut group = source.local;
+    group.set_port(port);
+    is_group.then_some(group)
 }
 
 /// The address that the top Via of a request names once it is stamped: the source, at the port that rport or sent-by

@@ -81,7 +81,7 @@ pub(super) fn contact_uri(identity: &Identity, hop: &Hop, user: &[u8]) -> Vec<u8
     let mut host = Vec::new();
     identity
         .listeners
-        .write_uri(hop.transport, hop.listener, hop.local, &mut host);
+        .write_uri(hop.transport, (hop.listener, hop.told), hop.local, &mut host);
     let rest = host.strip_prefix(b"sip:").unwrap_or(&host);
     [b"sip:", user, b"@", rest].concat()
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{
-    Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
+    Flows, Progress, Proxy, ProxyConfig, RecordRoute, Recursion, Start, Taken, TargetSet, Turn,
 };
 use strowger_sip::transaction::{Expired, Matched, Timers};
-use strowger_sip::transport::{Hop, Listener, Listeners, OurBranch};
+use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners, OurBranch};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
 use strowger_syntax::message::{ResponseWriter, ViaStamp};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
@@ -76,8 +76,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
-    /// Whether its Route names a flow.
-    pub(crate) follows_flow: bool,
+    /// Whose the flows are.
+    pub(crate) flows: Flows,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -91,6 +91,7 @@ pub(crate) fn udp(name: char) -> Hop {
         transport: Transport::Udp,
         listener: 0,
         local: [192, 0, 2, 1].into(),
+        told: AdvertisedAs::default(),
         to,
         over_flow: false,
     }
@@ -106,6 +107,7 @@ pub(crate) fn tcp(name: char) -> Hop {
         transport: Transport::Tcp,
         listener: 1,
         local: [192, 0, 2, 1].into(),
+        told: AdvertisedAs::default(),
         to,
         over_flow: false,
     }
@@ -176,7 +178,7 @@ impl Stage {
         let listener = |transport, address: [u8; 4], port| Listener {
             transport,
             address: SocketAddr::from((address, port)),
-            advertise: None,
+            advertise: Vec::new(),
         };
         let listeners = vec![
             listener(Transport::Udp, [192, 0, 2, 1], 5060),
@@ -203,7 +205,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
-            follows_flow: false,
+            flows: Flows::default(),
         }
     }
 
@@ -237,7 +239,7 @@ impl Stage {
             call: Some(CALL),
             awaited: 0,
             keeps_others: self.keeps_others,
-            follows_flow: self.follows_flow,
+            flows: self.flows,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {
@@ -386,7 +388,9 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) | Expired::Waking(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Waking(_) | Expired::Subscription(_) => {
+                        panic!("nobody asked for it")
+                    }
                 }
             }
             self.collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Account;
 use strowger_sip::memory::Id;
 use strowger_sip::transaction::Timers;
-use strowger_sip::transport::{Hop, Listener, Listeners};
+use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners};
 use strowger_sip::ua::{Registration, Settings, Standing, Step, Why};
 use strowger_sip::{Destination, Endpoint, EndpointConfig, MacKey};
 use strowger_syntax::{Index, Limits, Transport};
@@ -57,7 +57,7 @@ impl Scene {
         let listener = Listener {
             transport: Transport::Udp,
             address: SocketAddr::from(([192, 0, 2, 1], 5060)),
-            advertise: None,
+            advertise: Vec::new(),
         };
         let config = EndpointConfig {
             secret: [7; 32],
@@ -92,6 +92,7 @@ impl Scene {
             transport: Transport::Udp,
             listener: 0,
             local: IpAddr::from([192, 0, 2, 1]),
+            told: AdvertisedAs::default(),
             to: Destination::Datagram {
                 listener: 0,
                 from: None,

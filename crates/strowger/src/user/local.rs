@@ -1,6 +1,8 @@
 //! Users while no server runs: in the store, and then the data directory is ours as long as this lives, or where somebody else
 //! keeps them.
 
+use std::io::BufRead;
+
 use strowger_server::admin::{AdminError, Filter, Import, NewUser, Page, PageRequest, Secret, User, UserId};
 use strowger_server::config::{Config, UserSource};
 use strowger_server::data_dir::DataDir;
@@ -73,9 +75,13 @@ impl Local {
         self.users.set_password(user, password).map_err(failed)
     }
 
-    pub(crate) fn import(&self, mut lines: &[u8]) -> Result<Import, Failed> {
+    pub(crate) fn import(
+        &self,
+        input: &mut dyn BufRead,
+        tell: &mut dyn FnMut(u64),
+    ) -> Result<Import, Failed> {
         self.users
-            .import_lines(&mut lines, &mut |_| {})
+            .import_lines(input, &mut |progress| tell(progress.lines))
             .map_err(|error| Failed::new(error, ""))
     }
 }

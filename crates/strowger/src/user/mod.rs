@@ -4,11 +4,13 @@ mod import;
 mod local;
 mod password;
 
-use std::io::{Write, stdout};
+use std::io::{BufRead, Write, stdout};
 use std::path::Path;
 
 use serde_json::json;
-use strowger_server::admin::{Import, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
+use strowger_server::admin::{
+    IMPORT_BATCH, Import, Malformed, NewUser, Page, PageRequest, Secret, User, UserId,
+};
 use strowger_server::config::UserSource;
 use strowger_server::data_dir::is_there;
 
@@ -67,7 +69,7 @@ pub(crate) fn user(args: args::User) -> Result<(), Failed> {
             open()?.set_password(&address, password)?;
             writeln!(stdout(), "changed the password of {address}")?;
         }
-        UserCommand::Import { file } => import::import(&file, open)?,
+        UserCommand::Import { file, json } => import::import(&file, json, open)?,
     }
     Ok(())
 }
@@ -169,19 +171,36 @@ impl Users {
         }
     }
 
-    /// How many lines to import together: few make progress visible, many share one commit.
-    fn lines_at_once(&self) -> u64 {
+    /// Takes the users of all lines; the failures name lines from 1. `tell` is told how many lines are done with.
+    fn import(&self, input: &mut dyn BufRead, tell: &mut dyn FnMut(u64)) -> Result<Import, Failed> {
         match self {
-            Self::Server(_) => 1000,
-            Self::Store(_) => 10_000,
+            Self::Server(client) => import_pieces(client, input, tell),
+            Self::Store(store) => store.import(input, tell),
         }
     }
+}
 
-    /// Takes whole lines; the failures name lines from 1.
-    fn import(&self, lines: &[u8]) -> Result<Import, Failed> {
-        match self {
-            Self::Server(client) => client.ask("POST", "/api/v1/users/import", &Content::Lines(lines)),
-            Self::Store(store) => store.import(lines),
+/// Sends lines to a server, so many at once that they are one commit there.
+fn import_pieces(
+    client: &Client,
+    input: &mut dyn BufRead,
+    tell: &mut dyn FnMut(u64),
+) -> Result<Import, Failed> {
+    let (mut total, mut lines, mut piece) = (Import::default(), 0, Vec::new());
+    loop {
+        piece.clear();
+        let mut count = 0;
+        while count < IMPORT_BATCH && input.read_until(b'\n', &mut piece)? > 0 {
+            count += 1;
         }
+        if count == 0 {
+            return Ok(total);
+        }
+        let content = Content::Lines(&piece);
+        let mut done: Import = client.ask("POST", "/api/v1/users/import", &content)?;
+        done.failed.iter_mut().for_each(|failed| failed.line += lines);
+        total.add(done);
+        lines += count as u64;
+        tell(lines);
     }
 }

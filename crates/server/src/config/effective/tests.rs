@@ -2,7 +2,7 @@
 
 use strowger_syntax::uri::Uri;
 
-use super::super::{HostPort, Switch, check};
+use super::super::{Advertise, HostPort, Switch, check};
 use super::*;
 
 fn config(text: &str) -> Config {
@@ -126,10 +126,10 @@ fn configured_domains_replace_the_machines_names_but_not_the_addresses() {
         "udp:0.0.0.0:5060",
         "domains = [\"Example.Test\", \"198.51.100.7\"]",
     );
-    config.listen[0].advertise = Some(HostPort {
+    config.listen[0].advertise = vec![Advertise::everywhere(HostPort {
         host: "203.0.113.5".to_owned(),
         port: Some(5070),
-    });
+    })];
     let ours = ours(&config, &config.listen, &machine());
     for (host, port, expected) in [
         ("example.test", None, true),

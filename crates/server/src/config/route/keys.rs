@@ -145,8 +145,8 @@ pub(in super::super) const ROUTE: &[Key<RouteDraft>] = &[
         name: "open",
         example: "true",
         given: Given::Example,
-        doc: "Lets anybody through to the targets of `to`. Without it only those who may relay: who is authenticated or trusted, and this \
-              machine while digest is off.",
+        doc: "Lets anybody through to the targets of `to`; strangers are not asked for credentials then. Without it only those who \
+              may relay: who is authenticated or trusted, and this machine while digest is off.",
         read: |route, item, report| route.open = item.boolean(report),
     },
 ];

@@ -3,13 +3,14 @@
 //! UPDATE would dirty a page each, and an INSERT of their own would cost more than all that the server does for one.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
 use super::row::{self, RowWriter};
 use crate::database::{Database, Durability, OpenError, Schema, StoreFailure, look_at};
-use crate::location::expiry;
 use crate::location::table::{Refused, Table};
+use crate::location::{due, unexpired};
 
 /// A row of the log's first version, which has one commit, as a packed one without a checksum.
 macro_rules! packed {
@@ -233,9 +234,11 @@ fn fold(
     max_bytes: usize,
 ) -> Result<u64, OpenError> {
     let failed = |source| OpenError::of(path, source);
+    let mut reading = Reading::of(connection, path).map_err(failed)?;
     let mut select = connection.prepare(sql).map_err(failed)?;
     let mut rows = select.query([]).map_err(failed)?;
-    let (mut count, mut is_full) = (0, false);
+    let (mut count, mut is_full, mut left) = (0, false, Vec::new());
+    table.begin_at(now_secs);
     while let Some(row) = rows.next().map_err(failed)? {
         let commits = row
             .get_ref(0)
@@ -243,10 +246,16 @@ fn fold(
             .as_blob()
             .map_err(|e| failed(e.into()))?;
         let visited = row::for_each(commits, |aor, record| {
-            let lasting = if expiry(record) > now_secs { record } else { &[] };
+            let lasting = if due(record) > now_secs {
+                record
+            } else {
+                unexpired(record, now_secs, &mut left);
+                &left
+            };
             is_full |= table.set(aor, lasting) == Err(Refused::Full);
         });
         count += visited.map_err(|_| failed(damaged()))?;
+        reading.row(table);
         if is_full {
             return Err(OpenError::Memory {
                 path: path.to_owned(),
@@ -255,6 +264,40 @@ fn fold(
         }
     }
     Ok(count)
+}
+
+/// How long reading lasts between two lines that tell how far it is.
+const TELL: Duration = Duration::from_secs(1);
+
+/// How far a log is read: it may take a while, and somebody may be watching.
+struct Reading<'a> {
+    path: &'a Path,
+    rows: i64,
+    read: i64,
+    told: Instant,
+}
+
+impl<'a> Reading<'a> {
+    fn of(connection: &Connection, path: &'a Path) -> rusqlite::Result<Self> {
+        let sql = "SELECT coalesce((SELECT max(seq) FROM log) - (SELECT min(seq) FROM log) + 1, 0)";
+        Ok(Self {
+            path,
+            rows: connection.query_row(sql, [], |row| row.get(0))?,
+            read: 0,
+            told: Instant::now(),
+        })
+    }
+
+    /// One more row is in the table.
+    fn row(&mut self, table: &Table) {
+        self.read += 1;
+        if self.told.elapsed() >= TELL {
+            self.told = Instant::now();
+            let percent = 100 * self.read / self.rows.max(self.read);
+            let (path, records) = (self.path.display(), table.len());
+            tracing::info!("reading {path}: {percent} %, registrations of {records} users");
+        }
+    }
 }
 
 /// A row that is not what was written is an error of the database, like those that SQLite finds by itself.

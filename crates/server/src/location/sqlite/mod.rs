@@ -11,7 +11,10 @@ use std::{fmt, io};
 use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
-use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version, Watch};
+use super::{
+    Caller, Commit, Committed, Expired, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Swept, Version,
+    Watch,
+};
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
@@ -195,19 +198,14 @@ impl Location for Sqlite {
         self.shared.table.visit(from, most, visit).map(u64::from)
     }
 
-    fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
-        let mut aors = Vec::new();
-        let mut count = 0;
-        let mut part = Some(0);
-        while let Some(from) = part {
-            {
-                let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                part = self.shared.table.sweep(from, now_secs, &mut aors);
-            }
-            count += aors.len();
-            aors.drain(..).for_each(|aor| removed(&aor));
-        }
-        count
+    fn sweep(&self, now_secs: u32, expired: &mut dyn FnMut(&Expired)) -> Swept {
+        let mut some = Vec::new();
+        let swept = {
+            let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.table.sweep(now_secs, &mut some)
+        };
+        some.iter().for_each(expired);
+        swept
     }
 
     fn len(&self) -> usize {

@@ -19,12 +19,15 @@ const CHUNK_WORDS: usize = CHUNK_UNITS as usize * UNIT_WORDS;
 /// The bytes of a chunk.
 pub(super) const CHUNK_BYTES: usize = CHUNK_WORDS * 8;
 
-/// Directory segments; segment `s` has room for `2^s` chunks. Together they cover every 32-bit address.
+/// The most units that there can be: 64 GiB.
+const MOST_UNITS: u32 = 1 << 31;
+
+/// Directory segments; segment `s` has room for `2^s` chunks. Together they cover every address.
 const SEGMENTS: usize = 21;
 
 type Chunk = OnceLock<Box<[AtomicU64]>>;
 
-/// The address of a place; zero is none.
+/// The address of a place; zero is none, and the highest bit is never set.
 pub(super) type Place = u32;
 
 /// The memory itself. Reading takes no lock; cutting and freeing places is done through the [`Allocator`], which is kept
@@ -112,8 +115,9 @@ impl Arena {
 
     fn cut_place(&self, units: u32) -> Option<Place> {
         let place = self.cut.load(Ordering::Relaxed);
+        let end = place.checked_add(units).filter(|end| *end <= MOST_UNITS)?;
         record::cut(self.words(place)?, units);
-        self.cut.store(place.checked_add(units)?, Ordering::Release);
+        self.cut.store(end, Ordering::Release);
         Some(place)
     }
 

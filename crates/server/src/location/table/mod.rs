@@ -4,7 +4,7 @@
 //! the address-of-record to it. An update that fits its place claims the record by its sequence word and takes no lock, so
 //! the refreshes that are nearly all of a registrar's work neither wait nor allocate. What changes the structure (a new
 //! record, one that outgrows its place, a removal, a bucket divided) is done under one lock. Readers never wait for it when
-//! they find their record. A reader that *misses* while links are being changed may have been led astray, so every such
+//! they find their record. When records are due is kept in a `wheel`, under the same lock. A reader that *misses* while links are being changed may have been led astray, so every such
 //! change counts `shape` up, to odd while it is under way: a miss counts only if `shape` was even and has stayed the same.
 
 use std::hash::Hasher;
@@ -14,16 +14,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 
-use self::arena::{Allocator, Arena, CHUNK_UNITS, Place};
+use self::arena::{Allocator, Arena, Place};
 use self::index::Index;
 use self::record::{Glance, Sequence};
-use super::{MAX_AOR, MAX_RECORD, Version, Watch, expiry};
+use self::wheel::Wheel;
+use super::{Expired, MAX_AOR, MAX_RECORD, Swept, Version, Watch, due, unexpired};
 
 mod arena;
 mod index;
 mod record;
 #[cfg(test)]
 mod tests;
+mod wheel;
+
+/// How many records one step of a sweep looks at: some ten microseconds.
+const STEP: usize = 256;
 
 /// Records of addresses-of-record in memory.
 #[derive(Debug)]
@@ -44,6 +49,7 @@ pub struct Table {
 #[derive(Debug)]
 struct Structure {
     allocator: Allocator,
+    wheel: Wheel,
     /// At least the count of every record that was ever freed.
     floor: u64,
 }
@@ -74,8 +80,15 @@ impl Found {
     }
 }
 
-fn version(place: Place, sequence: u64) -> Version {
-    Version { place, sequence }
+/// The version of a record: its place, and the count of its sequence there.
+fn version(place: Place, count: u64) -> Version {
+    Version::new([u64::from(place), count])
+}
+
+/// Place and count of a version; that of another store has a place that never was.
+fn parts(version: Version) -> (Place, u64) {
+    let [place, count] = version.numbers();
+    (Place::try_from(place).unwrap_or(Place::MAX), count)
 }
 
 fn seeds(key: [u8; 16]) -> (u64, SharedSeed) {
@@ -94,6 +107,7 @@ impl Table {
             seeds: seeds(key),
             structure: Mutex::new(Structure {
                 allocator: Allocator::new(max_bytes),
+                wheel: Wheel::new(),
                 floor: 0,
             }),
             max_bytes,
@@ -155,9 +169,9 @@ impl Table {
             };
         }
         // No look-up: a sequence never comes back at one place.
-        let words = self.arena.words(seen.place).ok_or(Refused::Conflict)?;
+        let words = self.arena.words(parts(seen).0).ok_or(Refused::Conflict)?;
         if !record.is_empty() && record::units_for(aor.len(), record.len()) <= record::units(words) {
-            return update(words, seen, record);
+            return self.update(words, seen, record);
         }
         let found = self.seen(seen).ok_or(Refused::Conflict)?;
         if record.is_empty() {
@@ -173,10 +187,21 @@ impl Table {
     /// # Errors
     /// [`Refused::Full`] or [`Refused::TooLong`].
     pub fn set(&self, aor: &[u8], record: &[u8]) -> Result<Version, Refused> {
+        if aor.len() > MAX_AOR || record.len() > MAX_RECORD {
+            return Err(Refused::TooLong);
+        }
+        let hash = self.hash(aor);
         loop {
-            match self.compare_and_set(aor, self.version(aor), record) {
-                Err(Refused::Conflict) => {}
-                done => return done,
+            let done = match self.find(hash, aor, None) {
+                Some(found) => self.publish(aor, found.version(), record),
+                None if record.is_empty() => Ok(Version::ABSENT),
+                None => self.insert(hash, aor, record),
+            };
+            if done.is_ok() {
+                self.watch.changed(aor);
+            }
+            if done != Err(Refused::Conflict) {
+                return done;
             }
         }
     }
@@ -205,24 +230,75 @@ impl Table {
         None
     }
 
-    /// Removes what has expired at `now_secs` in the part of the table that begins at `from` (first 0), and adds the
-    /// addresses to `removed`. Returns where the next part begins; `None` at the end.
-    pub fn sweep(&self, from: u32, now_secs: u32, removed: &mut Vec<Vec<u8>>) -> Option<u32> {
-        let (mut aor, mut record) = (Vec::new(), Vec::new());
-        let mut place = from;
-        let end = from.saturating_add(CHUNK_UNITS).min(self.arena.cut());
-        while place < end {
-            let (found, next) = self.stop_at(place, &mut aor, &mut record);
-            if let Some(found) = found
-                && expiry(&record) <= now_secs
-                && self.remove(found).is_ok()
-            {
-                self.watch.changed(&aor);
-                removed.push(aor.clone());
-            }
-            place = next;
+    /// Tells an empty table what time it is, in Unix seconds, so that what comes is filed right from the beginning.
+    pub fn begin_at(&self, now_secs: u32) {
+        self.lock().wheel.begin_at(now_secs);
+    }
+
+    /// Looks at some of the records that are due at `now_secs`, takes out of them what has ended, and tells it.
+    pub fn sweep(&self, now_secs: u32, expired: &mut Vec<Expired>) -> Swept {
+        let before = expired.len();
+        let swept = self.sweep_some(now_secs, expired);
+        let changed = expired.iter().skip(before);
+        changed.for_each(|expired| self.watch.changed(&expired.aor));
+        swept
+    }
+
+    fn sweep_some(&self, now_secs: u32, expired: &mut Vec<Expired>) -> Swept {
+        let mut structure = self.lock();
+        structure.wheel.turn_to(now_secs);
+        for _ in 0..STEP {
+            let Some(place) = structure.wheel.take_due(&self.arena, now_secs) else {
+                let next = structure.wheel.next_due();
+                return Swept::Done { next };
+            };
+            expired.extend(self.look_at(place, now_secs, &mut structure));
         }
-        (end < self.arena.cut()).then_some(end)
+        Swept::Going
+    }
+
+    /// Looks at a record that was taken out of the wheel because it may be due, and files it again if it stays.
+    fn look_at(&self, place: Place, now_secs: u32, structure: &mut Structure) -> Option<Expired> {
+        let at = self.due_at(place)?;
+        if at > now_secs {
+            structure.wheel.file(&self.arena, place, at);
+            return None;
+        }
+        let (mut aor, mut before, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let (found, _) = self.stop_at(place, &mut aor, &mut before);
+        let found = found?;
+        unexpired(&before, now_secs, &mut left);
+        let claimed = if due(&before) <= now_secs {
+            self.claim(found).ok()
+        } else {
+            None
+        };
+        let Some(words) = claimed else {
+            // Somebody has refreshed it meanwhile.
+            structure
+                .wheel
+                .file(&self.arena, place, now_secs.saturating_add(1));
+            return None;
+        };
+        if left.is_empty() {
+            self.unlink(words, found, structure);
+        } else {
+            record::update(words, &left, found.sequence.count() + 1);
+            structure.wheel.file(&self.arena, place, due(&left));
+        }
+        Some(Expired { aor, before, left })
+    }
+
+    /// When the record in a place is due; `None` if there is none.
+    fn due_at(&self, place: Place) -> Option<u32> {
+        let words = self.arena.words(place)?;
+        let mut patience = Patience::default();
+        loop {
+            match record::due_here(words) {
+                Ok(due) => return due,
+                Err(record::Unsettled) => patience.wait(),
+            }
+        }
     }
 
     /// How many records there are.
@@ -237,7 +313,7 @@ impl Table {
 
     /// The memory in use, in bytes: records, free places, index.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.arena.bytes() + self.index.bytes()
+        size_of::<Self>() + self.arena.bytes() + self.index.bytes() + Wheel::bytes()
     }
 
     /// Whether a new record might find no room.
@@ -273,10 +349,11 @@ impl Table {
 
     /// The record that was read with this version, unless it has changed.
     fn seen(&self, version: Version) -> Option<Found> {
-        let words = self.arena.words(version.place)?;
-        let sequence = Sequence::stable(version.sequence);
+        let (place, count) = parts(version);
+        let words = self.arena.words(place)?;
+        let sequence = Sequence::stable(count);
         record::is_current(words, sequence).then(|| Found {
-            place: version.place,
+            place,
             hash: record::link(words).0,
             sequence,
             units: record::units(words),
@@ -344,6 +421,7 @@ impl Table {
         let head = self.index.head(hash);
         record::set_next(words, head.load(Ordering::Relaxed));
         head.store(place, Ordering::Release);
+        structure.wheel.file(&self.arena, place, due(record));
         let len = self.len.fetch_add(1, Ordering::Relaxed) + 1;
         if len > self.index.buckets() {
             self.divide_bucket();
@@ -370,16 +448,45 @@ impl Table {
             self.link_to(found).set(place);
         });
         self.release(old, found, &mut structure);
+        structure.wheel.file(&self.arena, place, due(record));
         Ok(version(place, count))
     }
 
     fn remove(&self, found: Found) -> Result<(), Refused> {
         let mut structure = self.lock();
         let words = self.claim(found)?;
-        self.change_links(|| self.link_to(found).set(record::link(words).1));
-        self.release(words, found, &mut structure);
-        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.unlink(words, found, &mut structure);
         Ok(())
+    }
+
+    /// Takes a claimed record out of its bucket, and frees its place.
+    fn unlink(&self, words: &[AtomicU64], found: Found, structure: &mut Structure) {
+        self.change_links(|| self.link_to(found).set(record::link(words).1));
+        self.release(words, found, structure);
+        self.len.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An update in place: no lock, unless it is due earlier than before.
+    fn update(&self, words: &[AtomicU64], seen: Version, record: &[u8]) -> Result<Version, Refused> {
+        let (place, seen) = parts(seen);
+        if !record::claim(words, Sequence::stable(seen)) {
+            return Err(Refused::Conflict);
+        }
+        let count = seen + 1;
+        if record::update(words, record, count) {
+            self.file_again(place);
+        }
+        Ok(version(place, count))
+    }
+
+    /// Files a record for when it is due now, whichever record is there by then.
+    #[cold]
+    fn file_again(&self, place: Place) {
+        let mut structure = self.lock();
+        if let Some(at) = self.due_at(place) {
+            structure.wheel.take_out(&self.arena, place);
+            structure.wheel.file(&self.arena, place, at);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Structure> {
@@ -412,6 +519,7 @@ impl Table {
     /// Ends the claim on a place that no link leads to any more.
     fn release(&self, words: &[AtomicU64], found: Found, structure: &mut Structure) {
         structure.floor = structure.floor.max(found.sequence.count());
+        structure.wheel.take_out(&self.arena, found.place);
         record::free(words, found.sequence.count());
         self.arena
             .give_back(found.place, found.units, &mut structure.allocator);
@@ -459,16 +567,6 @@ impl Table {
             self.index.divided();
         });
     }
-}
-
-/// An update in place: no lock.
-fn update(words: &[AtomicU64], seen: Version, record: &[u8]) -> Result<Version, Refused> {
-    if !record::claim(words, Sequence::stable(seen.sequence)) {
-        return Err(Refused::Conflict);
-    }
-    let count = seen.sequence + 1;
-    record::update(words, record, count);
-    Ok(version(seen.place, count))
 }
 
 /// What leads to a record: the head of its bucket, or the record before it.

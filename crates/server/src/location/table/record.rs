@@ -4,7 +4,8 @@
 //! word 0   sequence: version (62 bits), state (2 bits)
 //! word 1   link: hash (32 bits), the place of the next record of the bucket (32 bits)
 //! word 2   sizes: units of the place (16 bits), length of the AOR (16 bits), length of the record (32 bits)
-//! word 3.. the AOR, filled up to a word, then the record
+//! word 3   where it is filed in the wheel: the places before and after it (32 bits each); only for who holds the lock
+//! word 4.. the AOR, filled up to a word, then the record
 //! ```
 //!
 //! **Memory ordering.** Every word is an atomic, so a torn read is a wrong value, never undefined behaviour; the sequence
@@ -23,9 +24,10 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::arena::{Place, UNIT_WORDS};
+use crate::location::due;
 
 /// The words before the AOR.
-const HEADER_WORDS: usize = 3;
+const HEADER_WORDS: usize = 4;
 
 const STABLE: u64 = 0;
 const WRITING: u64 = 1;
@@ -143,15 +145,37 @@ pub(super) fn claim(words: &[AtomicU64], seen: Sequence) -> bool {
     claimed
 }
 
-/// Replaces the record of a claimed place that has room for it, and ends the claim.
-pub(super) fn update(words: &[AtomicU64], record: &[u8], count: u64) {
+/// Replaces the record of a claimed place that has room for it, and ends the claim. Whether it is due earlier than before.
+pub(super) fn update(words: &[AtomicU64], record: &[u8], count: u64) -> bool {
+    let before = Sizes::of(words);
+    let was_due = before.due(words);
     let sizes = Sizes {
         record: record.len(),
-        ..Sizes::of(words)
+        ..before
     };
     sizes.put(words);
     copy_in(&words[sizes.record_at()..], record);
     words[0].store(count << 2 | STABLE, Ordering::Release);
+    due(record) < was_due
+}
+
+/// When the record here is due; `Ok(None)` if the place is free.
+///
+/// # Errors
+/// [`Unsettled`] if it was being written; look again.
+pub(super) fn due_here(words: &[AtomicU64]) -> Result<Option<u32>, Unsettled> {
+    let before = words[0].load(Ordering::Acquire);
+    match before & STATE {
+        STABLE => {}
+        WRITING => return Err(Unsettled),
+        _ => return Ok(None),
+    }
+    let due = Sizes::of(words).due(words);
+    if unchanged(words, before) {
+        Ok(Some(due))
+    } else {
+        Err(Unsettled)
+    }
 }
 
 /// Writes a new record into a free place that is not linked yet.
@@ -213,6 +237,25 @@ pub(super) fn set_free_link(words: &[AtomicU64], next: Place) {
     words[1].store(pack_link(0, next), Ordering::Release);
 }
 
+/// Where a place is filed in the wheel. The place before the first of a list is the wheel's to say; that of a place that is
+/// not filed is 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Filed {
+    pub(super) before: Place,
+    pub(super) after: Place,
+}
+
+/// Where a place is filed. Only for who holds the table's lock.
+pub(super) fn filed(words: &[AtomicU64]) -> Filed {
+    let (before, after) = unpack_link(words[3].load(Ordering::Relaxed));
+    Filed { before, after }
+}
+
+/// Notes where a place is filed. Only for who holds the table's lock.
+pub(super) fn set_filed(words: &[AtomicU64], Filed { before, after }: Filed) {
+    words[3].store(pack_link(before, after), Ordering::Relaxed);
+}
+
 /// The last step of a reader: nothing that was read counts unless this says so.
 fn unchanged(words: &[AtomicU64], before: u64) -> bool {
     fence(Ordering::Acquire);
@@ -243,6 +286,14 @@ impl Sizes {
 
     fn record_at(self) -> usize {
         HEADER_WORDS + self.aor.div_ceil(8)
+    }
+
+    /// When the record is due, which its first bytes say.
+    fn due(self, words: &[AtomicU64]) -> u32 {
+        match words.get(self.record_at()) {
+            Some(word) if self.record >= 4 => (word.load(Ordering::Relaxed) & 0xffff_ffff) as u32,
+            _ => 0,
+        }
     }
 }
 

@@ -144,22 +144,103 @@ fn memory_is_bounded_and_what_is_there_can_still_be_refreshed() {
         .expect("the place that was freed");
 }
 
+/// Sweeps until nothing is due: whose records are gone, and when the next may be due.
+fn sweep(table: &Table, now_secs: u32) -> (usize, Option<u32>) {
+    let (mut expired, mut sweep) = (Vec::new(), Swept::Going);
+    while sweep == Swept::Going {
+        let told = expired.len();
+        sweep = table.sweep(now_secs, &mut expired);
+        assert!(expired.len() - told <= STEP, "a step too long");
+    }
+    let Swept::Done { next } = sweep else {
+        unreachable!("it is done")
+    };
+    (expired.len(), next)
+}
+
+fn set_due(table: &Table, number: u32, due: u32) {
+    table.set(&aor(number), &due.to_le_bytes()).expect("room");
+}
+
 #[test]
 fn a_sweep_removes_what_has_expired_and_nothing_else() {
     let table = table();
     for number in 0..3000_u32 {
-        table
-            .set(&aor(number), &(1000 + number).to_le_bytes())
-            .expect("room");
+        set_due(&table, number, 1000 + number);
     }
-    let mut removed = Vec::new();
-    let mut part = Some(0);
-    while let Some(from) = part {
-        part = table.sweep(from, 1999, &mut removed);
-    }
-    assert_eq!((removed.len(), table.len()), (1000, 2000));
+    assert_eq!(sweep(&table, 1999), (1000, Some(2000)));
+    assert_eq!(table.len(), 2000);
     assert!(read(&table, &aor(999)).1.is_empty());
     assert!(!read(&table, &aor(1000)).1.is_empty());
+}
+
+/// Each record is due at any time, is made due earlier and later, moved and removed; the clock jumps. After every sweep
+/// exactly that is gone which was due.
+#[test]
+fn whatever_the_clock_does_a_sweep_takes_what_is_due_at_once_and_nothing_else() {
+    const RECORDS: u64 = 500;
+    let mut random = strowger_testkit::Random::seeded(7);
+    let (table, mut now) = (table(), 1_764_000_000_u32);
+    let mut expected = vec![0; RECORDS as usize];
+    table.begin_at(now);
+    for round in 0..20_000 {
+        let number = random.below(RECORDS) as u32;
+        let due = match random.below(8) {
+            0 => now + 40_000,
+            1 => now - random.below(30) as u32,
+            2 => 0,
+            _ => now + random.below(7200) as u32,
+        };
+        let mut record = due.to_le_bytes().to_vec();
+        record.resize(4 + random.below(200) as usize, 7);
+        if due == 0 {
+            record.clear();
+        }
+        table.set(&aor(number), &record).expect("room");
+        expected[number as usize] = due;
+        now = match (round % 5, random.below(100)) {
+            (0, 0) => now + 20_000,
+            (0, 1) => now - 20_000,
+            (0, 2..12) => now - random.below(50) as u32,
+            (0, _) => now + random.below(60) as u32,
+            _ => continue,
+        };
+        let gone = expected.iter().filter(|due| (1..=now).contains(*due)).count();
+        let (swept, next) = sweep(&table, now);
+        assert_eq!(swept, gone, "round {round}");
+        expected
+            .iter_mut()
+            .filter(|due| **due <= now)
+            .for_each(|due| *due = 0);
+        let first = expected.iter().filter(|due| **due > 0).min();
+        assert!(next.is_some() == first.is_some(), "round {round}");
+        assert!(
+            next.unwrap_or(0) <= first.copied().unwrap_or(0),
+            "nothing may be waited for too long: round {round}"
+        );
+    }
+    assert_eq!(table.len(), expected.iter().filter(|due| **due > 0).count());
+}
+
+#[test]
+fn a_sweep_while_records_are_refreshed_takes_none_that_was() {
+    const RECORDS: u32 = 2000;
+    let table = table();
+    table.begin_at(1000);
+    for number in 0..RECORDS {
+        set_due(&table, number, 1001 + number % 100);
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..RECORDS {
+                set_due(&table, number, 50_000 - number % 7);
+            }
+        });
+        scope.spawn(|| (1000..1100).for_each(|now| _ = sweep(&table, now)));
+    });
+    assert_eq!(sweep(&table, 20_000).0, 0);
+    assert_eq!(table.len(), RECORDS as usize);
+    assert_eq!(sweep(&table, 50_000).0, RECORDS as usize);
 }
 
 /// A record that says whose it is and proves that it is whole: number, counter, filler derived from both, of a length

@@ -109,7 +109,7 @@ impl From<Rejection> for CredentialsOutcome {
             Rejection::Unasked => Self::Unasked,
             Rejection::Wrong => Self::Wrong,
             Rejection::UnknownUser => Self::UnknownUser,
-            Rejection::Stale => Self::Stale,
+            Rejection::ForeignNonce | Rejection::Stale => Self::Stale,
         }
     }
 }

@@ -373,6 +373,8 @@ pub enum AskedWhy {
     Path,
     /// ACK and CANCEL can't be challenged (RFC 3261 §22.1).
     AckOrCancel,
+    /// It is a visitor's REGISTER, from where visitors may register.
+    Visitor,
     /// Its route is open to strangers.
     Open,
     /// Its method is not challenged.
@@ -392,7 +394,7 @@ impl AskedWhy {
 pub enum CredentialsOutcome {
     /// Right, and the user's own address is spoken for.
     Right,
-    /// Right, and an alias of the user is spoken for.
+    /// Right, and an alias of the user is spoken for, or somebody whom the user may register.
     RightForAlias,
     /// There are none for this realm.
     Absent,
@@ -469,6 +471,8 @@ pub enum RouteAction {
 pub enum BindingUse {
     /// It is a target.
     Target,
+    /// It is another flow to the user agent of a target (RFC 5626 §7).
+    StandIn,
     /// It is told in the redirection.
     Told,
     /// It names this node: it would come back.
@@ -529,6 +533,8 @@ pub struct HopSeen {
 pub enum RoleTaken {
     /// Registrar (RFC 3261 §10).
     Registrar,
+    /// Notifier (RFC 6665 §4.2).
+    Notifier,
     /// A user agent server of its own (RFC 3261 §8.2, §11).
     Server,
     /// Redirect server (RFC 3261 §8.3).
@@ -609,6 +615,8 @@ pub enum DroppedWhy {
     AckToOurs,
     /// An ACK is never answered.
     Ack,
+    /// It came by multicast, and this is not the node that answers it.
+    Multicast,
 }
 
 /// What the registrar made of a REGISTER.

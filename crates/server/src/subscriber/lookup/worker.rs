@@ -80,16 +80,16 @@ impl Failure {
     }
 }
 
-/// Asks the server whatever shards ask, until nobody can ask any more.
+/// Asks the server, if there is one, whatever shards ask, until nobody can ask any more.
 pub(crate) fn spawn(
-    subscribers: Arc<Subscribers>,
-    questions: mpsc::Receiver<Question>,
-    server: Server,
+    subscribers: &Arc<Subscribers>,
+    asked: Option<(mpsc::Receiver<Question>, Server)>,
     shards: Handle<Control>,
 ) {
+    let Some((questions, server)) = asked else { return };
     let at_once = usize::from(server.settings.at_once);
     let mut worker = Worker {
-        subscribers,
+        subscribers: Arc::clone(subscribers),
         server: Arc::new(server),
         shards,
         under_way: HashMap::new(),

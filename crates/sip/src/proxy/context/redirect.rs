@@ -149,8 +149,10 @@ impl Proxy {
             if pending.branches.len() == first_new {
                 self.text.extend_from_slice(targets.text());
             }
-            let ways = self.ways.keep(targets.hops(target));
-            let mut branch = Branch::new(target.texts().behind(before), ways, target.turn);
+            let texts = target.texts().behind(before);
+            let ways = targets.hops(target).iter().map(|&hop| (hop, texts));
+            let ways = self.ways.keep(ways);
+            let mut branch = Branch::new(texts, ways, target.turn);
             branch.group = now.saturating_add(target.turn.group);
             pending.branches.push(branch);
         }

@@ -5,9 +5,10 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::super::best::is_better;
 use super::super::progress::{Cause, Progress};
+use super::super::targets::TargetTexts;
 use super::branch::BranchState;
 use super::search::{Opened, Opening, Standing};
-use super::{Pending, Phase, Proxy, is_too_late, whole};
+use super::{FailedFlow, Flows, Pending, Phase, Proxy, is_too_late, whole};
 use crate::memory::{Id, Stored};
 use crate::reject::Reject;
 use crate::transaction::{KEPT, User};
@@ -88,16 +89,59 @@ impl Proxy {
             }
             return Some(false);
         }
-        if status == Status::SERVICE_UNAVAILABLE && !branch.ways.is_empty() {
-            // RFC 3263 §4.3: this server cannot, another one of the same name may.
-            self.branch_failed(endpoint, user, Cause::NextHopUnavailable, now_ms, out);
+        let has_next = match status {
+            Status::SERVICE_UNAVAILABLE | Status::FLOW_FAILED | Status::REQUEST_TIMEOUT => {
+                self.leads_on(endpoint, user, status)
+            }
+            _ => None,
+        };
+        if let Some(cause) = has_next {
+            self.branch_failed(endpoint, user, cause, now_ms, out);
             self.conclude(endpoint, user.context, now_ms, out);
             return None;
         }
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
+        let branch = pending.branches.get_mut(usize::from(user.branch))?;
         let was_given_up = branch.state == BranchState::CancelWanted;
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
         Some(was_given_up)
+    }
+
+    /// Whether a final response lets the branch go on by its next hop: why.
+    #[cold]
+    fn leads_on(&mut self, endpoint: &mut Endpoint, user: User, status: Status) -> Option<Cause> {
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
+        let (flows, branch) = (pending.flows, pending.branches.get_mut(usize::from(user.branch))?);
+        let (target, is_pending) = (branch.target, branch.state == BranchState::Pending);
+        let cause = match status {
+            // RFC 3263 §4.3: this server cannot, another one of the same name may.
+            Status::SERVICE_UNAVAILABLE => {
+                let has_other = self.ways.has_other_hop(branch.ways, target);
+                has_other.then_some(Cause::NextHopUnavailable)
+            }
+            // RFC 5626 §7: the user agent has not answered, and may be there over another flow.
+            _ => {
+                let has_other = is_pending && self.ways.leave_contact(&mut branch.ways, target);
+                has_other.then_some(Cause::FlowFailed)
+            }
+        };
+        if status == Status::FLOW_FAILED && flows == Flows::Registered {
+            self.note_failed_flow(endpoint, user.context, target);
+        }
+        cause
+    }
+
+    /// Notes that the flow to a contact has failed, as far as it is known yet where that is.
+    #[cold]
+    fn note_failed_flow(&mut self, endpoint: &mut Endpoint, id: Id, target: TargetTexts) {
+        let failed = self.with_request(endpoint, id, |_, _, request, texts| FailedFlow {
+            asked: request.request_uri().to_owned(),
+            contact: target.uri(texts).to_owned(),
+            path: target.routes(texts).to_owned(),
+        });
+        self.failed_flows
+            .extend(failed.filter(|failed| !failed.contact.is_empty()));
     }
 
     /// Whether a response says only that we gave its branch up because it rang for too long: no answer of the target's, but
@@ -261,6 +305,12 @@ impl Proxy {
                 endpoint.layer.pool.give(kept);
             }
             match pending.best.take() {
+                // No end point is told that a flow has failed: nobody is there (RFC 5626 §11.5).
+                Some((Status::FLOW_FAILED, kept)) if pending.flows == Flows::Registered => {
+                    endpoint.layer.pool.give(kept);
+                    let reject = Reject::new(Status::TEMPORARILY_UNAVAILABLE);
+                    self.answer(endpoint, id, reject, Cause::FlowFailed, now_ms, out);
+                }
                 // A 503 says that this next hop is overloaded, not that we are (step 6).
                 Some((Status::SERVICE_UNAVAILABLE, kept)) => {
                     endpoint.layer.pool.give(kept);
@@ -289,6 +339,9 @@ impl Proxy {
                     };
                     let status = match cause.counts_as() {
                         Status::SERVICE_UNAVAILABLE => Status::SERVER_INTERNAL_ERROR,
+                        Status::FLOW_FAILED if pending.flows == Flows::Registered => {
+                            Status::TEMPORARILY_UNAVAILABLE
+                        }
                         // No 408 to anything but INVITE (RFC 4320 §4.2).
                         Status::REQUEST_TIMEOUT if context.method != Method::Invite => Status::SERVER_TIMEOUT,
                         status => status,
@@ -304,7 +357,7 @@ impl Proxy {
         &mut self,
         endpoint: &mut Endpoint,
         id: Id,
-        reject: Reject,
+        mut reject: Reject,
         cause: Cause,
         now_ms: u64,
         out: &mut Outbox,
@@ -316,6 +369,10 @@ impl Proxy {
         if is_too_late(context, pending, endpoint, now_ms) {
             endpoint.layer.drop_server(context.server);
         } else if let Ok(request) = self.scratch.parse(endpoint.layer.pool.bytes(kept), &KEPT) {
+            // Within a dialog a 480 would end more than this transaction (RFC 8599 §6.2.3, RFC 5057 §5.1).
+            if cause == Cause::NotWoken && request.to_tag().is_some() {
+                reject = Reject::new(Status::SERVER_TIMEOUT);
+            }
             let start = out.bytes.len();
             endpoint
                 .identity

@@ -8,7 +8,7 @@ use super::super::forward::{BranchKind, Forwarding, write_forward};
 use super::super::targets::TargetSet;
 use super::super::ways::AllWays;
 use super::branch::{Branch, BranchState, NEVER};
-use super::{Cause, Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
+use super::{Cause, Flows, Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
 use crate::memory::{Id, TimerId};
 use crate::transaction::{FailedSend, KEPT, User};
 use crate::transport::Hop;
@@ -106,7 +106,7 @@ impl Proxy {
             branch.until = given_up_at(branch.until, pending.started_ms, now_ms);
             let hop = match first_hops {
                 Some(targets) => targets.first_hop(number),
-                None => self.ways.take(&mut branch.ways),
+                None => self.ways.take(&mut branch.ways).map(|(hop, _)| hop),
             };
             let Some(hop) = hop else { continue };
             let attempt = Attempt {
@@ -206,16 +206,16 @@ impl Proxy {
             self.ways.forget(&mut branch.ways);
             None
         };
-        let target = branch.target;
-        let Some(hop) = hop else {
+        let Some((hop, target)) = hop else {
             let cause = match cause {
-                Cause::NextHopUnreachable if pending.follows_flow => Cause::FlowFailed,
+                Cause::NextHopUnreachable if pending.flows == Flows::Named => Cause::FlowFailed,
                 cause => cause,
             };
             pending.fail(cause);
             self.stop_unless_next(user.context, cause.counts_as());
             return;
         };
+        branch.target = target;
         self.with_request(endpoint, user.context, |proxy, endpoint, request, texts| {
             let attempt = Attempt {
                 user,

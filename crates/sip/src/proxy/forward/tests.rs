@@ -18,7 +18,7 @@ fn endpoint() -> Endpoint {
     let listener = |transport| Listener {
         transport,
         address: "192.0.2.1:5060".parse().expect("an address"),
-        advertise: None,
+        advertise: Vec::new(),
     };
     Endpoint::new(
         0,
@@ -130,10 +130,11 @@ fn one_pass_writes_what_a_draft_writes() {
                         transport,
                         listener,
                         local: source().local.ip(),
+                        told: AdvertisedAs::default(),
                         to: Destination::Connect { transport, to },
                         over_flow: false,
                     },
-                    arrival: Ingress::of(request, &source()).arrival(),
+                    arrival: Ingress::of(request, &source()).arrival(&identity.listeners),
                     loop_part: 7,
                     breadth: 30,
                 };

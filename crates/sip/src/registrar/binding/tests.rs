@@ -23,6 +23,7 @@ fn small() -> Binding<'static> {
             remote: ([127, 0, 0, 1], 6000).into(),
             flow: None,
             pushed_elsewhere: false,
+            translated: false,
         },
         path: b"",
         user_agent: b"SIPp/36",
@@ -48,6 +49,7 @@ fn large() -> Binding<'static> {
             remote: (Ipv6Addr::LOCALHOST, 65535).into(),
             flow: Some(BoundFlow { flow, boot: 77 }),
             pushed_elsewhere: false,
+            translated: false,
         },
         path: b"<sip:p3.example.test;lr>,<sip:p1.example.test;lr>",
         user_agent: b"",
@@ -88,7 +90,7 @@ fn what_was_written_is_read_back() {
     let bytes = record(&entries);
     let read: Vec<_> = Bindings::new(&bytes).entries().map(|(entry, _)| entry).collect();
     assert_eq!(read, entries);
-    assert_eq!(Bindings::new(&bytes).purge_at(), 1_764_009_999);
+    assert_eq!(Bindings::new(&bytes).due(), 1_764_003_600);
     let mut copied = Vec::new();
     let mut writer = RecordWriter::new(&mut copied);
     Bindings::new(&bytes)
@@ -99,10 +101,23 @@ fn what_was_written_is_read_back() {
 }
 
 #[test]
+fn what_has_ended_leaves_a_record_and_the_rest_stays_as_it_is() {
+    let [first, second] = [Entry::Binding(small()), Entry::Tombstone(tombstone())];
+    let (bytes, mut left) = (record(&[first, second]), b"left over".to_vec());
+    unexpired(&bytes, 1_764_003_599, &mut left);
+    assert_eq!(left, bytes);
+    unexpired(&bytes, 1_764_003_600, &mut left);
+    assert_eq!(left, record(&[second]));
+    assert_eq!(Bindings::new(&left).due(), 1_764_009_999);
+    unexpired(&bytes, 1_764_009_999, &mut left);
+    assert_eq!(left, b"");
+}
+
+#[test]
 fn an_empty_record_is_the_empty_string() {
     assert_eq!(record(&[]), b"");
     assert_eq!(Bindings::new(b"").entries().count(), 0);
-    assert_eq!(Bindings::new(b"").purge_at(), 0);
+    assert_eq!(Bindings::new(b"").due(), 0);
 }
 
 #[test]

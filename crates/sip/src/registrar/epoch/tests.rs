@@ -36,6 +36,7 @@ impl Store {
             remote: ([192, 0, 2, 1], 5070).into(),
             flow: None,
             pushed_elsewhere: false,
+            translated: false,
         };
         let (mut next, mut contacts) = (Vec::new(), Vec::new());
         let record = Bindings::new(&self.0);

@@ -37,6 +37,7 @@ fn record(instance: &str, cseq: u32, epoch: Option<u32>) -> Vec<u8> {
             remote: ([192, 0, 2, 7], 5060).into(),
             flow: None,
             pushed_elsewhere: false,
+            translated: false,
         },
         path: b"",
         user_agent: b"",

@@ -54,6 +54,7 @@ impl Registrar {
             remote: ([192, 0, 2, 1], port).into(),
             flow: None,
             pushed_elsewhere: false,
+            translated: false,
         };
         let (mut out, mut contacts) = (Vec::new(), Vec::new());
         let policy = Policy::default();

@@ -10,7 +10,7 @@ fn listeners() -> Listeners {
     let listener = |(transport, address): (Transport, &str)| Listener {
         transport,
         address: address.parse().expect("an address"),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let all = [
         (Transport::Udp, "192.0.2.1:5060"),
@@ -151,6 +151,7 @@ fn hops(
             remote: ([198, 51, 100, 7], 4000).into(),
             flow: connection_of.map(|boot| BoundFlow { flow, boot }),
             pushed_elsewhere: false,
+            translated: false,
         },
         path: path.as_bytes(),
         user_agent: b"",
@@ -166,7 +167,7 @@ fn a_binding_whose_listener_is_gone_is_reached_by_another_one_of_its_kind() {
     let also = |transport| Listener {
         transport,
         address: ([192, 0, 2, 1], 5070).into(),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let before = listeners();
     let all = [before.all(), &[also(Transport::Udp), also(Transport::Tcp)]];

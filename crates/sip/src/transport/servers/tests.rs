@@ -27,7 +27,7 @@ fn hops(ways: Ways, servers: &[Server], listens: &[(Transport, &str)]) -> Vec<St
     let listener = |&(transport, address): &(Transport, &str)| Listener {
         transport,
         address: address.parse().expect("an address"),
-        advertise: None,
+        advertise: Vec::new(),
     };
     let listeners = Listeners::new(listens.iter().map(listener).collect(), Vec::new());
     let from = Departure {

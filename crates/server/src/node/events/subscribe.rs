@@ -1,0 +1,493 @@
+//! SUBSCRIBE (RFC 6665 §4.2.1): from the request to the commit, and from the commit to the answer and the first NOTIFY.
+
+use strowger_sip::auth::Staleness;
+use strowger_sip::event::{Asked, Course, Dialog, Told, asked, package_of};
+use strowger_sip::memory::{Id, Stored, TimerId};
+use strowger_sip::registrar::{Origin, canonical_aor};
+use strowger_sip::transaction::KEPT;
+use strowger_sip::uas::check_content;
+use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
+use strowger_syntax::message::ResponseWriter;
+use strowger_syntax::scan::put_number;
+use strowger_syntax::{Message, Method, Name, Status, Uri};
+
+use super::{SET_ASIDE, Subscription};
+use crate::events::{Outcome, Settled, Store};
+use crate::location::{Caller, MAX_AOR, Slot, Ticket};
+use crate::node::dispatch::{Bound, Case};
+use crate::node::policy::{Checked, Sender, spoken_for};
+use crate::node::trace::{AskedWhy, RoleTaken, Step};
+use crate::node::{Kept, Node};
+use crate::subscriber::Resolved;
+
+/// After how many seconds a subscriber who found no place may try again.
+const RETRY_SECS: u32 = 60;
+
+/// A SUBSCRIBE whose change waits for the disk.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct PendingSubscribe {
+    server: Id,
+    request: Stored,
+    ingress: Ingress,
+    grant: Grant,
+    change: Change,
+}
+
+/// What a SUBSCRIBE is told.
+#[derive(Clone, Debug)]
+struct Grant {
+    /// Our tag.
+    tag: Box<[u8]>,
+    secs: u32,
+}
+
+/// What a SUBSCRIBE does.
+#[derive(Clone, Debug)]
+enum Change {
+    /// It makes a subscription.
+    Begin(Box<Subscription>),
+    /// It refreshes one for so many seconds, or ends it.
+    Refresh(Id, u32),
+}
+
+impl Node {
+    /// Whether a SUBSCRIBE is for the node itself to answer.
+    pub(in crate::node) fn is_for_notifier(&self, bound: &Bound<'_>, case: &Case<'_>) -> bool {
+        case.request.method() == Method::Subscribe
+            && match bound {
+                Bound::Node => true,
+                Bound::User(_) => package_of(case.request).is_some(),
+                Bound::Foreign(_) => false,
+            }
+    }
+
+    /// A SUBSCRIBE for the node itself.
+    pub(in crate::node) fn on_subscribe(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        self.trace.note(|| Step::own(RoleTaken::Notifier));
+        let Some(sender) = self.admit_subscriber(case, now, out)? else {
+            return Ok(());
+        };
+        let done = self.subscribe(case, bound, sender, now, out);
+        if let Err(reject) = done {
+            self.reject(case.request, case.ingress, sender, &reject, now, out);
+        }
+        Ok(())
+    }
+
+    /// Who sends it (RFC 6665 §4.2.1.3): where digest is on, everybody but trusted sources is asked, also within a dialog.
+    fn admit_subscriber(
+        &mut self,
+        case: &Case<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Sender>, Reject> {
+        let (request, ingress) = (case.request, case.ingress);
+        let (sender, digest) = (self.sender_by_source(ingress), self.shared.auth_on());
+        self.trace.note(|| Step::Sender {
+            sender: sender.into(),
+            digest,
+        });
+        let exempt = match sender {
+            _ if !digest => Some(AskedWhy::DigestOff),
+            Sender::Trusted => Some(AskedWhy::Trusted),
+            _ => None,
+        };
+        if let Some(why) = exempt {
+            self.trace.note(|| Step::Asked { why });
+            return Ok(Some(sender));
+        }
+        self.trace.note(|| Step::Asked {
+            why: AskedWhy::Method,
+        });
+        match self.check_credentials(request, ingress, now) {
+            Checked::Right(proof) if self.claim(&proof, ingress, now) => {
+                return Ok(Some(Sender::Authenticated));
+            }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
+            Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
+            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
+            Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
+        }
+        Ok(None)
+    }
+
+    fn subscribe(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let request = case.request;
+        if request.has(Name::Require) {
+            let extra = Extra::Unsupported(Name::Require, &[]);
+            return Err(Reject::with(Status::BAD_EXTENSION, extra));
+        }
+        check_content(request)?;
+        let asked = asked(request, &self.shared.policy.events.durations)?;
+        if request.to_tag().is_some() {
+            return self.refresh_subscription(case, &asked, now, out);
+        }
+        let Bound::User(uri) = bound else {
+            return Err(Reject::new(Status::NOT_FOUND));
+        };
+        let owner = self.find_watched(request, uri, sender)?;
+        self.check_room(case.ingress, &case.routing)?;
+        self.begin_subscription(case, &asked, owner, sender, now, out)
+    }
+
+    /// Puts the address-of-record that is asked about into the work buffers, if the sender may be told of it. Whether it is
+    /// the sender's own.
+    fn find_watched(&mut self, request: Message<'_>, uri: &[u8], sender: Sender) -> Result<bool, Reject> {
+        let speaker = self.speaker(request);
+        let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
+            return Err(Reject::new(Status::NOT_FOUND));
+        };
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        let resolved = self.follow_alias();
+        let owner = speaker.as_ref() == Some(&self.work.aor);
+        let may_watch = |speaker: &Vec<u8>| {
+            let watchers = &self.shared.policy.events.watchers;
+            watchers.iter().any(|watcher| watcher.as_bytes() == &speaker[..])
+        };
+        if sender == Sender::Authenticated && !owner && !speaker.as_ref().is_some_and(may_watch) {
+            return Err(Reject::new(Status::FORBIDDEN));
+        }
+        if self.shared.auth_on() && resolved == Resolved::Unknown || self.work.aor.len() > MAX_AOR {
+            return Err(Reject::new(Status::NOT_FOUND));
+        }
+        Ok(owner && (sender == Sender::Authenticated || !self.shared.auth_on()))
+    }
+
+    /// The address-of-record that a request speaks for, if that is ours; an alias stands for its user.
+    fn speaker(&mut self, request: Message<'_>) -> Option<Vec<u8>> {
+        let sip = spoken_for(request).filter(|sip| self.shared.is_ours(sip))?;
+        self.work.aor.clear();
+        canonical_aor(&sip, &mut self.work.aor);
+        self.follow_alias();
+        Some(self.work.aor.clone())
+    }
+
+    /// The subscription to the address-of-record in the work buffers.
+    fn begin_subscription(
+        &mut self,
+        case: &Case<'_>,
+        asked: &Asked<'_>,
+        owner: bool,
+        sender: Sender,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
+        let remote = ingress.source.remote.ip();
+        let (quota, most) = (&self.shared.events.quota, &self.shared.policy.events.most);
+        if !quota.enter(most, &self.work.aor, remote, sender.is_exempt()) {
+            return Err(Reject {
+                reason: "Too Many Subscriptions",
+                ..Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(RETRY_SECS))
+            });
+        }
+        let tag = self.new_tag(request, now);
+        let subscription = Subscription {
+            package: asked.package,
+            id: asked.id.into(),
+            aor: self.work.aor.as_slice().into(),
+            slot: Slot::default(),
+            owner,
+            dialog: Dialog::of(request, &tag, asked.contact),
+            set_aside: SET_ASIDE,
+            origin: self.origin_of(ingress),
+            course: Course::new(now.mono_ms(), u64::from(asked.secs) * 1000),
+            told: Told::default(),
+            ends_at: now.wall_secs() + u64::from(asked.secs),
+            timer: TimerId::NONE,
+            other_way: false,
+            lookups: 0,
+            // What is over with its first notification need not be kept.
+            is_kept: asked.secs > 0,
+        };
+        let kept = subscription.is_kept.then(|| subscription.kept());
+        let change = Change::Begin(Box::new(subscription));
+        let grant = Grant {
+            tag: tag.into(),
+            secs: asked.secs,
+        };
+        self.carry_out_change(case, grant, change, now, out, |store, caller| {
+            kept.is_none_or(|kept| store.put(kept, Some(caller)))
+        })
+    }
+
+    /// A tag of ours that no other dialog has.
+    fn new_tag(&mut self, request: Message<'_>, now: Now) -> Vec<u8> {
+        self.events.count += 1;
+        let key = &self.endpoint.identity.keys.to_tag;
+        let parts = [
+            b"subscription",
+            request.call_id(),
+            request.from_tag().unwrap_or(&[]),
+            &now.wall_ms.to_be_bytes(),
+            &self.events.count.to_be_bytes(),
+        ];
+        format!("{:016x}", key.mac(&parts)).into_bytes()
+    }
+
+    /// Where a request came from, and the way back.
+    fn origin_of(&self, ingress: &Ingress) -> Origin {
+        let mut origin = Origin::of(&ingress.source, self.shared.policy.boot);
+        let listener = self.endpoint.identity.listeners.get(ingress.source.listener);
+        if listener.is_some_and(|listener| listener.address.ip().is_unspecified()) {
+            origin.from = Some(ingress.source.local.ip());
+        }
+        origin
+    }
+
+    /// A SUBSCRIBE within a dialog (RFC 6665 §4.2.1.4).
+    fn refresh_subscription(
+        &mut self,
+        case: &Case<'_>,
+        asked: &Asked<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
+        let unknown = || Reject::because(Status::CALL_DOES_NOT_EXIST, "Subscription Does Not Exist");
+        let tag = request.to_tag().unwrap_or(&[]);
+        let key = self.endpoint.identity.call_key(tag, &[]);
+        let origin = self.origin_of(ingress);
+        let id = *self.events.by_tag.get(&key).ok_or_else(unknown)?;
+        let subscription = self.events.subscriptions.get_mut(id).ok_or_else(unknown)?;
+        let is_it = subscription.dialog.is_of(request)
+            && (subscription.package, &*subscription.id) == (asked.package, asked.id);
+        if !is_it || subscription.course.is_ending() {
+            return Err(unknown());
+        }
+        let before = subscription.bytes();
+        if subscription.dialog.refresh(request, asked.contact).is_err() {
+            return Err(Reject::because(
+                Status::SERVER_INTERNAL_ERROR,
+                "CSeq Out Of Order",
+            ));
+        }
+        let after = subscription.bytes();
+        let quota = &self.shared.events.quota;
+        quota.leave(&subscription.aor, subscription.origin.remote.ip());
+        quota.admit(&subscription.aor, origin.remote.ip());
+        subscription.origin = origin;
+        let mut kept = subscription.kept();
+        kept.ends_at = now.wall_secs() + u64::from(asked.secs);
+        self.events.bytes = (self.events.bytes + after).saturating_sub(before);
+        let grant = Grant {
+            tag: tag.into(),
+            secs: asked.secs,
+        };
+        let change = Change::Refresh(id, asked.secs);
+        self.carry_out_change(case, grant, change, now, out, |store, caller| {
+            if kept.ends_at > now.wall_secs() {
+                store.put(kept, Some(caller))
+            } else {
+                store.remove(&kept.dialog.local_tag, Some(caller))
+            }
+        })
+    }
+
+    /// Keeps a change, then answers and does it; at once where there is nothing to keep.
+    fn carry_out_change(
+        &mut self,
+        case: &Case<'_>,
+        grant: Grant,
+        change: Change,
+        now: Now,
+        out: &mut Outbox,
+        keep: impl FnOnce(&Store, Caller) -> bool,
+    ) -> Result<(), Reject> {
+        let Case { request, ingress, .. } = *case;
+        let is_kept = match &change {
+            Change::Begin(subscription) => subscription.is_kept,
+            Change::Refresh(..) => true,
+        };
+        let ticket = self.events.pending.next_id();
+        let caller = Caller {
+            shard: self.endpoint.identity.shard,
+            ticket: Ticket(u64::from(ticket.index) << 32 | u64::from(ticket.counter)),
+        };
+        let waits = match self.subscription_store().filter(|_| is_kept) {
+            Some(store) if keep(store, caller) => true,
+            Some(_) => {
+                self.drop_change(&change);
+                return Err(try_later());
+            }
+            None => false,
+        };
+        let (to, fallback) = (ingress.to(), ingress.fallback());
+        let layer = &mut self.endpoint.layer;
+        let server = layer.accept(case.key, Method::Subscribe, to, fallback, now.mono_ms(), out);
+        if !waits {
+            self.grant(server, request, ingress, &grant, now, out);
+            self.do_change(change, now, out);
+            return Ok(());
+        }
+        let request = self.endpoint.layer.pool.store(request.bytes());
+        self.events.pending.insert_with(|_| PendingSubscribe {
+            server,
+            request,
+            ingress: *ingress,
+            grant,
+            change,
+        });
+        Ok(())
+    }
+
+    /// The store has answered.
+    pub(in crate::node) fn on_subscription_kept(&mut self, settled: Settled, now: Now, out: &mut Outbox) {
+        let Ticket(ticket) = settled.caller.ticket;
+        let ticket = Id {
+            index: (ticket >> 32) as u32,
+            counter: ticket as u32,
+        };
+        let Some(pending) = self.events.pending.remove(ticket) else {
+            return;
+        };
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.endpoint.layer.pool.take(pending.request, &mut text);
+        if let Ok(request) = index.parse(&text, &KEPT) {
+            let (server, ingress) = (pending.server, &pending.ingress);
+            match settled.outcome {
+                Outcome::Done => {
+                    self.grant(server, request, ingress, &pending.grant, now, out);
+                    self.do_change(pending.change, now, out);
+                }
+                Outcome::Failed(_) => {
+                    let (start, reject) = (out.bytes.len(), try_later());
+                    self.endpoint
+                        .identity
+                        .write_reject(request, ingress.stamp, &reject, &mut out.bytes);
+                    self.answer_subscribe(server, reject.status, start, now, out);
+                    self.drop_change(&pending.change);
+                }
+            }
+        }
+        self.work.kept = Some(Kept { text, index });
+    }
+
+    /// Answers 200 (RFC 6665 §4.2.1.1, RFC 3261 §12.1.1).
+    fn grant(
+        &mut self,
+        server: Id,
+        request: Message<'_>,
+        ingress: &Ingress,
+        grant: &Grant,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let (status, source) = (Status::OK, &ingress.source);
+        let (bytes, index, reason) = (request.bytes(), request.index(), status.reason());
+        let (start, listeners) = (out.bytes.len(), &self.endpoint.identity.listeners);
+        ResponseWriter::begin(
+            &mut out.bytes,
+            bytes,
+            index,
+            status,
+            reason,
+            ingress.stamp,
+            &grant.tag,
+        )
+        .lines_with(|out| {
+            for field in request.fields_of(Name::RecordRoute) {
+                out.extend_from_slice(field.line.of(bytes));
+            }
+        })
+        .field_with(Name::Contact, |out| {
+            out.push(b'<');
+            let told = listeners.told(source.listener, source.remote.ip());
+            let listener = (source.listener, told);
+            listeners.write_uri(source.transport, listener, source.local.ip(), out);
+            out.push(b'>');
+        })
+        .field_with(Name::Expires, |out| put_number(out, u64::from(grant.secs)))
+        .finish();
+        self.answer_subscribe(server, status, start, now, out);
+    }
+
+    fn answer_subscribe(&mut self, server: Id, status: Status, start: usize, now: Now, out: &mut Outbox) {
+        self.trace.note(|| Step::Answered {
+            status: status.code(),
+        });
+        // The transaction may have ended while the disk was slow; its subscriber asks again.
+        let _ = self
+            .endpoint
+            .layer
+            .respond(server, status, start, now.mono_ms(), out);
+    }
+
+    fn do_change(&mut self, change: Change, now: Now, out: &mut Outbox) {
+        let id = match change {
+            Change::Begin(mut subscription) => {
+                self.journal.line(now, "subscription").map(|line| {
+                    let origin = &subscription.origin;
+                    line.text("aor", &subscription.aor)
+                        .text("event", subscription.package.name().as_bytes())
+                        .address("source", origin.transport.uri_param(), origin.remote)
+                });
+                let secs = subscription.ends_at.saturating_sub(now.wall_secs());
+                subscription.course.refresh(now.mono_ms(), secs * 1000);
+                self.add_subscription(*subscription)
+            }
+            Change::Refresh(id, secs) => {
+                let Some(subscription) = self.events.subscriptions.get_mut(id) else {
+                    return;
+                };
+                subscription.ends_at = now.wall_secs() + u64::from(secs);
+                subscription.course.refresh(now.mono_ms(), u64::from(secs) * 1000);
+                subscription.is_kept = secs > 0;
+                id
+            }
+        };
+        self.attend(id, now, out);
+    }
+
+    /// A change is not made after all.
+    fn drop_change(&self, change: &Change) {
+        if let Change::Begin(subscription) = change {
+            let source = subscription.origin.remote.ip();
+            self.shared.events.quota.leave(&subscription.aor, source);
+        }
+    }
+
+    /// Why nobody will serve a SUBSCRIBE for a user of ours: it asks for what only a server has, and comes from the user who
+    /// would get it. Its own phone would be sent what it has sent itself. The address-of-record is in the work buffers.
+    pub(in crate::node) fn without_notifier(&mut self, request: Message<'_>) -> Option<Reject> {
+        let is_of_servers = request.method() == Method::Subscribe
+            && request.to_tag().is_none()
+            && request
+                .first(Name::Event)
+                .is_some_and(|event| event.split(|&byte| byte == b';').next() == Some(b"message-summary"));
+        if !is_of_servers {
+            return None;
+        }
+        let asked = self.work.aor.clone();
+        let speaker = self.speaker(request);
+        let is_own = speaker.as_ref() == Some(&asked);
+        self.work.aor = asked;
+        is_own.then(|| Reject::with(Status::BAD_EVENT, Extra::AllowEvents))
+    }
+
+    /// Whether a SUBSCRIBE is for what this node serves.
+    pub(in crate::node) fn is_served(&self, request: Message<'_>) -> bool {
+        package_of(request).is_some() && self.shared.names_us(request.request_uri())
+    }
+}
+
+/// Nothing can be kept at the moment.
+fn try_later() -> Reject {
+    Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5))
+}

@@ -1,0 +1,146 @@
+//! REGISTERs of visitors, of third parties, by other names of a domain, and with a Route past it.
+
+use strowger_testkit::message::{authorize, registration, request, start_line};
+use strowger_testkit::peer::address;
+use strowger_testkit::{Plan, Site};
+
+fn site(challenged: &'static [&'static str], routing: &'static str) -> Site {
+    Site::of(Plan {
+        challenged,
+        routing,
+        domains: &["other.test"],
+        ..Plan::default()
+    })
+}
+
+fn register(who: char, aor: &str, n: u32) -> String {
+    registration(who, aor, &format!("<sip:x@{}>", address(who)), n)
+}
+
+/// The answer to a REGISTER with the credentials of a user.
+fn with_credentials(site: &mut Site, who: char, text: &str, user: &str) -> String {
+    let challenge = site.ask(who, text);
+    assert_eq!(start_line(&challenge), "SIP/2.0 401 Unauthorized");
+    start_line(&site.ask(who, &authorize(text, &challenge, user, 1))).to_owned()
+}
+
+const VISITORS: &str = "[location]\nvisitors = [\"192.0.2.10/31\"]\n";
+
+// RFC 3261 §10.3 step 5.
+#[test]
+fn an_address_of_another_domain_is_not_found_unless_visitors_are_let_in() {
+    for (who, routing) in [('a', ""), ('d', VISITORS)] {
+        let answer = site(&[], routing).ask(who, &register(who, "sip:zoe@far.test", 1));
+        assert_eq!(start_line(&answer), "SIP/2.0 404 Not Found");
+    }
+}
+
+#[test]
+fn a_visitor_is_called_by_an_address_of_the_visited_domain() {
+    let mut site = site(&["REGISTER", "INVITE"], VISITORS);
+    let visitor = register('a', "sip:zoe@far.test", 1);
+    // Nobody here knows a password of far.test.
+    assert_eq!(start_line(&site.ask('a', &visitor)), "SIP/2.0 200 OK");
+    let invite = request('b', "INVITE", "sip:zoe%40far.test@example.test", 2);
+    let challenge = site.ask('b', &invite);
+    site.send('b', &authorize(&invite, &challenge, "bob", 1));
+    assert_eq!(site.log(), "b 100, a INVITE");
+    // §16.5: under its own name it is for its own domain to find.
+    let invite = request('b', "INVITE", "sip:zoe@far.test", 3);
+    let challenge = site.ask('b', &invite);
+    site.send('b', &authorize(&invite, &challenge, "bob", 1));
+    assert_eq!(site.resolve(&[address('f').ip()]), "far.test");
+    assert!(site.log().ends_with("f INVITE"));
+}
+
+#[test]
+fn users_of_ours_need_their_password_also_where_visitors_register() {
+    let mut site = site(&["REGISTER"], VISITORS);
+    let text = register('a', "sip:alice@example.test", 1);
+    assert_eq!(start_line(&site.ask('a', &text)), "SIP/2.0 401 Unauthorized");
+    // A visitor's address is nobody's of ours.
+    let name = register('a', "sip:alice%40example.test@example.test", 2);
+    assert_eq!(
+        with_credentials(&mut site, 'a', &name, "alice"),
+        "SIP/2.0 403 Forbidden"
+    );
+}
+
+const THIRD_PARTIES: &str = "[location]\nthird_parties = { \"alice@example.test\" = [\"bob@example.test\"], \
+                             \"carol@example.test\" = [\"*\"] }\n";
+
+// RFC 3261 §10.3 step 4.
+#[test]
+fn who_may_register_for_others_does_so_with_a_password_of_its_own() {
+    for (user, aor, status) in [
+        ("alice", "sip:alice@example.test", "200 OK"),
+        ("alice", "sip:bob@example.test", "200 OK"),
+        // An alias of bob.
+        ("alice", "sip:1002@example.test", "200 OK"),
+        ("alice", "sip:carol@example.test", "403 Forbidden"),
+        ("bob", "sip:alice@example.test", "403 Forbidden"),
+        ("carol", "sip:alice@example.test", "200 OK"),
+        ("carol", "sip:nobody@example.test", "200 OK"),
+    ] {
+        let mut site = site(&["REGISTER"], THIRD_PARTIES);
+        let text = register('d', aor, 1).replacen("From: <sip:", "From: <sip:third-", 1);
+        let answer = with_credentials(&mut site, 'd', &text, user);
+        assert_eq!(answer, format!("SIP/2.0 {status}"), "{user} for {aor}");
+    }
+    let mut site = site(&["REGISTER", "INVITE"], THIRD_PARTIES);
+    let text = register('d', "sip:1002@example.test", 1);
+    with_credentials(&mut site, 'd', &text, "alice");
+    let invite = request('c', "INVITE", "sip:bob@example.test", 2);
+    let challenge = site.ask('c', &invite);
+    site.send('c', &authorize(&invite, &challenge, "carol", 1));
+    assert_eq!(site.log(), "c 100, d INVITE", "the alias is bob's");
+}
+
+#[test]
+fn who_registers_for_others_does_not_call_in_their_name() {
+    let mut site = site(&["INVITE"], THIRD_PARTIES);
+    let invite = request('b', "INVITE", "sip:carol@example.test", 1);
+    let challenge = site.ask('b', &invite);
+    let answer = site.ask('b', &authorize(&invite, &challenge, "alice", 1));
+    assert_eq!(start_line(&answer), "SIP/2.0 403 Forbidden");
+}
+
+const ALIASES: &str =
+    "domain_aliases = { \"example.org\" = \"example.test\", \"Example.NET\" = \"example.test\" }\n";
+
+// RFC 3261 §10.3 step 5: the canonical form is one, whatever the domain was called.
+#[test]
+fn a_user_is_the_same_by_every_name_of_the_domain() {
+    for (registered, called) in [
+        ("example.org", "example.test"),
+        ("example.test", "example.org"),
+        ("EXAMPLE.org", "example.net"),
+    ] {
+        let mut site = site(&["REGISTER", "INVITE"], ALIASES);
+        let text = register('b', &format!("sip:bob@{registered}"), 1);
+        let challenge = site.ask('b', &text);
+        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
+        assert_eq!(with_credentials(&mut site, 'b', &text, "bob"), "SIP/2.0 200 OK");
+        let invite = request('a', "INVITE", &format!("sip:1002@{called}"), 2);
+        let challenge = site.ask('a', &invite);
+        site.send('a', &authorize(&invite, &challenge, "alice", 1));
+        assert_eq!(site.log(), "a 100, b INVITE", "{registered} {called}");
+    }
+}
+
+// RFC 3261 §10.3 step 1.
+#[test]
+fn a_register_that_has_reached_its_domain_goes_no_further() {
+    let mut site = Site::of(Plan {
+        trusted: &["192.0.2.10/32"],
+        ..Plan::default()
+    });
+    let route = "Route: <sip:192.0.2.1;lr>, <sip:192.0.2.15;lr>\r\nCall-ID";
+    let text = register('a', "sip:alice@example.test", 1).replacen("Call-ID", route, 1);
+    assert_eq!(start_line(&site.ask('a', &text)), "SIP/2.0 200 OK");
+    let far = register('a', "sip:alice@far.test", 2)
+        .replacen("Call-ID", route, 1)
+        .replacen("REGISTER sip:example.test ", "REGISTER sip:far.test ", 1);
+    site.send('a', &far);
+    assert_eq!(site.log(), "f REGISTER", "another domain's goes on");
+}

@@ -1,0 +1,57 @@
+//! The removal of bindings by an administrator, as a pure function: record in, new record out.
+
+use super::binding::{Bindings, RecordWriter, Tombstone};
+use super::register::TOMBSTONE_SECS;
+
+/// Why an administrator removed a binding (RFC 3680 §4.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is no longer valid, but may be made anew at once.
+    Deactivated,
+    /// It is not wanted again.
+    Rejected,
+}
+
+impl Bindings<'_> {
+    /// Why an administrator removed the binding of a contact, if that is how it went.
+    pub fn removal(self, contact: &[u8], now_secs: u64) -> Option<Removal> {
+        let mut gone = self.heads().filter(|head| head.is_tombstone());
+        gone.find(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)?
+            .removal()
+    }
+
+    /// Whether an administrator has removed a binding of late.
+    pub fn has_removed(self, now_secs: u64) -> bool {
+        let mut current = self.heads().filter(|head| u64::from(head.ends_at) > now_secs);
+        current.any(|head| head.is_tombstone() && head.removal().is_some())
+    }
+}
+
+/// Removes the bindings of the contacts that are `meant`, and tells how many: the new record is then in `out`, which is emptied
+/// first. A tombstone says why, and keeps a late duplicate of the request that made the binding from bringing it back.
+pub fn deregister(
+    record: Bindings<'_>,
+    meant: impl Fn(&[u8]) -> bool,
+    why: Removal,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) -> usize {
+    let now = now_secs as u32;
+    let mut writer = RecordWriter::new(out);
+    let mut removed = 0;
+    for head in record.heads().filter(|head| head.ends_at > now) {
+        if head.is_tombstone() || !meant(head.contact) {
+            writer.copy(head.ends_at, head.encoded);
+            continue;
+        }
+        removed += 1;
+        let tombstone = Tombstone {
+            contact: head.contact,
+            order: head.order,
+            until: now.saturating_add(TOMBSTONE_SECS),
+        };
+        writer.put_removed(&tombstone, why);
+    }
+    writer.finish();
+    removed
+}
