@@ -2,7 +2,7 @@
 //! for OPTIONS, REGISTER (memory store), REGISTER with digest, look-ups of names, and whole calls through the stateful proxy.
 
 use strowger_sip::transport::Server;
-use strowger_testkit::message::{authorize, in_dialog, registration, request, routed, start_line};
+use strowger_testkit::message::{authorize, in_dialog, registration, request, routed, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
@@ -66,6 +66,39 @@ fn refreshing_a_registration_allocates_nothing() {
         assert_eq!(start_line(&site.ask('b', &bob(n))), "SIP/2.0 200 OK");
     };
     assert_eq!(allocations(&mut site(&[]), 10, 990, refresh), []);
+}
+
+/// The answer to a REGISTER of bob's phone that knows of GRUUs.
+fn with_gruus(site: &mut Site, n: u32) -> String {
+    let contact = "<sip:bob@192.0.2.11:5060>;+sip.instance=\"<urn:uuid:1>\"";
+    let text = registration('b', "sip:bob@example.test", contact, n);
+    site.ask('b', &with(&text, "Supported: gruu"))
+}
+
+#[test]
+fn refreshing_a_registration_that_has_gruus_allocates_nothing() {
+    let refresh = |site: &mut Site, n| {
+        assert!(with_gruus(site, n).contains(";temp-gruu="));
+    };
+    assert_eq!(allocations(&mut site(&[]), 10, 990, refresh), []);
+}
+
+#[test]
+fn requests_for_gruus_allocate_nothing() {
+    let mut site = site(&[]);
+    let answer = with_gruus(&mut site, 1);
+    let (_, rest) = answer.split_once("temp-gruu=\"").expect("one");
+    let temporary = rest.split('"').next().unwrap_or_default().to_owned();
+    let send = |site: &mut Site, n| {
+        for (which, gruu) in ["sip:bob@example.test;gr=urn:uuid:1", &temporary]
+            .into_iter()
+            .enumerate()
+        {
+            site.send('a', &request('a', "ACK", gruu, 2 * n + which as u32));
+        }
+        assert_eq!(site.log(), "b ACK, b ACK");
+    };
+    assert_eq!(allocations(&mut site, 10, 490, send), []);
 }
 
 #[test]

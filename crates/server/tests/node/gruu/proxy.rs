@@ -108,6 +108,17 @@ const RULES: &[Rule] = &[
         },
     ),
     (
+        "RFC 5627 §6.1",
+        "a GRUU of another domain goes there as it is",
+        || {
+            let mut site = Site::new();
+            for (n, uri) in (1..).zip(["sip:x@192.0.2.14;gr", "sip:bob@192.0.2.14;gr=urn:uuid:1"]) {
+                site.send('l', &request('l', "MESSAGE", uri, n));
+                assert_eq!(request_uri(&site, 'e', "MESSAGE"), uri);
+            }
+        },
+    ),
+    (
         "RFC 5627 §10.2",
         "without `gr` the temporary one is nobody and the public one the AOR",
         || {

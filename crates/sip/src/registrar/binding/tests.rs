@@ -54,6 +54,10 @@ fn large() -> Binding<'static> {
         path: b"<sip:p3.example.test;lr>,<sip:p1.example.test;lr>",
         user_agent: b"",
         outbound: true,
+        epoch: Some(Epoch {
+            id: u32::MAX,
+            first_cseq: 300,
+        }),
         ..small()
     }
 }
@@ -120,6 +124,12 @@ fn an_empty_record_is_the_empty_string() {
 fn a_plain_registration_fits_into_110_bytes() {
     let bytes = record(&[Entry::Binding(small())]);
     assert!(bytes.len() <= 110, "{} bytes", bytes.len());
+    let epoch = Some(Epoch {
+        id: 1,
+        first_cseq: 127,
+    });
+    let with_gruus = record(&[Entry::Binding(Binding { epoch, ..small() })]);
+    assert_eq!(with_gruus.len(), bytes.len() + 5, "temporary GRUUs take no more");
 }
 
 #[test]
