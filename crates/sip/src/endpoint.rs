@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Departure, Listeners, Owner, owner, via};
+use crate::transport::{Branches, Departure, Listeners, Owner, owner, shard_of_call_id, via};
 use crate::{Destination, Outbox, Source};
 
 /// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
@@ -210,6 +210,11 @@ impl Identity {
             Owner::Shard(shard) if shard == self.shard => Owner::Here,
             owner => owner,
         }
+    }
+
+    /// The shard that requests of a Call-ID belong to.
+    pub fn shard_of(&self, call_id: &[u8]) -> u16 {
+        shard_of_call_id(call_id, self.shards, &self.key_hasher)
     }
 
     /// What identifies the server transaction of a request.

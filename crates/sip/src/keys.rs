@@ -105,6 +105,8 @@ pub struct Keys {
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,
+    /// What the node makes up as a user agent: Call-IDs, tags and client nonces (RFC 3261 §8.1.1, RFC 7616 §3.4).
+    pub user_agent: MacKey,
     /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
     pub tables: MacKey,
 }
@@ -118,6 +120,7 @@ impl Keys {
             nonce: key(b"strowger nonce"),
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
+            user_agent: key(b"strowger user-agent"),
             tables: key(b"strowger tables"),
         }
     }

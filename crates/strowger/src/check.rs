@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 
 use serde_json::json;
-use strowger_server::config::{self, Diagnostic};
+use strowger_server::config::{self, Diagnostic, effective};
 
 use crate::args;
 use crate::failed::Failed;
@@ -30,7 +30,13 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         read => read?,
     };
     match config::check(text, &path.display().to_string()) {
-        Ok(_) => tell(&[], args.json, &format!("{} is in order", path.display())),
+        Ok(config) => {
+            // They keep nobody from starting, so they are no errors.
+            for unheard in effective::unheard(&config) {
+                eprintln!("warning: {unheard}");
+            }
+            tell(&[], args.json, &format!("{} is in order", path.display()))
+        }
         Err(wrong) => {
             tell(&wrong, args.json, "")?;
             Err(Failed::Silent)

@@ -7,6 +7,7 @@ mod groups;
 mod metrics;
 mod reload;
 mod secret;
+mod trunks;
 mod users;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
+pub use trunks::{Trunk, TrunkState};
 pub use users::{Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
 /// Most entries that one page carries.
@@ -99,6 +101,13 @@ pub trait Admin: Send + Sync + 'static {
         &self,
         which: DrainTarget,
     ) -> impl Future<Output = Result<GroupTarget, AdminError>> + Send;
+
+    /// The trunks: providers that the node registers itself with.
+    fn trunks(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Trunk>, AdminError>> + Send;
 
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;

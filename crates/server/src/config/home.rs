@@ -4,15 +4,17 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::log::LOG;
 use super::read::{Given, Key};
+use super::register::REGISTER;
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
     if let Some(key) = ROOT.iter().find(|key| key.name == name && is_carried(key)) {
         return Some(match (key.given, name) {
-            (Given::Table, "listen" | "route" | "group") => {
+            (Given::Table, "listen" | "route" | "group" | "register") => {
                 format!("`{name}` is a section of its own: [[{name}]]")
             }
             (Given::Table, _) => format!("`{name}` is a section of its own: [{name}]"),
@@ -31,6 +33,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[log]", has(LOG, name)),
         ("[[route]]", has(ROUTE, name)),
         ("[[group]]", has(GROUP, name)),
+        ("[[register]]", has(REGISTER, name)),
         ("[dial_plan]", has(DIAL_PLAN, name)),
         ("`when` of [[route]]", has(WHEN, name)),
     ];

@@ -10,8 +10,10 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
+mod log;
 mod read;
 mod reference;
+mod register;
 pub mod route;
 mod schema;
 mod source;
@@ -35,6 +37,7 @@ pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
 pub use reference::reference;
+pub use register::Register;
 pub use route::Route;
 pub use source::{Key, LoadError, Loaded, Source};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
@@ -76,6 +79,8 @@ pub struct Config {
     pub route: Vec<Route>,
     /// Target groups.
     pub group: Vec<Group>,
+    /// Providers that the node registers itself with.
+    pub register: Vec<Register>,
     /// What dialled numbers mean; `None` takes them as they are.
     pub dial_plan: Option<DialPlan>,
 }
@@ -100,6 +105,7 @@ impl Default for Config {
             log: Log::default(),
             route: Vec::new(),
             group: Vec::new(),
+            register: Vec::new(),
             dial_plan: None,
         }
     }

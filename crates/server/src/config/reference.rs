@@ -6,9 +6,11 @@ use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
+use super::log::LOG;
 use super::read::{Given, Key};
+use super::register::REGISTER;
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, LOG, PROXY, ROOT};
+use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -29,6 +31,7 @@ pub fn reference() -> String {
     section(&mut text, "log", "[log]", LOG, Commented::AsGiven);
     section(&mut text, "route", "# [[route]]", ROUTE, Commented::All);
     section(&mut text, "group", "# [[group]]", GROUP, Commented::All);
+    section(&mut text, "register", "# [[register]]", REGISTER, Commented::All);
     section(&mut text, "dial_plan", "# [dial_plan]", DIAL_PLAN, Commented::All);
     text.truncate(text.trim_end().len());
     text.push('\n');

@@ -13,13 +13,15 @@ use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::group::read_groups;
+use super::log::LOG;
 use super::read::{Given, Item, Key, read_table, unknown_word};
+use super::register::{check_registers, read_registers};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
 use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
 use super::{
-    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Level, Limits, Listen,
-    Location, Log, Mode, Proxy, Store,
+    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Limits, Listen, Location,
+    Mode, Proxy, Store,
 };
 
 /// Reads and checks a whole configuration.
@@ -30,6 +32,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
+    check_registers(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
@@ -228,6 +231,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Target groups, for `to` of routes.",
         read: |config, item, report| config.group = read_groups(item, report),
+    },
+    Key {
+        name: "register",
+        example: "",
+        given: Given::Table,
+        doc: "Providers that this node registers itself with (trunks). Requests go out by one where `to` of a route has its name.",
+        read: |config, item, report| config.register = read_registers(item, report),
     },
     Key {
         name: "dial_plan",
@@ -539,7 +549,7 @@ pub(super) const LOCATION: &[Key<Location>] = &[
 ];
 
 /// Durations that travel as delta-seconds cannot have fractions.
-fn whole_seconds(
+pub(super) fn whole_seconds(
     item: &Item<'_, '_>,
     bounds: std::ops::RangeInclusive<Duration>,
     report: &mut Report<'_>,
@@ -750,23 +760,6 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         read: |limits, item, report| set(&mut limits.transactions, item.integer(1024..=16_777_216, report)),
     },
 ];
-
-pub(super) const LEVELS: [(&str, Level); 5] = [
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
-pub(super) const LOG: &[Key<Log>] = &[Key {
-    name: "level",
-    example: r#""info""#,
-    given: Given::Default,
-    doc: "The least severe lines that are written: error, warn, info, debug or trace. STROWGER_LOG in the \
-          environment goes before it.",
-    read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
-}];
 
 pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {

@@ -259,9 +259,9 @@ impl Node {
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
         let begun = routing.token == RouteToken::Valid;
         let leads_away = match action {
-            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::Targets(_) | Action::Group(_) | Action::Trunk(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
-            Action::Reply(_) | Action::Redirect(_) => false,
+            Action::Reply(_) | Action::Redirect(_) | Action::FromTrunk(_) => false,
         };
         if leads_away && !begun && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
@@ -287,6 +287,7 @@ impl Node {
             Action::Targets(targets) if mode == Mode::Redirect => {
                 return self.redirect_to_targets(case, sender, targets, now, out);
             }
+            Action::FromTrunk(_) | Action::Trunk(_) => {}
             _ if mode == Mode::Redirect && !begun => {
                 self.note_redirect(decision.role.mode);
                 return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
@@ -451,7 +452,7 @@ impl Node {
         match method {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
-            _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
+            _ if sender.is_known_source() => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
         }
@@ -494,6 +495,12 @@ impl Node {
         match (decision.action(), bound) {
             (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
             (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
+            (Action::Trunk(number), _) => self.candidate_of_trunk(case, decision, *number),
+            (Action::FromTrunk(number), _) => {
+                if !self.candidates_of_inbound(case, decision, *number, now) {
+                    return Err(self.nowhere(Resolved::User, sender));
+                }
+            }
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
             (_, Bound::User(uri)) => {
                 self.write_addressed(uri);
@@ -513,6 +520,7 @@ impl Node {
         };
         let onward = Onward {
             next_uri,
+            trunk: decision.role.trunk,
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
@@ -544,6 +552,7 @@ impl Node {
             next,
             next_uri: None,
             size,
+            trunk: None,
         }
     }
 
@@ -660,7 +669,7 @@ impl Node {
 /// requests of ours only.
 fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
     matches!(bound, Bound::User(_))
-        && !matches!(action, Action::Group(_))
+        && !matches!(action, Action::Group(_) | Action::Trunk(_) | Action::FromTrunk(_))
         && !matches!(request.method(), Method::Cancel | Method::Ack)
         && Disposition::of(request).proxy == Some(false)
 }

@@ -13,7 +13,7 @@ use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::{Message, Method, Status};
 
 use super::dispatch::Case;
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Waiting};
 use super::policy::Sender;
 use super::trace::{RecordRouteWhy, ResponseBranch, RoleTaken, RoleWhy, Step};
 use super::{Kept, Node};
@@ -139,7 +139,10 @@ impl Node {
                 self.account(now);
             }
             Found::Names => {
-                let onward = self.onward(case);
+                let onward = Onward {
+                    trunk: role.trunk,
+                    ..self.onward(case)
+                };
                 self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
             }
         }
@@ -249,6 +252,7 @@ impl Node {
             call,
             recursion,
             keeps_others: Disposition::of(request).cancel == Some(false),
+            account: role.trunk,
         }
     }
 
@@ -269,7 +273,9 @@ impl Node {
         };
         let wanted = role.record_route && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
-        let earned = sender.may_relay() || (!self.shared.auth_on() && request.method() == Method::Invite);
+        let earned = sender.may_relay()
+            || sender == Sender::Trunk
+            || (!self.shared.auth_on() && request.method() == Method::Invite);
         self.trace.note(|| Step::RecordRoute {
             why: match sets_up {
                 false => RecordRouteWhy::NoDialog,
@@ -345,6 +351,7 @@ impl Node {
             arrival: ingress.arrival(),
             loop_part,
             breadth: max_breadth(request),
+            credentials: &[],
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;

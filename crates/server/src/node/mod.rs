@@ -21,18 +21,20 @@ mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
-use strowger_sip::auth::{ChallengeLines, RequestHashes};
+use strowger_sip::auth::{ChallengeLines, RequestHashes, is_challenge};
 use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
 use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
+use strowger_sip::ua::Why;
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
@@ -54,6 +56,7 @@ use registrar::PendingRegister;
 use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+use trunks::{Registrations, is_registration};
 
 /// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
 /// milliseconds.
@@ -68,6 +71,8 @@ pub enum Control {
     Resolved(Id),
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
+    /// An administrator wants to see the trunks that this shard registers.
+    ListTrunks(oneshot::Sender<Vec<admin::Trunk>>),
     /// Somebody wants to try what the shard would do.
     Copy(Box<Copying>),
     /// Another configuration is in force.
@@ -114,6 +119,7 @@ pub struct Node {
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
     probes: Probes,
+    registrations: Registrations,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -185,6 +191,7 @@ impl Node {
         Self {
             endpoint: Endpoint::new(shard, endpoint),
             probes,
+            registrations: Registrations::of(&shared.policy.routes),
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
@@ -211,6 +218,7 @@ impl Node {
             endpoint: self.endpoint.clone(),
             proxy: self.proxy.clone(),
             probes: Probes::default(),
+            registrations: Registrations::default(),
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
@@ -229,6 +237,7 @@ impl Node {
     pub fn listen(&mut self) {
         self.trace = Tracer::listening();
         self.probes = Probes::default();
+        self.registrations = Registrations::default();
     }
 
     /// The steps since they were last taken.
@@ -313,6 +322,12 @@ impl Node {
                         let status = response.status().unwrap_or(Status::SERVER_INTERNAL_ERROR);
                         return self.on_probe_answer(user, status, now);
                     }
+                    if is_registration(user) {
+                        return self.on_registration_answer(user, client, response, now, out);
+                    }
+                    if is_challenge(response) && self.on_challenge(user, response, now, out) {
+                        return self.account(now);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
@@ -373,13 +388,14 @@ impl Node {
     }
 
     /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
-    fn reload(&mut self, reload: Reload) {
+    fn reload(&mut self, reload: Reload, now: Now, out: &mut Outbox) {
         let Reload {
             shared,
             endpoint,
             logs,
             done,
         } = reload;
+        let former_listeners = Arc::clone(&self.endpoint.identity.listeners);
         self.endpoint.reconfigure(&endpoint);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
@@ -388,6 +404,7 @@ impl Node {
         self.probes
             .start(&shared.policy.routes, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
+        self.follow_trunks(&former_listeners, now, out);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
     }
@@ -396,6 +413,9 @@ impl Node {
     fn on_failed(&mut self, failed: FailedSend, now: Now, out: &mut Outbox) {
         match failed {
             FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
+            FailedSend::Client(user) if is_registration(user) => {
+                self.on_registration_failed(user, Why::Unreachable, now, out);
+            }
             failed => {
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
@@ -515,6 +535,7 @@ impl Application for Node {
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::ListTrunks(reply) => drop(reply.send(self.registrations.list(now))),
             Control::Copy(copy) => {
                 let Copying {
                     shared,
@@ -523,12 +544,18 @@ impl Application for Node {
                 } = *copy;
                 drop(reply.send(self.copy(shared, journal).map(Box::new)));
             }
-            Control::Reload(reload) => self.reload(reload),
-            Control::Drain => self.draining = true,
+            Control::Reload(reload) => self.reload(reload, now, out),
+            Control::Drain => {
+                self.draining = true;
+                self.leave_trunks(now, out);
+            }
         }
     }
 
     fn deadline(&self) -> Option<u64> {
+        if self.registrations.are_to_start() && !self.draining {
+            return Some(0);
+        }
         let timers = self.endpoint.layer.wheel.next_deadline();
         let next = match self.probes.deadline().filter(|_| !self.draining) {
             Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
@@ -539,6 +566,10 @@ impl Application for Node {
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
         let ms = now.mono_ms();
+        if self.registrations.are_to_start() && !self.draining {
+            let listeners = Arc::clone(&self.endpoint.identity.listeners);
+            self.follow_trunks(&listeners, now, out);
+        }
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
                 Expired::Client { user, timed_out, .. } if is_probe(user) => {
@@ -546,6 +577,17 @@ impl Application for Node {
                         self.on_probe_failed(user, now);
                     }
                 }
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } if is_registration(user) => {
+                    self.note_failure(silent, now);
+                    if timed_out {
+                        self.on_registration_failed(user, Why::Silent, now, out);
+                    }
+                }
+                Expired::Registration(registration) => self.on_registration_due(registration, now, out),
                 Expired::Client {
                     user,
                     timed_out,
@@ -576,6 +618,9 @@ impl Application for Node {
     }
 
     fn is_idle(&self) -> bool {
-        self.proxy.is_empty() && self.registers.is_empty() && self.lookups.is_empty()
+        self.proxy.is_empty()
+            && self.registers.is_empty()
+            && self.lookups.is_empty()
+            && (!self.draining || self.registrations.are_over())
     }
 }

@@ -72,6 +72,7 @@ impl Node {
             next: None,
             next_uri: None,
             size,
+            trunk: None,
         };
         match self.locate_candidates(&onward, Patience::Some, now) {
             Found::Names => {

@@ -11,7 +11,7 @@ use strowger_sip::registrar::{
 };
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
-use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_sip::{Extra, Keys, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
@@ -414,8 +414,10 @@ impl Node {
         let record = Bindings::new(record);
         let identity = &self.endpoint.identity;
         let Admitted { request, ingress, .. } = *admitted;
-        let is_there =
-            || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
+        let is_there = || {
+            sender_of(&self.shared, &self.endpoint.identity.keys, admitted).is_exempt()
+                || is_home(record, &ingress.source, now)
+        };
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
             write_answer(request, record, contacts, now.wall_secs(), date, out)
         })
@@ -428,7 +430,7 @@ impl Node {
 
     fn refuse_register(&mut self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
         let Admitted { request, ingress, .. } = *admitted;
-        let sender = sender_of(&self.shared, admitted);
+        let sender = sender_of(&self.shared, &self.endpoint.identity.keys, admitted);
         self.reject(request, ingress, sender, reject, now, out);
     }
 
@@ -461,10 +463,10 @@ fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
     Err(Reject::with(Status::BAD_EXTENSION, extra))
 }
 
-fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {
+fn sender_of(shared: &Shared, keys: &Keys, admitted: &Admitted<'_>) -> Sender {
     if admitted.proven {
         Sender::Authenticated
     } else {
-        Sender::by_source(shared, admitted.ingress)
+        Sender::by_source(shared, keys, admitted.ingress)
     }
 }

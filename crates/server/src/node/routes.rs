@@ -116,6 +116,7 @@ impl Node {
         if written.contains(&b'%') {
             escape::unescape_into(written, &mut user);
         }
+        let trunk = self.trunk_of_inbound(routes, case, &sip);
         let facts = Facts {
             request: case.request,
             uri: routing.request_uri,
@@ -126,6 +127,7 @@ impl Node {
             listener: listener.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
+            trunk,
         };
         let decision = decide(routes, &facts);
         note(self, &facts, &decision);
@@ -174,7 +176,7 @@ impl Node {
                 ring_timeout_ms: role.ring_ms,
                 ..Terms::new(Origin::Route, Way::ByUri)
             };
-            self.add_target(case, target, terms);
+            self.add_target(case, target, |out| target.write_route(out), terms);
             if asked.fork == Some(false) {
                 break;
             }
@@ -236,7 +238,7 @@ impl Node {
                 failover: group.failover,
                 ..Terms::new(Origin::Group, Way::ByUri)
             };
-            self.add_target(case, &target.target, terms);
+            self.add_target(case, &target.target, |out| target.target.write_route(out), terms);
             place += 1;
             if decision.role.mode == Mode::Stateless {
                 break;
@@ -250,12 +252,19 @@ impl Node {
         self.endpoint.identity.call_key(case.request.call_id(), b"")
     }
 
-    fn add_target(&mut self, case: &Case<'_>, target: &Target, terms: Terms) {
+    /// Adds a target to the candidates; `write_route` appends the values of its Route.
+    pub(super) fn add_target(
+        &mut self,
+        case: &Case<'_>,
+        target: &Target,
+        write_route: impl FnOnce(&mut Vec<u8>),
+        terms: Terms,
+    ) {
         let work = &mut self.work;
         work.lines.clear();
         write_target(case, target, &mut work.lines);
         let uri_len = work.lines.len();
-        target.write_route(&mut work.lines);
+        write_route(&mut work.lines);
         let (uri, route) = work.lines.split_at(uri_len);
         work.candidates.add(uri, route, terms);
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use strowger_sip::Keys;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::registrar;
 use strowger_syntax::Method;
@@ -120,5 +121,13 @@ impl Shared {
     /// Whether a source need not authenticate.
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         !self.policy.trusted.is_empty() && effective::is_trusted(&self.policy.trusted, source)
+    }
+
+    /// Whether a source is the registrar of a trunk whose provider need not authenticate.
+    pub fn is_trusted_trunk(&self, source: IpAddr, keys: &Keys) -> bool {
+        let trunks = self.policy.routes.trunks();
+        trunks
+            .iter()
+            .any(|trunk| trunk.trusted && trunk.state.is_peer(source, &keys.tables))
     }
 }

@@ -14,4 +14,5 @@ mod secrecy;
 mod shards;
 mod torture;
 mod torture_cases;
+mod trunks;
 mod uas;

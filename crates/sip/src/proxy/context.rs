@@ -1,18 +1,21 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
 mod branch;
+mod challenge;
 mod early;
 mod redirect;
 mod response;
 mod search;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
 use strowger_syntax::message::Edits;
 use strowger_syntax::{Index, Message, Method, Name, Status};
 
 use self::branch::Branch;
+pub use self::challenge::Challenged;
 pub use self::redirect::Redirected;
 use self::redirect::Redirection;
 use self::search::{Opened, Opening};
@@ -54,6 +57,8 @@ pub struct Start<'a> {
     pub recursion: Recursion,
     /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
     pub keeps_others: bool,
+    /// Whose credentials answer the challenges of its first target: see [`Proxy::challenged`].
+    pub account: Option<NonZeroU32>,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -124,6 +129,9 @@ struct Pending {
     is_short: bool,
     recursion: Recursion,
     keeps_others: bool,
+    /// Whose credentials answer the challenges of the first branch, and how many were answered.
+    account: Option<NonZeroU32>,
+    answered: u8,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -260,6 +268,8 @@ impl Proxy {
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
+            account: start.account,
+            answered: 0,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,
@@ -293,6 +303,8 @@ impl Proxy {
         if let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) {
             self.ways.forget(&mut branch.ways);
         }
+        // Whom it rings at has let the call through.
+        pending.account = None;
         if pending.is_short || pending.may_send_again() {
             return;
         }
@@ -341,7 +353,9 @@ impl Proxy {
 impl Pending {
     /// Whether the request may have to be sent once more, and so must be kept whole.
     fn may_send_again(&self) -> bool {
-        self.recursion != Recursion::Never || self.branches.iter().any(|branch| !branch.ways.is_empty())
+        self.account.is_some()
+            || self.recursion != Recursion::Never
+            || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
 }
 

@@ -11,7 +11,7 @@ mod validate;
 mod ways;
 
 pub use best::is_better;
-pub use context::{Proxy, ProxyConfig, Recursion, Redirected, Start};
+pub use context::{Challenged, Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{BranchKind, Forwarding, MAX_BREADTH, RecordRoute, max_breadth, write_forward};
 pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};

@@ -34,6 +34,8 @@ pub enum Cause {
     NextHopHasNoAddress,
     /// It rang for as long as it may, and nobody answered.
     NobodyAnswered,
+    /// The next hop has challenged us, and our answer did not do, or there is none.
+    Challenged,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
     TooManyBranches,
 }
@@ -47,6 +49,7 @@ impl Cause {
                 Status::SERVICE_UNAVAILABLE
             }
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
+            Self::Challenged => Status::SERVER_INTERNAL_ERROR,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
         }
     }
@@ -60,6 +63,7 @@ impl Cause {
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
+            Self::Challenged => "challenged",
             Self::TooManyBranches => "too-many-branches",
         }
     }

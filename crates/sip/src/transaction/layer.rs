@@ -24,6 +24,8 @@ pub enum Timed {
     Context(Id),
     /// A call record's.
     Call(Id),
+    /// A registration's.
+    Registration(Id),
 }
 
 /// Whom a client transaction works for.
@@ -66,6 +68,8 @@ pub enum Expired {
     Context(Id),
     /// A call record's timer.
     Call(Id),
+    /// A registration's timer.
+    Registration(Id),
 }
 
 /// Whose message could not be sent.
@@ -596,6 +600,7 @@ impl Layer {
                 Timed::Client(id) => self.client_deadline(id, now_ms, out),
                 Timed::Context(id) => Some(Expired::Context(id)),
                 Timed::Call(id) => Some(Expired::Call(id)),
+                Timed::Registration(id) => Some(Expired::Registration(id)),
             };
             if event.is_some() {
                 return event;

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use branch::{Branches, OurBranch};
 pub use listeners::{Hop, Listener, Listeners};
 pub use locate::{Departure, Located, NextHop, Size, locate, way_to};
-pub use owner::{Owner, owner};
+pub use owner::{Owner, owner, shard_of_call_id};
 pub use servers::{Server, Wanted, Ways};
 pub use strowger_syntax::Transport;
 

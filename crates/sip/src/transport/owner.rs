@@ -22,7 +22,7 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, hasher: &KeyHasher, branc
     }
     match index.start_line() {
         Some(StartLine::Request { .. }) => match index.call_id(bytes) {
-            Some(call_id) => Owner::Shard(of_call_id(call_id, shards, hasher)),
+            Some(call_id) => Owner::Shard(shard_of_call_id(call_id, shards, hasher)),
             None => Owner::Here,
         },
         Some(StartLine::Response { .. }) => {
@@ -37,6 +37,6 @@ pub fn owner(bytes: &[u8], index: &Index, shards: u16, hasher: &KeyHasher, branc
 }
 
 /// The shard of a Call-ID.
-fn of_call_id(call_id: &[u8], shards: u16, hasher: &KeyHasher) -> u16 {
+pub fn shard_of_call_id(call_id: &[u8], shards: u16, hasher: &KeyHasher) -> u16 {
     (hasher.of_call_id(call_id) % u64::from(shards.max(1))) as u16
 }

@@ -274,7 +274,9 @@ impl Subject {
                         assert!(self.respond(id, server, 0, 100), "the 100 that is due");
                     }
                     Expired::Ringing(_) => {}
-                    Expired::Context(_) | Expired::Call(_) => panic!("nobody's timer"),
+                    Expired::Context(_) | Expired::Call(_) | Expired::Registration(_) => {
+                        panic!("nobody's timer")
+                    }
                 }
             }
             self.collect(effects);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
@@ -76,6 +77,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
+    /// Whose credentials answer the challenges of the first target.
+    pub(crate) account: Option<NonZeroU32>,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -199,6 +202,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
+            account: None,
         }
     }
 
@@ -231,6 +235,7 @@ impl Stage {
             record_route: manner.record_route,
             call: Some(CALL),
             keeps_others: self.keeps_others,
+            account: self.account,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {
@@ -379,7 +384,7 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Registration(_) => panic!("nobody asked for it"),
                 }
             }
             self.collect();

@@ -111,7 +111,14 @@ fn one_pass_writes_what_a_draft_writes() {
             uri.host.ip() == Some(source().local.ip())
         });
         for (transport, listener) in [(Transport::Udp, 0), (Transport::Tcp, 1)] {
-            for record_route in [None, Some(RecordRoute { token: 77 })] {
+            for (record_route, credentials) in [
+                (None, &b""[..]),
+                (Some(RecordRoute { token: 77 }), b""),
+                (
+                    None,
+                    b"Proxy-Authorization: Digest realm=\"r\"\r\nAuthorization: Digest realm=\"s\"\r\n",
+                ),
+            ] {
                 let to = "192.0.2.10:5060".parse().expect("an address");
                 let forwarding = Forwarding {
                     uri: b"sip:b@192.0.2.10;x?y=z",
@@ -127,6 +134,7 @@ fn one_pass_writes_what_a_draft_writes() {
                     arrival: Ingress::of(request, &source()).arrival(),
                     loop_part: 7,
                     breadth: 30,
+                    credentials,
                 };
                 let branch = BranchKind::Stateful {
                     client: Id { index: 1, counter: 2 },
