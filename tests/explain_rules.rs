@@ -168,6 +168,7 @@ fn whatever_the_file_holds_is_explained() {
         (&b""[..], "there is nothing"),
         (b"\r\n\r\n", "keep-alive"),
         (b"\x00\xff\xfe\x1b[2J", "is no Request-Line"),
+        (b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl", "STUN Binding request"),
         (
             b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1",
             "Head Does Not End",

@@ -43,8 +43,7 @@ impl Scene {
         let listen = [format!("udp:{address}")];
         let provider = Kamailio::provider(&listen, setup.port(), gateway.address());
         let server = setup.start();
-        // The provider's address is trusted, and so would be what shares it.
-        let alice = Peer::udp_at("127.0.0.2:0", server.sip()).registered_as(ALICE, "pw");
+        let alice = Peer::udp(server.sip()).registered_as(ALICE, "pw");
         let scene = Self {
             provider,
             gateway,

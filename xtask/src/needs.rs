@@ -17,7 +17,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("sipp", "sip-tester"),
     ("strace", "strace"),
+    ("stun", "stun-client"),
     ("svcrack", "sipvicious"),
+    ("turnutils_stunclient", "coturn"),
     ("valgrind", "valgrind"),
 ];
 

@@ -46,15 +46,14 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     if extent == Extent::Full {
         large(root, &mut report);
     }
-    let built = report.cargo(
-        "release build",
-        root,
-        &["build", "--offline", "--release", "--package", "strowger"],
-    );
-    if peers {
-        report.run("instructions", || bench::compare(root, &target));
-    } else {
-        report.not_run("instructions");
+    let mut cases = None;
+    let built = report.run("release build", || {
+        cases = bench::build_with_server(root);
+        cases.is_some()
+    });
+    match cases {
+        Some(cases) if peers => _ = report.run("instructions", || bench::compare_with(root, &target, &cases)),
+        _ => report.not_run("instructions"),
     }
     if peers && built {
         let mut environment = vec![

@@ -52,6 +52,15 @@ fn options_allocates_nothing() {
 }
 
 #[test]
+fn stun_allocates_nothing() {
+    let stun = |site: &mut Site, _| {
+        site.send_bytes('a', b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl");
+        assert_eq!(site.new_messages().len(), 1);
+    };
+    assert_eq!(allocations(&mut site(&[]), 10, 990, stun), []);
+}
+
+#[test]
 fn refreshing_a_registration_allocates_nothing() {
     let refresh = |site: &mut Site, n| {
         assert_eq!(start_line(&site.ask('b', &bob(n))), "SIP/2.0 200 OK");

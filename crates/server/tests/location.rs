@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -13,7 +13,7 @@ use std::{env, fs};
 use strowger_server::data_dir::DataDir;
 use strowger_server::location::{
     Advice, Caller, Commit, CommitError, Committed, Durability, Location, MAX_AOR, MAX_RECORD, Memory,
-    OpenError, Settings, Sqlite, StoreFailure, Ticket, Version,
+    OpenError, Settings, Sqlite, StoreFailure, Ticket, Version, Watcher,
 };
 use strowger_testkit::Scratch;
 
@@ -148,6 +148,27 @@ fn a_record_is_read_as_it_was_committed() {
 }
 
 #[test]
+fn records_are_visited_part_by_part() {
+    on_each(|bench| {
+        for n in 0..20 {
+            bench.put(&format!("u{n}@x"), &record(60, "one"));
+        }
+        let (mut seen, mut from, mut parts) = (Vec::new(), Some(0), 0);
+        while let Some(place) = from {
+            let before = seen.len();
+            from = bench.store.visit(place, 3, &mut |aor, record| {
+                seen.push((String::from_utf8_lossy(aor).into_owned(), record.to_vec()));
+            });
+            parts += 1;
+            assert!(seen.len() - before <= 3);
+        }
+        seen.sort();
+        assert_eq!(seen, bench.all());
+        assert!(parts >= 7, "{parts}");
+    });
+}
+
+#[test]
 fn who_did_not_see_the_last_version_changes_nothing() {
     on_each(|bench| {
         let first = bench
@@ -245,6 +266,35 @@ fn every_record_is_listed_once() {
         bench.put("removed@x", &record(60, "gone"));
         bench.put("removed@x", b"");
         assert_eq!(bench.all(), expected);
+    });
+}
+
+#[test]
+fn who_watches_is_told_of_every_change_that_was_published() {
+    on_each(|bench| {
+        let (tell, told) = channel();
+        let tell = Mutex::new(tell);
+        let watch = bench.store.watch();
+        watch.serve(
+            2,
+            Box::new(move |shard| tell.lock().expect("told").send(shard).expect("heard")),
+        );
+        let mut watcher = Watcher::new(1);
+        let slot = watcher.add(watch, b"a@x");
+        let changed = |does: &dyn Fn()| {
+            does();
+            let mut slots = Vec::new();
+            watcher.take_changed(watch, &mut slots);
+            (told.try_iter().collect::<Vec<_>>(), slots)
+        };
+        let new = changed(&|| _ = bench.put("a@x", &record(1, "one")));
+        assert_eq!(new, (vec![1], vec![slot]));
+        let same = changed(&|| _ = bench.put("a@x", &record(2, "two")));
+        assert_eq!(same, (vec![1], vec![slot]));
+        let refused = changed(&|| _ = bench.commit("a@x", Version::ABSENT, b"late").is_err());
+        assert_eq!(refused, (vec![], vec![]));
+        let swept = changed(&|| _ = bench.store.sweep(NOW + 100, &mut |_| {}));
+        assert_eq!(swept, (vec![1], vec![slot]));
     });
 }
 

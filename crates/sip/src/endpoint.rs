@@ -11,7 +11,9 @@ use crate::keys::Keys;
 use crate::reject::Reject;
 use crate::transaction::{KeyHasher, Layer, SentBy, ServerKey, Timers};
 use crate::transport::branch::{hex, hex_digits};
-use crate::transport::{Branches, Departure, Listeners, Owner, owner, shard_of_call_id, via};
+use crate::transport::{
+    Branches, Departure, Listeners, Owner, ReadToken, TokenUse, owner, read_token, shard_of_call_id, via,
+};
 use crate::{Destination, Outbox, Source};
 
 /// How many times the bytes of a datagram the answer to it may have. Whoever sends from an address that is not theirs
@@ -128,6 +130,8 @@ pub struct Identity {
     pub shard: u16,
     /// How many shards there are.
     pub shards: u16,
+    /// A number that changes from start to start.
+    pub boot: u32,
     /// The node's keys.
     pub keys: Keys,
     /// Our branches.
@@ -179,6 +183,7 @@ impl Endpoint {
         let identity = Identity {
             shard,
             shards: config.shards,
+            boot: config.boot,
             branches: Branches::new(keys.branch.clone(), (config.boot ^ config.boot >> 16) as u16),
             keys,
             listeners: Arc::clone(&config.listeners),
@@ -254,6 +259,11 @@ impl Identity {
         tags.into_iter()
             .flatten()
             .any(|tag| self.keys.record_route.verify(&[request.call_id(), tag], token))
+    }
+
+    /// The flow that the user part of a URI of ours may name (RFC 5626 §5.3.1).
+    pub fn read_flow(&self, user: &[u8], used: TokenUse) -> ReadToken {
+        read_token(user, &self.keys.flow, self.boot, used)
     }
 
     /// The loop part of branches (RFC 5393 §4.2): a seeded hash over what routing depends on, taken from the request as

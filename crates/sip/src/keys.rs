@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use siphasher::sip::{SipHasher13, SipHasher24};
 use subtle::ConstantTimeEq as _;
 
+use crate::registrar::GruuKey;
+
 /// A 128-bit key for short MACs (SipHash-2-4).
 #[derive(Clone)]
 pub struct MacKey([u8; 16]);
@@ -107,8 +109,12 @@ pub struct Keys {
     pub record_route: MacKey,
     /// What the node makes up as a user agent: Call-IDs, tags and client nonces (RFC 3261 §8.1.1, RFC 7616 §3.4).
     pub user_agent: MacKey,
+    /// Flow tokens (RFC 5626 §5.2).
+    pub flow: MacKey,
     /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
     pub tables: MacKey,
+    /// Temporary GRUUs (RFC 5627 §5.4).
+    pub gruu: GruuKey,
 }
 
 impl Keys {
@@ -121,7 +127,9 @@ impl Keys {
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
             user_agent: key(b"strowger user-agent"),
+            flow: key(b"strowger flow"),
             tables: key(b"strowger tables"),
+            gruu: GruuKey::new(hmac_sha256(secret, b"strowger gruu"), key(b"strowger gruu check")),
         }
     }
 }
@@ -164,14 +172,23 @@ mod tests {
     #[test]
     fn one_secret_gives_the_same_keys_and_each_purpose_another() {
         let (a, b) = (Keys::derive(&[7; 32]), Keys::derive(&[7; 32]));
-        let macs =
-            |k: &Keys| [&k.branch, &k.nonce, &k.to_tag, &k.record_route, &k.tables].map(|k| k.mac(&[b"x"]));
+        let macs = |k: &Keys| {
+            [
+                &k.branch,
+                &k.nonce,
+                &k.to_tag,
+                &k.record_route,
+                &k.flow,
+                &k.tables,
+            ]
+            .map(|k| k.mac(&[b"x"]))
+        };
         assert_eq!(macs(&a), macs(&b));
         let mut all = macs(&a).to_vec();
         all.extend(macs(&Keys::derive(&[8; 32])));
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 10, "no two keys are alike");
+        assert_eq!(all.len(), 12, "no two keys are alike");
     }
 
     #[test]

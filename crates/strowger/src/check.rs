@@ -3,7 +3,8 @@
 use std::io::{Write, stdout};
 
 use serde_json::json;
-use strowger_server::config::{self, Diagnostic, effective};
+use strowger_server::config::{self, Config, Diagnostic, UserSource, effective};
+use strowger_server::subscriber::read_file;
 
 use crate::args;
 use crate::failed::Failed;
@@ -30,18 +31,33 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         read => read?,
     };
     match config::check(text, &path.display().to_string()) {
-        Ok(config) => {
-            // They keep nobody from starting, so they are no errors.
-            for unheard in effective::unheard(&config) {
-                eprintln!("warning: {unheard}");
+        Ok(config) => match wrong_users(&config) {
+            wrong if wrong.is_empty() => {
+                // They keep nobody from starting, so they are no errors.
+                for unheard in effective::unheard(&config) {
+                    eprintln!("warning: {unheard}");
+                }
+                tell(&[], args.json, &format!("{} is in order", path.display()))
             }
-            tell(&[], args.json, &format!("{} is in order", path.display()))
-        }
-        Err(wrong) => {
-            tell(&wrong, args.json, "")?;
-            Err(Failed::Silent)
-        }
+            wrong => tell_wrong(&wrong, args.json),
+        },
+        Err(wrong) => tell_wrong(&wrong, args.json),
     }
+}
+
+/// What is wrong with the file of users, if they come from one.
+fn wrong_users(config: &Config) -> Vec<Diagnostic> {
+    match &config.auth.users {
+        UserSource::File(users) => read_file(users, &config.auth.algorithms)
+            .err()
+            .unwrap_or_default(),
+        UserSource::Kept | UserSource::Server(_) => Vec::new(),
+    }
+}
+
+fn tell_wrong(wrong: &[Diagnostic], json: bool) -> Result<(), Failed> {
+    tell(wrong, json, "")?;
+    Err(Failed::Silent)
 }
 
 /// Tells what is wrong with a configuration, a line each, or that nothing is.

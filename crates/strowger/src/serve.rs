@@ -130,6 +130,9 @@ async fn run(config: Config, start: Start) -> Result<(), Failed> {
 }
 
 fn not_started(error: StartError) -> Failed {
+    if let StartError::Users(wrong) = error {
+        return Failed::Config(wrong);
+    }
     Failed::new(&error, error.mend())
 }
 

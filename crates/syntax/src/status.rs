@@ -96,7 +96,8 @@ statuses! {
     EXTENSION_REQUIRED 421 "Extension Required" "RFC 3261 §21.4.16.";
     SESSION_INTERVAL_TOO_SMALL 422 "Session Interval Too Small" "RFC 4028 §6.";
     INTERVAL_TOO_BRIEF 423 "Interval Too Brief" "RFC 3261 §21.4.17.";
-    FLOW_FAILED 430 "Flow Failed" "RFC 5626 §11.";
+    FLOW_FAILED 430 "Flow Failed" "RFC 5626 §11.5.";
+    FIRST_HOP_LACKS_OUTBOUND_SUPPORT 439 "First Hop Lacks Outbound Support" "RFC 5626 §11.6.";
     MAX_BREADTH_EXCEEDED 440 "Max-Breadth Exceeded" "RFC 5393 §5.";
     TEMPORARILY_UNAVAILABLE 480 "Temporarily Unavailable" "RFC 3261 §21.4.18.";
     CALL_DOES_NOT_EXIST 481 "Call/Transaction Does Not Exist" "RFC 3261 §21.4.19.";
@@ -117,6 +118,7 @@ statuses! {
     SERVER_TIMEOUT 504 "Server Time-out" "RFC 3261 §21.5.5.";
     VERSION_NOT_SUPPORTED 505 "Version Not Supported" "RFC 3261 §21.5.6.";
     MESSAGE_TOO_LARGE 513 "Message Too Large" "RFC 3261 §21.5.7.";
+    PUSH_NOTIFICATION_SERVICE_NOT_SUPPORTED 555 "Push Notification Service Not Supported" "RFC 8599 §8.1.";
     BUSY_EVERYWHERE 600 "Busy Everywhere" "RFC 3261 §21.6.1.";
     DECLINE 603 "Decline" "RFC 3261 §21.6.2.";
     DOES_NOT_EXIST_ANYWHERE 604 "Does Not Exist Anywhere" "RFC 3261 §21.6.3.";

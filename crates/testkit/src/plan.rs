@@ -1,6 +1,6 @@
 //! What a site is made of, and the nodes that are made of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use strowger_net::Application;
@@ -12,8 +12,9 @@ use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
-use strowger_server::subscriber::Subscribers;
+use strowger_server::subscriber::{self, Subscribers};
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::transaction::Timers;
 use strowger_sip::transport::{Listener, Listeners};
@@ -55,7 +56,7 @@ pub struct Plan {
     pub trusted: &'static [&'static str],
     /// What becomes of requests for others.
     pub mode: Mode,
-    /// Routes, target groups and the dial plan, as in the configuration.
+    /// Routes, target groups, the dial plan and push services, as in the configuration.
     pub routing: &'static str,
     /// How several contacts of a user are tried; they ring for 10 s when others wait.
     pub fork: Fork,
@@ -67,8 +68,12 @@ pub struct Plan {
     pub max_kept_bytes: usize,
     /// Whether commits of registrations wait until the test answers them.
     pub slow_store: bool,
+    /// How a server is asked for users; `None` lets the node keep them.
+    pub user_lookup: Option<config::UserLookup>,
     /// What is held against sources.
     pub defence: config::Defence,
+    /// What is done for phones behind a NAT; nothing, unless a test wants it.
+    pub nat: config::Nat,
     /// Questions to the resolver that may wait.
     pub questions: usize,
     /// Around every call of a node.
@@ -91,7 +96,12 @@ impl Default for Plan {
             max_transactions: 1000,
             max_kept_bytes: 1 << 30,
             slow_store: false,
+            user_lookup: None,
             defence: config::Defence::default(),
+            nat: config::Nat {
+                keep_alive: config::KeepAlive::Off,
+                ..config::Nat::default()
+            },
             questions: 8,
             meter: |call| {
                 call();
@@ -101,6 +111,9 @@ impl Default for Plan {
     }
 }
 
+/// Shards that are to be told that bindings have changed.
+pub(crate) type Changes = Arc<Mutex<Vec<u16>>>;
+
 /// The node of one shard, and what it tells the world besides messages.
 pub(crate) struct Shard {
     pub(crate) node: Node,
@@ -109,6 +122,17 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
+    fn new(number: u16, shared: &Arc<Shared>, endpoint: &EndpointConfig) -> Self {
+        let (journal, end) = Journal::new(true);
+        let tally = Arc::new(Tally::default());
+        let node = Node::new(number, Arc::clone(shared), endpoint, journal, Arc::clone(&tally));
+        Self {
+            node,
+            tally,
+            journal: end,
+        }
+    }
+
     /// That nothing is left of all that it has done.
     #[track_caller]
     pub(crate) fn assert_empty(&self) {
@@ -126,7 +150,10 @@ pub(crate) struct Built {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) pushes: mpsc::Receiver<Ask>,
+    pub(crate) user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     pub(crate) store: Option<SlowStore>,
+    pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
 }
 
@@ -135,6 +162,52 @@ impl Plan {
     pub(crate) fn build(self) -> Built {
         let scratch = Scratch::new();
         let (location, store) = location(self.slow_store);
+        let config = self.config();
+        let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        let (push, pushes) = Services::new(&config.push, [2; 16]);
+        let (subscribers, user_questions) = self.subscribers(&scratch);
+        let shared = Arc::new(Shared {
+            ours: effective::ours(&config, &listens(), &Machine::default()),
+            policy: NodePolicy {
+                challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
+                algorithms: self.algorithms,
+                trusted: config.trusted.clone(),
+                routes: Arc::new(Routes::new(&config)),
+                udp_limit: 1300,
+                timer_c_ms: 200_000,
+                nat: self.nat,
+                registrar: registrar::Policy::default(),
+                max_transactions: self.max_transactions,
+                max_kept_bytes: self.max_kept_bytes,
+                boot: BOOT,
+            },
+            location,
+            subscribers: Arc::new(subscribers),
+            nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
+            defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
+            dns: Arc::new(dns),
+            push,
+        });
+        let changes = watch(&*shared.location, self.shards);
+        let endpoint = endpoint(self.shards);
+        Built {
+            shards: (0..self.shards)
+                .map(|number| Shard::new(number, &shared, &endpoint))
+                .collect(),
+            shared,
+            endpoint: Arc::new(endpoint),
+            questions,
+            pushes,
+            user_questions,
+            store,
+            changes,
+            scratch,
+        }
+    }
+}
+
+impl Plan {
+    fn config(&self) -> config::Config {
         let domains = [&[DOMAIN], self.domains].concat();
         let text = format!(
             "domains = {domains:?}\ntrusted = {:?}\n{}",
@@ -145,51 +218,17 @@ impl Plan {
         config.proxy.fork = self.fork;
         config.proxy.recurse = self.recurse;
         config.proxy.ring_timeout = Duration::from_secs(10);
-        let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
-        let shared = Arc::new(Shared {
-            ours: effective::ours(&config, &listens(), &Machine::default()),
-            policy: NodePolicy {
-                challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
-                algorithms: self.algorithms,
-                trusted: config.trusted.clone(),
-                routes: Arc::new(Routes::new(&config)),
-                udp_limit: 1300,
-                timer_c_ms: 200_000,
-                registrar: registrar::Policy::default(),
-                max_transactions: self.max_transactions,
-                max_kept_bytes: self.max_kept_bytes,
-                boot: BOOT,
-            },
-            location,
-            subscribers: Arc::new(subscribers(&scratch, self.users)),
-            nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
-            // Nobody lists the bans.
-            defence: Defence::new(&self.defence, [6; 16]).0,
-            dns: Arc::new(dns),
-        });
-        let endpoint = endpoint(self.shards);
-        let shard = |number| {
-            let (journal, end) = Journal::new(true);
-            let tally = Arc::new(Tally::default());
-            Shard {
-                node: Node::new(
-                    number,
-                    Arc::clone(&shared),
-                    &endpoint,
-                    journal,
-                    Arc::clone(&tally),
-                ),
-                tally,
-                journal: end,
+        config
+    }
+
+    /// The users, and what their server is asked if they come from one.
+    fn subscribers(&self, scratch: &Scratch) -> (Subscribers, Option<mpsc::Receiver<subscriber::Question>>) {
+        match &self.user_lookup {
+            Some(settings) => {
+                let (users, questions) = Subscribers::of_server("http://127.0.0.1/", settings, [3; 16]);
+                (users, Some(questions))
             }
-        };
-        Built {
-            shards: (0..self.shards).map(shard).collect(),
-            shared,
-            endpoint: Arc::new(endpoint),
-            questions,
-            store,
-            scratch,
+            None => (subscribers(scratch, self.users), None),
         }
     }
 }
@@ -203,6 +242,15 @@ fn location(is_slow: bool) -> (Arc<dyn Location>, Option<SlowStore>) {
     } else {
         (Arc::new(memory), None)
     }
+}
+
+/// Has it noted which shards are to be told that bindings have changed.
+fn watch(location: &dyn Location, shards: u16) -> Changes {
+    let changes = Changes::default();
+    let told = Arc::clone(&changes);
+    let tell = move |shard| told.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
+    location.watch().serve(shards, Box::new(tell));
+    changes
 }
 
 /// What the sites listen at.

@@ -43,7 +43,7 @@ impl Site {
         let mut policy = self.shared.policy.clone();
         (next.policy)(&mut policy);
         let ours = effective::ours(&config, &listens(), &Machine::default());
-        let shared = Arc::new(self.shared.reconfigured(policy, ours, &config.defence));
+        let shared = Arc::new(self.shared.reconfigured(policy, ours, &config));
         let former = &self.endpoint;
         let listeners = Listeners::new(former.listeners.all().to_vec(), Vec::new());
         let endpoint = Arc::new(EndpointConfig {

@@ -4,22 +4,24 @@ mod explaining;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
 use strowger_server::location::{CommitError, Committed};
 use strowger_server::node::{Control, Node, Shared};
+use strowger_server::push::{Ask, NotPushed, Pushed, Sweep};
+use strowger_server::subscriber;
 use strowger_sip::registrar::{Binding, Bindings};
-use strowger_sip::transport::Server;
+use strowger_sip::transport::{Server, keep_alive};
 use strowger_sip::{Destination, EndpointConfig, Failure, Now, Outbox, Source};
 use strowger_syntax::{Index, Limits};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{self, request, with};
 use crate::peer;
-use crate::plan::{Built, Meter, Plan, Shard};
+use crate::plan::{Built, Changes, Meter, Plan, Shard};
 use crate::scratch::Scratch;
 use crate::sent::Sent;
 use crate::slow_store::SlowStore;
@@ -41,7 +43,10 @@ pub struct Site {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<EndpointConfig>,
     questions: mpsc::Receiver<Question>,
+    pushes: mpsc::Receiver<Ask>,
+    user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     store: Option<SlowStore>,
+    changes: Changes,
     meter: Meter,
     spent: u64,
     now: Now,
@@ -96,7 +101,10 @@ impl Site {
             shared,
             endpoint,
             questions,
+            pushes,
+            user_questions,
             store,
+            changes,
             scratch,
         } = plan.build();
         Self {
@@ -105,7 +113,10 @@ impl Site {
             shared,
             endpoint,
             questions,
+            pushes,
+            user_questions,
             store,
+            changes,
             meter,
             spent: 0,
             now: BEGIN,
@@ -140,14 +151,25 @@ impl Site {
             .journal
             .write_all(|lines| journal.extend_from_slice(lines));
         self.collect(shard);
+        self.tell_changes();
         result.expect("a meter makes the call")
+    }
+
+    /// Tells the shards that wait for bindings that have changed.
+    fn tell_changes(&mut self) {
+        let told = std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+        for shard in told {
+            self.control(usize::from(shard), Control::BindingsChanged);
+        }
     }
 
     fn collect(&mut self, shard: usize) {
         for transmit in &self.out.transmits {
             let bytes = self.out.message(transmit).to_vec();
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            if let Err(bad) = Index::default().parse(&bytes, &Limits::DEFAULT) {
+            if keep_alive(&bytes).is_none()
+                && let Err(bad) = Index::default().parse(&bytes, &Limits::DEFAULT)
+            {
                 // What is wrong with a request may be what its answer has to copy.
                 let refusal = text.starts_with("SIP/2.0 4") || text.starts_with("SIP/2.0 5");
                 assert!(refusal, "{bad}: {text}");
@@ -534,6 +556,44 @@ impl Site {
         dns.learn(question.host, question.wanted, answer, now_ms);
         if let Some((shard, ticket)) = question.asker {
             self.control(usize::from(shard), Control::Resolved(ticket));
+        }
+    }
+
+    /// The first device that is to be pushed.
+    pub fn push(&mut self) -> Option<Ask> {
+        self.pushes.try_recv().ok()
+    }
+
+    /// The push service has taken a push, or why it has not.
+    pub fn answer_push(&mut self, ask: &Ask, result: Result<(), NotPushed>) {
+        let (shard, ticket) = ask.asker;
+        let pushed = Pushed { ticket, result };
+        self.control(usize::from(shard), Control::Pushed(Box::new(pushed)));
+    }
+
+    /// The devices whose registrations are refreshed by a push now, if it was looked for them so many seconds ago: whose they are.
+    pub fn refreshes(&mut self, ago_secs: Option<u64>) -> Vec<String> {
+        let at_secs = self.now.wall_secs();
+        let before_secs = ago_secs.map(|ago| at_secs - ago);
+        let sweep = Sweep { at_secs, before_secs };
+        let due = self.shared.push.due(&*self.shared.location, sweep);
+        due.iter().map(|due| due.push.aor.to_string()).collect()
+    }
+
+    /// The first question to the server of users that waits.
+    pub fn user_question(&mut self) -> Option<subscriber::Question> {
+        self.user_questions.as_mut()?.try_recv().ok()
+    }
+
+    /// The server of users answers a question with this status and body; it fails with what means nothing.
+    pub fn answer_user(&mut self, question: &subscriber::Question, status: u16, body: &str) {
+        let (subscribers, now_ms) = (Arc::clone(&self.shared.subscribers), self.now.mono_ms());
+        let lookup = subscribers.lookup().expect("a plan with a server of users");
+        let answered = lookup
+            .learn_text(question, status, body.as_bytes(), now_ms)
+            .is_ok();
+        if let Some((shard, ticket)) = question.asker {
+            self.control(usize::from(shard), Control::UserLookedUp { ticket, answered });
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use strowger_server::location::{Caller, Commit, CommitError, Committed, Location, Memory, Version};
+use strowger_server::location::{Caller, Commit, CommitError, Committed, Location, Memory, Version, Watch};
 
 /// A store in memory whose every commit is pending until [`commit_next`](Self::commit_next) or
 /// [`fail_next`](Self::fail_next). Its clones are the same store: one for the node, one for the test.
@@ -89,6 +89,10 @@ impl Location for SlowStore {
         self.0.memory.for_each(visit);
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.0.memory.visit(from, most, visit)
+    }
+
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
         self.0.memory.sweep(now_secs, removed)
     }
@@ -99,6 +103,10 @@ impl Location for SlowStore {
 
     fn bytes(&self) -> usize {
         self.0.memory.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.0.memory.watch()
     }
 }
 

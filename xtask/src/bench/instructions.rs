@@ -35,7 +35,12 @@ const TUNABLES: (&str, &str) = (
 type Counts = BTreeMap<String, u64>;
 
 /// Counts and compares; true when nothing costs more than what is stored, within the tolerance.
-pub(crate) fn compare(root: &Path, target: &Path) -> bool {
+pub(super) fn compare(root: &Path, target: &Path) -> bool {
+    build(root, &[]).is_some_and(|cases| compare_with(root, target, &cases))
+}
+
+/// Counts the cases of this program and compares; true when nothing costs more than what is stored, within the tolerance.
+pub(crate) fn compare_with(root: &Path, target: &Path, cases: &Path) -> bool {
     if !cfg!(target_arch = "x86_64") {
         println!("nothing is compared: the counts of {STORED} are those of x86_64");
         return true;
@@ -44,7 +49,7 @@ pub(crate) fn compare(root: &Path, target: &Path) -> bool {
         println!("no {STORED}; to be made by: {SAVE}");
         return false;
     };
-    let Some(counts) = count(root, target) else {
+    let Some(counts) = count(cases, target) else {
         return false;
     };
     let (table, passed) = compared(&stored(&text), &counts);
@@ -64,7 +69,7 @@ pub(crate) fn compare(root: &Path, target: &Path) -> bool {
 
 /// Counts and stores; true when it could.
 pub(super) fn save(root: &Path, target: &Path) -> bool {
-    let Some(counts) = count(root, target) else {
+    let Some(counts) = build(root, &[]).and_then(|cases| count(&cases, target)) else {
         return false;
     };
     let saved = fs::write(root.join(STORED), written(&counts, &compiler()));
@@ -145,10 +150,9 @@ fn compared(stored: &Counts, counted: &Counts) -> (String, bool) {
     (text, grown == 0 && other == 0)
 }
 
-/// Builds the cases and counts each.
-fn count(root: &Path, target: &Path) -> Option<Counts> {
-    let program = build(root)?;
-    let names = Command::new(&program).output().ok()?;
+/// Counts each of the cases of a program.
+fn count(program: &Path, target: &Path) -> Option<Counts> {
+    let names = Command::new(program).output().ok()?;
     let names = String::from_utf8(names.stdout).ok()?;
     let place = target.join("callgrind");
     fs::create_dir_all(&place).ok()?;
@@ -158,7 +162,7 @@ fn count(root: &Path, target: &Path) -> Option<Counts> {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some(name) = next() {
-                    match (count_one(&program, name, &place), counts.lock()) {
+                    match (count_one(program, name, &place), counts.lock()) {
                         (Some(count), Ok(mut counts)) => _ = counts.insert(name.to_owned(), count),
                         _ => println!("{name} could not be counted; is valgrind there?"),
                     }
@@ -170,11 +174,19 @@ fn count(root: &Path, target: &Path) -> Option<Counts> {
     (!counts.is_empty() && counts.len() == names.lines().count()).then_some(counts)
 }
 
-/// Builds the cases; the program. It is built as the server is, for whatever else were not what is shipped.
-fn build(root: &Path) -> Option<PathBuf> {
+/// Builds the cases, and the server beside them: linked at the same time they take hardly longer than one of them. The program
+/// of the cases.
+pub(crate) fn build_with_server(root: &Path) -> Option<PathBuf> {
+    build(root, &["--package", "strowger", "--bin", "strowger"])
+}
+
+/// Builds the cases, and what else is named; the program of the cases. It is built as the server is, for whatever else were not
+/// what is shipped.
+fn build(root: &Path, others: &[&str]) -> Option<PathBuf> {
     let bench = ["--package", "strowger-testkit", "--bench", "instructions"];
     let output = cargo(root, &["build", "--locked", "--release"])
         .args(bench)
+        .args(others)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
@@ -183,9 +195,12 @@ fn build(root: &Path) -> Option<PathBuf> {
     output.status.success().then(|| executable(&messages)).flatten()
 }
 
-/// The program that cargo says it has made.
+/// The program of the cases, among all that cargo says it has made.
 fn executable(messages: &str) -> Option<PathBuf> {
-    let (_, rest) = messages.rsplit_once("\"executable\":\"")?;
+    let (_, rest) = messages
+        .lines()
+        .filter(|line| line.contains(r#""name":"instructions""#))
+        .find_map(|line| line.rsplit_once("\"executable\":\""))?;
     Some(rest.split('"').next()?.into())
 }
 
@@ -273,7 +288,9 @@ mod tests {
 
     #[test]
     fn the_program_and_the_sum_are_found() {
-        let messages = "{\"executable\":null}\n{\"reason\":\"x\",\"executable\":\"/t/deps/instructions-1\",\"fresh\":true}\n";
+        let messages = "{\"executable\":null}\n\
+            {\"target\":{\"name\":\"instructions\"},\"executable\":\"/t/deps/instructions-1\",\"fresh\":true}\n\
+            {\"target\":{\"name\":\"strowger\"},\"executable\":\"/t/strowger\",\"fresh\":true}\n";
         assert_eq!(executable(messages), Some("/t/deps/instructions-1".into()));
         assert_eq!(total("events: Ir\nfn=(1)\nsummary: 439100\n"), Some(439_100));
         assert_eq!(total("events: Ir\ntotals: 12\n"), Some(12));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::report::cargo;
 
-pub(crate) use instructions::compare;
+pub(crate) use instructions::{build_with_server, compare_with};
 
 /// What `cargo xtask bench` is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path, target: &Path, wanted: Wanted) -> bool {
         return instructions::save(root, target);
     }
     if wanted.instructions {
-        return compare(root, target);
+        return instructions::compare(root, target);
     }
     match harness::Harness::find(root) {
         Ok(harness) => match harness.measure(root, target, wanted.quick) {
@@ -62,7 +62,7 @@ pub(crate) fn run(root: &Path, target: &Path, wanted: Wanted) -> bool {
         Err(missing) => {
             println!("no other server is measured beside this one: {missing}");
             println!("what can be measured without: instructions, and nanoseconds of this machine\n");
-            let counted = compare(root, target);
+            let counted = instructions::compare(root, target);
             let timed = cargo(
                 root,
                 &["bench", "--package", "strowger-testkit", "--bench", "times"],

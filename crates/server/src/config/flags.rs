@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::diagnostic::{Complaint, Diagnostic};
-use super::schema::{Feature, carried, overlap};
+use super::listen::overlap;
+use super::schema::{Feature, carried};
 use super::value::{admin_listen, domain, listen_uri};
 use super::{AuthMethods, Config, DEFAULT_METHODS, Listen};
 

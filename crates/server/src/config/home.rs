@@ -1,14 +1,19 @@
 //! Where a key belongs that stands in a section that has none of this name.
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
-use super::log::LOG;
+use super::listen::LISTEN;
+use super::location::LOCATION;
+use super::nat::NAT;
+use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::register::REGISTER;
 use super::route::{ROUTE, WHEN};
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
+use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
+use super::users::USER_LOOKUP;
 
 /// Says where a key of exactly this name belongs; `None` if there is none anywhere.
 pub(super) fn home_of(name: &str) -> Option<String> {
@@ -25,8 +30,12 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[[listen]]", has(LISTEN, name)),
         ("[admin]", has(ADMIN, name)),
         ("[auth]", has(AUTH, name)),
+        ("[user_lookup]", has(USER_LOOKUP, name)),
         ("[location]", has(LOCATION, name)),
         ("[proxy]", has(PROXY, name)),
+        ("[nat]", has(NAT, name)),
+        ("[push]", has(PUSH, name)),
+        ("[[push.provider]]", has(PROVIDER, name)),
         ("[dns]", has(DNS, name)),
         ("[limits]", has(LIMITS, name)),
         ("[defence]", has(DEFENCE, name)),

@@ -2,6 +2,7 @@
 //! applied. Every key is defined once, in `schema`, and that definition reads it, checks it and documents it.
 //! What follows from the tree (listeners, whether digest is on, which hosts are ours) is in [`effective`].
 
+mod auth;
 mod defence;
 mod diagnostic;
 mod dial_plan;
@@ -10,22 +11,25 @@ pub mod effective;
 mod flags;
 pub(crate) mod group;
 mod home;
-mod log;
+mod listen;
+mod location;
+mod nat;
+mod push;
 mod read;
 mod reference;
 mod register;
 pub mod route;
 mod schema;
+mod secret;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod users;
 mod value;
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use strowger_sip::registrar::WhenFull;
 
 pub use crate::location::Durability;
 pub use strowger_sip::auth::Algorithm;
@@ -36,10 +40,15 @@ pub use dial_plan::DialPlan;
 pub use dns::Dns;
 pub use flags::{Flags, Switch};
 pub use group::{Group, GroupTarget, Probe};
+pub use location::Location;
+pub use nat::{KeepAlive, Nat};
+pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
 pub use register::Register;
 pub use route::Route;
+pub use secret::{SecretPlace, Unreadable};
 pub use source::{Key, LoadError, Loaded, Source};
+pub use users::{LookupMethod, UserLookup, UserSource};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 
 /// Everything that can be configured. [`Config::default`] is what a node does with no configuration at all.
@@ -63,10 +72,16 @@ pub struct Config {
     pub admin: Admin,
     /// Digest authentication (RFC 3261 §22, RFC 8760).
     pub auth: Auth,
+    /// How a server is asked for users, if they come from one.
+    pub user_lookup: UserLookup,
     /// Registrar and location service (RFC 3261 §10).
     pub location: Location,
     /// Proxy (RFC 3261 §16).
     pub proxy: Proxy,
+    /// Phones behind a NAT.
+    pub nat: Nat,
+    /// How devices that sleep are woken (RFC 8599).
+    pub push: Push,
     /// How names of next hops are looked up.
     pub dns: Dns,
     /// Bounds on what peers can make the node hold.
@@ -97,8 +112,11 @@ impl Default for Config {
             listen: Vec::new(),
             admin: Admin::default(),
             auth: Auth::default(),
+            user_lookup: UserLookup::default(),
             location: Location::default(),
             proxy: Proxy::default(),
+            nat: Nat::default(),
+            push: Push::default(),
             dns: Dns::default(),
             limits: Limits::default(),
             defence: Defence::default(),
@@ -152,6 +170,8 @@ pub struct Auth {
     pub methods: AuthMethods,
     /// One challenge each, in this order.
     pub algorithms: Vec<Algorithm>,
+    /// Where users come from.
+    pub users: UserSource,
 }
 
 /// Methods that are challenged by default once digest is on.
@@ -162,6 +182,7 @@ impl Default for Auth {
         Self {
             methods: AuthMethods::Automatic,
             algorithms: vec![Algorithm::Md5],
+            users: UserSource::Kept,
         }
     }
 }
@@ -174,39 +195,6 @@ pub enum AuthMethods {
     Automatic,
     /// Exactly these (upper case); none at all switches digest off.
     Explicit(Vec<String>),
-}
-
-/// Registrar and location service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Where bindings live.
-    pub store: Store,
-    /// What an acknowledged binding survives.
-    pub durability: Durability,
-    /// Shorter registrations get 423 Interval Too Brief (RFC 3261 §10.3 step 7).
-    pub min_expires: Duration,
-    /// Longer registrations are cut to this.
-    pub max_expires: Duration,
-    /// For registrations that name no duration.
-    pub default_expires: Duration,
-    /// Contacts that one address-of-record may have.
-    pub max_contacts: u16,
-    /// What becomes of one more.
-    pub when_full: WhenFull,
-}
-
-impl Default for Location {
-    fn default() -> Self {
-        Self {
-            store: Store::Sqlite,
-            durability: Durability::Power,
-            min_expires: Duration::from_secs(60),
-            max_expires: Duration::from_secs(86_400),
-            default_expires: Duration::from_secs(3600),
-            max_contacts: 10,
-            when_full: WhenFull::Refuse,
-        }
-    }
 }
 
 /// Where bindings live.

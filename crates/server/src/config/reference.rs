@@ -2,15 +2,20 @@
 
 use std::fmt::Write as _;
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::dial_plan::DIAL_PLAN;
 use super::dns::DNS;
 use super::group::GROUP;
-use super::log::LOG;
+use super::listen::LISTEN;
+use super::location::LOCATION;
+use super::nat::NAT;
+use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
 use super::register::REGISTER;
 use super::route::ROUTE;
-use super::schema::{ADMIN, AUTH, LIMITS, LISTEN, LOCATION, PROXY, ROOT};
+use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
+use super::users::USER_LOOKUP;
 
 /// A complete configuration file: every key with what it does. Keys that have a default are written with it; the
 /// others are commented out with an example. Loading it is the same as loading nothing.
@@ -23,8 +28,18 @@ pub fn reference() -> String {
     section(&mut text, "listen", "# [[listen]]", LISTEN, Commented::All);
     section(&mut text, "admin", "[admin]", ADMIN, Commented::AsGiven);
     section(&mut text, "auth", "[auth]", AUTH, Commented::AsGiven);
+    section(
+        &mut text,
+        "user_lookup",
+        "[user_lookup]",
+        USER_LOOKUP,
+        Commented::AsGiven,
+    );
     section(&mut text, "location", "[location]", LOCATION, Commented::AsGiven);
     section(&mut text, "proxy", "[proxy]", PROXY, Commented::AsGiven);
+    section(&mut text, "nat", "[nat]", NAT, Commented::AsGiven);
+    section(&mut text, "push", "[push]", PUSH, Commented::AsGiven);
+    nested(&mut text, PUSH, "provider", "# [[push.provider]]", PROVIDER);
     section(&mut text, "dns", "[dns]", DNS, Commented::AsGiven);
     section(&mut text, "limits", "[limits]", LIMITS, Commented::AsGiven);
     section(&mut text, "defence", "[defence]", DEFENCE, Commented::AsGiven);
@@ -51,6 +66,16 @@ fn section<T>(text: &mut String, name: &str, head: &str, entries: &[Key<T>], com
     text.push_str(head);
     text.push('\n');
     keys(text, entries, commented);
+}
+
+/// A section of a section.
+fn nested<S, T>(text: &mut String, of: &[Key<S>], name: &str, head: &str, entries: &[Key<T>]) {
+    if let Some(key) = of.iter().find(|key| key.name == name) {
+        paragraph(text, key.doc);
+    }
+    text.push_str(head);
+    text.push('\n');
+    keys(text, entries, Commented::All);
 }
 
 fn keys<T>(text: &mut String, entries: &[Key<T>], commented: Commented) {

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use strowger_syntax::uri::{Host, SipUri, Uri};
@@ -13,6 +14,7 @@ use super::diagnostic::{Complaint, Report};
 use super::read::{Given, Item, Key};
 use super::route::{Takes, TargetUri, Written};
 use super::schema::{s, set, whole_seconds};
+use super::secret::SecretPlace;
 use super::value::{ListenUri, listen_uri};
 use crate::admin::Secret;
 
@@ -49,9 +51,6 @@ pub struct Register {
 
 /// Registrations that there may be.
 const MOST: usize = 1000;
-
-/// Bytes of a file with a password.
-const PASSWORD_FILE: u64 = 4096;
 
 /// A registration while it is read.
 #[derive(Default)]
@@ -121,7 +120,7 @@ pub(super) const REGISTER: &[Key<Draft>] = &[
         name: "password_file",
         example: r#""provider.password""#,
         given: Given::Example,
-        doc: "A file that has the password as its first line, relative to the working directory. It is read again with the configuration.",
+        doc: "A file that has the password and nothing else, relative to the working directory. It is read again with the configuration.",
         read: |draft, item, report| {
             let Some(path) = item.string(report) else { return };
             match read_password(path) {
@@ -200,8 +199,8 @@ pub(super) const REGISTER: &[Key<Draft>] = &[
         name: "trusted",
         example: "true",
         given: Given::Example,
-        doc: "Requests from the addresses that the registrar answers from need not authenticate, but may only go to where calls from the \
-              provider go. Without it the provider's addresses have to be in `trusted` at the top.",
+        doc: "Requests for `contact_user` from the addresses that the registrar answers from need not authenticate. Without it the \
+              provider's addresses have to be in `trusted` at the top.",
         read: |draft, item, report| set(&mut draft.trusted, item.boolean(report)),
     },
 ];
@@ -265,22 +264,13 @@ fn visible(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// The first line of a file.
+/// Reads the password in a file.
 fn read_password(path: &str) -> Result<Secret, Complaint> {
-    use std::io::Read as _;
-    let mend = "name a file whose first line is the password, and that the server may read";
-    let read = || {
-        let mut text = String::new();
-        std::fs::File::open(path)?
-            .take(PASSWORD_FILE)
-            .read_to_string(&mut text)?;
-        Ok::<_, std::io::Error>(text)
-    };
-    let text = read().map_err(|error| Complaint::new(format!("`{path}` cannot be read: {error}"), mend))?;
-    match text.lines().next().filter(|line| !line.is_empty()) {
-        Some(line) => Ok(Secret::new(line)),
-        None => Err(Complaint::new(format!("`{path}` has no first line"), mend)),
-    }
+    let mend = "name a file that has nothing but the password, and that the server may read";
+    let place = SecretPlace::File(PathBuf::from(path));
+    place
+        .read()
+        .map_err(|unreadable| Complaint::new(format!("the password cannot be read: {unreadable}"), mend))
 }
 
 /// Reads all of them.

@@ -4,25 +4,26 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use strowger_sip::registrar::WhenFull;
 use strowger_syntax::Transport;
 use toml::de::DeTable;
 
+use super::auth::AUTH;
 use super::defence::DEFENCE;
 use super::diagnostic::{Complaint, Diagnostic, Report};
 use super::dial_plan::read_dial_plan;
 use super::dns::DNS;
 use super::group::read_groups;
-use super::log::LOG;
-use super::read::{Given, Item, Key, read_table, unknown_word};
+use super::listen::{overlap, read_listen, wrong_listener};
+use super::location::{LOCATION, check_expires};
+use super::nat::{NAT, check_nat};
+use super::push::{PUSH, check_push_against_location};
+use super::read::{Given, Item, Key, read_table};
 use super::register::{check_registers, read_registers};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
-use super::value::{HostPort, ListenUri, admin_listen, cidr, domain, host_port, listen_uri, transport_name};
-use super::{
-    Admin, AdminListen, Algorithm, Auth, AuthMethods, Config, Durability, Fork, Limits, Listen, Location,
-    Mode, Proxy, Store,
-};
+use super::users::USER_LOOKUP;
+use super::value::{ListenUri, admin_listen, cidr, domain, transport_name};
+use super::{Admin, AdminListen, Config, Fork, Level, Limits, Log, Mode, Proxy};
 
 /// Reads and checks a whole configuration.
 pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
@@ -33,6 +34,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
     check_registers(&config, table.get_ref(), &mut report);
+    check_push_against_location(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
     if found.is_empty() { Ok(config) } else { Err(found) }
@@ -174,6 +176,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         read: |config, item, report| item.table(AUTH, &mut config.auth, report),
     },
     Key {
+        name: "user_lookup",
+        example: "",
+        given: Given::Table,
+        doc: "How the server is asked for users, if they come from one.",
+        read: |config, item, report| item.table(USER_LOOKUP, &mut config.user_lookup, report),
+    },
+    Key {
         name: "location",
         example: "",
         given: Given::Table,
@@ -189,6 +198,23 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Forwarding.",
         read: |config, item, report| item.table(PROXY, &mut config.proxy, report),
+    },
+    Key {
+        name: "nat",
+        example: "",
+        given: Given::Table,
+        doc: "Phones behind a NAT.",
+        read: |config, item, report| {
+            item.table(NAT, &mut config.nat, report);
+            check_nat(&config.nat, &item, report);
+        },
+    },
+    Key {
+        name: "push",
+        example: "",
+        given: Given::Table,
+        doc: "How devices that sleep are woken by push notifications (RFC 8599).",
+        read: |config, item, report| item.table(PUSH, &mut config.push, report),
     },
     Key {
         name: "dns",
@@ -248,110 +274,6 @@ pub(super) const ROOT: &[Key<Config>] = &[
     },
 ];
 
-/// A listener while it is read.
-#[derive(Default)]
-pub(super) struct ListenDraft {
-    uri: Option<ListenUri>,
-    advertise: Option<HostPort>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-}
-
-pub(super) const LISTEN: &[Key<ListenDraft>] = &[
-    Key {
-        name: "uri",
-        example: r#""udp:0.0.0.0:5060""#,
-        given: Given::Required,
-        doc: "udp:HOST:PORT or tcp:HOST:PORT; IPv6 in brackets; port 0 picks a free one.",
-        read: |draft, item, report| {
-            draft.uri = item.parsed(listen_uri, report);
-            if let Some(uri) = draft.uri {
-                refuse(carried(Feature::Transport(uri.transport)), &item.span(), report);
-            }
-        },
-    },
-    Key {
-        name: "advertise",
-        example: r#""203.0.113.5:5060""#,
-        given: Given::Example,
-        doc: "The address that others reach this listener by, when it is not the one it is bound to.",
-        read: |draft, item, report| draft.advertise = item.parsed(host_port, report),
-    },
-    Key {
-        name: "certificate",
-        example: r#""cert.pem""#,
-        given: Given::Reserved,
-        doc: "Certificate chain (PEM), for tls and wss.",
-        read: |draft, item, report| draft.certificate = item.string(report).map(PathBuf::from),
-    },
-    Key {
-        name: "key",
-        example: r#""key.pem""#,
-        given: Given::Reserved,
-        doc: "Private key (PEM), for tls and wss.",
-        read: |draft, item, report| draft.key = item.string(report).map(PathBuf::from),
-    },
-];
-
-fn wrong_listener(item: Item<'_, '_>, report: &mut Report<'_>) {
-    let uri = item.value.get_ref().as_str().unwrap_or_default();
-    item.wrong_type(
-        "a table",
-        &format!("[[listen]], and below it uri = {uri:?}"),
-        report,
-    );
-}
-
-fn read_listen(item: Item<'_, '_>, seen: &mut Vec<ListenUri>, report: &mut Report<'_>) -> Option<Listen> {
-    if item.value.get_ref().is_str() {
-        wrong_listener(item, report);
-        return None;
-    }
-    let mut draft = ListenDraft::default();
-    item.table(LISTEN, &mut draft, report);
-    let uri = draft.uri?;
-    let secure = matches!(uri.transport, Transport::Tls | Transport::Wss);
-    for (name, given) in [
-        ("certificate", draft.certificate.is_some()),
-        ("key", draft.key.is_some()),
-    ] {
-        if given && !secure {
-            let what = format!("`{name}` has no meaning for {}", transport_name(uri.transport));
-            report.add(&item.key_span(name), Complaint::new(what, "remove it"));
-        }
-    }
-    if let Some(complaint) = overlap(&uri, seen) {
-        report.add(&item.key_span("uri"), complaint);
-    }
-    seen.push(uri);
-    Some(Listen {
-        uri,
-        advertise: draft.advertise,
-        certificate: draft.certificate,
-        key: draft.key,
-    })
-}
-
-/// The complaint about a listener whose address another one before it has already taken.
-pub(super) fn overlap(uri: &ListenUri, before: &[ListenUri]) -> Option<Complaint> {
-    let stream = |uri: &ListenUri| uri.transport != Transport::Udp;
-    let other = before.iter().find(|other| {
-        let (a, b) = (other.address, uri.address);
-        let wildcard = a.ip().is_unspecified() || b.ip().is_unspecified();
-        let hosts = a.ip() == b.ip() || (wildcard && a.is_ipv4() == b.is_ipv4());
-        stream(other) == stream(uri) && hosts && a.port() == b.port() && a.port() != 0
-    })?;
-    let complaint = if other == uri {
-        Complaint::new(format!("`{uri}` is listed twice"), "remove one of them")
-    } else {
-        Complaint::new(
-            format!("`{uri}` overlaps `{other}`"),
-            "keep one, or give it another port",
-        )
-    };
-    Some(complaint)
-}
-
 fn check_admin_against_listeners(config: &Config, root: &DeTable<'_>, report: &mut Report<'_>) {
     let AdminListen::At(admin) = config.admin.listen else {
         return;
@@ -392,162 +314,6 @@ pub(super) const ADMIN: &[Key<Admin>] = &[
     },
 ];
 
-/// Methods that can be challenged: all but ACK and CANCEL (RFC 3261 §22.1).
-const METHODS: [&str; 12] = [
-    "REGISTER",
-    "INVITE",
-    "MESSAGE",
-    "SUBSCRIBE",
-    "PUBLISH",
-    "OPTIONS",
-    "REFER",
-    "NOTIFY",
-    "INFO",
-    "BYE",
-    "UPDATE",
-    "PRACK",
-];
-
-const ALGORITHMS: [(&str, Algorithm); 3] = [
-    ("MD5", Algorithm::Md5),
-    ("SHA-256", Algorithm::Sha256),
-    ("SHA-512-256", Algorithm::Sha512_256),
-];
-
-pub(super) const AUTH: &[Key<Auth>] = &[
-    Key {
-        name: "methods",
-        example: r#"["REGISTER", "INVITE"]"#,
-        given: Given::Example,
-        doc: "Requests that are challenged when they are out of dialog; [] is off. Without it: these two as soon as one \
-              listener is not loopback, else none. While INVITE is among them, whatever else is for a user is challenged too \
-              unless it comes from where its sender is registered, or the answers would tell who exists.",
-        read: |auth, item, report| {
-            if let Some(methods) = item.list(report, challenged_method) {
-                auth.methods = AuthMethods::Explicit(distinct(methods, &item, report));
-            }
-        },
-    },
-    Key {
-        name: "algorithms",
-        example: r#"["MD5"]"#,
-        given: Given::Default,
-        doc: "One challenge each, in this order: MD5, SHA-256, SHA-512-256. Some phones read the first only, or give up on \
-              any that they do not know.",
-        read: |auth, item, report| {
-            let Some(algorithms) = item.list(report, |item, report| item.word(&ALGORITHMS, report)) else {
-                return;
-            };
-            let written = item.value.get_ref().as_array().map_or(0, |array| array.len());
-            if written == 0 {
-                let mend = "list one, such as \"MD5\"; to switch digest off write methods = []";
-                report.add(&item.span(), Complaint::new("`auth.algorithms` is empty", mend));
-                return;
-            }
-            auth.algorithms = distinct(algorithms, &item, report);
-        },
-    },
-];
-
-fn challenged_method(item: Item<'_, '_>, report: &mut Report<'_>) -> Option<String> {
-    let text = item.string(report)?;
-    if METHODS.contains(&text) {
-        return Some(text.to_owned());
-    }
-    let complaint = if matches!(text, "ACK" | "CANCEL") {
-        Complaint::new(
-            format!("{text} cannot be challenged (RFC 3261 §22.1)"),
-            "remove it",
-        )
-    } else {
-        unknown_word(item.path, text, METHODS.to_vec())
-    };
-    report.add(&item.span(), complaint);
-    None
-}
-
-pub(super) const LOCATION: &[Key<Location>] = &[
-    Key {
-        name: "store",
-        example: r#""sqlite""#,
-        given: Given::Default,
-        doc: "Where registrations live: sqlite (in the data directory) or memory (gone with the process).",
-        read: |location, item, report| {
-            if let Some(url) = item.value.get_ref().as_str().filter(|text| text.contains("://")) {
-                refuse(carried(Feature::Store(url)), &item.span(), report);
-                return;
-            }
-            set(
-                &mut location.store,
-                item.word(&[("sqlite", Store::Sqlite), ("memory", Store::Memory)], report),
-            );
-        },
-    },
-    Key {
-        name: "durability",
-        example: r#""power""#,
-        given: Given::Default,
-        doc: "What an acknowledged registration survives: power (its loss) or process (only kill -9; faster).",
-        read: |location, item, report| {
-            let words = [("power", Durability::Power), ("process", Durability::Process)];
-            set(&mut location.durability, item.word(&words, report));
-        },
-    },
-    Key {
-        name: "min_expires",
-        example: r#""1m""#,
-        given: Given::Default,
-        doc: "Shorter registrations are answered 423 Interval Too Brief. At most 1h (RFC 3261 §10.3 step 7).",
-        read: |location, item, report| {
-            set(
-                &mut location.min_expires,
-                whole_seconds(&item, s(1)..=s(3600), report),
-            )
-        },
-    },
-    Key {
-        name: "max_expires",
-        example: r#""1d""#,
-        given: Given::Default,
-        doc: "Longer registrations are shortened to this.",
-        read: |location, item, report| {
-            set(
-                &mut location.max_expires,
-                whole_seconds(&item, s(1)..=s(31_536_000), report),
-            )
-        },
-    },
-    Key {
-        name: "default_expires",
-        example: r#""1h""#,
-        given: Given::Default,
-        doc: "How long a registration lasts that does not say.",
-        read: |location, item, report| {
-            set(
-                &mut location.default_expires,
-                whole_seconds(&item, s(1)..=s(31_536_000), report),
-            );
-        },
-    },
-    Key {
-        name: "max_contacts",
-        example: "10",
-        given: Given::Default,
-        doc: "Contacts that one user may have registered at a time.",
-        read: |location, item, report| set(&mut location.max_contacts, item.integer(1..=1000, report)),
-    },
-    Key {
-        name: "when_full",
-        example: r#""refuse""#,
-        given: Given::Default,
-        doc: "One contact more than that is answered 503 with Retry-After (refuse), or takes the place of the oldest (replace).",
-        read: |location, item, report| {
-            let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
-            set(&mut location.when_full, item.word(&words, report));
-        },
-    },
-];
-
 /// Durations that travel as delta-seconds cannot have fractions.
 pub(super) fn whole_seconds(
     item: &Item<'_, '_>,
@@ -564,42 +330,6 @@ pub(super) fn whole_seconds(
         Complaint::new(what, format!("write \"{}s\"", duration.as_secs().max(1))),
     );
     None
-}
-
-fn check_expires(location: &Location, item: &Item<'_, '_>, report: &mut Report<'_>) {
-    let Location {
-        min_expires: min,
-        default_expires: default,
-        max_expires: max,
-        ..
-    } = *location;
-    let complain = |key: &str, what: &str, mend: &str, report: &mut Report<'_>| {
-        report.add(&item.key_span(key), Complaint::new(what, mend));
-    };
-    if min > max {
-        complain(
-            "min_expires",
-            "`min_expires` is longer than `max_expires`",
-            "make it the shorter one",
-            report,
-        );
-    } else if default < min {
-        let mend = "lengthen it, or shorten `min_expires`";
-        complain(
-            "default_expires",
-            "`default_expires` is shorter than `min_expires`",
-            mend,
-            report,
-        );
-    } else if default > max {
-        let mend = "shorten it, or lengthen `max_expires`";
-        complain(
-            "default_expires",
-            "`default_expires` is longer than `max_expires`",
-            mend,
-            report,
-        );
-    }
 }
 
 /// The roles for requests for others.
@@ -761,13 +491,30 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
     },
 ];
 
+pub(super) const LEVELS: [(&str, Level); 5] = [
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+];
+
+pub(super) const LOG: &[Key<Log>] = &[Key {
+    name: "level",
+    example: r#""info""#,
+    given: Given::Default,
+    doc: "The least severe lines that are written: error, warn, info, debug or trace. STROWGER_LOG in the \
+          environment goes before it.",
+    read: |log, item, report| set(&mut log.level, item.word(&LEVELS, report)),
+}];
+
 pub(super) fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
 }
 
-fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Report<'_>) {
+pub(super) fn refuse(carried: Result<(), Complaint>, span: &Range<usize>, report: &mut Report<'_>) {
     if let Err(complaint) = carried {
         report.add(span, complaint);
     }

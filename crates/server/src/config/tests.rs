@@ -123,6 +123,18 @@ fn each_error_is_told_with_its_place_and_mend() {
             "2:13: `location.when_full` cannot be `drop`; use `refuse` or `replace`",
         ),
         (
+            "[nat]\nkeep_alive = \"ping\"",
+            "2:14: `nat.keep_alive` cannot be `ping`; use `crlf`, `options` or `off`",
+        ),
+        (
+            "[nat]\nkeep_alive_interval = \"100ms\"",
+            "2:23: `nat.keep_alive_interval` = 100ms is out of range; write a duration from 1s to 1h",
+        ),
+        (
+            "[nat]\nremove_unanswered = true",
+            "2:21: `remove_unanswered` needs answers, and nothing is sent that is answered; add keep_alive = \"options\"",
+        ),
+        (
             "[location]\nmax_contacts = -1",
             "2:16: `location.max_contacts` = -1 is out of range; write a number from 1 to 1000",
         ),
@@ -273,6 +285,26 @@ fn each_error_is_told_with_its_place_and_mend() {
             "[location]\nmax_expires = \"30m\"",
             "1:1: `default_expires` is longer than `max_expires`; shorten it, or lengthen `max_expires`",
         ),
+        (
+            "auth.users = \"http://users.test/\"",
+            "1:14: what http://users.test answers could be read and changed on the way; write https://, or let a server on this machine ask it",
+        ),
+        (
+            "auth.users = \"https://me:hunter2@users.test/\"",
+            "1:14: the URL of `auth.users` has a user name or password, which would be shown; put a token into a file, and name that as `token_file` in [user_lookup]",
+        ),
+        (
+            "auth.users = \"users.txt\"",
+            "1:14: `auth.users` cannot be `users.txt`; write \"sqlite\", \"file:PATH\" or \"https://HOST/PATH\"",
+        ),
+        (
+            "auth.users = \"file:\"",
+            "1:14: `auth.users` names no file; write \"sqlite\", \"file:PATH\" or \"https://HOST/PATH\"",
+        ),
+        (
+            "auth.users = \"ldap://users.test\"",
+            "1:14: `auth.users`: a URL must begin with http:// or https://; write \"sqlite\", \"file:PATH\" or \"https://HOST/PATH\"",
+        ),
         // What this build lacks.
         (
             "[[listen]]\nuri = \"tls:127.0.0.1:5061\"\ncertificate = \"c\"",
@@ -388,12 +420,16 @@ fn a_full_configuration_is_read() {
         store = "memory"
         durability = "process"
         max_contacts = 3
+        flow_timer = "25s"
         [proxy]
         record_route = false
         fork = "sequential"
         ring_timeout = "12s"
         recurse = true
         next_hop_timeout = "500ms"
+        [nat]
+        keep_alive = "options"
+        remove_unanswered = true
         [limits]
         tcp_connections_per_source = 7
         [defence]

@@ -194,6 +194,7 @@ mod tests {
                 from: None,
                 to: (ip, 5060).into(),
             },
+            over_flow: false,
         }
     }
 

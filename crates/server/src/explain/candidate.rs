@@ -9,15 +9,16 @@ use strowger_sip::transport::{Listener, Listeners};
 use strowger_sip::{EndpointConfig, Now};
 
 use super::{Asked, Circumstances, Detached, Explanation, Ground, Names, Stage, Unclear, owner};
-use crate::config::Config;
 use crate::config::effective::{self, Machine};
+use crate::config::{Config, Diagnostic, UserSource};
 use crate::data_dir::{DataDirError, SECRET_LEN, peek_secret};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::{Location, OpenError, Settings, Sqlite};
 use crate::node::Shared;
+use crate::push::Services;
 use crate::running::{endpoint_config, node_policy};
-use crate::subscriber::Subscribers;
+use crate::subscriber::{Subscribers, read_file};
 
 /// Keys the tables, which nobody fills who could choose names that collide.
 const TABLE_KEY: [u8; 16] = [0; 16];
@@ -32,6 +33,8 @@ pub enum CandidateError {
     DataDir(DataDirError),
     /// A database can't be read.
     Database(OpenError),
+    /// The file of users can't be read, or is wrong.
+    Users(Vec<Diagnostic>),
 }
 
 impl fmt::Display for CandidateError {
@@ -39,6 +42,13 @@ impl fmt::Display for CandidateError {
         match self {
             Self::DataDir(error) => error.fmt(f),
             Self::Database(error) => error.fmt(f),
+            Self::Users(wrong) => match &wrong[..] {
+                [first, others @ ..] if !others.is_empty() => {
+                    write!(f, "{first} (and {} more)", others.len())
+                }
+                [first, ..] => first.fmt(f),
+                [] => f.write_str("the file of users is wrong"),
+            },
         }
     }
 }
@@ -71,7 +81,7 @@ impl Candidate {
         let location: Arc<dyn Location> = Arc::new(
             Sqlite::peek(data_dir, settings, now.wall_secs() as u32).map_err(CandidateError::Database)?,
         );
-        let subscribers = Subscribers::peek(data_dir, TABLE_KEY).map_err(CandidateError::Database)?;
+        let subscribers = subscribers(config, data_dir)?;
         let mut assumed = Vec::new();
         let secret = peek_secret(data_dir).map_err(CandidateError::DataDir)?;
         if secret.is_none() {
@@ -91,6 +101,7 @@ impl Candidate {
             )),
             defence: Defence::new(&config.defence, TABLE_KEY).0,
             dns: Arc::new(Dns::new(&config.dns, TABLE_KEY).0),
+            push: Services::new(&config.push, TABLE_KEY).0,
         };
         let describe = |listen: &crate::config::Listen| Listener {
             transport: listen.uri.transport,
@@ -130,5 +141,18 @@ impl Candidate {
             shard,
         );
         Ok(stage.explain(&asked, names).await)
+    }
+}
+
+/// The users of a configuration; nobody asks a server for any.
+fn subscribers(config: &Config, data_dir: &Path) -> Result<Subscribers, CandidateError> {
+    let auth = &config.auth;
+    match &auth.users {
+        UserSource::Kept => Subscribers::peek(data_dir, TABLE_KEY).map_err(CandidateError::Database),
+        UserSource::File(path) => {
+            let contents = read_file(path, &auth.algorithms).map_err(CandidateError::Users)?;
+            Ok(Subscribers::of_file(path, contents, &auth.algorithms, TABLE_KEY))
+        }
+        UserSource::Server(url) => Ok(Subscribers::of_silent_server(url, &config.user_lookup, TABLE_KEY)),
     }
 }

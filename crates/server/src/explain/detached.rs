@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::dns::Question;
 use crate::location::{Location, Overlay};
 use crate::node::{Journal, JournalEnd, NodePolicy, Shared};
+use crate::push::Ask;
 
 /// A [`Shared`] that no running node has, and the ends of what leaves it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Detached {
     pub shared: Arc<Shared>,
     pub(super) overlay: Arc<Overlay>,
     pub(super) questions: mpsc::Receiver<Question>,
+    /// What would be pushed stays in it.
+    _asks: mpsc::Receiver<Ask>,
     pub(super) lines: JournalEnd,
 }
 
@@ -25,6 +28,7 @@ impl Detached {
     pub fn of(shared: &Shared, forgetful: bool) -> (Self, Journal) {
         let overlay = Arc::new(Overlay::new(Arc::clone(&shared.location)));
         let (dns, questions) = shared.dns.copy(forgetful);
+        let (push, asks) = shared.push.copy();
         let (journal, lines) = Journal::new(true);
         let shared = Arc::new(Shared {
             policy: NodePolicy {
@@ -33,15 +37,17 @@ impl Detached {
             },
             ours: shared.ours.clone(),
             location: Arc::clone(&overlay) as Arc<dyn Location>,
-            subscribers: Arc::clone(&shared.subscribers),
+            subscribers: shared.subscribers.silenced(),
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
             dns: Arc::new(dns),
+            push,
         });
         let detached = Self {
             shared,
             overlay,
             questions,
+            _asks: asks,
             lines,
         };
         (detached, journal)

@@ -63,7 +63,7 @@ fn whole(bytes: &[u8], remarks: &mut Vec<Remark>) {
     } else if bytes.iter().all(|byte| b"\r\n\0".contains(byte)) {
         say(
             "RFC 3261 §7.5",
-            "there are empty lines only: a keep-alive, which needs no answer by UDP",
+            "there are empty lines only: a keep-alive, which by UDP is not answered",
         );
     } else if bytes.starts_with(b"\r\n") {
         say(

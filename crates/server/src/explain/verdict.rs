@@ -27,8 +27,12 @@ pub enum Outcome {
     Absorbed,
     /// The response goes back to whoever asked.
     PassedBack,
+    /// It waits for a device that is pushed.
+    Waits,
     /// It is let fall.
     Dropped,
+    /// What becomes of it depends on what nobody was asked.
+    Undecided,
 }
 
 /// The verdict.
@@ -103,6 +107,8 @@ fn outcome(
     }
     match status {
         _ if !forwarded.is_empty() => Outcome::Forwarded,
+        None if steps.iter().any(is_push) => Outcome::Waits,
+        None if unasked(steps).is_some() => Outcome::Undecided,
         None => Outcome::Dropped,
         Some(401 | 407) => Outcome::Challenged,
         Some(300..=399) => Outcome::Redirected,
@@ -139,8 +145,23 @@ fn line(
             let all: Vec<_> = sent.iter().collect();
             format!("{what} is passed on to {}", places(&all))
         }
+        Outcome::Waits => format!("{what} waits for a device, which is pushed"),
+        Outcome::Undecided => {
+            let user = unasked(steps).unwrap_or_default();
+            format!(
+                "{what} waits until the server of users is asked for {user}, which an explanation does not do"
+            )
+        }
         Outcome::Dropped => format!("{what} is dropped: {}", why_dropped(steps)),
     }
+}
+
+/// The user for whom a server would have been asked.
+fn unasked(steps: &[Step]) -> Option<&str> {
+    steps.iter().rev().find_map(|step| match step {
+        Step::UserLookUp { user, asked: false } => Some(user.as_str()),
+        _ => None,
+    })
 }
 
 /// What was the matter, if the answer alone does not say it.
@@ -173,6 +194,11 @@ fn because(steps: &[Step]) -> String {
         _ => None,
     });
     why.map_or(String::new(), |why| format!(": {why}"))
+}
+
+fn is_push(step: &Step) -> bool {
+    let used = BindingUse::Pushed;
+    matches!(step, Step::Binding { used: seen, .. } if *seen == used)
 }
 
 fn is_registration(steps: &[Step]) -> bool {
@@ -210,6 +236,11 @@ fn why_dropped(steps: &[Step]) -> String {
                 format!("{fault}, and its source was refused too much to be told")
             }
             Step::Unusable { fault, .. } => format!("{fault}; there is nothing to answer"),
+            Step::KeepAlive { stun: None } => "it only keeps its flow open".to_owned(),
+            Step::KeepAlive { stun: Some(true) } => "it is no SIP message; STUN answers it".to_owned(),
+            Step::KeepAlive { stun: Some(false) } => {
+                "it is no SIP message, and none of STUN to be answered".to_owned()
+            }
             Step::Response { .. } => "it answers nothing that was sent from here".to_owned(),
             Step::Dropped {
                 why: DroppedWhy::AckToOurs,

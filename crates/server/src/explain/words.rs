@@ -58,15 +58,32 @@ impl Step {
                 clause,
                 answerable,
             } => unusable(fault, clause, *answerable),
+            Self::KeepAlive { stun } => kept_alive(*stun),
             Self::Shard { owner, shards } => plain("shard", "", format!("shard {owner} of {shards}")),
             Self::Transaction { found } => transaction(*found),
             Self::Response { branch } => response(*branch),
             Self::RouteSet { .. } => self.route_set_line(),
+            Self::Flow { found } => flow(*found),
             Self::Bound { to, uri } => bound(*to, uri),
             Self::Validated { max_forwards } => validated(*max_forwards),
             Self::Sender { sender, digest } => sender_line(*sender, *digest),
             Self::Asked { why } => asked(*why),
             Self::Credentials { .. } => self.credentials_line(),
+            Self::UsersElsewhere { source } => plain(
+                "users",
+                "",
+                format!("they come from {source}, and are changed there"),
+            ),
+            Self::UserLookUp { user, asked } => plain(
+                "users",
+                "",
+                match asked {
+                    true => format!("the server of users is asked for {user}"),
+                    false => format!(
+                        "the server of users would be asked for {user} first; an explanation asks nobody, so it ends here"
+                    ),
+                },
+            ),
             Self::NonceCount { fresh: true } => good(
                 "credentials",
                 "RFC 7616 §3.4",
@@ -267,6 +284,26 @@ impl Step {
     }
 }
 
+fn kept_alive(stun: Option<bool>) -> Line {
+    match stun {
+        None => good(
+            "keep-alive",
+            "RFC 3261 §7.5",
+            "it says nothing, and wants no answer",
+        ),
+        Some(true) => good(
+            "keep-alive",
+            "RFC 5626 §8",
+            "a STUN Binding request: it is told where it came from",
+        ),
+        Some(false) => bad(
+            "keep-alive",
+            "RFC 8489 §6.3",
+            "it begins as a STUN message, and is no Binding request that can be answered",
+        ),
+    }
+}
+
 fn unusable(fault: &str, clause: &str, answerable: bool) -> Line {
     let end = if answerable {
         "it is told so"
@@ -353,6 +390,19 @@ fn sender_line(sender: SenderKind, digest: bool) -> Line {
     plain("sender", "RFC 3261 §16.3 step 6", text)
 }
 
+fn flow(found: FlowFound) -> Line {
+    let clause = "RFC 5626 §5.3";
+    let text = match found {
+        FlowFound::Kept => "it goes over the flow that its Route names",
+        FlowFound::Outgoing => "it has come over the flow that its Route names, and goes out",
+        FlowFound::Anew => "its peer has registered over another flow than its Route names",
+        FlowFound::Without => "the flow that its Route names is gone: it goes where its contact says",
+        FlowFound::Gone => return bad("flow", clause, "the flow that its Route names is gone"),
+        FlowFound::Forged => return bad("flow", clause, "nobody here has made the flow token of its Route"),
+    };
+    plain("flow", clause, text)
+}
+
 fn asked(why: AskedWhy) -> Line {
     let text = match why {
         AskedWhy::Method => "credentials are wanted: its method is challenged",
@@ -363,6 +413,9 @@ fn asked(why: AskedWhy) -> Line {
         AskedWhy::DigestOff => "no credentials are wanted: digest is off",
         AskedWhy::Trusted => "no credentials are wanted of a trusted source",
         AskedWhy::Dialog => "no credentials are wanted: the route token proves its dialog",
+        AskedWhy::Path => {
+            "no credentials are wanted: it came by the Path of a phone that has registered through us"
+        }
         AskedWhy::AckOrCancel => "no credentials are wanted: ACK and CANCEL can't be challenged",
         AskedWhy::Open => "no credentials are wanted: its route is open to strangers",
         AskedWhy::NotChallenged => "no credentials are wanted for this method",
@@ -472,6 +525,15 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
     let words = binding.words();
     match used {
         BindingUse::Target | BindingUse::Told => good("binding", "RFC 3261 §16.5", words),
+        BindingUse::Pushed => {
+            let text =
+                format!("{words}; its device sleeps: it is pushed, and is a target once it has registered");
+            good("binding", "RFC 8599 §5.6.2", text)
+        }
+        BindingUse::Replaced => {
+            let text = format!("{words}; left out: its device has registered from elsewhere since");
+            plain("binding", "RFC 8599 §5.3", text)
+        }
         BindingUse::NamesUs => {
             let text = format!("{words}; left out: it names this node and would come back");
             bad("binding", "RFC 3261 §16.5", text)
@@ -566,6 +628,8 @@ fn record_route(why: RecordRouteWhy) -> Line {
         RecordRouteWhy::Dialog => "no: its dialog has its route set",
         RecordRouteWhy::Stranger => "no: its sender may not send through us, and our token would let it",
         RecordRouteWhy::NoTag => "no: it has no From tag",
+        RecordRouteWhy::Registers => "by Path: its phone registers elsewhere, through us",
+        RecordRouteWhy::NoPath => "no Path: its phone knows none, or is behind another proxy",
     };
     plain("stay on path", "RFC 3261 §16.6 step 4", text)
 }

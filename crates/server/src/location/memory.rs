@@ -1,7 +1,7 @@
 //! The location service that keeps nothing: records live as long as the process.
 
 use super::table::{Refused, Table};
-use super::{Caller, Commit, Location, Version};
+use super::{Caller, Commit, Location, Version, Watch};
 
 /// Bindings in memory only. A commit is answered at once; a refresh takes no lock and allocates nothing.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Location for Memory {
         self.table.for_each(visit);
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let from = u32::try_from(from).ok()?;
+        self.table.visit(from, most, visit).map(u64::from)
+    }
+
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
         let mut aors = Vec::new();
         let mut count = 0;
@@ -53,6 +58,10 @@ impl Location for Memory {
 
     fn bytes(&self) -> usize {
         self.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.table.watch()
     }
 }
 

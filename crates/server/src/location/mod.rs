@@ -12,12 +12,14 @@ mod memory;
 mod overlay;
 mod sqlite;
 pub mod table;
+mod watch;
 
 use std::fmt;
 
 pub use memory::Memory;
 pub use overlay::{Change, Overlay};
 pub use sqlite::{Answer, Settings, Sqlite};
+pub use watch::{Slot, Tell, Watch, Watcher};
 
 pub use crate::database::{Durability, OpenError, StoreFailure};
 
@@ -120,6 +122,10 @@ pub trait Location: Send + Sync {
     /// may be visited twice or not at all. For listings, not for the path of a message.
     fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
+    /// Visits at most so many records as [`for_each`](Self::for_each) does, from a place on: 0, or where the last visit ended.
+    /// Returns where the next ones begin; `None` at the end.
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64>;
+
     /// Removes the records that have expired at `now_secs` (Unix time in seconds) and tells `removed` whose they were.
     /// Returns how many.
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize;
@@ -134,6 +140,10 @@ pub trait Location: Send + Sync {
 
     /// The memory that the records and their index use, in bytes.
     fn bytes(&self) -> usize;
+
+    /// The hook for whoever has to follow changes of records. The store tells it of every record that it has published, and of
+    /// every one that is gone, whoever changed it.
+    fn watch(&self) -> &Watch;
 
     /// Why the last write failed; `None` while all is well.
     fn failing(&self) -> Option<StoreFailure> {

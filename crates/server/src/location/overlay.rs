@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Caller, Commit, Location, MAX_AOR, MAX_RECORD, StoreFailure, Version};
+use super::{Caller, Commit, Location, MAX_AOR, MAX_RECORD, StoreFailure, Version, Watch};
 
 /// The place of records that are kept here. Nobody else has it.
 const PLACE: u32 = u32::MAX;
@@ -26,6 +26,8 @@ type Kept = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 pub struct Overlay {
     under: Arc<dyn Location>,
     kept: Mutex<Kept>,
+    /// Nobody is told of what is only tried.
+    watch: Watch,
 }
 
 impl std::fmt::Debug for Overlay {
@@ -42,6 +44,7 @@ impl Overlay {
         Self {
             under,
             kept: Mutex::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -114,6 +117,12 @@ impl Location for Overlay {
         there.for_each(|(aor, (_, record))| visit(aor, record));
     }
 
+    /// All at once: there are few who try a request.
+    fn visit(&self, _: u64, _: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        self.for_each(visit);
+        None
+    }
+
     /// Nothing expires while one request is tried.
     fn sweep(&self, _: u32, _: &mut dyn FnMut(&[u8])) -> usize {
         0
@@ -127,6 +136,10 @@ impl Location for Overlay {
 
     fn bytes(&self) -> usize {
         self.under.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     fn failing(&self) -> Option<StoreFailure> {

@@ -32,6 +32,9 @@ pub enum Way {
     Located(u32, u32),
     /// Not from here.
     Nowhere,
+    /// Its device sleeps: it is pushed, and reached by where it registers from then (RFC 8599 §5.6.2). The second text is the
+    /// address-of-record.
+    Asleep,
 }
 
 /// A URI that a request may be sent to. Its texts are those of its [`Candidates`].
@@ -193,6 +196,23 @@ impl Candidates {
         &mut self.text
     }
 
+    /// Moves those whose device sleeps behind others.
+    pub(super) fn take_asleep(&mut self, into: &mut Vec<Sleeper>) {
+        into.clear();
+        let (text, list) = (&self.text, &mut self.list);
+        list.retain(|candidate| {
+            let sleeps = candidate.way == Way::Asleep;
+            if sleeps {
+                into.push(Sleeper {
+                    contact: candidate.uri(text).into(),
+                    aor: candidate.routes(text).into(),
+                    terms: candidate.terms(),
+                });
+            }
+            !sleeps
+        });
+    }
+
     /// All of them.
     pub fn list(&self) -> &[Candidate] {
         &self.list
@@ -243,7 +263,28 @@ impl Candidates {
     }
 }
 
+/// A contact whose device sleeps.
+#[derive(Clone, Debug)]
+pub(super) struct Sleeper {
+    /// Its URI.
+    pub(super) contact: Box<[u8]>,
+    /// The address-of-record that it is bound to.
+    pub(super) aor: Box<[u8]>,
+    /// When it is tried, once it is awake.
+    pub(super) terms: Terms,
+}
+
 impl Candidate {
+    fn terms(&self) -> Terms {
+        Terms {
+            group: self.group,
+            ring_timeout_ms: self.ring_timeout_ms,
+            failover: self.failover,
+            origin: self.origin,
+            way: self.way,
+        }
+    }
+
     fn is_reachable(&self) -> bool {
         matches!(self.way, Way::Located(first, end) if first < end)
     }

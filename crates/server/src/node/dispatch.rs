@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, canonical_aor, write_contacts_of};
+use strowger_sip::registrar::{Bindings, canonical_aor, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -17,15 +17,17 @@ use super::Node;
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
+use super::registrar::check_extensions;
 use super::routes::translated;
 use super::trace::{AskedWhy, BoundTo, DroppedWhy, RoleTaken, Step};
+use super::user_lookup::Progress;
 use crate::config::Mode;
 use crate::routing::{Action, Decision, Dialled};
 use crate::subscriber::Resolved;
 
 /// What a node that is asked for its abilities says (RFC 3261 §11.2).
 const ABILITIES: &[u8] = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, \
-    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path\r\n";
+    PUBLISH, REFER\r\nAccept: application/sdp\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: path, outbound\r\n";
 
 /// About what Via and Record-Route add to a request.
 pub(super) const ADDED: usize = 270;
@@ -64,6 +66,8 @@ pub(super) struct Case<'a> {
     /// What its Request-URI was made of, if that is not as it came.
     pub(super) dialled: Option<&'a Dialled>,
     pub(super) key: ServerKey,
+    /// Whether its caller is to be reached over the flow that it came by, whatever its contact says.
+    pub(super) keeps_caller: bool,
 }
 
 impl Node {
@@ -138,6 +142,7 @@ impl Node {
             routing,
             dialled: None,
             key,
+            keeps_caller: false,
         };
         if self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
@@ -170,6 +175,7 @@ impl Node {
 
     /// Who may send it, and for whom it is. What is refused before its sender is known is the error.
     fn decide(&mut self, case: &mut Case<'_>, now: Now, out: &mut Outbox) -> Result<(), Reject> {
+        self.settle_flow(case)?;
         let Case {
             request,
             ingress,
@@ -198,6 +204,8 @@ impl Node {
         };
         if sender == Sender::Authenticated {
             case.routing.taken.credentials = only_proxy_credentials(request);
+        } else if self.is_called_known(case, &bound, sender, now)? == Progress::Waits {
+            return Ok(());
         }
         if let Err(reject) = self.serve(case, &bound, sender, loop_part, now, out) {
             self.reject_case(case, sender, &reject, now, out);
@@ -215,7 +223,7 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        if self.shared.policy.routes.is_empty() {
+        if self.shared.policy.routes.is_empty() || case.routing.flow.is_some() {
             let decision = self.shared.policy.routes.built_in();
             return self.carry_out(case, bound, sender, &decision, loop_part, now, out);
         }
@@ -250,14 +258,9 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
+        let Case { request, ingress, .. } = *case;
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
-        let begun = routing.token == RouteToken::Valid;
+        let begun = Self::is_begun(case);
         let leads_away = match action {
             Action::Targets(_) | Action::Group(_) | Action::Trunk(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
@@ -341,15 +344,7 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                if request
-                    .elements(Name::Require)
-                    .any(|tag| !tag.eq_ignore_ascii_case(b"path"))
-                {
-                    return Err(Reject::with(
-                        Status::BAD_EXTENSION,
-                        Extra::Unsupported(Name::Require, &["path"]),
-                    ));
-                }
+                check_extensions(request)?;
                 check_content(request)?;
                 self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });
@@ -385,7 +380,10 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let sender = self.sender_by_source(ingress);
+        let sender = match self.sender_by_source(ingress) {
+            Sender::Trunk if !self.is_inbound(case) => Sender::Stranger,
+            sender => sender,
+        };
         let digest = self.shared.auth_on();
         self.trace.note(|| Step::Sender {
             sender: sender.into(),
@@ -416,7 +414,7 @@ impl Node {
             },
         });
         if asked || shown {
-            self.admit_by_credentials(case, sender, asked, now, out)
+            self.admit_by_credentials(bound, case, sender, asked, now, out)
         } else {
             Ok(Some(sender))
         }
@@ -426,6 +424,7 @@ impl Node {
     /// challenged.
     fn admit_by_credentials(
         &mut self,
+        bound: &Bound<'_>,
         case: &Case<'_>,
         sender: Sender,
         asked: bool,
@@ -434,9 +433,17 @@ impl Node {
     ) -> Result<Option<Sender>, Reject> {
         let (request, ingress) = (case.request, case.ingress);
         match self.check_credentials(request, ingress, now) {
+            // The nonce count is used up once, when the request goes on.
+            Checked::Right(_)
+                if self.is_called_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
+            {
+                return Ok(None);
+            }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
+            Checked::Waits => return Ok(None),
+            Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
             Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
             // Credentials for somebody further on are not ours to judge.
@@ -452,6 +459,7 @@ impl Node {
         match method {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
+            _ if routing.is_by_path() => Some(AskedWhy::Path),
             _ if sender.is_known_source() => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
@@ -506,12 +514,13 @@ impl Node {
                 self.write_addressed(uri);
                 let resolved = self.follow_alias();
                 self.trace.note(|| Step::address(uri, &self.work.aor, resolved));
-                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, now);
+                let patience = patience(case.request.method(), decision);
+                self.candidates_of_aor(case.request, &case.ingress.source, &decision.role, patience, now);
                 if self.work.candidates.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
             }
-            (_, Bound::Foreign(sip)) if self.candidate_of_dialog(case, sip, now) => {}
+            (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
         let next_uri = match bound {
@@ -524,7 +533,7 @@ impl Node {
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
-        if found == Found::Targets && self.work.targets.is_empty() {
+        if found == Found::Targets && self.work.targets.is_empty() && self.work.asleep.is_empty() {
             return Err(self.no_way(&onward));
         }
         Ok(found)
@@ -567,7 +576,7 @@ impl Node {
     }
 
     /// Puts the address-of-record that a Request-URI is into the work buffers.
-    fn write_addressed(&mut self, uri: &[u8]) {
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
         let aor = &mut self.work.aor;
         aor.clear();
         if !self.work.own.addressed.write_aor(uri, aor)
@@ -613,7 +622,7 @@ impl Node {
                         !ours
                     });
                 work.lines.clear();
-                write_contacts_of(elsewhere, now.wall_secs(), &mut work.lines);
+                write_public_contacts(elsewhere, now.wall_secs(), &mut work.lines);
                 if work.lines.is_empty() {
                     return Err(self.nowhere(resolved, sender));
                 }
@@ -662,6 +671,15 @@ impl Node {
         if told {
             self.endpoint.identity.reject(request, ingress, reject, out);
         }
+    }
+}
+
+/// Whether a request can wait for a device to be woken: only in a transaction.
+pub(super) fn patience(method: Method, decision: &Decision<'_>) -> Patience {
+    match method {
+        Method::Ack | Method::Cancel => Patience::None,
+        _ if decision.role.mode == Mode::Stateless => Patience::None,
+        _ => Patience::Some,
     }
 }
 

@@ -90,7 +90,8 @@ impl Node {
                     _ => RoleWhy::AckOrCancel,
                 },
             });
-            self.send_stateless(case, loop_part, found, now, out);
+            let record_route = self.register_route(case);
+            self.send_stateless(case, record_route, loop_part, found, now, out);
             return Ok(());
         }
         self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
@@ -127,15 +128,7 @@ impl Node {
         let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.note_targets();
-                self.proxy.start(
-                    &mut self.endpoint,
-                    case.request,
-                    &start,
-                    &self.work.targets,
-                    now.mono_ms(),
-                    out,
-                );
+                self.begin(case.request, start, now, out);
                 self.account(now);
             }
             Found::Names => {
@@ -150,7 +143,15 @@ impl Node {
     }
 
     /// Forwards without transactions (§16.11), at once or when the next hop's address is known.
-    fn send_stateless(&mut self, case: &Case<'_>, loop_part: u64, found: Found, now: Now, out: &mut Outbox) {
+    fn send_stateless(
+        &mut self,
+        case: &Case<'_>,
+        record_route: Option<RecordRoute>,
+        loop_part: u64,
+        found: Found,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         let Case {
             request,
             ingress,
@@ -159,10 +160,12 @@ impl Node {
             ..
         } = *case;
         match found {
-            Found::Targets => self.forward_stateless(request, ingress, key, routing.taken, loop_part, out),
+            Found::Targets => {
+                self.forward_stateless(request, ingress, key, routing.taken, record_route, loop_part, out)
+            }
             Found::Names => {
                 let onward = self.onward(case);
-                let waiting = Waiting::stateless(&onward, routing.taken, loop_part);
+                let waiting = Waiting::stateless(&onward, routing.taken, record_route, loop_part);
                 self.look_up(&onward, waiting, now, out);
             }
         }
@@ -193,7 +196,7 @@ impl Node {
     fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
         let (servers, clients) = self.endpoint.layer.counts();
         let policy = &self.shared.policy;
-        let begun = routing.token == RouteToken::Valid;
+        let begun = routing.token == RouteToken::Valid || routing.is_by_path();
         let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
         if is_full(servers + clients, policy.max_transactions)
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
@@ -251,8 +254,10 @@ impl Node {
             record_route,
             call,
             recursion,
+            awaited: 0,
             keeps_others: Disposition::of(request).cancel == Some(false),
             account: role.trunk,
+            follows_flow: routing.flow.is_some(),
         }
     }
 
@@ -262,6 +267,9 @@ impl Node {
         let Case {
             request, ref routing, ..
         } = *case;
+        if request.method() == Method::Register {
+            return self.register_route(case);
+        }
         let sets_up = matches!(
             request.method(),
             Method::Invite | Method::Subscribe | Method::Refer | Method::Notify
@@ -275,6 +283,7 @@ impl Node {
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()
             || sender == Sender::Trunk
+            || routing.is_by_path()
             || (!self.shared.auth_on() && request.method() == Method::Invite);
         self.trace.note(|| Step::RecordRoute {
             why: match sets_up {
@@ -285,9 +294,23 @@ impl Node {
                 _ => RecordRouteWhy::SetsUp,
             },
         });
-        (wanted && earned).then(|| RecordRoute {
+        (wanted && earned).then(|| RecordRoute::Dialog {
             token: self.endpoint.identity.route_token(request.call_id(), tag),
+            caller: self.callers_flow(case),
         })
+    }
+
+    /// Whether to stay on the path to who registers elsewhere.
+    fn register_route(&self, case: &Case<'_>) -> Option<RecordRoute> {
+        let path = (case.request.method() == Method::Register).then(|| self.registration_path(case));
+        let path = path?;
+        self.trace.note(|| Step::RecordRoute {
+            why: match path {
+                Some(_) => RecordRouteWhy::Registers,
+                None => RecordRouteWhy::NoPath,
+            },
+        });
+        path
     }
 
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
@@ -297,7 +320,8 @@ impl Node {
             (Method::Invite, None) if role.mode == Mode::Transaction => None,
             // Beyond the limit calls go through, unaccounted.
             (Method::Invite, None) if self.calls.len() < self.shared.policy.max_transactions => {
-                let branches = self.work.targets.targets().len().max(1);
+                let branches = self.work.targets.targets().len() + self.work.asleep.len();
+                let branches = branches.max(1);
                 let (call, is_new) = self.calls.begin(
                     request,
                     key(from),
@@ -324,12 +348,17 @@ impl Node {
 
     /// Forwards without state (§16.11): what a stateless node forwards at all, an ACK to a 2xx (§16.6), and a CANCEL that
     /// nobody here knows of (§16.10).
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the request, what is known of it, and where effects go"
+    )]
     pub(super) fn forward_stateless(
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
         key: ServerKey,
         taken: Taken,
+        record_route: Option<RecordRoute>,
         loop_part: u64,
         out: &mut Outbox,
     ) {
@@ -346,7 +375,7 @@ impl Node {
             uri: target.uri(text),
             routes: target.routes(text),
             taken,
-            record_route: None,
+            record_route,
             hop,
             arrival: ingress.arrival(),
             loop_part,

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
-    Cause, Disposition, Progress, RecordRoute, Recursion, RouteToken, Start, Suits, Taken, next_route, suits,
+    Cause, Disposition, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
 use strowger_sip::registrar::{Binding, Bindings, canonical_aor};
 use strowger_sip::transaction::KEPT;
@@ -16,9 +16,9 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
-use super::dispatch::Case;
 use super::trace::{BindingUse, Step};
 use super::trunks::preferred;
+use super::waking::{Sleep, sleep_of};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
@@ -82,6 +82,7 @@ pub(super) struct Waiting {
     recursion: Recursion,
     keeps_others: bool,
     account: Option<NonZeroU32>,
+    follows_flow: bool,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
@@ -100,6 +101,7 @@ impl Waiting {
             recursion: start.recursion,
             keeps_others: start.keeps_others,
             account: start.account,
+            follows_flow: start.follows_flow,
             redirect: None,
             size,
         }
@@ -116,6 +118,7 @@ impl Waiting {
             recursion,
             keeps_others,
             account,
+            follows_flow,
             ..
         } = *self;
         Some(Start {
@@ -126,23 +129,31 @@ impl Waiting {
             record_route,
             call,
             recursion,
+            awaited: 0,
             keeps_others,
             account,
+            follows_flow,
         })
     }
 
     /// A request that is forwarded without state.
-    pub(super) fn stateless(onward: &Onward<'_>, taken: Taken, loop_part: u64) -> Self {
+    pub(super) fn stateless(
+        onward: &Onward<'_>,
+        taken: Taken,
+        record_route: Option<RecordRoute>,
+        loop_part: u64,
+    ) -> Self {
         Self {
             server: None,
             ingress: *onward.ingress,
             loop_part,
             taken,
-            record_route: None,
+            record_route,
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
             account: None,
+            follows_flow: false,
             redirect: None,
             size: onward.size,
         }
@@ -160,6 +171,7 @@ impl Waiting {
             recursion: Recursion::Never,
             keeps_others: false,
             account: None,
+            follows_flow: false,
             redirect: Some((redirect, followed)),
             size: onward.size,
         }
@@ -168,7 +180,14 @@ impl Waiting {
 
 impl Node {
     /// Makes the bindings of the address-of-record in the work buffers the candidates (§16.5).
-    pub(super) fn candidates_of_aor(&mut self, request: Message<'_>, source: &Source, role: &Role, now: Now) {
+    pub(super) fn candidates_of_aor(
+        &mut self,
+        request: Message<'_>,
+        source: &Source,
+        role: &Role,
+        patience: Patience,
+        now: Now,
+    ) {
         self.work.candidates.clear();
         let asked = Disposition::of(request);
         let at_once = asked.parallel.unwrap_or(role.fork == Fork::Parallel);
@@ -179,14 +198,18 @@ impl Node {
             ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
         };
-        self.add_bindings(source, now, |binding| match suits(request, binding.params) {
-            Suits::Rank(rank) => Some(terms(binding, rank)),
-            Suits::Not | Suits::NotByItself => None,
+        self.add_bindings(source, patience, now, |binding| {
+            match suits(request, binding.params) {
+                Suits::Rank(rank) => Some(terms(binding, rank)),
+                Suits::Not | Suits::NotByItself => None,
+            }
         });
         if self.work.candidates.is_empty() {
-            self.add_bindings(source, now, |binding| match suits(request, binding.params) {
-                Suits::NotByItself => Some(terms(binding, 0)),
-                Suits::Rank(_) | Suits::Not => None,
+            self.add_bindings(source, patience, now, |binding| {
+                match suits(request, binding.params) {
+                    Suits::NotByItself => Some(terms(binding, 0)),
+                    Suits::Rank(_) | Suits::Not => None,
+                }
             });
         }
         if one {
@@ -196,16 +219,36 @@ impl Node {
     }
 
     /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says which, and all but the way.
+    /// Devices that sleep are woken only for requests that can wait.
     pub(super) fn add_bindings(
         &mut self,
         source: &Source,
+        patience: Patience,
         now: Now,
         terms: impl Fn(&Binding<'_>) -> Option<Terms>,
     ) {
         let work = &mut self.work;
         self.shared.location.read(&work.aor, &mut work.record);
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
-        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
+        let record = Bindings::new(&work.record);
+        for binding in record.live(now.wall_secs()) {
+            let asleep = match sleep_of(shared, record, &binding, now) {
+                Sleep::Awake => false,
+                Sleep::Asleep => patience == Patience::Some,
+                Sleep::Replaced => {
+                    let used = BindingUse::Replaced;
+                    self.trace.note(|| Step::binding(&binding, used, now));
+                    continue;
+                }
+            };
+            if asleep && let Some(terms) = terms(&binding) {
+                let used = BindingUse::Pushed;
+                self.trace.note(|| Step::binding(&binding, used, now));
+                let way = Way::Asleep;
+                work.candidates
+                    .add(binding.contact, &work.aor, Terms { way, ..terms });
+                continue;
+            }
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
             let Some((hop, fallback)) = way else {
                 self.trace.note(|| Step::not_reached(&binding, shared, now));
@@ -224,49 +267,8 @@ impl Node {
         }
     }
 
-    /// Makes the binding that a request within a dialog is for the candidate, where it is reached in another way than its URI
-    /// says: over its connection, or through a NAT. False if there is none.
-    pub(super) fn candidate_of_dialog(&mut self, case: &Case<'_>, uri_read: &SipUri<'_>, now: Now) -> bool {
-        let Case {
-            request,
-            ingress,
-            ref routing,
-            ..
-        } = *case;
-        let uri = routing.request_uri;
-        let is_proven = routing.token == RouteToken::Valid && routing.next.is_none();
-        if !is_proven || request.to_tag().is_none() || !self.write_registered(request.to_uri()) {
-            return false;
-        }
-        let work = &mut self.work;
-        work.candidates.clear();
-        self.shared.location.read(&work.aor, &mut work.record);
-        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&ingress.source));
-        let mut live = Bindings::new(&work.record).live(now.wall_secs());
-        let Some(binding) = live.find(|binding| is_contact(binding.contact, uri) && binding.path.is_empty())
-        else {
-            return false;
-        };
-        // Nearly every phone is where its contact says, and its URI leads there.
-        let origin = &binding.origin;
-        if origin.flow.is_none() && uri_read.host.ip() == Some(origin.remote.ip()) {
-            return false;
-        }
-        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-        let is_back = |hop: &Hop| matches!(hop.to, Destination::Datagram { to, .. } if to == origin.remote);
-        let Some((hop, fallback)) = way.filter(|(hop, _)| origin.flow.is_some() || is_back(hop)) else {
-            return false;
-        };
-        self.trace
-            .note(|| Step::binding(&binding, BindingUse::Target, now));
-        let terms = Terms::new(Origin::Binding, Way::Nowhere);
-        work.candidates
-            .add_located(uri, &[], terms, &hop, fallback.as_ref());
-        true
-    }
-
     /// Puts the address-of-record of one of our users into the work buffers; false if a URI is not one.
-    fn write_registered(&mut self, uri: &[u8]) -> bool {
+    pub(super) fn write_registered(&mut self, uri: &[u8]) -> bool {
         let work = &mut self.work;
         work.aor.clear();
         if work.own.addressed.write_aor(uri, &mut work.aor)
@@ -330,6 +332,7 @@ impl Node {
             work.list[number].way = Way::Located(first, end);
         }
         if found == Found::Targets {
+            self.work.candidates.take_asleep(&mut self.work.asleep);
             self.work.candidates.fill(&mut self.work.targets);
         }
         found
@@ -513,7 +516,8 @@ impl Node {
     /// A request that waited goes to the targets in the work buffers.
     fn go_on(&mut self, request: Message<'_>, waiting: &Waiting, now: Now, out: &mut Outbox) {
         if let Some((redirect, followed)) = waiting.redirect {
-            return self.go_on_elsewhere(redirect, followed, now, out);
+            let source = waiting.ingress.source;
+            return self.go_on_elsewhere(request, &source, (redirect, followed), now, out);
         }
         let Some(start) = waiting.start() else {
             let key = self.endpoint.identity.server_key(request);
@@ -522,11 +526,12 @@ impl Node {
                 &waiting.ingress,
                 key,
                 waiting.taken,
+                waiting.record_route,
                 waiting.loop_part,
                 out,
             );
         };
-        if self.work.targets.is_empty() {
+        if self.work.targets.is_empty() && self.work.asleep.is_empty() {
             self.refuse(
                 request,
                 &start,
@@ -536,16 +541,26 @@ impl Node {
                 out,
             );
         } else {
-            self.note_targets();
-            self.proxy.start(
-                &mut self.endpoint,
-                request,
-                &start,
-                &self.work.targets,
-                now.mono_ms(),
-                out,
-            );
+            self.begin(request, start, now, out);
         }
+    }
+
+    /// Forwards a request to the targets in the work buffers, and has the devices woken that sleep.
+    pub(super) fn begin(&mut self, request: Message<'_>, start: Start<'_>, now: Now, out: &mut Outbox) {
+        self.note_targets();
+        let start = Start {
+            awaited: self.work.asleep.len() as u8,
+            ..start
+        };
+        self.proxy.start(
+            &mut self.endpoint,
+            request,
+            &start,
+            &self.work.targets,
+            now.mono_ms(),
+            out,
+        );
+        self.wake_devices(request, start.server, &start.ingress.source, now, out);
     }
 
     /// Notes the targets in the work buffers.
@@ -621,7 +636,7 @@ fn leading_number(value: &[u8]) -> Option<u64> {
 }
 
 /// Whether a contact is this URI, which the phone's answer may have written in another way (RFC 3261 §19.1.4).
-fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
+pub(super) fn is_contact(contact: &[u8], uri: &[u8]) -> bool {
     let equivalent = |contact, uri| {
         Some(Uri::equivalent(
             &Uri::parse(contact).ok()?,

@@ -6,14 +6,20 @@
 
 mod calls;
 mod candidates;
+mod changes;
 mod dispatch;
+mod flows;
 mod forward;
+mod gruu;
 mod guard;
 mod journal;
+mod keep_alive;
 mod locate;
 mod own_names;
+mod pings;
 mod policy;
 mod probes;
+mod push;
 mod recurse;
 mod refused;
 mod registrar;
@@ -22,6 +28,8 @@ mod shared;
 mod tally;
 pub(crate) mod trace;
 mod trunks;
+mod user_lookup;
+mod waking;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,17 +54,21 @@ pub use shared::{NodePolicy, Shared};
 pub use tally::Tally;
 
 use crate::admin;
-use crate::location::Committed;
+use crate::location::{Committed, Slot, Watcher};
+use crate::push::Pushed;
 use crate::routing::Dialled;
 use calls::Calls;
+use candidates::Sleeper;
 use locate::PendingLookup;
 use own_names::OwnNames;
+use pings::Pings;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
 use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 use trunks::{Registrations, is_registration};
+use waking::Waking;
 
 /// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
 /// milliseconds.
@@ -69,6 +81,18 @@ pub enum Control {
     Committed(Vec<Committed>),
     /// One of the names that the request of this ticket waits for was looked up; what was found is in the cache.
     Resolved(Id),
+    /// Bindings have changed that this shard waits for.
+    BindingsChanged,
+    /// A device was pushed, or could not be.
+    Pushed(Box<Pushed>),
+    /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
+    /// said is known.
+    UserLookedUp {
+        /// What waits.
+        ticket: Id,
+        /// Whether it answered.
+        answered: bool,
+    },
     /// An administrator wants to see the calls.
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// An administrator wants to see the trunks that this shard registers.
@@ -118,8 +142,14 @@ pub struct Node {
     calls: Calls,
     registers: Slab<PendingRegister>,
     lookups: Slab<PendingLookup>,
+    wakings: Slab<Waking>,
+    /// Requests that wait for what the server of users says.
+    waiting: Slab<user_lookup::Waiting>,
     probes: Probes,
     registrations: Registrations,
+    /// For whose bindings this shard waits.
+    watcher: Watcher,
+    pings: Pings,
     journal: Journal,
     refused: refused::Quota,
     tally: Arc<Tally>,
@@ -137,6 +167,8 @@ const SIZES_MS: u64 = 100;
 #[derive(Default)]
 struct Work {
     candidates: Candidates,
+    /// Of those, the ones whose devices sleep.
+    asleep: Vec<Sleeper>,
     targets: TargetSet,
     /// An address-of-record.
     aor: Vec<u8>,
@@ -162,6 +194,10 @@ struct Work {
     rewritten: Kept,
     dialled: Dialled,
     entered: Entered,
+    /// Where bindings have changed.
+    changed: Vec<Slot>,
+    /// What came of asking for the users of the request that goes on.
+    looked: user_lookup::LookedUp,
 }
 
 /// A request that was kept, while it goes on.
@@ -188,14 +224,20 @@ impl Node {
     ) -> Self {
         let mut probes = Probes::default();
         probes.start(&shared.policy.routes, shard);
+        let mut pings = Pings::default();
+        pings.start(&shared.policy.nat, shard);
         Self {
             endpoint: Endpoint::new(shard, endpoint),
             probes,
             registrations: Registrations::of(&shared.policy.routes),
+            pings,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
             registers: Slab::default(),
             lookups: Slab::default(),
+            wakings: Slab::default(),
+            watcher: Watcher::new(shard),
+            waiting: Slab::default(),
             journal,
             refused: refused::Quota::default(),
             tally,
@@ -219,9 +261,13 @@ impl Node {
             proxy: self.proxy.clone(),
             probes: Probes::default(),
             registrations: Registrations::default(),
+            pings: Pings::default(),
             calls: self.calls.copy(),
             registers: self.registers.clone(),
             lookups: self.lookups.clone(),
+            wakings: self.wakings.clone(),
+            watcher: Watcher::new(self.endpoint.identity.shard),
+            waiting: self.waiting.clone(),
             journal,
             refused: refused::Quota::default(),
             tally: Arc::default(),
@@ -238,6 +284,7 @@ impl Node {
         self.trace = Tracer::listening();
         self.probes = Probes::default();
         self.registrations = Registrations::default();
+        self.pings = Pings::default();
     }
 
     /// The steps since they were last taken.
@@ -258,7 +305,17 @@ impl Node {
     fn on_request(&mut self, request: Message<'_>, source: &Source, now: Now, out: &mut Outbox) {
         self.tally.request(request.method());
         let ingress = Ingress::of(request, source);
-        if self.answer_own(request, &ingress, now, out) {
+        if !self.waiting.is_empty() && self.is_waiting(request) {
+            let found = TransactionFound::Absorbed;
+            self.trace.note(|| Step::Transaction { found });
+            return self.tally.absorbed();
+        }
+        self.take_up(request, &ingress, now, out);
+    }
+
+    /// Deals with a request that is new here, or has waited for what the server of users says.
+    fn take_up(&mut self, request: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        if self.answer_own(request, ingress, now, out) {
             return;
         }
         let key = self.endpoint.identity.server_key(request);
@@ -278,7 +335,7 @@ impl Node {
                 // RFC 3261 §16.10: a 200 for the CANCEL itself, whatever becomes of the branches.
                 self.endpoint
                     .identity
-                    .reply(request, &ingress, Status::OK, &[], out);
+                    .reply(request, ingress, Status::OK, &[], out);
                 match self.endpoint.layer.context_of(server) {
                     Some(context) => self
                         .proxy
@@ -290,7 +347,7 @@ impl Node {
             Matched::New => {
                 let found = TransactionFound::New;
                 self.trace.note(|| Step::Transaction { found });
-                self.dispatch(request, &ingress, key, now, out);
+                self.dispatch(request, ingress, key, now, out);
             }
         }
     }
@@ -334,6 +391,7 @@ impl Node {
                     self.recurse(now, out);
                 }
             }
+            Some(OurBranch::Stateful { client, check, .. }) if self.is_ping_answer(client, check) => {}
             Some(OurBranch::Stateless { token }) => self.forward_response(response, token, out),
             ours => {
                 self.trace.note(|| Step::Response {
@@ -403,6 +461,7 @@ impl Node {
         self.work.challenges = ChallengeLines::default();
         self.probes
             .start(&shared.policy.routes, self.endpoint.identity.shard);
+        self.pings.start(&shared.policy.nat, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         self.follow_trunks(&former_listeners, now, out);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
@@ -445,7 +504,10 @@ impl Node {
             proxy_bytes: self.proxy.bytes(),
             timer_bytes: layer.wheel.bytes(),
             call_bytes: self.calls.bytes(),
-            waiting_bytes: self.registers.bytes() + self.lookups.bytes(),
+            waiting_bytes: self.registers.bytes()
+                + self.lookups.bytes()
+                + self.wakings.bytes()
+                + self.waiting.bytes(),
         });
     }
 }
@@ -470,6 +532,8 @@ impl Application for Node {
         let limits = self.endpoint.identity.limits;
         let parsed = if source.flow.is_some() {
             index.parse_framed(bytes, &limits).err()
+        } else if self.is_keep_alive(bytes, source, out) {
+            return Handled::Done;
         } else {
             index.parse(bytes, &limits).err()
         };
@@ -533,6 +597,9 @@ impl Application for Node {
                 }
             }
             Control::Resolved(ticket) => self.on_resolved(ticket, now, out),
+            Control::BindingsChanged => self.on_bindings_changed(now, out),
+            Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
+            Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
             Control::ListTrunks(reply) => drop(reply.send(self.registrations.list(now))),
@@ -557,11 +624,9 @@ impl Application for Node {
             return Some(0);
         }
         let timers = self.endpoint.layer.wheel.next_deadline();
-        let next = match self.probes.deadline().filter(|_| !self.draining) {
-            Some(due) => Some(timers.map_or(due, |timer| timer.min(due))),
-            None => timers,
-        };
-        next.map(|ms| ms * 1_000_000)
+        let own = [self.probes.deadline(), self.pings.deadline()];
+        let own = own.into_iter().flatten().filter(|_| !self.draining);
+        own.chain(timers).min().map(|ms| ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
@@ -598,6 +663,7 @@ impl Application for Node {
                         .on_client_ended(&mut self.endpoint, user, timed_out, ms, out);
                 }
                 Expired::Ringing(user) => self.proxy.on_ringing(&mut self.endpoint, user),
+                Expired::Waking(ticket) => self.on_not_woken(ticket, now, out),
                 Expired::TryingDue(server) => self.on_trying_due(server, now, out),
                 Expired::Context(context) => self.proxy.on_deadline(&mut self.endpoint, context, ms, out),
                 Expired::Call(call) => {
@@ -609,6 +675,7 @@ impl Application for Node {
         }
         if !self.draining {
             self.send_probes(now, out);
+            self.send_pings(now, out);
         }
     }
 
@@ -622,5 +689,7 @@ impl Application for Node {
             && self.registers.is_empty()
             && self.lookups.is_empty()
             && (!self.draining || self.registrations.are_over())
+            && self.wakings.is_empty()
+            && self.waiting.is_empty()
     }
 }

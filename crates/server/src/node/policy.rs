@@ -17,7 +17,8 @@ use super::Node;
 use super::refused::Why;
 use super::shared::Shared;
 use super::trace::{CredentialsOutcome, Step};
-use crate::config::effective;
+use super::user_lookup::Progress;
+use crate::config::{UserSource, effective};
 use crate::subscriber::Resolved;
 
 /// What is known of whoever sent a request.
@@ -27,7 +28,7 @@ pub(super) enum Sender {
     Authenticated,
     /// A source that need not authenticate.
     Trusted,
-    /// A provider that we are registered with, which may call us and nobody else.
+    /// A provider that we are registered with, which may call the contact that it knows, and nobody else.
     Trunk,
     /// On this machine, and digest is off.
     Local,
@@ -41,10 +42,10 @@ impl Sender {
         let remote = ingress.source.remote.ip();
         if shared.is_trusted(remote) {
             Self::Trusted
-        } else if shared.is_trusted_trunk(remote, keys) {
-            Self::Trunk
         } else if effective::is_local(shared.auth_on(), remote) {
             Self::Local
+        } else if shared.is_trusted_trunk(remote, keys) {
+            Self::Trunk
         } else {
             Self::Stranger
         }
@@ -87,6 +88,10 @@ pub(super) enum Checked {
     NotOwner,
     /// They were not looked at: whoever sent them is banned.
     ShutOut,
+    /// The server of users is asked first; the request will be taken up again.
+    Waits,
+    /// The server of users would have to be asked, and that cannot be.
+    Unknown(Reject),
 }
 
 impl Node {
@@ -127,32 +132,49 @@ impl Node {
         };
         let (realm, hashes) = (&self.work.realm, &mut self.work.request_hashes);
         let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
-        let subscribers = &self.shared.subscribers;
-        let ha1 = |algorithm| subscribers.ha1(user, realm, algorithm);
-        match check_response(&selected, &facts, &space, hashes, ha1) {
+        let ha1 = |algorithm| self.shared.subscribers.ha1(user, realm, algorithm);
+        let checked = check_response(&selected, &facts, &space, hashes, ha1);
+        match self.may_count(request, ingress, user, &checked, now) {
+            Ok(Progress::On) => {}
+            Ok(Progress::Waits) => return Checked::Waits,
+            Err(reject) => return Checked::Unknown(reject),
+        }
+        let owned = checked.map(|proof| Right {
+            proof,
+            address: self.whose(spoken_for.as_deref(), user),
+        });
+        match owned {
             Err(rejection) => {
                 self.note_credentials(Some(&selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
             }
-            Ok(proof) => match owned(
-                &self.shared,
-                spoken_for.as_deref(),
-                user,
-                realm,
-                &mut self.work.name,
-            ) {
-                Resolved::Unknown => {
-                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
-                    self.tell_refused(request, ingress, Why::NotOwner, now);
-                    Checked::NotOwner
-                }
-                address => {
-                    self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
-                    Checked::Right(Right { proof, address })
-                }
-            },
+            Ok(right) if right.address == Resolved::Unknown => {
+                self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
+                self.tell_refused(request, ingress, Why::NotOwner, now);
+                Checked::NotOwner
+            }
+            Ok(right) => {
+                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(right.address));
+                Checked::Right(right)
+            }
+        }
+    }
+
+    /// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it, or not
+    /// the user's ([`Resolved::Unknown`]). The realm is in the work buffers.
+    fn whose(&mut self, spoken_for: Option<&[u8]>, user: &[u8]) -> Resolved {
+        let Some(spoken_for) = spoken_for else {
+            return Resolved::Unknown;
+        };
+        if spoken_for == user {
+            return Resolved::User;
+        }
+        let (realm, name) = (&self.work.realm, &mut self.work.name);
+        match self.shared.subscribers.resolve(spoken_for, realm, name) {
+            Resolved::Alias if *name == user => Resolved::Alias,
+            _ => Resolved::Unknown,
         }
     }
 
@@ -164,6 +186,12 @@ impl Node {
     ) {
         let realm = &self.work.realm;
         self.trace.note(|| Step::credentials(realm, selected, outcome()));
+        if selected.is_some() && *self.shared.subscribers.origin() != UserSource::Kept {
+            let source = self.shared.subscribers.origin();
+            self.trace.note(|| Step::UsersElsewhere {
+                source: source.to_string(),
+            });
+        }
     }
 
     /// Puts the realm of a request into the work buffers. The user that it speaks for, if that is an address of ours.
@@ -341,25 +369,4 @@ fn local_part(name: &[u8]) -> &[u8] {
     name.iter()
         .position(|&b| b == b'@')
         .map_or(name, |at| &name[..at])
-}
-
-/// Whether the address of a user whom a request speaks for is the user's own ([`Resolved::User`]), an alias of it, or not
-/// the user's ([`Resolved::Unknown`]).
-fn owned(
-    shared: &Shared,
-    spoken_for: Option<&[u8]>,
-    user: &[u8],
-    realm: &[u8],
-    name: &mut Vec<u8>,
-) -> Resolved {
-    let Some(spoken_for) = spoken_for else {
-        return Resolved::Unknown;
-    };
-    if spoken_for == user {
-        return Resolved::User;
-    }
-    match shared.subscribers.resolve(spoken_for, realm, name) {
-        Resolved::Alias if *name == user => Resolved::Alias,
-        _ => Resolved::Unknown,
-    }
 }

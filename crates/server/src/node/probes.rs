@@ -6,6 +6,7 @@ use std::sync::Arc;
 use strowger_sip::endpoint::Identity;
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::transaction::User;
+use strowger_sip::transport::branch::hex_digits;
 use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate};
 use strowger_sip::{Now, Outbox};
 use strowger_syntax::{Method, Status};
@@ -126,7 +127,14 @@ impl Node {
             out,
             |client, bytes| {
                 check = identity.branches.check(identity.shard, client);
-                write_options(identity, target, &hop, (client, check), count, now, bytes);
+                let asking = Asking {
+                    uri: target.text(),
+                    hop: &hop,
+                    client,
+                    check,
+                    count,
+                };
+                write_options(identity, &asking, now, bytes);
             },
         );
         self.endpoint.layer.set_check(client, check);
@@ -186,40 +194,49 @@ impl Node {
     }
 }
 
-/// Appends an OPTIONS for a target (RFC 3261 §8.1.1, §11.1).
-fn write_options(
-    identity: &Identity,
-    target: &Target,
-    hop: &Hop,
-    (client, check): (Id, u32),
-    count: u64,
-    now: Now,
-    out: &mut Vec<u8>,
-) {
-    let call_id = identity.call_key(
-        &[now.wall_ms.to_be_bytes(), count.to_be_bytes()].concat(),
-        target.text(),
-    );
+/// Who is asked by an OPTIONS, and by what its answer is known.
+pub(super) struct Asking<'a> {
+    /// Whom: a URI without headers.
+    pub(super) uri: &'a [u8],
+    /// The way there.
+    pub(super) hop: &'a Hop,
+    /// What the branch names, and its MAC.
+    pub(super) client: Id,
+    pub(super) check: u32,
+    /// Tells it from all others of this moment.
+    pub(super) count: u64,
+}
+
+/// Appends an OPTIONS of the node's own (RFC 3261 §8.1.1, §11.1).
+pub(super) fn write_options(identity: &Identity, asking: &Asking<'_>, now: Now, out: &mut Vec<u8>) {
+    let &Asking { uri, hop, .. } = asking;
+    let mut moment = [0; 16];
+    moment[..8].copy_from_slice(&now.wall_ms.to_be_bytes());
+    moment[8..].copy_from_slice(&asking.count.to_be_bytes());
+    let call_id = identity.call_key(&moment, uri);
     let tag = identity.call_key(&call_id.to_be_bytes(), b"tag");
-    let mut us = Vec::new();
-    identity
-        .listeners
-        .write_uri(hop.transport, hop.listener, hop.local, &mut us);
+    let put_us = |out: &mut Vec<u8>| {
+        identity
+            .listeners
+            .write_uri(hop.transport, hop.listener, hop.local, out)
+    };
     out.extend_from_slice(b"OPTIONS ");
-    out.extend_from_slice(target.text());
+    out.extend_from_slice(uri);
     out.extend_from_slice(b" SIP/2.0\r\nVia: ");
     identity.listeners.write_via(hop, out);
     out.extend_from_slice(b";branch=");
     identity
         .branches
-        .write_stateful(out, identity.shard, client, check, 0);
+        .write_stateful(out, identity.shard, asking.client, asking.check, 0);
     out.extend_from_slice(b"\r\nMax-Forwards: 70\r\nFrom: <");
-    out.extend_from_slice(&us);
-    out.extend_from_slice(format!(">;tag={tag:016x}\r\nTo: <").as_bytes());
-    out.extend_from_slice(target.text());
-    out.extend_from_slice(
-        format!(">\r\nCall-ID: {call_id:016x}\r\nCSeq: 1 OPTIONS\r\nContact: <").as_bytes(),
-    );
-    out.extend_from_slice(&us);
+    put_us(out);
+    out.extend_from_slice(b">;tag=");
+    out.extend_from_slice(&hex_digits(tag));
+    out.extend_from_slice(b"\r\nTo: <");
+    out.extend_from_slice(uri);
+    out.extend_from_slice(b">\r\nCall-ID: ");
+    out.extend_from_slice(&hex_digits(call_id));
+    out.extend_from_slice(b"\r\nCSeq: 1 OPTIONS\r\nContact: <");
+    put_us(out);
     out.extend_from_slice(b">\r\nAccept: application/sdp\r\nContent-Length: 0\r\n\r\n");
 }

@@ -44,7 +44,7 @@ impl Node {
     ) {
         self.work.candidates.clear();
         let Some(redirected) = self.proxy.redirected(&self.endpoint, redirect) else {
-            return self.go_on_elsewhere(redirect, 0, now, out);
+            return self.add_elsewhere(redirect, 0, now, out);
         };
         let (arrival, recursion) = (redirected.arrival, redirected.recursion);
         let others_wait = redirected.others_wait;
@@ -63,7 +63,7 @@ impl Node {
         self.work.candidates.settle_groups(turn_ms, others_wait);
         let size = Size::of(request.len() + ADDED, self.shared.policy.udp_limit);
         let Ok(request) = index.parse(request, &KEPT) else {
-            return self.go_on_elsewhere(redirect, 0, now, out);
+            return self.add_elsewhere(redirect, 0, now, out);
         };
         let ingress = Ingress::of(request, &source);
         let onward = Onward {
@@ -79,7 +79,7 @@ impl Node {
                 let waiting = Waiting::redirected(&onward, redirect, followed);
                 self.look_up(&onward, waiting, now, out);
             }
-            Found::Targets => self.go_on_elsewhere(redirect, followed, now, out),
+            Found::Targets => self.go_on_elsewhere(request, &source, (redirect, followed), now, out),
         }
     }
 
@@ -127,7 +127,7 @@ impl Node {
                 self.work.aor.clear();
                 canonical_aor(&sip, &mut self.work.aor);
                 self.follow_alias();
-                self.add_bindings(source, now, |binding| {
+                self.add_bindings(source, Patience::Some, now, |binding| {
                     (suits(request, binding.params) != Suits::Not).then_some(terms)
                 });
             }
@@ -138,8 +138,30 @@ impl Node {
         followed
     }
 
-    /// A request that was redirected goes to the targets in the work buffers too.
-    pub(super) fn go_on_elsewhere(&mut self, redirect: Id, followed: u64, now: Now, out: &mut Outbox) {
+    /// A request that was redirected goes to the targets in the work buffers too, and has the devices woken that sleep.
+    pub(super) fn go_on_elsewhere(
+        &mut self,
+        request: Message<'_>,
+        source: &Source,
+        (redirect, followed): (Id, u64),
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let asleep = self.work.asleep.len() as u8;
+        let redirected = self.proxy.redirected(&self.endpoint, redirect);
+        let server = redirected
+            .map(|redirected| redirected.server)
+            .filter(|_| asleep > 0);
+        if let Some(server) = server {
+            self.proxy.await_more(&self.endpoint, server, asleep);
+        }
+        self.add_elsewhere(redirect, followed, now, out);
+        if let Some(server) = server {
+            self.wake_devices(request, server, source, now, out);
+        }
+    }
+
+    fn add_elsewhere(&mut self, redirect: Id, followed: u64, now: Now, out: &mut Outbox) {
         let none = TargetSet::default();
         let targets = if followed == 0 { &none } else { &self.work.targets };
         self.proxy.add_targets(

@@ -7,7 +7,8 @@ use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
-    Bindings, Changes, Origin, Outcome, canonical_aor, has_registered, is_merged, register, write_answer,
+    Bindings, Changes, Gruus, Origin, Outcome, Told, canonical_aor, has_registered, is_merged, knows_gruu,
+    register, write_answer,
 };
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
@@ -16,6 +17,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 
 use super::guard::is_home;
 use super::policy::{Checked, Sender, spoken_for};
+use super::push::{check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
 use super::{Kept, Node, Work};
@@ -25,8 +27,8 @@ use crate::subscriber::Resolved;
 /// How often the procedure is run again because the record had changed meanwhile.
 const ATTEMPTS: u8 = 3;
 
-/// Extensions that a REGISTER may require of us.
-const SUPPORTED: &[&str] = &["path"];
+/// Extensions that may be required of the node.
+const SUPPORTED: &[&str] = &["path", "outbound", "gruu"];
 
 /// A REGISTER that may be carried out.
 struct Admitted<'a> {
@@ -87,11 +89,16 @@ impl Node {
                 Checked::Rejected(rejection) => {
                     return self.refuse_credentials(request, ingress, rejection, now, out);
                 }
+                Checked::Waits => return,
+                Checked::Unknown(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
                 Checked::NotOwner | Checked::ShutOut => {
                     let reject = Reject::new(Status::FORBIDDEN);
                     return self.refuse_unproven(request, ingress, &reject, now, out);
                 }
             }
+        }
+        if let Err(reject) = check_push(request, &self.shared) {
+            return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Step 5: the address-of-record.
         if let Err(reject) = self.find_aor(request, right.map(|right| right.address)) {
@@ -177,8 +184,8 @@ impl Node {
         let Some(sip) = spoken_for(request) else {
             return Err(Reject::because(Status::BAD_REQUEST, "To Is No SIP Address"));
         };
-        // Steps 1 and 5: not ours means not found, and a registrar does not register for others.
-        if !self.shared.is_ours(&sip) || sip.user.is_none() {
+        // Steps 1 and 5: not ours means not found, and a registrar does not register for others, nor for one instance alone.
+        if !self.shared.is_ours(&sip) || sip.user.is_none() || sip.params.has(b"gr") {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         canonical_aor(&sip, &mut self.work.aor);
@@ -241,6 +248,7 @@ impl Node {
         if listener.is_some_and(|l| l.address.ip().is_unspecified()) {
             origin.from = Some(ingress.source.local.ip());
         }
+        origin.pushed_elsewhere = has_other_pusher(request, &self.shared.push);
         let policy = &self.shared.policy.registrar;
         let decided = register(
             request,
@@ -260,6 +268,15 @@ impl Node {
                 self.answer_register(admitted, now, out)
             }
             Ok(Outcome::Changed(changes)) => {
+                // What is refreshed in the short way was found good when it was bound.
+                let checked = match self.work.contacts.is_empty() {
+                    true => self.check_instances(request),
+                    false => Ok(()),
+                };
+                if let Err(reject) = checked {
+                    self.refuse_register(admitted, &reject, now, out);
+                    return Run::Answered;
+                }
                 let waiting = (attempt + 1, changes);
                 return self.commit_register(admitted, seen, waiting, now, out);
             }
@@ -406,20 +423,32 @@ impl Node {
     /// Appends that 200, if it may be sent. Who cannot be told to be at the address that asks gets no more than fits.
     fn append_answer(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Vec<u8>) -> bool {
         let Work {
+            aor,
             record,
             contacts,
             date,
             ..
         } = &mut self.work;
         let record = Bindings::new(record);
-        let identity = &self.endpoint.identity;
+        let (identity, push) = (&self.endpoint.identity, &self.shared.push);
         let Admitted { request, ingress, .. } = *admitted;
+        let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
         let is_there = || {
             sender_of(&self.shared, &self.endpoint.identity.keys, admitted).is_exempt()
                 || is_home(record, &ingress.source, now)
         };
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
-            write_answer(request, record, contacts, now.wall_secs(), date, out)
+            let told = Told {
+                contacts,
+                gruus: (contacts.is_empty() && knows_gruu(request)).then(|| Gruus {
+                    key: &identity.keys.gruu,
+                    aor,
+                    port: spoken_for(request).and_then(|sip| sip.port),
+                }),
+                flow_timer,
+            };
+            write_answer(request, record, &told, now.wall_secs(), date, out);
+            write_feature_caps(request, push, out);
         })
     }
 
@@ -453,8 +482,8 @@ fn is_noted(changes: Changes) -> bool {
     changes.added > 0 || changes.removed > 0
 }
 
-/// Step 2: whether all extensions that are required are known.
-fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
+/// Step 2, and §8.2.2.3: whether all extensions that are required are known.
+pub(super) fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
     let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
     if request.elements(Name::Require).all(is_known) {
         return Ok(());

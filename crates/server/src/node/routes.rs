@@ -19,7 +19,7 @@ use super::trace::{DroppedWhy, RoleTaken, RoleWhy, Step, Tracer};
 use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
 use crate::routing::{
-    Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
+    Action, Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
 };
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
@@ -400,6 +400,15 @@ impl Node {
 /// Notes which routes were tried, and why which one decides.
 #[cold]
 fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &Decision<'_>) {
+    // What comes in by a trunk that says where to is led past them.
+    if let Action::FromTrunk(place) = *decision.action()
+        && routes
+            .trunks()
+            .get(place)
+            .is_some_and(|trunk| !trunk.after_routes)
+    {
+        return;
+    }
     let considered = explain(routes, facts);
     for route in &considered {
         trace.note(|| Step::route(route));

@@ -10,11 +10,12 @@ use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
 use crate::config::effective::{self, Ours};
-use crate::config::{self, Cidr};
+use crate::config::{Cidr, Config};
 use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::location::Location;
-use crate::routing::Routes;
+use crate::push::Services;
+use crate::routing::{Peer, Routes};
 use crate::subscriber::Subscribers;
 
 /// What the configuration comes to for a request.
@@ -32,6 +33,8 @@ pub struct NodePolicy {
     pub udp_limit: usize,
     /// Timer C, in milliseconds.
     pub timer_c_ms: u64,
+    /// What is done for phones behind a NAT.
+    pub nat: crate::config::Nat,
     /// What the registrar allows.
     pub registrar: registrar::Policy,
     /// Transactions of one shard; beyond, requests get 503.
@@ -58,6 +61,8 @@ pub struct Shared {
     pub defence: Defence,
     /// The servers behind names.
     pub dns: Arc<Dns>,
+    /// The services that wake devices.
+    pub push: Services,
 }
 
 impl std::fmt::Debug for Shared {
@@ -72,7 +77,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The same stores and tables under another configuration.
     #[must_use]
-    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, defence: &config::Defence) -> Self {
+    pub fn reconfigured(&self, mut policy: NodePolicy, ours: Ours, config: &Config) -> Self {
         if let Some(routes) = Arc::get_mut(&mut policy.routes) {
             routes.adopt(&self.policy.routes);
         }
@@ -82,8 +87,9 @@ impl Shared {
             location: Arc::clone(&self.location),
             subscribers: Arc::clone(&self.subscribers),
             nonces: Arc::clone(&self.nonces),
-            defence: self.defence.reconfigured(defence),
+            defence: self.defence.reconfigured(&config.defence),
             dns: Arc::clone(&self.dns),
+            push: self.push.reconfigured(&config.push),
         }
     }
 
@@ -126,8 +132,12 @@ impl Shared {
     /// Whether a source is the registrar of a trunk whose provider need not authenticate.
     pub fn is_trusted_trunk(&self, source: IpAddr, keys: &Keys) -> bool {
         let trunks = self.policy.routes.trunks();
+        if trunks.is_empty() {
+            return false;
+        }
+        let peer = Peer::of(source, keys);
         trunks
             .iter()
-            .any(|trunk| trunk.trusted && trunk.state.is_peer(source, &keys.tables))
+            .any(|trunk| trunk.trusted && trunk.state.is_peer(peer))
     }
 }

@@ -16,6 +16,14 @@ pub struct Tally {
     absorbed: AtomicU64,
     malformed: AtomicU64,
     stray: AtomicU64,
+    empty_datagrams: AtomicU64,
+    stun_answered: AtomicU64,
+    stun_refused: AtomicU64,
+    stun_dropped: AtomicU64,
+    keep_alives_sent: AtomicU64,
+    keep_alive_answers: AtomicU64,
+    phones_gone: AtomicU64,
+    phones_removed: AtomicU64,
     rejected: [AtomicU64; 7],
     registered: AtomicU64,
     challenges: AtomicU64,
@@ -90,6 +98,13 @@ impl Tally {
         absorbed absorbed;
         malformed malformed;
         stray stray;
+        empty_datagram empty_datagrams;
+        stun_answered stun_answered;
+        stun_refused stun_refused;
+        stun_dropped stun_dropped;
+        keep_alive_sent keep_alives_sent;
+        keep_alive_answered keep_alive_answers;
+        phone_removed phones_removed;
         registered registered;
         challenged challenges;
         wrong_password wrong_passwords;
@@ -111,6 +126,10 @@ impl Tally {
 
     pub(super) fn rejected(&self, status: Status) {
         add_one(&self.rejected[usize::from(status.class()).min(6)]);
+    }
+
+    pub(super) fn phones_gone(&self, count: u64) {
+        self.phones_gone.store(count, Relaxed);
     }
 
     pub(super) fn publish(&self, held: &Held) {
@@ -228,6 +247,54 @@ const FIGURES: &[Figure] = &[
         "Responses that matched nothing.",
         Kind::Counter,
         |t| t.stray.load(Relaxed),
+    ),
+    (
+        "strowger_keep_alives_received_total",
+        "Datagrams that only keep a flow open and want no answer: empty lines, zeroes, STUN indications.",
+        Kind::Counter,
+        |t| t.empty_datagrams.load(Relaxed),
+    ),
+    (
+        "strowger_stun_answered_total",
+        "STUN Binding requests answered (RFC 5626 §8).",
+        Kind::Counter,
+        |t| t.stun_answered.load(Relaxed),
+    ),
+    (
+        "strowger_stun_refused_total",
+        "STUN Binding requests that asked for what is not known here.",
+        Kind::Counter,
+        |t| t.stun_refused.load(Relaxed),
+    ),
+    (
+        "strowger_stun_dropped_total",
+        "STUN messages that were no Binding requests, or could not be read.",
+        Kind::Counter,
+        |t| t.stun_dropped.load(Relaxed),
+    ),
+    (
+        "strowger_keep_alives_sent_total",
+        "Keep-alives sent to phones behind a NAT.",
+        Kind::Counter,
+        |t| t.keep_alives_sent.load(Relaxed),
+    ),
+    (
+        "strowger_keep_alives_answered_total",
+        "OPTIONS to phones behind a NAT that were answered.",
+        Kind::Counter,
+        |t| t.keep_alive_answers.load(Relaxed),
+    ),
+    (
+        "strowger_phones_unanswered",
+        "Phones behind a NAT that have not answered several OPTIONS one after the other.",
+        Kind::Gauge,
+        |t| t.phones_gone.load(Relaxed),
+    ),
+    (
+        "strowger_phones_removed_total",
+        "Registrations removed because their phones did not answer.",
+        Kind::Counter,
+        |t| t.phones_removed.load(Relaxed),
     ),
     (
         "strowger_challenges_total",

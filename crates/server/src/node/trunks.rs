@@ -18,11 +18,11 @@ use strowger_syntax::{Message, Method, Name};
 
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
-use super::dispatch::Case;
+use super::dispatch::{Case, patience};
 use super::trace;
 use crate::admin;
 use crate::dns::Age;
-use crate::routing::{Decision, Routes, Target, Trunk};
+use crate::routing::{Decision, Peer, Routes, Target, Trunk};
 
 /// What stands for a branch in the name of a client transaction that is a registration's.
 const REGISTER: u16 = u16::MAX - 1;
@@ -260,8 +260,8 @@ impl Node {
         let step = kept.registration.on_response(response, now.mono_ms());
         let is_success = response.status().is_some_and(|status| status.is_success());
         if is_success && let Some(peer) = peer {
-            let key = &self.endpoint.identity.keys.tables;
-            kept.trunk.state.note_peer(peer.ip(), key);
+            let peer = Peer::of(peer.ip(), &self.endpoint.identity.keys);
+            kept.trunk.state.note_peer(peer);
         }
         self.do_step(user.context, step, now, out);
     }
@@ -319,12 +319,14 @@ impl Node {
                 let seed = self.endpoint.identity.call_key(kept.registration.call_id(), &[]);
                 let put = |servers: &[Server]| next_hop.ways.put_servers(from, servers, seed, &mut hops);
                 let dns = &self.shared.dns;
-                if dns.look(&next_hop, now.mono_ms(), put) != Some(Age::Fresh) {
-                    if kept.registration.is_first_look() {
-                        dns.ask_for(&next_hop, None);
-                    }
+                let known = dns.look(&next_hop, now.mono_ms(), put);
+                let is_first = kept.registration.is_first_look();
+                if is_first && known != Some(Age::Fresh) {
+                    dns.ask_for(&next_hop, None);
                     return None;
                 }
+                // Who has asked takes the last answer, however old.
+                known?;
             }
         }
         self.shared.dns.avoided.put_last(&mut hops, now.mono_ms());
@@ -414,12 +416,23 @@ impl Node {
             return None;
         }
         let source = case.ingress.source.remote.ip();
-        let key = &self.endpoint.identity.keys.tables;
+        let peer = Peer::of(source, &self.endpoint.identity.keys);
         let is_trusted = self.shared.is_trusted(source);
         routes.trunks().iter().position(|trunk| {
-            sip.user == Some(&*trunk.settings.contact_user)
-                && (is_trusted || trunk.state.is_peer(source, key))
+            let is_contact = sip.user == Some(&*trunk.settings.contact_user);
+            is_contact && (is_trusted || trunk.state.is_peer(peer))
         })
+    }
+
+    /// Whether a request comes in by a trunk whose provider need not authenticate.
+    pub(super) fn is_inbound(&self, case: &Case<'_>) -> bool {
+        let routes = &self.shared.policy.routes;
+        let Ok(Uri::Sip(sip)) = Uri::parse(case.routing.request_uri) else {
+            return false;
+        };
+        let place = self.trunk_of_inbound(routes, case, &sip);
+        let trunk = place.and_then(|place| routes.trunks().get(place));
+        trunk.is_some_and(|trunk| trunk.trusted)
     }
 
     /// Makes a trunk the candidate: its registrar, with the number that was called.
@@ -446,6 +459,7 @@ impl Node {
         number: usize,
         now: Now,
     ) -> bool {
+        let patience = patience(case.request.method(), decision);
         self.work.candidates.clear();
         let routes = Arc::clone(&self.shared.policy.routes);
         let Some(trunk) = routes.trunks().get(number) else {
@@ -462,7 +476,7 @@ impl Node {
                 self.trace
                     .note(|| trace::Step::address(target.text(), &self.work.aor, resolved));
                 let request = case.request;
-                self.add_bindings(&case.ingress.source, now, |binding| {
+                self.add_bindings(&case.ingress.source, patience, now, |binding| {
                     let suits = suits(request, binding.params) != Suits::Not;
                     suits.then(|| terms(Origin::Binding, Way::Nowhere))
                 });

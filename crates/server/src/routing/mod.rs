@@ -32,7 +32,7 @@ pub use number::{Dialled, NumberPlan};
 pub use pattern::Pattern;
 pub use route::{Action, Contact, Mismatch, Redirect, Role, Route};
 pub use target::Target;
-pub use trunk::{Trunk, TrunkState};
+pub use trunk::{Peer, Trunk, TrunkState};
 
 use crate::config::Config;
 use crate::config::route::Translation;

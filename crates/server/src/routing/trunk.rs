@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use strowger_sip::MacKey;
 use strowger_sip::auth::Account;
 use strowger_sip::ua::Settings;
+use strowger_sip::{Keys, MacKey};
 
 use super::target::Target;
 use crate::config::route::{Takes, TargetUri};
@@ -176,27 +176,33 @@ impl TrunkState {
     }
 
     /// Notes that the registrar has answered from this address.
-    pub fn note_peer(&self, peer: IpAddr, key: &MacKey) {
-        if self.is_peer(peer, key) {
+    pub fn note_peer(&self, peer: Peer) {
+        if self.is_peer(peer) {
             return;
         }
         let place = self.next.fetch_add(1, Ordering::Relaxed) % PEERS;
-        self.peers[place].store(hash_of(peer, key), Ordering::Relaxed);
+        self.peers[place].store(peer.0, Ordering::Relaxed);
     }
 
     /// Whether the registrar has answered from this address.
-    pub fn is_peer(&self, peer: IpAddr, key: &MacKey) -> bool {
-        let hash = hash_of(peer, key);
+    pub fn is_peer(&self, peer: Peer) -> bool {
         self.peers
             .iter()
-            .any(|known| known.load(Ordering::Relaxed) == hash)
+            .any(|known| known.load(Ordering::Relaxed) == peer.0)
     }
 }
 
-fn hash_of(ip: IpAddr, key: &MacKey) -> u64 {
-    let ip = match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    key.hash(&[b"trunk", &ip.octets()]).max(1)
+/// An address as it is compared with those of providers: a keyed hash, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(u64);
+
+impl Peer {
+    /// That of an address.
+    pub fn of(ip: IpAddr, keys: &Keys) -> Self {
+        let ip = match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        Self(keys.tables.hash(&[b"trunk", &ip.octets()]).max(1))
+    }
 }

@@ -19,9 +19,10 @@ use crate::admin::{
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket};
+use crate::node::trace::shown;
 use crate::node::{Control, Shared, Tally};
 use crate::routing::{self, Group};
-use crate::subscriber::SubscriberError;
+use crate::subscriber::{Lookup, SubscriberError};
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
 
@@ -166,6 +167,7 @@ impl Running {
         }
         let now_ms = strowger_net::now().mono_ms();
         families.append(&mut self.shared().dns.families(now_ms));
+        families.append(&mut self.shared().push.families());
         families
     }
 
@@ -205,7 +207,7 @@ fn describe(aor: &[u8], binding: &Binding<'_>) -> Registration {
     let now = strowger_net::now().wall_secs();
     Registration {
         aor: text(aor),
-        contact: text(binding.contact),
+        contact: shown(binding.contact),
         expires_in: u64::from(binding.expires_at).saturating_sub(now),
         q: (binding.q != Q_DEFAULT).then_some(binding.q),
         transport: binding.origin.transport.uri_param().to_owned(),
@@ -430,7 +432,12 @@ impl Admin for Running {
             Kind::Gauge,
             active.since as f64,
         ));
-        families.push(gauge("strowger_users", "Users.", shared.subscribers.count()));
+        families.push(gauge(
+            "strowger_users",
+            "Users, as far as they are known here.",
+            shared.subscribers.count(),
+        ));
+        families.extend(shared.subscribers.lookup().into_iter().flat_map(Lookup::families));
         families.push(gauge(
             "strowger_registered",
             "Addresses-of-record with bindings.",

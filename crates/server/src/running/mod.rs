@@ -9,6 +9,7 @@ mod reload;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::thread;
@@ -28,20 +29,23 @@ pub use numbers::Obstacle;
 pub use reload::{Ready, Surroundings};
 
 use crate::config::effective::{self, Machine, Ours};
-use crate::config::{Config, Store};
+use crate::config::{Config, Diagnostic, Store, UserSource};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::location::{Answer, Location, Memory, OpenError, Settings, Sqlite};
 use crate::node::{Control, Journal, Node, NodePolicy, Shared, Tally};
+use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
-use crate::subscriber::Subscribers;
+use crate::subscriber::{self, Subscribers, lookup, read_file};
 use reload::{Course, Origin, Outcomes, Pending};
 
 /// The most memory that bindings may take without a disk, in bytes.
 const MEMORY_STORE: usize = 8 << 30;
 /// How often bindings that have expired are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the file of users is looked at.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Why a node cannot start. Each says what to do about it.
 #[derive(Debug)]
@@ -54,6 +58,10 @@ pub enum StartError {
     DataDir(DataDirError),
     /// A database cannot be opened.
     Database(OpenError),
+    /// The file of users cannot be read, or is wrong.
+    Users(Vec<Diagnostic>),
+    /// The token for the server of users cannot be read.
+    Token(PathBuf, io::Error),
     /// The system refuses threads, memory or descriptors.
     System(io::Error),
 }
@@ -65,6 +73,10 @@ impl fmt::Display for StartError {
             Self::NothingBound => f.write_str("none of the default addresses can be bound"),
             Self::DataDir(error) => error.fmt(f),
             Self::Database(error) => error.fmt(f),
+            Self::Users(wrong) => wrong
+                .iter()
+                .try_for_each(|diagnostic| writeln!(f, "{diagnostic}")),
+            Self::Token(path, error) => write!(f, "cannot read the token in {}: {error}", path.display()),
             Self::System(error) => write!(f, "cannot start the shards: {error}"),
         }
     }
@@ -80,7 +92,8 @@ impl StartError {
             Self::NothingBound => {
                 "stop the other SIP server on port 5060, or choose a port: --listen udp:127.0.0.1:5070"
             }
-            Self::DataDir(_) | Self::Database(_) => "",
+            Self::DataDir(_) | Self::Database(_) | Self::Users(_) => "",
+            Self::Token(..) => "write it there, or leave `token_file` out of [user_lookup]",
             Self::System(_) => "look at the limits (ulimit -a)",
         }
     }
@@ -144,8 +157,8 @@ impl Running {
         let machine = machine();
         let answers = Arc::new(OnceLock::new());
         let ours = effective::ours(config, &numbers.reachable(), &machine);
-        let (shared, new_bans, questions) = open(config, data_dir, ours, &answers)?;
-        let shared = Arc::new(shared);
+        let opened = open(config, data_dir, ours, &answers)?;
+        let shared = Arc::new(opened.shared);
         warn_of_unserved(&shared);
         let secret = data_dir.secret().map_err(StartError::DataDir)?;
         let bound = Listeners::new(numbers.describe(), machine.addresses);
@@ -156,8 +169,13 @@ impl Running {
         let handle = shards.handle();
         // The store was opened before there were shards to answer to; nothing can have been committed yet.
         let _ = answers.set(handle.clone());
+        watch_bindings(&*shared.location, &handle);
         let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), questions, system, handle.clone());
+        dns::spawn(Arc::clone(&shared.dns), opened.names, system, handle.clone());
+        push::spawn(&shared.push, opened.asks, handle.clone());
+        if let Some((questions, server)) = opened.users {
+            lookup::spawn(Arc::clone(&shared.subscribers), questions, server, handle.clone());
+        }
         let active = Active {
             config: config.clone(),
             shared,
@@ -185,7 +203,9 @@ impl Running {
             drain_asked: Notify::new(),
         });
         tokio::spawn(sweep(Arc::downgrade(&running)));
-        tokio::spawn(note_bans(new_bans, Arc::downgrade(&running)));
+        tokio::spawn(note_bans(opened.bans, Arc::downgrade(&running)));
+        tokio::spawn(refresh_by_push(Arc::downgrade(&running)));
+        tokio::spawn(follow_users(Arc::downgrade(&running)));
         Ok(running)
     }
 
@@ -285,22 +305,36 @@ fn options(config: &Config) -> Options {
     options
 }
 
+/// What all shards share, and what comes out of it.
+struct Opened {
+    shared: Shared,
+    bans: mpsc::Receiver<Ban>,
+    /// Names that are to be looked up.
+    names: mpsc::Receiver<Question>,
+    /// Devices that are to be pushed.
+    asks: mpsc::Receiver<Ask>,
+    /// Users whom a server is to be asked for, and that server.
+    users: Option<Asked>,
+}
+
+type Asked = (mpsc::Receiver<subscriber::Question>, lookup::Server);
+
 /// Opens the stores, and puts together what all shards share.
 fn open(
     config: &Config,
     data_dir: &DataDir,
     ours: Ours,
     answers: &Arc<OnceLock<Handle<Control>>>,
-) -> Result<(Shared, mpsc::Receiver<Ban>, mpsc::Receiver<Question>), StartError> {
+) -> Result<Opened, StartError> {
     let table_key = data_dir.table_key().map_err(StartError::DataDir)?;
-    let subscribers =
-        Subscribers::open(data_dir, table_key, config.location.durability).map_err(StartError::Database)?;
+    let (subscribers, users) = open_users(config, data_dir, table_key)?;
     subscribers.serve(&config.domains);
     let location = open_location(config, data_dir, table_key, answers)?;
     let boot = data_dir.boot_id();
     let nonces = NonceTable::new(boot, NonceTable::SLOTS, NonceTable::LIFETIME_SECS);
-    let (defence, new_bans) = Defence::new(&config.defence, table_key);
-    let (dns, questions) = Dns::new(&config.dns, table_key);
+    let (defence, bans) = Defence::new(&config.defence, table_key);
+    let (dns, names) = Dns::new(&config.dns, table_key);
+    let (push, asks) = Services::new(&config.push, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
         ours,
@@ -309,8 +343,43 @@ fn open(
         nonces: Arc::new(nonces),
         defence,
         dns: Arc::new(dns),
+        push,
     };
-    Ok((shared, new_bans, questions))
+    Ok(Opened {
+        shared,
+        bans,
+        names,
+        asks,
+        users,
+    })
+}
+
+/// The users, and what is to be asked of their server if they come from one.
+fn open_users(
+    config: &Config,
+    data_dir: &DataDir,
+    key: [u8; 16],
+) -> Result<(Subscribers, Option<Asked>), StartError> {
+    let auth = &config.auth;
+    match &auth.users {
+        UserSource::Kept => {
+            let users = Subscribers::open(data_dir, key, config.location.durability);
+            Ok((users.map_err(StartError::Database)?, None))
+        }
+        UserSource::File(path) => {
+            let contents = read_file(path, &auth.algorithms).map_err(StartError::Users)?;
+            let users = Subscribers::of_file(path, contents, &auth.algorithms, key);
+            Ok((users, None))
+        }
+        UserSource::Server(url) => {
+            let settings = &config.user_lookup;
+            let token =
+                lookup::read_token(settings).map_err(|(path, error)| StartError::Token(path, error))?;
+            let (users, questions) = Subscribers::of_server(url, settings, key);
+            let server = lookup::Server::new(url, settings, token);
+            Ok((users, Some((questions, server))))
+        }
+    }
 }
 
 /// Tells of users whose domains are not ours. A failure of the store has told of itself.
@@ -355,6 +424,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),
         timer_c_ms: millis(config.proxy.timer_c),
+        nat: config.nat.clone(),
         registrar: Policy {
             min_expires: seconds(location.min_expires),
             max_expires: seconds(location.max_expires),
@@ -362,6 +432,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_contacts: usize::from(location.max_contacts),
             when_full: location.when_full,
             path: PathPolicy::default(),
+            flow_timer: seconds(location.flow_timer),
         },
         max_transactions: config.limits.transactions as usize,
         max_kept_bytes: (config.limits.transaction_megabytes as usize) << 20,
@@ -391,6 +462,18 @@ fn open_location(
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))
+}
+
+/// Has the shards told of changes of bindings that they wait for.
+fn watch_bindings(location: &dyn Location, handle: &Handle<Control>) {
+    let (shards, runtime) = (handle.clone(), tokio::runtime::Handle::current());
+    let tell = move |shard| {
+        if let Err(control) = shards.send(shard, Control::BindingsChanged) {
+            let shards = shards.clone();
+            runtime.spawn(async move { dns::deliver(&shards, shard, control).await });
+        }
+    };
+    location.watch().serve(handle.count(), Box::new(tell));
 }
 
 /// Whether the lines of shards are wanted: where those of the node of their level are.
@@ -434,6 +517,51 @@ async fn sweep(node: Weak<Running>) {
             });
         });
         let _ = swept.await;
+    }
+}
+
+/// Has devices that sleep refresh their registrations, as long as the node lives.
+async fn refresh_by_push(node: Weak<Running>) {
+    let mut before_secs = None;
+    loop {
+        let Some(shared) = node.upgrade().map(|node| node.shared()) else {
+            return;
+        };
+        let now = strowger_net::now();
+        let sweep = Sweep {
+            at_secs: now.wall_secs(),
+            before_secs,
+        };
+        before_secs = Some(sweep.at_secs);
+        let (of, pause) = (Arc::clone(&shared), shared.push.look_every());
+        let due = tokio::task::spawn_blocking(move || of.push.due(&*of.location, sweep)).await;
+        if let Ok(due) = due {
+            push::push_all(&shared.push, due).await;
+        }
+        drop(shared);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Reads the file of users again whenever it is written, if there is one, as long as the node lives.
+async fn follow_users(node: Weak<Running>) {
+    loop {
+        tokio::time::sleep(FOLLOW).await;
+        let Some(node) = node.upgrade() else { return };
+        let subscribers = Arc::clone(&node.shared().subscribers);
+        if !matches!(subscribers.origin(), UserSource::File(_)) {
+            return;
+        }
+        drop(node);
+        match tokio::task::spawn_blocking(move || subscribers.follow_file()).await {
+            Ok(Some(Ok(users))) => tracing::info!(users, "the file of users was read again"),
+            Ok(Some(Err(wrong))) => {
+                for diagnostic in wrong {
+                    tracing::error!("the users stay as they were: {diagnostic}");
+                }
+            }
+            Ok(None) | Err(_) => {}
+        }
     }
 }
 

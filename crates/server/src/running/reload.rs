@@ -186,8 +186,18 @@ impl Running {
         let loaded = loaded.map_err(|_| STOPPING)?.map_err(not_loaded)?;
         let prepared = self.prepare(course, &loaded.config);
         let (prepared, step) = prepared.map_err(|obstacles| placed(&loaded, obstacles))?;
+        let algorithms = loaded.config.auth.algorithms.clone();
+        let users = self
+            .beside(move |shared| shared.subscribers.read_again(&algorithms))
+            .await?;
+        let users = users.transpose().map_err(AdminError::Configuration)?;
         let former = self.active();
         let generation = self.go_on(course, prepared).await;
+        if let Some(users) = users {
+            let algorithms = loaded.config.auth.algorithms.clone();
+            self.beside(move |shared| shared.subscribers.take(users, &algorithms))
+                .await?;
+        }
         if let Some(after) = rollback_after {
             let mut pending = self.pending();
             let back_to = pending
@@ -331,7 +341,7 @@ impl Running {
         let machine = machine();
         let ours = effective::ours(&config, &numbers.reachable(), &machine);
         let policy = node_policy(&config, former.shared.policy.boot);
-        let shared = Arc::new(former.shared.reconfigured(policy, ours, &config.defence));
+        let shared = Arc::new(former.shared.reconfigured(policy, ours, &config));
         let listeners = Listeners::new(numbers.describe(), machine.addresses)
             .following(&former.endpoint.listeners, numbers.order().to_vec());
         let EndpointConfig { secret, shards, .. } = *former.endpoint;
@@ -508,6 +518,8 @@ fn fixed(former: &Config, next: &Config) -> Vec<Obstacle> {
             effective::shards(former, cores) == effective::shards(next, cores),
         ),
         (Key::Top("dns"), former.dns == next.dns),
+        (Key::Of("auth", "users"), former.auth.users == next.auth.users),
+        (Key::Top("user_lookup"), former.user_lookup == next.user_lookup),
         (Key::Of("location", "store"), before.store == after.store),
         (
             Key::Of("location", "durability"),

@@ -12,12 +12,12 @@ use super::Resolved;
 use crate::admin::{Secret, UserId};
 use crate::hashed::Identity;
 
-/// H(A1) of one user in binary.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// H(A1) of one user in binary, by those algorithms for which it is known.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Hashes {
-    pub(super) md5: [u8; 16],
-    pub(super) sha256: [u8; 32],
-    pub(super) sha512_256: [u8; 32],
+    pub(super) md5: Option<[u8; 16]>,
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) sha512_256: Option<[u8; 32]>,
 }
 
 impl Hashes {
@@ -25,20 +25,32 @@ impl Hashes {
         let (name, realm) = (user.user().as_bytes(), user.domain().as_bytes());
         let ha1 = |algorithm| Ha1::compute(algorithm, name, realm, password.expose().as_bytes());
         Self {
-            md5: binary(&ha1(Algorithm::Md5)),
-            sha256: binary(&ha1(Algorithm::Sha256)),
-            sha512_256: binary(&ha1(Algorithm::Sha512_256)),
+            md5: Some(binary(&ha1(Algorithm::Md5))),
+            sha256: Some(binary(&ha1(Algorithm::Sha256))),
+            sha512_256: Some(binary(&ha1(Algorithm::Sha512_256))),
         }
     }
 
-    fn ha1(&self, algorithm: Algorithm) -> Ha1 {
+    /// Adds the one of an algorithm, in hexadecimal digits; false if it is none, or there is one.
+    pub(super) fn add_hex(&mut self, algorithm: Algorithm, digits: &[u8]) -> bool {
+        let Some(ha1) = Ha1::from_hex(algorithm, digits) else {
+            return false;
+        };
+        match algorithm {
+            Algorithm::Md5 => self.md5.replace(binary(&ha1)).is_none(),
+            Algorithm::Sha256 => self.sha256.replace(binary(&ha1)).is_none(),
+            Algorithm::Sha512_256 => self.sha512_256.replace(binary(&ha1)).is_none(),
+        }
+    }
+
+    pub(super) fn ha1(&self, algorithm: Algorithm) -> Option<Ha1> {
         let mut digest = [0; 32];
         match algorithm {
-            Algorithm::Md5 => digest[..16].copy_from_slice(&self.md5),
-            Algorithm::Sha256 => digest = self.sha256,
-            Algorithm::Sha512_256 => digest = self.sha512_256,
+            Algorithm::Md5 => digest[..16].copy_from_slice(&self.md5?),
+            Algorithm::Sha256 => digest = self.sha256?,
+            Algorithm::Sha512_256 => digest = self.sha512_256?,
         }
-        Ha1::from_digest(&digest, algorithm)
+        Some(Ha1::from_digest(&digest, algorithm))
     }
 }
 
@@ -57,8 +69,49 @@ fn binary<const N: usize>(ha1: &Ha1) -> [u8; N] {
     bytes
 }
 
+/// What names are found by.
+#[derive(Clone, Copy)]
+pub(super) struct NameKeys(SipHasher13);
+
+impl NameKeys {
+    pub(super) fn new(key: [u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(&key))
+    }
+
+    /// The hash of an address-of-record in its canonical form.
+    pub(super) fn of_aor(self, aor: &[u8]) -> u128 {
+        self.0.hash(aor).as_u128()
+    }
+
+    /// The hash of `name@domain`, which has the domain in lower case: no domain has an `@`, so the last one separates.
+    pub(super) fn of(self, name: &[u8], domain: &[u8]) -> u128 {
+        let mut text = [0; 128];
+        let Some(text) = text.get_mut(..name.len() + 1 + domain.len()) else {
+            return self.of_long(name, domain);
+        };
+        let (user, rest) = text.split_at_mut(name.len());
+        user.copy_from_slice(name);
+        rest[0] = b'@';
+        rest[1..].copy_from_slice(domain);
+        rest.make_ascii_lowercase();
+        self.0.hash(text).as_u128()
+    }
+
+    /// [`of`](Self::of) of any length.
+    fn of_long(self, name: &[u8], domain: &[u8]) -> u128 {
+        let mut hasher = self.0;
+        hasher.write(name);
+        hasher.write(b"@");
+        for byte in domain {
+            hasher.write(&[byte.to_ascii_lowercase()]);
+        }
+        hasher.finish128().as_u128()
+    }
+}
+
+/// Whose a name is.
 #[derive(Clone)]
-enum Entry {
+pub(super) enum Entry {
     User(Hashes),
     /// The user part of whose alias it is.
     Alias(Box<str>),
@@ -69,7 +122,7 @@ type Entries = papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>;
 /// The names of all domains.
 pub(super) struct Directory {
     entries: Entries,
-    hasher: SipHasher13,
+    keys: NameKeys,
     users: AtomicUsize,
     aliases: AtomicUsize,
 }
@@ -86,7 +139,7 @@ impl Directory {
     pub(super) fn new(key: [u8; 16]) -> Self {
         Self {
             entries: Entries::default(),
-            hasher: SipHasher13::new_with_key(&key),
+            keys: NameKeys::new(key),
             users: AtomicUsize::new(0),
             aliases: AtomicUsize::new(0),
         }
@@ -108,18 +161,18 @@ impl Directory {
     }
 
     pub(super) fn ha1(&self, user: &[u8], domain: &[u8], algorithm: Algorithm) -> Option<Ha1> {
-        match self.entries.pin().get(&self.key(user, domain))? {
-            Entry::User(hashes) => Some(hashes.ha1(algorithm)),
+        match self.entries.pin().get(&self.keys.of(user, domain))? {
+            Entry::User(hashes) => hashes.ha1(algorithm),
             Entry::Alias(_) => None,
         }
     }
 
     pub(super) fn resolve(&self, user: &[u8], domain: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
-        self.resolve_key(|| self.key(user, domain), alias_of)
+        self.resolve_key(|| self.keys.of(user, domain), alias_of)
     }
 
     pub(super) fn resolve_aor(&self, aor: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
-        self.resolve_key(|| self.hasher.hash(aor).as_u128(), alias_of)
+        self.resolve_key(|| self.keys.of_aor(aor), alias_of)
     }
 
     fn resolve_key(&self, key: impl FnOnce() -> u128, alias_of: &mut Vec<u8>) -> Resolved {
@@ -147,7 +200,7 @@ impl Directory {
     }
 
     pub(super) fn remove(&self, name: &str, domain: &str) {
-        let key = self.key(name.as_bytes(), domain.as_bytes());
+        let key = self.keys.of(name.as_bytes(), domain.as_bytes());
         if let Some(before) = self.entries.pin().remove(&key) {
             self.count(before).fetch_sub(1, Ordering::Relaxed);
         }
@@ -166,7 +219,7 @@ impl Directory {
     }
 
     fn put(&self, name: &str, domain: &str, entry: Entry) {
-        let key = self.key(name.as_bytes(), domain.as_bytes());
+        let key = self.keys.of(name.as_bytes(), domain.as_bytes());
         self.count(&entry).fetch_add(1, Ordering::Relaxed);
         if let Some(before) = self.entries.pin().insert(key, entry) {
             self.count(before).fetch_sub(1, Ordering::Relaxed);
@@ -180,31 +233,6 @@ impl Directory {
             Entry::Alias(_) => &self.aliases,
         }
     }
-
-    /// The hash of `name@domain`, which has the domain in lower case: no domain has an `@`, so the last one separates.
-    fn key(&self, name: &[u8], domain: &[u8]) -> u128 {
-        let mut text = [0; 128];
-        let Some(text) = text.get_mut(..name.len() + 1 + domain.len()) else {
-            return self.long_key(name, domain);
-        };
-        let (user, rest) = text.split_at_mut(name.len());
-        user.copy_from_slice(name);
-        rest[0] = b'@';
-        rest[1..].copy_from_slice(domain);
-        rest.make_ascii_lowercase();
-        self.hasher.hash(text).as_u128()
-    }
-
-    /// [`key`](Self::key) of any length.
-    fn long_key(&self, name: &[u8], domain: &[u8]) -> u128 {
-        let mut hasher = self.hasher;
-        hasher.write(name);
-        hasher.write(b"@");
-        for byte in domain {
-            hasher.write(&[byte.to_ascii_lowercase()]);
-        }
-        hasher.finish128().as_u128()
-    }
 }
 
 #[cfg(test)]
@@ -213,13 +241,13 @@ mod tests {
 
     #[test]
     fn keys_of_all_lengths_are_made_alike() {
-        let directory = Directory::new([7; 16]);
+        let keys = NameKeys::new([7; 16]);
         for len in [1, 60, 126, 127, 128, 300] {
             let name = vec![b'A'; len];
-            let key = directory.key(&name, b"Example.Test");
-            assert_eq!(key, directory.long_key(&name, b"example.test"));
+            let key = keys.of(&name, b"Example.Test");
+            assert_eq!(key, keys.of_long(&name, b"example.test"));
             let aor = [&name[..], b"@example.test"].concat();
-            assert_eq!(key, directory.hasher.hash(&aor).as_u128());
+            assert_eq!(key, keys.of_aor(&aor));
         }
     }
 }

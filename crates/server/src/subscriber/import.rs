@@ -7,7 +7,7 @@ use std::{error, fmt};
 use rusqlite::Transaction;
 
 use super::directory::Hashes;
-use super::{StoreFailure, SubscriberError, Subscribers, change, tables};
+use super::{StoreFailure, SubscriberError, Subscribers, change, lock, tables};
 use crate::admin::{Import, NewUser};
 
 /// The users of one transaction.
@@ -35,6 +35,8 @@ pub enum ImportError {
         /// What the system says.
         source: io::Error,
     },
+    /// No user is taken.
+    Refused(SubscriberError),
     /// The users can't be stored.
     Store {
         /// The last line that was committed.
@@ -48,6 +50,7 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { line, source } => write!(f, "line {line} can't be read: {source}"),
+            Self::Refused(why) => why.fmt(f),
             Self::Store { line, failure } => {
                 write!(
                     f,
@@ -62,7 +65,7 @@ impl error::Error for ImportError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),
-            Self::Store { .. } => None,
+            Self::Refused(_) | Self::Store { .. } => None,
         }
     }
 }
@@ -79,6 +82,7 @@ impl Subscribers {
         text: &mut dyn BufRead,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Import, ImportError> {
+        self.database().map_err(ImportError::Refused)?;
         let _cache = Cache::enlarge(self);
         let mut import = Import::default();
         let mut batch = Vec::new();
@@ -120,13 +124,15 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Store`]; nothing was changed.
     pub fn import(&self, users: Vec<NewUser>) -> Result<Import, SubscriberError> {
+        self.database()?;
         let numbered: Vec<_> = (1..).zip(users).collect();
         self.put_all(&numbered).map_err(SubscriberError::Store)
     }
 
     /// Sets what only speed depends on.
     fn tune(&self, pragmas: &str) {
-        let mut database = self.lock();
+        let Ok(database) = self.database() else { return };
+        let mut database = lock(database);
         if database.is_open()
             && let Ok(connection) = database.connection()
         {
@@ -148,7 +154,7 @@ impl Subscribers {
                 Err(wrong) => import.fail(*line, wrong.to_string()),
             }
         }
-        let mut database = self.lock();
+        let mut database = lock(self.database().map_err(|_| StoreFailure::Io)?);
         let put = |transaction: &Transaction<'_>| {
             let mut taken = Vec::with_capacity(hashed.len());
             for (line, user, hashes) in &hashed {

@@ -7,26 +7,36 @@
 //!
 //! Users are stored in `subscribers.db`; the whole of it that a request needs is also in memory, where a look-up takes no lock
 //! and allocates nothing. A change is committed first and published then.
+//!
+//! Or somebody else keeps them: in a file ([`static_file`]) that is read into the same tables, or behind an HTTP server
+//! ([`lookup`]). Then nothing is changed here.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use strowger_sip::auth::{Algorithm, Ha1};
+use tokio::sync::mpsc;
 
 use self::directory::{Directory, Hashes};
 use crate::admin::{AdminError, Filter, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
+use crate::config::{Diagnostic, UserLookup, UserSource};
 use crate::data_dir::DataDir;
 use crate::database::{Database, Durability, OpenError, StoreFailure, look_at};
 
 mod directory;
 mod import;
+pub(crate) mod lookup;
+mod static_file;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use import::{ImportError, Progress};
+pub use lookup::{Belief, Looked, Lookup, Question};
+use static_file::StaticFile;
+pub use static_file::{Contents, read as read_file};
 
 /// The name of the file in the data directory.
 pub(crate) const FILE: &str = "subscribers.db";
@@ -37,9 +47,22 @@ pub(crate) const FILE: &str = "subscribers.db";
 pub struct Subscribers {
     directory: Directory,
     key: [u8; 16],
-    database: Mutex<Database>,
+    source: Source,
+    /// Where they come from.
+    origin: UserSource,
     /// In lower case; none is all.
     domains: Mutex<Vec<String>>,
+}
+
+/// Who keeps the users.
+#[derive(Debug)]
+enum Source {
+    /// The node.
+    Kept(Mutex<Database>),
+    /// A file.
+    File(Mutex<StaticFile>),
+    /// A server.
+    Server(Lookup),
 }
 
 /// What a name stands for.
@@ -92,9 +115,115 @@ impl Subscribers {
         Ok(Self {
             directory,
             key,
-            database: Mutex::new(database),
+            source: Source::Kept(Mutex::new(database)),
+            origin: UserSource::Kept,
             domains: Mutex::default(),
         })
+    }
+
+    /// The users of a file that was read for these algorithms.
+    pub fn of_file(path: &Path, contents: Contents, algorithms: &[Algorithm], key: [u8; 16]) -> Self {
+        let directory = Directory::new(key);
+        let mut file = StaticFile::new(path.to_owned());
+        file.take(contents, algorithms, &directory);
+        Self {
+            directory,
+            key,
+            source: Source::File(Mutex::new(file)),
+            origin: UserSource::File(path.to_owned()),
+            domains: Mutex::default(),
+        }
+    }
+
+    /// The users whom a server is asked for. What is asked comes out of the receiver.
+    pub fn of_server(url: &str, settings: &UserLookup, key: [u8; 16]) -> (Self, mpsc::Receiver<Question>) {
+        let (lookup, questions) = Lookup::new(settings, key);
+        (Self::behind(url, lookup, key), questions)
+    }
+
+    /// The same without anybody who asks.
+    pub fn of_silent_server(url: &str, settings: &UserLookup, key: [u8; 16]) -> Self {
+        Self::behind(url, Lookup::silent(settings, key), key)
+    }
+
+    /// The same users for whoever may not cause anything outside: a server is not asked.
+    pub fn silenced(self: &Arc<Self>) -> Arc<Self> {
+        match (&self.source, &self.origin) {
+            (Source::Server(lookup), UserSource::Server(url)) => {
+                Arc::new(Self::behind(url, lookup.silenced(), self.key))
+            }
+            _ => Arc::clone(self),
+        }
+    }
+
+    fn behind(url: &str, lookup: Lookup, key: [u8; 16]) -> Self {
+        Self {
+            directory: Directory::new(key),
+            key,
+            source: Source::Server(lookup),
+            origin: UserSource::Server(url.to_owned()),
+            domains: Mutex::default(),
+        }
+    }
+
+    /// Where they come from.
+    pub fn origin(&self) -> &UserSource {
+        &self.origin
+    }
+
+    /// What asks the server, if they come from one.
+    pub fn lookup(&self) -> Option<&Lookup> {
+        match &self.source {
+            Source::Server(lookup) => Some(lookup),
+            Source::Kept(_) | Source::File(_) => None,
+        }
+    }
+
+    /// Reads the file of users again, for other algorithms; `None` if they come from none. To be taken by
+    /// [`take`](Self::take).
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn read_again(&self, algorithms: &[Algorithm]) -> Option<Result<Contents, Vec<Diagnostic>>> {
+        let path = lock(self.file()?).path.clone();
+        Some(read_file(&path, algorithms))
+    }
+
+    /// Goes on with what was read of the file. Look-ups meanwhile find the one or the other.
+    pub fn take(&self, contents: Contents, algorithms: &[Algorithm]) {
+        if let Some(file) = self.file() {
+            let fresh = Directory::new(self.key);
+            let mut file = lock(file);
+            file.take(contents, algorithms, &fresh);
+            self.directory.become_like(&fresh);
+        }
+    }
+
+    /// Reads the file of users again if it was written meanwhile; how many users there are then. `None` if it is the same, or
+    /// there is none.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, once for each state of it; the users stay as they were.
+    pub fn follow_file(&self) -> Option<Result<usize, Vec<Diagnostic>>> {
+        let mut file = lock(self.file()?);
+        if !file.has_changed() {
+            return None;
+        }
+        let contents = match file.read_again() {
+            Ok(contents) => contents,
+            Err(wrong) => return Some(Err(wrong)),
+        };
+        let algorithms = file.algorithms().to_vec();
+        drop(file);
+        self.take(contents, &algorithms);
+        Some(Ok(self.count()))
+    }
+
+    fn file(&self) -> Option<&Mutex<StaticFile>> {
+        match &self.source {
+            Source::File(file) => Some(file),
+            Source::Kept(_) | Source::Server(_) => None,
+        }
     }
 
     /// Lets users be added in these domains only (none: in all). Users that are there stay.
@@ -106,33 +235,43 @@ impl Subscribers {
     /// The H(A1) of a user for one algorithm; `None` if there is no such user. An alias is no user here: credentials are
     /// those of the user itself. Takes no lock and does not allocate.
     pub fn ha1(&self, user: &[u8], domain: &[u8], algorithm: Algorithm) -> Option<Ha1> {
-        self.directory.ha1(user, domain, algorithm)
+        match self.lookup() {
+            None => self.directory.ha1(user, domain, algorithm),
+            Some(lookup) => lookup.ha1(user, domain, algorithm),
+        }
     }
 
     /// What a name stands for. If it is an alias, `alias_of` is replaced by the user part of its user. Takes no lock, and
     /// does not allocate when `alias_of` has the room.
     pub fn resolve(&self, user: &[u8], domain: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
-        self.directory.resolve(user, domain, alias_of)
+        match self.lookup() {
+            None => self.directory.resolve(user, domain, alias_of),
+            Some(lookup) => lookup.resolve(user, domain, alias_of),
+        }
     }
 
     /// [`resolve`](Self::resolve) of an address-of-record in its canonical form.
     pub fn resolve_aor(&self, aor: &[u8], alias_of: &mut Vec<u8>) -> Resolved {
-        self.directory.resolve_aor(aor, alias_of)
+        match self.lookup() {
+            None => self.directory.resolve_aor(aor, alias_of),
+            Some(lookup) => lookup.resolve_aor(aor, alias_of),
+        }
     }
 
-    /// Whether any name is an alias.
+    /// Whether any name may be an alias.
     pub fn has_aliases(&self) -> bool {
-        self.directory.has_aliases()
+        self.lookup().is_some() || self.directory.has_aliases()
     }
 
-    /// How many users there are.
+    /// How many users there are, as far as they are known here.
     pub fn count(&self) -> usize {
-        self.directory.users()
+        self.lookup().map_or_else(|| self.directory.users(), Lookup::len)
     }
 
     /// About how many bytes the users and aliases take in memory.
     pub fn bytes(&self) -> usize {
-        self.directory.bytes()
+        self.lookup()
+            .map_or_else(|| self.directory.bytes(), Lookup::bytes)
     }
 
     /// How many users each domain has, by its name, whether it is served or not.
@@ -140,7 +279,22 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Store`].
     pub fn domains(&self) -> Result<Vec<(String, u64)>, SubscriberError> {
-        self.with(&mut self.lock(), |connection| tables::domains(connection))
+        match &self.source {
+            Source::Kept(database) => {
+                self.with(&mut lock(database), |connection| tables::domains(connection))
+            }
+            Source::File(file) => {
+                let mut domains: Vec<(String, u64)> = Vec::new();
+                for user in lock(file).users() {
+                    match domains.last_mut() {
+                        Some((domain, count)) if domain == user.address.domain() => *count += 1,
+                        _ => domains.push((user.address.domain().to_owned(), 1)),
+                    }
+                }
+                Ok(domains)
+            }
+            Source::Server(_) => Ok(Vec::new()),
+        }
     }
 
     /// Adds a user with its aliases.
@@ -148,10 +302,11 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError`]: malformed, not served, the name or an alias taken, or the store failed. Nothing was changed.
     pub fn add(&self, user: &NewUser) -> Result<(), SubscriberError> {
+        let database = self.database()?;
         user.check()?;
         self.check_served(&user.address)?;
         let hashes = Hashes::of(&user.address, &user.password);
-        let mut database = self.lock();
+        let mut database = lock(database);
         self.with(&mut database, |connection| {
             change(connection, |transaction| tables::add(transaction, user, &hashes))
         })?;
@@ -164,7 +319,7 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn remove(&self, user: &UserId) -> Result<(), SubscriberError> {
-        let mut database = self.lock();
+        let mut database = lock(self.database()?);
         let aliases = self.with(&mut database, |connection| {
             change(connection, |transaction| tables::remove(transaction, user))
         })?;
@@ -180,9 +335,10 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Malformed`], [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn set_password(&self, user: &UserId, password: &Secret) -> Result<(), SubscriberError> {
+        let database = self.database()?;
         password.check_password()?;
         let hashes = Hashes::of(user, password);
-        let mut database = self.lock();
+        let mut database = lock(database);
         self.with(&mut database, |connection| {
             change(connection, |transaction| {
                 tables::set_hashes(transaction, user, &hashes)
@@ -197,7 +353,16 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::NoSuchUser`] or [`SubscriberError::Store`].
     pub fn get(&self, user: &UserId) -> Result<User, SubscriberError> {
-        let found = self.with(&mut self.lock(), |connection| tables::get(connection, user))?;
+        let found = match &self.source {
+            Source::File(file) => lock(file)
+                .users()
+                .iter()
+                .find(|known| known.address == *user)
+                .cloned(),
+            _ => self.with(&mut lock(self.database()?), |connection| {
+                tables::get(connection, user)
+            })?,
+        };
         found.ok_or_else(|| SubscriberError::NoSuchUser(user.clone()))
     }
 
@@ -207,9 +372,12 @@ impl Subscribers {
     /// # Errors
     /// [`SubscriberError::Store`].
     pub fn list(&self, filter: &Filter, page: &PageRequest) -> Result<Page<User>, SubscriberError> {
-        let mut items = self.with(&mut self.lock(), |connection| {
-            tables::list(connection, &filter.q, &page.after, page.entries() + 1)
-        })?;
+        let mut items = match &self.source {
+            Source::File(file) => lock(file).list(&filter.q, &page.after, page.entries() + 1),
+            _ => self.with(&mut lock(self.database()?), |connection| {
+                tables::list(connection, &filter.q, &page.after, page.entries() + 1)
+            })?,
+        };
         let more = items.len() > page.entries();
         items.truncate(page.entries());
         let next = items.last().filter(|_| more).map(|last| last.address.to_string());
@@ -228,8 +396,12 @@ impl Subscribers {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Database> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The database, if the node keeps its users.
+    fn database(&self) -> Result<&Mutex<Database>, SubscriberError> {
+        match &self.source {
+            Source::Kept(database) => Ok(database),
+            Source::File(_) | Source::Server(_) => Err(SubscriberError::Elsewhere(self.origin.clone())),
+        }
     }
 
     /// Uses the store. If that fails, says where and why, and has it opened anew where that may help.
@@ -275,6 +447,10 @@ impl Subscribers {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Makes a change: all of it, or nothing.
 fn change<T>(
     connection: &mut Connection,
@@ -309,6 +485,8 @@ pub enum SubscriberError {
     },
     /// There is no such user.
     NoSuchUser(UserId),
+    /// The node does not keep its users.
+    Elsewhere(UserSource),
     /// The store could not be read or written.
     Store(StoreFailure),
 }
@@ -339,12 +517,24 @@ impl fmt::Display for SubscriberError {
             }
             Self::Taken { name, by } => write!(f, "{name} is an alias of {by}; choose another name"),
             Self::NoSuchUser(user) => write!(f, "there is no user {user}; see `strowger user list`"),
+            Self::Elsewhere(source) => write!(f, "{}; {}", elsewhere(source), elsewhere_mend(source)),
             Self::Store(failure) => write!(f, "users can't be stored in {FILE}: {failure}"),
         }
     }
 }
 
 impl error::Error for SubscriberError {}
+
+fn elsewhere(source: &UserSource) -> String {
+    format!("users come from {source}")
+}
+
+fn elsewhere_mend(source: &UserSource) -> &'static str {
+    match source {
+        UserSource::Server(_) => "change and list them there",
+        UserSource::File(_) | UserSource::Kept => "edit it there; the server reads it again when it changes",
+    }
+}
 
 impl From<Malformed> for SubscriberError {
     fn from(malformed: Malformed) -> Self {
@@ -373,6 +563,10 @@ impl From<SubscriberError> for AdminError {
             SubscriberError::Exists(user) => Self::Exists(user.to_string()),
             SubscriberError::Taken { name, .. } => Self::Exists(name.to_string()),
             SubscriberError::NoSuchUser(user) => Self::NoSuchUser(user),
+            SubscriberError::Elsewhere(source) => Self::Conflict {
+                what: elsewhere(&source),
+                mend: elsewhere_mend(&source).to_owned(),
+            },
             SubscriberError::Store(failure) => Self::Store(format!("{FILE}: {failure}")),
         }
     }

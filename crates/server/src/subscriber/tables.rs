@@ -28,9 +28,9 @@ pub(super) fn load(connection: &Connection, directory: &Directory) -> rusqlite::
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let hashes = Hashes {
-            md5: row.get(2)?,
-            sha256: row.get(3)?,
-            sha512_256: row.get(4)?,
+            md5: Some(row.get(2)?),
+            sha256: Some(row.get(3)?),
+            sha512_256: Some(row.get(4)?),
         };
         directory.put_user(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, hashes);
     }

@@ -2,7 +2,11 @@
 
 mod calls;
 mod defence;
+mod gruu;
+mod keep_alive;
 mod names;
+mod outbound;
+mod push;
 mod refusals;
 mod refused;
 mod registration;
@@ -16,3 +20,4 @@ mod torture;
 mod torture_cases;
 mod trunks;
 mod uas;
+mod user_lookup;

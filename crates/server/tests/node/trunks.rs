@@ -290,6 +290,8 @@ fn a_trusted_provider_calls_us_and_nobody_else() {
     site.log();
     site.send('d', &request('d', "INVITE", "sip:x@198.51.100.1", 3));
     assert!(site.log().contains("d 407"), "it may not relay");
+    site.send('d', &request('d', "INVITE", "sip:carol@example.test", 6));
+    assert!(site.log().contains("d 407"), "nor call others");
     let register = request('d', "REGISTER", "sip:example.test", 4)
         .replace("To: <sip:example.test>", "To: <sip:bob@example.test>");
     assert!(

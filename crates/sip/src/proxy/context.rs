@@ -1,5 +1,6 @@
 //! The response context (RFC 3261 §16.7): what was forwarded for one request, and what came back.
 
+mod awaited;
 mod branch;
 mod challenge;
 mod early;
@@ -55,10 +56,14 @@ pub struct Start<'a> {
     /// Whether the contacts of a 3xx are tried (§16.7 step 4): each 3xx is reported by [`Proxy::next_redirect`] and must be
     /// answered with [`Proxy::add_targets`].
     pub recursion: Recursion,
+    /// How many targets are awaited: each comes, or is given up, by [`Proxy::add_awaited`].
+    pub awaited: u8,
     /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
     pub keeps_others: bool,
     /// Whose credentials answer the challenges of its first target: see [`Proxy::challenged`].
     pub account: Option<NonZeroU32>,
+    /// Whether it follows a flow that its Route names, which may be gone (RFC 5626 §5.3.1).
+    pub follows_flow: bool,
 }
 
 /// What becomes of the contacts of a 3xx (§16.7 step 4).
@@ -132,6 +137,7 @@ struct Pending {
     /// Whose credentials answer the challenges of the first branch, and how many were answered.
     account: Option<NonZeroU32>,
     answered: u8,
+    follows_flow: bool,
     /// How many branches there may be at once.
     breadth: u8,
     /// The group that has its turn.
@@ -140,6 +146,8 @@ struct Pending {
     failover: Failover,
     /// 3xx responses whose contacts may yet become targets.
     redirections: u8,
+    /// Targets that may yet come.
+    awaited: u8,
     /// When timer C fires, in milliseconds after the start.
     timer_c: u32,
     timer: TimerId,
@@ -270,10 +278,12 @@ impl Proxy {
             keeps_others: start.keeps_others,
             account: start.account,
             answered: 0,
+            follows_flow: start.follows_flow,
             breadth: max_breadth(request),
             group: 0,
             failover: Failover::ANY,
             redirections: 0,
+            awaited: start.awaited,
             timer_c: branch::NEVER,
             timer: TimerId::NONE,
         });
@@ -355,6 +365,7 @@ impl Pending {
     fn may_send_again(&self) -> bool {
         self.account.is_some()
             || self.recursion != Recursion::Never
+            || self.awaited > 0
             || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }
 }
@@ -404,6 +415,6 @@ mod tests {
             "{}",
             size_of::<ResponseContext>()
         );
-        assert!(size_of::<Pending>() <= 304, "{}", size_of::<Pending>());
+        assert!(size_of::<Pending>() <= 320, "{}", size_of::<Pending>());
     }
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
@@ -15,8 +15,8 @@ use super::route::{LOOSE_AND_TOKEN, Taken, is_loose, next_route};
 use crate::endpoint::{Arrival, Identity};
 use crate::memory::Id;
 use crate::transaction::ServerKey;
-use crate::transport::Hop;
 use crate::transport::branch::hex_digits;
+use crate::transport::{Hop, Listener, LogicalFlow, Peer, TokenUse};
 
 /// Which branch the copy gets.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +37,27 @@ pub enum BranchKind {
     },
 }
 
-/// What Record-Route says of us.
+/// How we stay on the path of what comes later.
 #[derive(Clone, Copy, Debug)]
-pub struct RecordRoute {
-    /// The token that proves later requests of the dialog.
-    pub token: u64,
+pub enum RecordRoute {
+    /// By Record-Route, of requests of the dialog.
+    Dialog {
+        /// The token that proves them.
+        token: u64,
+        /// The flow that the caller is to be reached over, where its contact does not lead to it (RFC 5626 §5.3.2).
+        caller: Option<Peer>,
+    },
+    /// By the Path of a REGISTER, of requests for whoever is registered: over this flow, as the first hop (RFC 5626 §5.1).
+    Registration(Peer),
+}
+
+impl RecordRoute {
+    fn field(&self) -> Name {
+        match self {
+            Self::Dialog { .. } => Name::RecordRoute,
+            Self::Registration(_) => Name::Path,
+        }
+    }
 }
 
 /// Everything that makes the copy differ from the request.
@@ -84,6 +100,7 @@ pub fn write_forward(
 
 /// Where a request changes on which no step has to be done that moves more than a piece of Route.
 struct Places {
+    /// Where Record-Route or Path stands.
     record_route: u16,
     via: u16,
     route: Span,
@@ -131,7 +148,10 @@ impl Places {
         }
         let via = request.field(Name::Via)?.line.start;
         let max_forwards = request.field(Name::MaxForwards)?;
-        let record_route = match request.field(Name::RecordRoute) {
+        let stays = forwarding
+            .record_route
+            .map_or(Name::RecordRoute, |stays| stays.field());
+        let record_route = match request.field(stays) {
             Some(field) => field.line.start,
             None => request.fields().next()?.line.start,
         };
@@ -179,9 +199,10 @@ fn write_at_places(
         match step {
             Step::RecordRoute => {
                 if let Some(record_route) = forwarding.record_route {
-                    write_record_route(forwarding, record_route, |entry| {
+                    write_record_route(identity, forwarding, record_route, |entry| {
                         let out = copy.at(place);
-                        out.extend_from_slice(b"Record-Route: ");
+                        out.extend_from_slice(record_route.field().as_str().as_bytes());
+                        out.extend_from_slice(b": ");
                         entry.write(identity, out);
                         out.extend_from_slice(b"\r\n");
                     });
@@ -263,8 +284,8 @@ fn write_draft(
     }
     // Step 4: Record-Route.
     if let Some(record_route) = forwarding.record_route {
-        write_record_route(forwarding, record_route, |entry| {
-            draft.push_top(Name::RecordRoute, |out| entry.write(identity, out));
+        write_record_route(identity, forwarding, record_route, |entry| {
+            draft.push_top(record_route.field(), |out| entry.write(identity, out));
         });
     }
     // Step 5: what else changes: our credentials end here.
@@ -322,7 +343,7 @@ fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forw
 }
 
 /// A target's URI without what must not stand in a Request-URI: its headers and its method (§16.6 step 2, §19.1.1).
-pub(super) fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
+pub fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b';', b'?', uri).is_none() {
         return Cow::Borrowed(uri);
     }
@@ -384,49 +405,93 @@ fn remove_last_route(draft: &mut Draft<'_, '_>, request: Message<'_>) {
     }
 }
 
-/// A Record-Route entry of ours.
+/// An entry of ours in Record-Route or Path.
 struct RecordRouteEntry {
     transport: Transport,
     listener: u16,
-    local: std::net::IpAddr,
-    token: u64,
+    local: IpAddr,
+    /// The token of the dialog; without one it stands in Path.
+    token: Option<u64>,
+    /// Where whoever is on that side is to be reached.
+    flow: Option<LogicalFlow>,
 }
 
 impl RecordRouteEntry {
     fn write(&self, identity: &Identity, out: &mut Vec<u8>) {
         out.push(b'<');
+        let start = out.len();
         identity
             .listeners
             .write_uri(self.transport, self.listener, self.local, out);
-        out.extend_from_slice(LOOSE_AND_TOKEN);
-        out.extend_from_slice(&hex_digits(self.token));
+        if let Some(flow) = &self.flow {
+            self.write_user(identity, flow, start, out);
+        }
+        match self.token {
+            Some(token) => {
+                out.extend_from_slice(LOOSE_AND_TOKEN);
+                out.extend_from_slice(&hex_digits(token));
+            }
+            None => out.extend_from_slice(b";lr;ob"),
+        }
         out.push(b'>');
+    }
+
+    /// Puts the token of a flow into the URI that begins at `start`.
+    #[cold]
+    fn write_user(&self, identity: &Identity, flow: &LogicalFlow, start: usize, out: &mut Vec<u8>) {
+        let used = self.token.map_or(TokenUse::Path, TokenUse::Dialog);
+        let end = out.len();
+        flow.write(&identity.keys.flow, identity.boot, used, out);
+        out.push(b'@');
+        // It was written behind the URI: turn it to behind the scheme.
+        let len = out.len() - end;
+        out[start + b"sip:".len()..].rotate_right(len);
     }
 }
 
 /// Gives one entry, or two when the request leaves by another listener than it came in by, so that each side finds us at
-/// an address and transport it can reach (RFC 5658 §3).
+/// an address and transport it can reach (RFC 5658 §3), or when both sides are reached over flows. What comes back ends at the
+/// last of them, which names the flow of its side.
 fn write_record_route(
+    identity: &Identity,
     forwarding: &Forwarding<'_>,
-    RecordRoute { token }: RecordRoute,
+    record_route: RecordRoute,
     mut push: impl FnMut(&RecordRouteEntry),
 ) {
-    let arrival = &forwarding.arrival;
+    let (arrival, hop) = (&forwarding.arrival, &forwarding.hop);
     let inside = (arrival.transport, arrival.listener, arrival.local);
-    let outside = (
-        forwarding.hop.transport,
-        forwarding.hop.listener,
-        forwarding.hop.local,
-    );
-    let entry = |(transport, listener, local)| RecordRouteEntry {
+    let outside = (hop.transport, hop.listener, hop.local);
+    let entry = |(transport, listener, local), token, flow| RecordRouteEntry {
         transport,
         listener,
         local,
         token,
+        flow,
     };
-    push(&entry(outside));
-    if outside != inside {
-        push(&entry(inside));
+    let flow_in = |peer| {
+        let is_wildcard =
+            |l: &Listener| l.address.ip().is_unspecified() && matches!(peer, Peer::Datagrams(..));
+        let listener = identity.listeners.get(arrival.listener);
+        LogicalFlow {
+            transport: arrival.transport,
+            listener: arrival.listener,
+            from: listener.is_some_and(is_wildcard).then_some(arrival.local),
+            peer,
+        }
+    };
+    let (token, caller) = match record_route {
+        RecordRoute::Registration(peer) => return push(&entry(outside, None, Some(flow_in(peer)))),
+        RecordRoute::Dialog { token, caller } => (token, caller.map(flow_in)),
+    };
+    let callee = hop.over_flow.then(|| LogicalFlow::of_hop(hop)).flatten();
+    let is_twice = outside != inside || (caller.is_some() && callee.is_some());
+    push(&entry(
+        outside,
+        Some(token),
+        if is_twice { callee } else { callee.or(caller) },
+    ));
+    if is_twice {
+        push(&entry(inside, Some(token), caller));
     }
 }
 

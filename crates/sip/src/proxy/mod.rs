@@ -12,9 +12,11 @@ mod ways;
 
 pub use best::is_better;
 pub use context::{Challenged, Proxy, ProxyConfig, Recursion, Redirected, Start};
-pub use forward::{BranchKind, Forwarding, MAX_BREADTH, RecordRoute, max_breadth, write_forward};
+pub use forward::{
+    BranchKind, Forwarding, MAX_BREADTH, RecordRoute, max_breadth, request_line_uri, write_forward,
+};
 pub use preferences::{Disposition, Suits, suits};
 pub use progress::{Cause, Progress};
-pub use route::{RouteToken, Routing, Taken, next_route, preprocess};
+pub use route::{RouteFlow, RouteToken, Routing, Taken, next_route, preprocess};
 pub use targets::{Failover, Target, TargetSet, Turn};
 pub use validate::validate;

@@ -26,6 +26,8 @@ pub enum Cause {
     Cancelled,
     /// It could not be sent: nobody listens there, or there is no way.
     NextHopUnreachable,
+    /// The flow that its Route names is gone (RFC 5626 §5.3.1).
+    FlowFailed,
     /// Nothing came back in time.
     NextHopSilent,
     /// The next hop said 503, which is not passed on (RFC 3261 §16.7 step 6).
@@ -36,6 +38,8 @@ pub enum Cause {
     NobodyAnswered,
     /// The next hop has challenged us, and our answer did not do, or there is none.
     Challenged,
+    /// The device that would be its target was not woken: it could not be pushed, or did not register in time (RFC 8599 §5.6.2).
+    NotWoken,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
     TooManyBranches,
 }
@@ -48,8 +52,10 @@ impl Cause {
             Self::NextHopUnreachable | Self::NextHopUnavailable | Self::NextHopHasNoAddress => {
                 Status::SERVICE_UNAVAILABLE
             }
+            Self::FlowFailed => Status::FLOW_FAILED,
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
             Self::Challenged => Status::SERVER_INTERNAL_ERROR,
+            Self::NotWoken => Status::TEMPORARILY_UNAVAILABLE,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
         }
     }
@@ -59,11 +65,13 @@ impl Cause {
         match self {
             Self::Cancelled => "cancelled",
             Self::NextHopUnreachable => "next-hop-unreachable",
+            Self::FlowFailed => "flow-failed",
             Self::NextHopSilent => "next-hop-silent",
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
             Self::Challenged => "challenged",
+            Self::NotWoken => "not-woken",
             Self::TooManyBranches => "too-many-branches",
         }
     }

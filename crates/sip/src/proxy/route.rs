@@ -7,8 +7,9 @@ use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Name, Uri};
 
 use crate::endpoint::Identity;
-use crate::transport::Listeners;
+use crate::registrar::OB;
 use crate::transport::branch::hex;
+use crate::transport::{Listeners, ReadToken, Source, TokenUse};
 
 /// The URI parameter that carries our token in Record-Route.
 const TOKEN_PARAM: &[u8] = b"st";
@@ -30,6 +31,53 @@ pub enum RouteToken {
 
 /// What stands for a token, if it is one.
 type Token = Option<u64>;
+
+/// An entry of ours that was taken from a route set.
+#[derive(Clone, Copy)]
+struct OwnEntry<'a> {
+    /// Its token, if it has one.
+    token: Option<Token>,
+    /// Its user part, which may be the token of a flow.
+    user: Option<&'a [u8]>,
+    /// Whether it stands for the first hop of a registration.
+    ob: bool,
+}
+
+impl OwnEntry<'_> {
+    /// One without a user part.
+    fn of(token: Option<Token>) -> Self {
+        Self {
+            token,
+            user: None,
+            ob: false,
+        }
+    }
+}
+
+/// What the last of our own entries says of the flow that a request came for (RFC 5626 §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteFlow {
+    /// Its token.
+    pub token: ReadToken,
+    /// Whether it is from the Path of a registration, so that new requests come by it.
+    pub by_path: bool,
+    /// Whether it is the only one of ours, which then stands for both directions.
+    pub is_alone: bool,
+    /// Whether it has the `ob` parameter.
+    pub ob: bool,
+}
+
+impl RouteFlow {
+    /// Whether the request goes to whoever is at the other end of the flow: where it has not come over it itself
+    /// (RFC 5626 §5.3).
+    pub fn is_incoming(&self, source: &Source) -> bool {
+        match self.token {
+            ReadToken::Flow(flow) => !self.is_alone || !flow.is_of(source),
+            ReadToken::Gone => true,
+            ReadToken::Forged | ReadToken::None => false,
+        }
+    }
+}
 
 /// What of a request ends here: elements of its route set, and credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +121,8 @@ pub struct Routing<'a> {
     pub token: RouteToken,
     /// The URI of the next Route element, which decides where the request goes.
     pub next: Option<&'a [u8]>,
+    /// The flow that our entries name, if nothing is left of the route set behind them.
+    pub flow: Option<RouteFlow>,
 }
 
 /// Takes our own entries from the top of the route set. `is_ours` says whether a URI names this node.
@@ -86,16 +136,17 @@ pub fn preprocess<'a>(
         taken: Taken::default(),
         token: RouteToken::Absent,
         next: None,
+        flow: None,
     };
     if !request.has(Name::Route) {
         return routing;
     }
-    let (mut pop, mut strict) = (0, false);
-    if let Some(token) = token_of(routing.request_uri, &is_ours)
-        && let Some(last) = request.elements(Name::Route).last()
+    let (mut pop, mut strict, mut last) = (0, false, None);
+    if let Some(entry) = token_of(identity, routing.request_uri, &is_ours)
+        && let Some(target) = request.elements(Name::Route).last()
     {
-        routing.note(identity, request, Some(hex(token)));
-        (routing.request_uri, strict) = (uri_of(last), true);
+        routing.note(identity, request, entry.token);
+        (routing.request_uri, strict, last) = (uri_of(target), true, Some(entry));
     }
     let on_line = |(line, field): (usize, FieldView<'a>)| {
         ListItems::new(field.value).map(move |(element, end)| (line, element, end))
@@ -103,14 +154,11 @@ pub fn preprocess<'a>(
     let mut elements = request.fields_of(Name::Route).enumerate().flat_map(on_line);
     let (mut left, mut popped, mut next_line) = (0, (0, 0), None);
     while let Some((line, element, end)) = elements.next() {
-        let own = match own_token(&identity.listeners, element) {
-            Some(token) => Some(Some(Some(token))),
-            None => token_of_ours(element, &is_ours).map(|token| token.map(hex)),
-        };
-        match own {
-            // Two entries stand for one pass through us that changed transport or address.
-            Some(token) if pop < 2 => {
-                routing.note(identity, request, token);
+        match own_entry(&identity.listeners, element, &is_ours) {
+            // Two entries stand for one pass through us that changed transport or address, or that follows two flows.
+            Some(entry) if pop < 2 => {
+                routing.note(identity, request, entry.token);
+                last = Some(entry);
                 pop += 1;
                 popped = (line, end);
             }
@@ -133,6 +181,8 @@ pub fn preprocess<'a>(
         cut,
         credentials: None,
     };
+    let last = last.filter(|_| routing.next.is_none());
+    routing.flow = last.and_then(|last| routing.flow_of(identity, last, pop + usize::from(strict) == 1));
     routing
 }
 
@@ -172,6 +222,29 @@ impl Routing<'_> {
     }
 }
 
+impl Routing<'_> {
+    /// The flow of the last entry. In a dialog its token counts with that of the dialog.
+    fn flow_of(&self, identity: &Identity, entry: OwnEntry<'_>, is_alone: bool) -> Option<RouteFlow> {
+        let used = match entry.token {
+            None => TokenUse::Path,
+            Some(token) => TokenUse::Dialog(token.filter(|_| self.token == RouteToken::Valid)?),
+        };
+        let token = identity.read_flow(entry.user?, used);
+        (token != ReadToken::None).then_some(RouteFlow {
+            token,
+            by_path: used == TokenUse::Path,
+            is_alone,
+            ob: entry.ob,
+        })
+    }
+
+    /// Whether it came by the Path of a registration, which leads to one phone and nowhere else.
+    pub fn is_by_path(&self) -> bool {
+        self.flow
+            .is_some_and(|flow| flow.by_path && flow.token != ReadToken::Forged)
+    }
+}
+
 /// The token of an element that is a Record-Route entry of ours, byte for byte.
 fn own_token(listeners: &Listeners, element: &[u8]) -> Option<u64> {
     let inner = element.strip_prefix(b"<")?.strip_suffix(b">")?;
@@ -183,21 +256,55 @@ fn own_token(listeners: &Listeners, element: &[u8]) -> Option<u64> {
     }
 }
 
-/// Whether an element names this node, and its token if it has one.
-fn token_of_ours(element: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<Option<&[u8]>> {
+/// An element that is ours.
+fn own_entry<'a>(
+    listeners: &Listeners,
+    element: &'a [u8],
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Option<OwnEntry<'a>> {
+    match own_token(listeners, element) {
+        Some(token) => Some(OwnEntry::of(Some(Some(token)))),
+        None => entry_of_ours(element, is_ours),
+    }
+}
+
+/// An element that names this node.
+fn entry_of_ours(element: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<OwnEntry<'_>> {
     match NameAddr::parse(element).map(|address| address.uri) {
-        Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(sip.params.value(TOKEN_PARAM)),
+        Ok(Uri::Sip(sip)) if is_ours(&sip) => Some(OwnEntry {
+            token: sip.params.value(TOKEN_PARAM).map(hex),
+            user: sip.user,
+            ob: sip.params.has(OB),
+        }),
         _ => None,
     }
 }
 
-/// The token of a Request-URI that is one of our Record-Route entries.
-fn token_of(uri: &[u8], is_ours: impl Fn(&SipUri<'_>) -> bool) -> Option<&[u8]> {
+/// A Request-URI that is one of our Record-Route entries. Users have no tokens, unless they are flows.
+fn token_of<'a>(
+    identity: &Identity,
+    uri: &'a [u8],
+    is_ours: impl Fn(&SipUri<'_>) -> bool,
+) -> Option<OwnEntry<'a>> {
     memchr::memchr_iter(b';', uri).find(|&at| uri[at..].starts_with(b";st="))?;
-    match Uri::parse(uri) {
-        Ok(Uri::Sip(sip)) if sip.user.is_none() && is_ours(&sip) => sip.params.value(TOKEN_PARAM),
-        _ => None,
-    }
+    let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
+        return None;
+    };
+    let token = sip.params.value(TOKEN_PARAM).map(hex)?;
+    let is_flow = |user| {
+        let used = token.map(TokenUse::Dialog);
+        used.is_some_and(|used| {
+            matches!(
+                identity.read_flow(user, used),
+                ReadToken::Flow(_) | ReadToken::Gone
+            )
+        })
+    };
+    (is_ours(&sip) && sip.user.is_none_or(is_flow)).then_some(OwnEntry {
+        token: Some(token),
+        user: sip.user,
+        ob: false,
+    })
 }
 
 /// The URI of a Route element. One that is malformed stands for itself: it is no URI, and whoever reads it will notice.

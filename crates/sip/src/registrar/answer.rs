@@ -4,25 +4,61 @@ use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
+use super::gruu::Gruus;
+use super::outbound::was_applied;
+use super::push::write_public_uri;
 use crate::time::civil;
 
+/// What a 200 to REGISTER tells besides the bindings themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// The Contact lines, if they were written before.
+    pub contacts: &'a [u8],
+    /// The GRUUs of the instances, for phones that know of them (RFC 5627 §5.2).
+    pub gruus: Option<Gruus<'a>>,
+    /// How often flows are to be kept alive (RFC 5626 §4.4), in seconds; 0 to say nothing.
+    pub flow_timer: u32,
+}
+
 /// Appends the header field lines that a 200 to REGISTER has beside the usual ones: a Contact for every current binding,
-/// the Path of the request (RFC 3327 §5.3) and Date. `contacts` are the first ones, if they were written before.
+/// the Path of the request (RFC 3327 §5.3) and Date, and before and behind the contacts what a user agent that keeps its flows
+/// is told (RFC 5626 §6).
 pub fn write_answer(
     request: Message<'_>,
     record: Bindings<'_>,
-    contacts: &[u8],
+    told: &Told<'_>,
     now_secs: u64,
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    if contacts.is_empty() {
-        write_contacts(record, now_secs, out);
-    } else {
-        out.extend_from_slice(contacts);
+    let outbound = was_applied(request);
+    if outbound {
+        out.extend_from_slice(b"Require: outbound\r\n");
+    }
+    match &told.gruus {
+        _ if !told.contacts.is_empty() => out.extend_from_slice(told.contacts),
+        None => write_contacts(record, now_secs, out),
+        Some(gruus) => {
+            for binding in record.live(now_secs) {
+                put_contact(
+                    binding.contact,
+                    binding.params,
+                    left(&binding, now_secs),
+                    out,
+                    |out| {
+                        gruus.write_params(&binding, record, now_secs, out);
+                    },
+                );
+            }
+        }
     }
     for field in request.fields_of(Name::Path) {
         out.extend_from_slice(field.line.of(request.bytes()));
+    }
+    if outbound && told.flow_timer > 0 {
+        out.extend_from_slice(b"Flow-Timer: ");
+        put_number(out, u64::from(told.flow_timer));
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(date.of(now_secs));
 }
@@ -48,20 +84,45 @@ impl DateLine {
 
 /// Appends a Contact line for every current binding, with its parameters and the seconds it has left.
 pub fn write_contacts(record: Bindings<'_>, now_secs: u64, out: &mut Vec<u8>) {
-    write_contacts_of(record.live(now_secs), now_secs, out);
-}
-
-/// [`write_contacts`] for some of the bindings.
-pub fn write_contacts_of<'a>(bindings: impl Iterator<Item = Binding<'a>>, now_secs: u64, out: &mut Vec<u8>) {
-    for binding in bindings {
-        let left = u64::from(binding.expires_at).saturating_sub(now_secs);
-        put_contact(binding.contact, binding.params, left, out);
+    for binding in record.live(now_secs) {
+        put_contact(
+            binding.contact,
+            binding.params,
+            left(&binding, now_secs),
+            out,
+            |_| {},
+        );
     }
 }
 
-/// Appends the Contact line of a binding that has so many seconds left.
+/// [`write_contacts`] of some bindings as others may see them: without what leads to their devices (RFC 8599 §13).
+pub fn write_public_contacts<'a>(
+    bindings: impl Iterator<Item = Binding<'a>>,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) {
+    let mut uri = Vec::new();
+    for binding in bindings {
+        uri.clear();
+        write_public_uri(binding.contact, &mut uri);
+        put_contact(&uri, binding.params, left(&binding, now_secs), out, |_| {});
+    }
+}
+
+/// The seconds that a binding has left.
+fn left(binding: &Binding<'_>, now_secs: u64) -> u64 {
+    u64::from(binding.expires_at).saturating_sub(now_secs)
+}
+
+/// Appends the Contact line of a binding that has so many seconds left, with more parameters.
 #[inline]
-pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8>) {
+pub(super) fn put_contact(
+    uri: &[u8],
+    params: &[u8],
+    secs: u64,
+    out: &mut Vec<u8>,
+    write_more: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(b"Contact: <");
     out.extend_from_slice(uri);
     out.push(b'>');
@@ -70,6 +131,7 @@ pub(super) fn put_contact(uri: &[u8], params: &[u8], secs: u64, out: &mut Vec<u8
     }
     out.extend_from_slice(b";expires=");
     put_number(out, secs);
+    write_more(out);
     out.extend_from_slice(b"\r\n");
 }
 

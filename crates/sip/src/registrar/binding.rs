@@ -5,18 +5,21 @@
 //! entry     = length:varint kind:u8 (binding | tombstone)
 //! tombstone = order until:u32 text(contact)
 //! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
+//!             [epoch:u32 first-cseq:varint]
 //! order     = cseq:varint branch:u32 text(call-id)
-//! origin    = transport:u8 listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
+//! origin    = transport:u8 (its highest bit: pushed-elsewhere) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
 //! text      = length:varint bytes
 //! ```
 //!
-//! Parts in brackets are there when a bit of `kind` says so. Decoding never fails: it ends at the first entry that is
+//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use strowger_syntax::header::Params;
 
+use super::epoch::Epoch;
+use super::outbound::{InstanceFlow, instance_of};
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
@@ -26,6 +29,9 @@ const Q: u8 = 1 << 3;
 const V6: u8 = 1 << 4;
 const FROM: u8 = 1 << 5;
 const FLOW: u8 = 1 << 6;
+/// Beside the transport of an origin.
+const PUSHED_ELSEWHERE: u8 = 1 << 7;
+const OUTBOUND: u8 = 1 << 7;
 
 /// The `q` of a contact that has none, in thousandths.
 pub const Q_DEFAULT: u16 = 1000;
@@ -71,10 +77,13 @@ pub struct Origin {
     pub remote: SocketAddr,
     /// The connection it came over; `None` for datagrams.
     pub flow: Option<BoundFlow>,
+    /// Whether a proxy that it came through pushes the contact's device (RFC 8599 §5.6.1.1).
+    pub pushed_elsewhere: bool,
 }
 
 impl Origin {
-    /// The origin of what came from `source` in this boot. `from` is left out: set it for wildcard listeners.
+    /// The origin of what came from `source` in this boot. `from` and `pushed_elsewhere` are left out: set what
+    /// is to be said of them.
     pub fn of(source: &Source, boot: u32) -> Self {
         let flow = source.flow.map(|flow| BoundFlow { flow, boot });
         Self {
@@ -83,6 +92,7 @@ impl Origin {
             from: None,
             remote: source.remote,
             flow,
+            pushed_elsewhere: false,
         }
     }
 
@@ -108,7 +118,7 @@ impl Origin {
 pub struct Binding<'a> {
     /// The contact's URI as it was written.
     pub contact: &'a [u8],
-    /// Its header field parameters as they were written, from the first `;` on, without `expires`.
+    /// Its header field parameters as they were written, from the first `;` on, without `expires` and GRUUs.
     pub params: &'a [u8],
     /// Its `q` in thousandths; [`Q_DEFAULT`] without one.
     pub q: u16,
@@ -124,6 +134,29 @@ pub struct Binding<'a> {
     pub path: &'a [u8],
     /// The beginning of its User-Agent.
     pub user_agent: &'a [u8],
+    /// Which temporary GRUUs of its instance hold; `None` if there are none.
+    pub epoch: Option<Epoch>,
+    /// Whether it is known by the instance and the reg-id among its parameters instead of its URI, and is reached over its flow
+    /// alone (RFC 5626 §6).
+    pub outbound: bool,
+}
+
+impl<'a> Binding<'a> {
+    /// The parameters, to be looked up by name.
+    pub fn contact_params(&self) -> Params<'a> {
+        Params::parse(self.params).unwrap_or_default()
+    }
+
+    /// The instance-id of the user agent (RFC 5626 §4.1), if it has one.
+    pub fn instance(&self) -> Option<&'a [u8]> {
+        instance_of(self.contact_params())
+    }
+
+    /// The flow that it is known by, if it is known by one (RFC 5626 §6).
+    pub fn instance_flow(&self) -> Option<InstanceFlow<'a>> {
+        let params = self.outbound.then(|| self.contact_params())?;
+        InstanceFlow::of(params).ok()?
+    }
 }
 
 /// What is left of a removed binding for a while: a duplicate that comes late must not bring it back, and the removing
@@ -336,7 +369,21 @@ impl<'a> Head<'a> {
             origin: decode_origin(&mut reader, kind)?,
             path,
             user_agent,
+            outbound: self.is_outbound(),
+            epoch: decode_epoch(reader)?,
         })
+    }
+
+    /// Whether it is a binding that is known by its flow.
+    #[inline]
+    pub(super) fn is_outbound(&self) -> bool {
+        self.kind & OUTBOUND != 0
+    }
+
+    /// The flow that it is known by.
+    pub(super) fn instance_flow(&self) -> Option<InstanceFlow<'a>> {
+        let binding = self.is_outbound().then(|| self.binding())?;
+        binding?.instance_flow()
     }
 
     #[inline]
@@ -348,14 +395,14 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The parameters of a binding without Path that was made by this user agent from there; `None` if it is any other.
-    /// `work` is overwritten.
+    /// The parameters and the epoch of a binding without Path that was made by this user agent from there; `None` if it is
+    /// any other. `work` is overwritten.
     pub(super) fn params_if_of(
         &self,
         user_agent: &[u8],
         origin: &Origin,
         work: &mut Vec<u8>,
-    ) -> Option<&'a [u8]> {
+    ) -> Option<(&'a [u8], Option<Epoch>)> {
         let mut reader = Reader(self.rest);
         if reader.text()? != user_agent {
             return None;
@@ -366,13 +413,18 @@ impl<'a> Head<'a> {
         }
         work.clear();
         let kind = put_origin(work, origin);
-        (self.kind & (PATH | FROM | FLOW | V6) == kind && reader.0 == work).then_some(params)
+        if self.kind & (PATH | FROM | FLOW | V6) != kind {
+            return None;
+        }
+        let epoch = decode_epoch(Reader(reader.0.strip_prefix(work.as_slice())?))?;
+        Some((params, epoch))
     }
 }
 
 #[inline]
 fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
-    let transport = *Transport::ALL.get(usize::from(reader.byte()?))?;
+    let first = reader.byte()?;
+    let transport = *Transport::ALL.get(usize::from(first & !PUSHED_ELSEWHERE))?;
     let listener = u16::try_from(reader.varint()?).ok()?;
     let remote = SocketAddr::new(reader.ip(kind)?, reader.u16()?);
     let from = if kind & FROM != 0 {
@@ -397,7 +449,18 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
         from,
         remote,
         flow,
+        pushed_elsewhere: first & PUSHED_ELSEWHERE != 0,
     })
+}
+
+/// What is left behind the origin.
+#[inline]
+fn decode_epoch(mut reader: Reader<'_>) -> Option<Option<Epoch>> {
+    if reader.0.is_empty() {
+        return Some(None);
+    }
+    let (id, first_cseq) = (reader.u32()?, reader.varint()?);
+    Some(Some(Epoch { id, first_cseq }))
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -478,7 +541,7 @@ impl<'o> RecordWriter<'o> {
         Self { out, purge_at: 0 }
     }
 
-    /// Appends an entry; an `expires` among the parameters of a binding is left out. Returns how many bytes it took.
+    /// Appends an entry; what is not kept of the parameters of a binding is left out. Returns how many bytes it took.
     pub fn put(&mut self, entry: &Entry<'_>) -> usize {
         self.purge_at = self.purge_at.max(entry.ends_at());
         let start = self.out.len();
@@ -544,7 +607,7 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
     put_text(out, binding.user_agent);
     if !binding.params.is_empty() {
         let params_at = out.len();
-        put_sized(out, |out| put_params_without_expires(out, binding.params));
+        put_sized(out, |out| put_kept_params(out, binding.params));
         if out.len() == params_at + 1 {
             out.truncate(params_at);
         } else {
@@ -559,14 +622,26 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         kind |= Q;
         out.extend_from_slice(&binding.q.to_le_bytes());
     }
+    if binding.outbound {
+        kind |= OUTBOUND;
+    }
     out[kind_at] = kind | put_origin(out, &binding.origin);
+    if let Some(Epoch { id, first_cseq }) = binding.epoch {
+        out.extend_from_slice(&id.to_le_bytes());
+        put_varint(out, first_cseq);
+    }
 }
 
 /// Writes an origin, and tells which bits of `kind` go with it.
 #[inline]
 fn put_origin(out: &mut Vec<u8>, origin: &Origin) -> u8 {
     let mut kind = 0;
-    out.push(origin.transport as u8);
+    let pushed = if origin.pushed_elsewhere {
+        PUSHED_ELSEWHERE
+    } else {
+        0
+    };
+    out.push(origin.transport as u8 | pushed);
     put_varint(out, u32::from(origin.listener));
     if origin.remote.is_ipv6() {
         kind |= V6;
@@ -647,15 +722,20 @@ fn put_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// Parameters, each with its `;` and without white space, but for `expires`.
-fn put_params_without_expires(out: &mut Vec<u8>, params: &[u8]) {
+/// Whether a parameter of a contact is kept: its expiration changes, and a phone cannot choose its GRUUs (RFC 5627 §5.1).
+#[inline]
+pub(super) fn is_kept(name: &[u8]) -> bool {
+    !(name.eq_ignore_ascii_case(b"expires")
+        || name.eq_ignore_ascii_case(b"pub-gruu")
+        || name.eq_ignore_ascii_case(b"temp-gruu"))
+}
+
+/// Parameters, each with its `;` and without white space, as far as they are kept.
+fn put_kept_params(out: &mut Vec<u8>, params: &[u8]) {
     let Some(params) = Params::parse(params) else {
         return;
     };
-    for (name, value) in params
-        .iter()
-        .filter(|(name, _)| !name.eq_ignore_ascii_case(b"expires"))
-    {
+    for (name, value) in params.iter().filter(|(name, _)| is_kept(name)) {
         out.push(b';');
         out.extend_from_slice(name);
         if let Some(value) = value {

@@ -4,16 +4,26 @@
 mod answer;
 mod aor;
 mod binding;
+mod epoch;
+mod gruu;
+mod outbound;
+mod push;
 mod refresh;
 mod register;
+mod removal;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{DateLine, write_answer, write_contacts, write_contacts_of};
+pub use answer::{DateLine, Told, write_answer, write_contacts, write_public_contacts};
 pub use aor::{canonical_aor, canonical_host};
 pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
 };
+pub use epoch::Epoch;
+pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
+pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance};
+pub use push::{PushParams, may_have_push, write_public_uri, write_shown_uri};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };
+pub use removal::without_binding;

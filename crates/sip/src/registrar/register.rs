@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
-use strowger_syntax::{Message, Name, Status, Uri};
+use strowger_syntax::{Message, Name, Status, Transport, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::epoch::{self, Registering, Turn};
+use super::outbound::{InstanceFlow, instance_of, may_apply};
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
@@ -62,6 +64,9 @@ pub struct Policy {
     pub when_full: WhenFull,
     /// What to do with an unsupported Path.
     pub path: PathPolicy,
+    /// How often user agents that keep their flows are to show that they are there, in seconds (RFC 5626 §4.4); 0 leaves it to
+    /// them.
+    pub flow_timer: u32,
 }
 
 impl Default for Policy {
@@ -74,11 +79,24 @@ impl Default for Policy {
             max_contacts: 10,
             when_full: WhenFull::default(),
             path,
+            flow_timer: 120,
         }
     }
 }
 
+/// What is asked for over UDP at most, in seconds: many NATs forget a flow after 30 (RFC 5626 §4.4.2).
+const DATAGRAM_FLOW_TIMER: u32 = 29;
+
 impl Policy {
+    /// The Flow-Timer of a registration that came by this transport, in seconds; 0 for none.
+    pub fn flow_timer(&self, transport: Transport) -> u32 {
+        if transport.is_reliable() {
+            self.flow_timer
+        } else {
+            self.flow_timer.min(DATAGRAM_FLOW_TIMER)
+        }
+    }
+
     /// The seconds granted to who asks for so many (§10.3 step 7); `None` when that is too brief.
     pub(super) fn grant(&self, asked: u32) -> Option<u32> {
         let is_brief = asked > 0 && asked < 3600 && asked < self.min_expires;
@@ -233,7 +251,7 @@ pub(super) fn order(request: Message<'_>) -> Order<'_> {
 /// Takes a text into a hash, eight bytes at a time. The hash is kept in records and has no secret: who makes two branches
 /// alike fools nobody but himself, for Call-ID and CSeq count too.
 #[inline]
-fn fold(hash: u64, text: &[u8]) -> u64 {
+pub(super) fn fold(hash: u64, text: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (words, rest) = text.as_chunks::<8>();
     let hash = words
@@ -263,12 +281,16 @@ struct Wanted<'a> {
     /// Its expires parameter.
     asked: Option<u32>,
     q: u16,
+    /// The flow that it is known by, instead of its URI.
+    flow: Option<InstanceFlow<'a>>,
     /// Which of the current entries is its binding.
     target: Option<usize>,
     /// Seconds granted; 0 removes.
     expires: u32,
     /// The same address comes again in the request, and the later one counts.
     superseded: bool,
+    /// What it does to the temporary GRUUs of its instance.
+    turn: Option<Turn>,
 }
 
 /// Step 6, first half: whether there are Contact values, and that `*` stands alone and with `Expires: 0`.
@@ -306,9 +328,11 @@ impl<'a> Wanted<'a> {
             params,
             asked: None,
             q: Q_DEFAULT,
+            flow: None,
             target: None,
             expires: 0,
             superseded: false,
+            turn: None,
         };
         if !params.text().is_empty() {
             let q = params.value(b"q").and_then(Q::parse);
@@ -318,9 +342,32 @@ impl<'a> Wanted<'a> {
         wanted
     }
 
+    /// Whether another contact of its instance gets another epoch by it.
+    fn renews(&self, binding: &Binding<'_>) -> bool {
+        let Some(turn) = self.turn.filter(|turn| turn.renews) else {
+            return false;
+        };
+        instance_of(self.params).is_some_and(|instance| epoch::is_of(binding, instance))
+            && epoch::renewed(binding, turn.epoch) != binding.epoch
+    }
+
     /// Whether it is to be bound, and was not before.
     fn is_new(&self) -> bool {
         self.target.is_none() && self.expires > 0 && !self.superseded
+    }
+
+    /// Whether its flow takes the place of one of an earlier life of its user agent, which was at another URI: a late duplicate
+    /// must not bring that back.
+    fn replaces(&self, head: &Head<'_>, order: Order<'_>) -> bool {
+        self.flow.is_some() && head.contact != self.contact && head.order.call_id != order.call_id
+    }
+
+    /// Whether it stands for the same binding as another address of the request that is none yet.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self.flow, other.flow) {
+            (None, None) => self.is_at(other.contact),
+            (flow, other) => flow == other,
+        }
     }
 
     /// Whether a stored contact is the same place (§19.1.4).
@@ -386,10 +433,12 @@ impl<'a> Step<'a, '_> {
 
     /// Step 7.
     fn update(&self, wanted: &mut [Wanted<'a>], out: &mut Vec<u8>) -> Result<Outcome, Reject> {
+        self.find_flows(wanted)?;
         for one in &mut *wanted {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
             self.check_order(one)?;
+            one.turn = self.turn(one);
         }
         supersede(wanted);
         let path = self.path()?;
@@ -406,12 +455,42 @@ impl<'a> Step<'a, '_> {
         })
     }
 
-    /// The expiration interval of one address: its parameter, else the Expires field, else the default.
-    fn grant(&self, asked: Option<u32>) -> Result<u32, Reject> {
-        let asked = asked
+    /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
+    fn turn(&self, one: &Wanted<'_>) -> Option<Turn> {
+        if one.expires == 0 || one.params.text().is_empty() {
+            return None;
+        }
+        let live = self.live().filter_map(|(_, head)| head.binding());
+        let register = Registering::of(self.request, self.order, self.now);
+        Some(epoch::turn(one.params, one.flow, live, register))
+    }
+
+    /// RFC 5626 §6: which addresses are flows of instances.
+    fn find_flows(&self, wanted: &mut [Wanted<'a>]) -> Result<(), Reject> {
+        let has_reg_id = |one: &Wanted<'_>| !one.params.text().is_empty() && one.params.has(b"reg-id");
+        if !wanted.iter().any(has_reg_id) || !may_apply(self.request)? {
+            return Ok(());
+        }
+        for one in &mut *wanted {
+            one.flow = InstanceFlow::of(one.params)?;
+        }
+        let bound = || wanted.iter().filter(|one| self.asked(one.asked) > 0);
+        if bound().count() > 1 && bound().any(|one| one.flow.is_some()) {
+            return Err(bad_request("More Than One Contact With reg-id"));
+        }
+        Ok(())
+    }
+
+    /// The expiration interval that one address asks for: its parameter, else the Expires field, else the default.
+    fn asked(&self, asked: Option<u32>) -> u32 {
+        asked
             .or_else(|| expires_field(self.request))
-            .unwrap_or(self.policy.default_expires);
-        self.policy.grant(asked).ok_or_else(|| {
+            .unwrap_or(self.policy.default_expires)
+    }
+
+    /// The expiration interval that it is granted.
+    fn grant(&self, asked: Option<u32>) -> Result<u32, Reject> {
+        self.policy.grant(self.asked(asked)).ok_or_else(|| {
             Reject::with(
                 Status::INTERVAL_TOO_BRIEF,
                 Extra::MinExpires(self.policy.min_expires),
@@ -419,16 +498,22 @@ impl<'a> Step<'a, '_> {
         })
     }
 
-    /// Which of the live bindings an address is: the one written the same, else the first that is equivalent (§19.1.4 is
-    /// not transitive, so there may be several).
+    /// Which of the live bindings an address is: that of its flow, if it has one; else the one written the same, else the first
+    /// that is equivalent (§19.1.4 is not transitive, so there may be several).
     fn find(&self, wanted: &Wanted<'_>) -> Result<Option<usize>, Reject> {
-        if let Some((at, _)) = self.live().find(|(_, head)| head.contact == wanted.contact) {
+        let uri = || Uri::parse(wanted.contact).map_err(|_| malformed_contact());
+        if let Some(flow) = wanted.flow {
+            uri()?;
+            let bound = self.live().find(|(_, head)| head.instance_flow() == Some(flow));
+            return Ok(bound.map(|(at, _)| at));
+        }
+        let by_uri = || self.live().filter(|(_, head)| !head.is_outbound());
+        if let Some((at, _)) = by_uri().find(|(_, head)| head.contact == wanted.contact) {
             return Ok(Some(at));
         }
-        let uri = Uri::parse(wanted.contact).map_err(|_| malformed_contact())?;
+        let uri = uri()?;
         let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| Uri::equivalent(&bound, &uri));
-        Ok(self
-            .live()
+        Ok(by_uri()
             .find(|(_, head)| equivalent(head.contact))
             .map(|(at, _)| at))
     }
@@ -504,13 +589,16 @@ impl<'a> Step<'a, '_> {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
                 }
-                Fate::Keep => writer.copy(head.ends_at, head.encoded),
+                Fate::Keep => self.keep(&mut writer, head, wanted),
                 Fate::Remove => {
                     changes.removed += 1;
                     burial.bury(&mut writer, head);
                 }
                 Fate::Refresh(one) => {
                     changes.refreshed += 1;
+                    if one.replaces(head, self.order) {
+                        burial.bury(&mut writer, head);
+                    }
                     self.bind(&mut writer, one, path)?;
                 }
             }
@@ -528,6 +616,21 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// Takes a binding over, with another epoch if a contact of its instance begins one.
+    fn keep(&self, writer: &mut RecordWriter<'_>, head: &Head<'a>, wanted: &[Wanted<'a>]) {
+        let renewed = head.binding().and_then(|binding| {
+            let one = wanted.iter().find(|one| one.renews(&binding))?;
+            let epoch = epoch::renewed(&binding, one.turn?.epoch);
+            Some(Binding { epoch, ..binding })
+        });
+        match renewed {
+            Some(binding) => {
+                writer.put(&Entry::Binding(binding));
+            }
+            None => writer.copy(head.ends_at, head.encoded),
+        }
     }
 
     /// How many of the bindings that are left alone must go, the oldest first, so that those of the request fit. They are in the
@@ -591,6 +694,8 @@ impl<'a> Step<'a, '_> {
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),
+            epoch: one.turn.and_then(|turn| turn.epoch),
+            outbound: one.flow.is_some(),
         }));
         if size > LARGEST_ENTRY {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
@@ -599,17 +704,23 @@ impl<'a> Step<'a, '_> {
     }
 }
 
-/// An address that is in the request more than once counts as it is given last.
+/// An address that is in the request more than once counts as it is given last. Of a flow, what is removed is the URI that
+/// it was known with before.
 fn supersede(wanted: &mut [Wanted<'_>]) {
     for later in 1..wanted.len() {
         let (earlier, rest) = wanted.split_at_mut(later);
-        let later = &rest[0];
+        let later = &mut rest[0];
         for one in earlier {
-            one.superseded |= match (one.target, later.target) {
+            let is_same = match (one.target, later.target) {
                 (Some(a), Some(b)) => a == b,
-                (None, None) => one.is_at(later.contact),
+                (None, None) => one.is_as(later),
                 _ => false,
             };
+            if is_same && one.flow.is_some() && one.expires > 0 {
+                later.superseded = true;
+            } else {
+                one.superseded |= is_same;
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ impl Store {
             from: None,
             remote,
             flow: None,
+            pushed_elsewhere: false,
         };
         let mut out = b"left from before".to_vec();
         let record = Bindings::new(&self.record);
@@ -515,7 +516,10 @@ fn step_8_path_and_date_are_in_the_answer() {
     write_answer(
         request,
         Bindings::default(),
-        &[],
+        &Told {
+            flow_timer: 120,
+            ..Told::default()
+        },
         0,
         &mut DateLine::default(),
         &mut out,

@@ -26,6 +26,8 @@ pub enum Timed {
     Call(Id),
     /// A registration's.
     Registration(Id),
+    /// Of somebody who waits for a device to be woken.
+    Waking(Id),
 }
 
 /// Whom a client transaction works for.
@@ -70,6 +72,8 @@ pub enum Expired {
     Call(Id),
     /// A registration's timer.
     Registration(Id),
+    /// The timer of somebody who waits for a device to be woken.
+    Waking(Id),
 }
 
 /// Whose message could not be sent.
@@ -601,6 +605,7 @@ impl Layer {
                 Timed::Context(id) => Some(Expired::Context(id)),
                 Timed::Call(id) => Some(Expired::Call(id)),
                 Timed::Registration(id) => Some(Expired::Registration(id)),
+                Timed::Waking(id) => Some(Expired::Waking(id)),
             };
             if event.is_some() {
                 return event;

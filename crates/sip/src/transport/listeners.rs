@@ -77,6 +77,9 @@ pub struct Hop {
     pub local: IpAddr,
     /// Where it goes.
     pub to: Destination,
+    /// Whether it follows a flow to where the target's URI does not lead: later requests of a dialog have to follow that too
+    /// (RFC 5626 §5.3).
+    pub over_flow: bool,
 }
 
 /// Former URIs that are remembered.
@@ -174,6 +177,7 @@ impl Listeners {
             listener,
             local,
             to,
+            over_flow: false,
         })
     }
 

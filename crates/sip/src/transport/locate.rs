@@ -3,14 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
 
-use super::{Destination, Hop, Listener, Listeners, Transport, Wanted, Ways};
-use crate::registrar::{Binding, Origin};
+use super::{Destination, Hop, Listener, Listeners, Source, Transport, Wanted, Ways};
+use crate::registrar::{Binding, OB, Origin};
 
 /// Where requests leave from: the listeners, and which of them at which address is taken first.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +128,9 @@ pub fn way_to(
     if contact.secure {
         return secure_way(from, &contact, back()?);
     }
+    if binding.outbound {
+        return Some((way_over_flow(from, &contact, origin, boot)?, None));
+    }
     let reachable = contact.maddr().is_none() && contact.host.ip().is_some_and(is_reachable);
     let unsaid = contact.transport().is_none() && origin.flow.is_some();
     if !reachable {
@@ -151,6 +154,71 @@ pub fn way_to(
     }
 }
 
+/// The way to a binding that is known by its flow: that and no other, if it can still be there (RFC 5626 §7).
+fn way_over_flow(from: Departure<'_>, contact: &SipUri<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
+    if origin.flow.is_some_and(|bound| bound.boot != boot) {
+        return None;
+    }
+    let back = way_back(from, origin, boot)?;
+    Some(Hop {
+        over_flow: !leads_to(contact, origin.transport, origin.remote),
+        ..back
+    })
+}
+
+/// Whether a URI leads to where something came from, and its owner has not asked for the flow (RFC 5626 §4.3).
+fn leads_to(uri: &SipUri<'_>, transport: Transport, remote: SocketAddr) -> bool {
+    let port = uri.port.unwrap_or_else(|| transport.default_port());
+    let is_by_same = match uri.transport() {
+        None => transport == Transport::Udp,
+        Some(said) => said == TransportParam::Known(transport),
+    };
+    is_by_same
+        && uri.host.ip() == Some(remote.ip())
+        && port == remote.port()
+        && uri.maddr().is_none()
+        && !uri.params.has(OB)
+}
+
+/// Whether later requests of a dialog reach whoever has sent this contact from there only over the flow that it came by: it says
+/// so, it came over a connection that the contact does not name, or the contact means nothing from here (RFC 5626 §5.3.2).
+pub fn needs_flow(contact: &SipUri<'_>, source: &Source) -> bool {
+    if contact.params.has(OB) || is_nowhere(contact) {
+        return true;
+    }
+    let remote = source.remote;
+    match contact.host.ip() {
+        Some(ip) if contact.maddr().is_none() => {
+            is_behind(ip, remote.ip())
+                || (source.flow.is_some() && !leads_to(contact, source.transport, remote))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a URI can be followed by its host when its flow is gone: it asks for no flow, and names an address that means something
+/// from `local`, an address of ours.
+pub fn way_without_flow(from: Departure<'_>, uri: &SipUri<'_>, local: IpAddr) -> Option<Hop> {
+    let is_asked = uri.params.has(OB) || is_nowhere(uri) || uri.secure;
+    if is_asked || uri.host.ip().is_none_or(|ip| is_behind(ip, local)) {
+        return None;
+    }
+    hop_to(from, uri)
+}
+
+/// Whether a URI's host is a name that nothing ever has (`.invalid`).
+fn is_nowhere(uri: &SipUri<'_>) -> bool {
+    const INVALID: &[u8] = b".invalid";
+    match uri.host {
+        Host::Name(name) => {
+            let end = name.strip_suffix(b".").unwrap_or(name);
+            let top = end.len().saturating_sub(INVALID.len());
+            end[top..].eq_ignore_ascii_case(INVALID) || end.eq_ignore_ascii_case(&INVALID[1..])
+        }
+        _ => false,
+    }
+}
+
 /// The hop to a URI that names an address and no transport, by the one that it was registered by, if a phone can be called by
 /// that.
 fn hop_by_same(from: Departure<'_>, uri: &SipUri<'_>, transport: Transport) -> Option<Hop> {
@@ -167,7 +235,7 @@ fn hop_by_same(from: Departure<'_>, uri: &SipUri<'_>, transport: Transport) -> O
 
 /// The way to where a binding was registered from: by the listener that it came to, or by another one of its kind when
 /// that is listened at no more.
-fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
+pub fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
     let (listeners, number, to) = (from.listeners, origin.listener, origin.destination(boot));
     let of_its_kind = |listener: &&Listener| {
         listener.transport == origin.transport && listener.address.is_ipv4() == origin.remote.is_ipv4()
@@ -182,13 +250,33 @@ fn way_back(from: Departure<'_>, origin: &Origin, boot: u32) -> Option<Hop> {
             listener: number,
             local: origin.from.unwrap_or_else(|| listener.address.ip()),
             to,
+            over_flow: true,
         });
     }
     let hop = listeners.hop(origin.transport, origin.remote, Some(from.preferred))?;
-    match to {
-        Destination::Flow(_) => Some(Hop { to, ..hop }),
-        _ => Some(hop),
+    let to = match to {
+        Destination::Flow(_) => to,
+        _ => hop.to,
+    };
+    Some(Hop {
+        to,
+        over_flow: true,
+        ..hop
+    })
+}
+
+/// Whether a phone is reached only as long as a NAT remembers it: it registered by datagrams, and from another address than its
+/// contact names. One behind a proxy of its own, which it has registered through (RFC 3327), is that one's to care for.
+pub fn is_behind_nat(binding: &Binding<'_>) -> bool {
+    let origin = &binding.origin;
+    if origin.transport.is_reliable() || !binding.path.is_empty() {
+        return false;
     }
+    let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
+        return false;
+    };
+    let named = contact.host.ip().map(|ip| ip.to_canonical());
+    named != Some(origin.remote.ip().to_canonical())
 }
 
 /// The way to the first element of a path (RFC 3327 §5.3), if that neither comes back here nor, for somebody outside, leads

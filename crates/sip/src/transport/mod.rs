@@ -2,17 +2,24 @@
 //! sending can fail. Sockets are the driver's; here they are numbers.
 
 pub mod branch;
+pub mod flow_token;
+pub mod keep_alive;
 pub mod listeners;
 pub mod locate;
 pub mod owner;
 pub mod servers;
+pub mod stun;
 pub mod via;
 
 use std::net::{IpAddr, SocketAddr};
 
 pub use branch::{Branches, OurBranch};
+pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
+pub use keep_alive::{KeepAlive, keep_alive};
 pub use listeners::{Hop, Listener, Listeners};
-pub use locate::{Departure, Located, NextHop, Size, locate, way_to};
+pub use locate::{
+    Departure, Located, NextHop, Size, is_behind_nat, locate, needs_flow, way_back, way_to, way_without_flow,
+};
 pub use owner::{Owner, owner, shard_of_call_id};
 pub use servers::{Server, Wanted, Ways};
 pub use strowger_syntax::Transport;

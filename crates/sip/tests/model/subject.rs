@@ -274,7 +274,10 @@ impl Subject {
                         assert!(self.respond(id, server, 0, 100), "the 100 that is due");
                     }
                     Expired::Ringing(_) => {}
-                    Expired::Context(_) | Expired::Call(_) | Expired::Registration(_) => {
+                    Expired::Context(_)
+                    | Expired::Call(_)
+                    | Expired::Registration(_)
+                    | Expired::Waking(_) => {
                         panic!("nobody's timer")
                     }
                 }

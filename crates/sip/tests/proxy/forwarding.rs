@@ -7,7 +7,8 @@ use strowger_sip::{Destination, transport::OurBranch};
 
 use crate::stage::{Manner, Stage, Way, lines, request, tcp, udp, uri_of, ways};
 
-const TOKEN: RecordRoute = RecordRoute {
+const TOKEN: RecordRoute = RecordRoute::Dialog {
+    caller: None,
     token: 0x0123_4567_89ab_cdef,
 };
 

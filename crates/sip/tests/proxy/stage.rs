@@ -79,6 +79,8 @@ pub(crate) struct Stage {
     pub(crate) keeps_others: bool,
     /// Whose credentials answer the challenges of the first target.
     pub(crate) account: Option<NonZeroU32>,
+    /// Whether its Route names a flow.
+    pub(crate) follows_flow: bool,
 }
 
 /// By UDP to one of the targets `a`, `b`, `c` ..., from our first listener.
@@ -93,6 +95,7 @@ pub(crate) fn udp(name: char) -> Hop {
         listener: 0,
         local: [192, 0, 2, 1].into(),
         to,
+        over_flow: false,
     }
 }
 
@@ -107,6 +110,7 @@ pub(crate) fn tcp(name: char) -> Hop {
         listener: 1,
         local: [192, 0, 2, 1].into(),
         to,
+        over_flow: false,
     }
 }
 
@@ -203,6 +207,7 @@ impl Stage {
             recurse: false,
             keeps_others: false,
             account: None,
+            follows_flow: false,
         }
     }
 
@@ -234,8 +239,10 @@ impl Stage {
             taken: Taken::of(request, manner.pop, manner.strict),
             record_route: manner.record_route,
             call: Some(CALL),
+            awaited: 0,
             keeps_others: self.keeps_others,
             account: self.account,
+            follows_flow: self.follows_flow,
             recursion: if self.recurse {
                 Recursion::Anywhere
             } else {
@@ -384,7 +391,9 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) | Expired::Registration(_) => panic!("nobody asked for it"),
+                    Expired::Call(_) | Expired::Registration(_) | Expired::Waking(_) => {
+                        panic!("nobody asked for it")
+                    }
                 }
             }
             self.collect();

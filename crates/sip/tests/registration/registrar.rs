@@ -97,6 +97,7 @@ impl Scene {
                 from: None,
                 to: SocketAddr::from(([198, 51, 100, number], 5060)),
             },
+            over_flow: false,
         };
         (1..=self.servers).map(hop).collect()
     }

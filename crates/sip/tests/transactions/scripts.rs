@@ -143,7 +143,11 @@ impl Subject for Transaction {
             Expired::Client { timed_out: true, .. } => effect(at_ms, "TU", "timeout", ""),
             Expired::Client { .. } => effect(at_ms, "TU", "ended", ""),
             Expired::TryingDue(_) => effect(at_ms, "TU", "send 100", ""),
-            Expired::Context(_) | Expired::Call(_) | Expired::Registration(_) | Expired::Ringing(_) => {
+            Expired::Context(_)
+            | Expired::Call(_)
+            | Expired::Registration(_)
+            | Expired::Waking(_)
+            | Expired::Ringing(_) => {
                 panic!("nobody's timer")
             }
         }));

@@ -57,7 +57,8 @@ impl<W: Write> Page<'_, W> {
     fn verdict(&mut self, explanation: &Explanation) -> io::Result<()> {
         let colour = match explanation.verdict.outcome {
             Outcome::Forwarded | Outcome::Answered | Outcome::Redirected | Outcome::PassedBack => GREEN,
-            Outcome::Challenged | Outcome::Absorbed => YELLOW,
+
+            Outcome::Challenged | Outcome::Absorbed | Outcome::Undecided | Outcome::Waits => YELLOW,
             Outcome::Refused | Outcome::Dropped => RED,
         };
         let line = visible(&explanation.verdict.line);

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::json;
 use strowger_server::admin::{Import, Malformed, NewUser, Page, PageRequest, Secret, User, UserId};
+use strowger_server::config::UserSource;
 use strowger_server::data_dir::is_there;
 
 use self::local::Local;
@@ -25,6 +26,9 @@ pub(crate) fn user(args: args::User) -> Result<(), Failed> {
     let open = || -> Result<Users, Failed> {
         Ok(match find(&config.data_dir)? {
             Found::Server(client) => Users::Server(client),
+            Found::Nobody if config.auth.users != UserSource::Kept => {
+                Users::Store(Box::new(Local::open(&config)?))
+            }
             Found::Nobody if !may_make && !is_there(&config.data_dir) => {
                 return Err(not_there(&config.data_dir));
             }

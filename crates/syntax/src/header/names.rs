@@ -61,6 +61,7 @@ names! {
     ErrorInfo "Error-Info" None, List, "RFC 3261 §20.18.";
     Event "Event" Some(b'o'), Single, "RFC 6665 §8.2.1.";
     Expires "Expires" None, Single, "RFC 3261 §20.19.";
+    FeatureCaps "Feature-Caps" None, List, "RFC 6809 §6.";
     From "From" Some(b'f'), Single, "RFC 3261 §20.20.";
     InReplyTo "In-Reply-To" None, List, "RFC 3261 §20.21.";
     MaxBreadth "Max-Breadth" None, Single, "RFC 5393 §5.3.";

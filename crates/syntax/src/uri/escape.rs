@@ -104,6 +104,14 @@ pub fn same_ignoring_case(a: &[u8], b: &[u8]) -> bool {
     a.eq_ignore_ascii_case(b) || Units(a).map(fold).eq(Units(b).map(fold))
 }
 
+/// Whether a text is this plain one with some of its characters escaped, without regard to case.
+pub fn spells_ignoring_case(escaped: &[u8], plain: &[u8]) -> bool {
+    escaped.eq_ignore_ascii_case(plain)
+        || Units(escaped)
+            .map(|u| u.byte.to_ascii_lowercase())
+            .eq(plain.iter().map(u8::to_ascii_lowercase))
+}
+
 /// Appends a text with all its escapes undone.
 pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
     match find_near(text, b'%') {

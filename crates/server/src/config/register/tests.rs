@@ -94,8 +94,8 @@ fn each_mistake_is_told_with_its_place_and_mend() {
         ),
         (
             trunk("password_file = \"there/is/none\""),
-            "5:17: `there/is/none` cannot be read: No such file or directory (os error 2); name a file whose first line is the \
-             password, and that the server may read",
+            "5:17: the password cannot be read: there/is/none: No such file or directory (os error 2); name a file that has \
+             nothing but the password, and that the server may read",
         ),
     ] {
         assert!(complaints(&text).iter().any(|told| told == expected), "{text}\n{:?}", complaints(&text));
@@ -114,7 +114,7 @@ fn each_mistake_is_told_with_its_place_and_mend() {
 #[test]
 fn a_password_is_read_from_its_file_and_shown_nowhere() {
     let mut file = tempfile();
-    writeln!(file.0, "pa ss\nsecond line").expect("written");
+    writeln!(file.0, "pa ss").expect("written");
     let path = file.1.display();
     let text = format!("[[register]]\nname = \"p\"\naor = \"sip:1@p.example\"\npassword_file = \"{path}\"\n");
     let config = accepted(&text);

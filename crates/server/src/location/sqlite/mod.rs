@@ -11,7 +11,7 @@ use std::{fmt, io};
 use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
-use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version};
+use super::{Caller, Commit, Committed, Location, MAX_AOR, MAX_RECORD, Memory, StoreFailure, Version, Watch};
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
@@ -190,6 +190,11 @@ impl Location for Sqlite {
         self.shared.table.for_each(visit);
     }
 
+    fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
+        let from = u32::try_from(from).ok()?;
+        self.shared.table.visit(from, most, visit).map(u64::from)
+    }
+
     fn sweep(&self, now_secs: u32, removed: &mut dyn FnMut(&[u8])) -> usize {
         let mut aors = Vec::new();
         let mut count = 0;
@@ -211,6 +216,10 @@ impl Location for Sqlite {
 
     fn bytes(&self) -> usize {
         self.shared.table.bytes()
+    }
+
+    fn watch(&self) -> &Watch {
+        self.shared.table.watch()
     }
 
     fn failing(&self) -> Option<StoreFailure> {

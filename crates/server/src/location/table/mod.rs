@@ -17,7 +17,7 @@ use foldhash::quality::FoldHasher;
 use self::arena::{Allocator, Arena, CHUNK_UNITS, Place};
 use self::index::Index;
 use self::record::{Glance, Sequence};
-use super::{MAX_AOR, MAX_RECORD, Version, expiry};
+use super::{MAX_AOR, MAX_RECORD, Version, Watch, expiry};
 
 mod arena;
 mod index;
@@ -37,6 +37,7 @@ pub struct Table {
     seeds: (u64, SharedSeed),
     structure: Mutex<Structure>,
     max_bytes: usize,
+    watch: Watch,
 }
 
 /// What only the holder of the lock touches.
@@ -96,6 +97,7 @@ impl Table {
                 floor: 0,
             }),
             max_bytes,
+            watch: Watch::default(),
         }
     }
 
@@ -122,12 +124,25 @@ impl Table {
         }
     }
 
+    /// Who waits for changes, which are told here as they are published.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Replaces a record that still has the version `seen`; an empty `record` removes it. Takes no lock and allocates
     /// nothing when the record exists and its place has the room.
     ///
     /// # Errors
     /// [`Refused`]; nothing was changed.
     pub fn compare_and_set(&self, aor: &[u8], seen: Version, record: &[u8]) -> Result<Version, Refused> {
+        let published = self.publish(aor, seen, record);
+        if published.is_ok() {
+            self.watch.changed(aor);
+        }
+        published
+    }
+
+    fn publish(&self, aor: &[u8], seen: Version, record: &[u8]) -> Result<Version, Refused> {
         if aor.len() > MAX_AOR || record.len() > MAX_RECORD {
             return Err(Refused::TooLong);
         }
@@ -202,6 +217,7 @@ impl Table {
                 && expiry(&record) <= now_secs
                 && self.remove(found).is_ok()
             {
+                self.watch.changed(&aor);
                 removed.push(aor.clone());
             }
             place = next;

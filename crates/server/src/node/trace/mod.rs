@@ -6,7 +6,7 @@ mod step;
 
 use std::cell::RefCell;
 
-pub(crate) use notes::{destination, listener, place, text};
+pub(crate) use notes::{destination, listener, place, shown, text};
 pub use step::*;
 
 /// Where the steps go; nowhere by default.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use strowger_sip::auth::{Rejection, Selected, Staleness};
 use strowger_sip::proxy::{RouteToken, Routing, Target, TargetSet};
-use strowger_sip::registrar::{Binding, Changes, Outcome};
+use strowger_sip::registrar::{Binding, Changes, Outcome, write_shown_uri};
 use strowger_sip::transport::{Hop, Listeners, NextHop, Server, Wanted};
 use strowger_sip::{Destination, Now, Reject};
 use strowger_syntax::message::{BadMessage, Fault};
@@ -20,6 +20,13 @@ use crate::subscriber::Resolved;
 /// A text from the wire. What is no UTF-8 of it is shown as such.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A contact's URI, without the name of its device.
+pub(crate) fn shown(uri: &[u8]) -> String {
+    let mut out = Vec::new();
+    write_shown_uri(uri, &mut out);
+    text(&out)
 }
 
 fn some_text(bytes: &[u8]) -> Option<String> {
@@ -121,7 +128,7 @@ impl HopSeen {
 impl BindingSeen {
     pub(crate) fn of(binding: &Binding<'_>, now_secs: u64) -> Self {
         Self {
-            contact: text(binding.contact),
+            contact: shown(binding.contact),
             q: binding.q,
             age: now_secs.saturating_sub(u64::from(binding.updated_at)),
             expires_in: u64::from(binding.expires_at).saturating_sub(now_secs),
@@ -191,6 +198,11 @@ impl Step {
             count: given.and_then(|given| given.nonce_count()),
             outcome,
         }
+    }
+
+    pub(in crate::node) fn user_asked(user: &[u8], domain: &[u8], asked: bool) -> Self {
+        let user = format!("{}@{}", text(user), text(domain));
+        Self::UserLookUp { user, asked }
     }
 
     pub(in crate::node) fn address(asked: &[u8], aor: &[u8], known: Resolved) -> Self {

@@ -15,6 +15,11 @@ pub enum Step {
         /// Whether there is enough of a request to answer it.
         answerable: bool,
     },
+    /// It is no message, and keeps its flow open.
+    KeepAlive {
+        /// Whether it was answered, if it is a STUN message (RFC 5626 §8); `None` when it says nothing.
+        stun: Option<bool>,
+    },
     /// Whose it is of the shards: by its Call-ID, or by its branch if it is a response.
     Shard {
         /// Whose.
@@ -46,6 +51,11 @@ pub enum Step {
         next: Option<String>,
         /// The Request-URI to route by.
         request_uri: String,
+    },
+    /// The flow that its Route names (RFC 5626 §5.3).
+    Flow {
+        /// What is known of it.
+        found: FlowFound,
     },
     /// Whom it is for.
     Bound {
@@ -83,6 +93,18 @@ pub enum Step {
         count: Option<u32>,
         /// What they are worth.
         outcome: CredentialsOutcome,
+    },
+    /// The node does not keep the users itself.
+    UsersElsewhere {
+        /// Who does: a file or a server.
+        source: String,
+    },
+    /// The server of users has to be asked for somebody first.
+    UserLookUp {
+        /// For whom, as `alice@example.test`.
+        user: String,
+        /// Whether it was; an explanation asks nobody.
+        asked: bool,
     },
     /// Their nonce count is used up.
     NonceCount {
@@ -351,6 +373,8 @@ pub enum AskedWhy {
     Trusted,
     /// It belongs to a dialog that was set up through us.
     Dialog,
+    /// It came by the Path of a phone that has registered through us (RFC 5626 §3.4).
+    Path,
     /// ACK and CANCEL can't be challenged (RFC 3261 §22.1).
     AckOrCancel,
     /// Its route is open to strangers.
@@ -459,6 +483,10 @@ pub enum BindingUse {
     NamesUs,
     /// There is no way to it from here.
     NoWay,
+    /// Its device sleeps: it is pushed, and is a target once it has registered (RFC 8599 §5.6.2).
+    Pushed,
+    /// Its device has registered from elsewhere since.
+    Replaced,
     /// It is not what the caller wants (RFC 3841).
     Unsuited,
 }
@@ -541,6 +569,28 @@ pub enum RecordRouteWhy {
     Stranger,
     /// It has no From tag to make a token for.
     NoTag,
+    /// It registers a phone elsewhere, and we are its first hop: we stay on its Path (RFC 5626 §5.1).
+    Registers,
+    /// It registers a phone elsewhere, which is not ours to reach or knows no Path.
+    NoPath,
+}
+
+/// What is known of the flow that a Route of ours names (RFC 5626 §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowFound {
+    /// It goes over it.
+    Kept,
+    /// It has come over it, and goes out.
+    Outgoing,
+    /// Its peer has registered over another one since.
+    Anew,
+    /// It is gone, and the peer is where its contact says.
+    Without,
+    /// It is gone.
+    Gone,
+    /// Nobody here has made its token.
+    Forged,
 }
 
 /// Why a message is let fall.

@@ -25,6 +25,8 @@ pub(super) struct Redirection {
 /// What there is to know of a 3xx whose contacts may become targets.
 #[derive(Clone, Copy, Debug)]
 pub struct Redirected<'a> {
+    /// Its server transaction.
+    pub server: Id,
     /// The request, as it came.
     pub request: &'a [u8],
     /// The 3xx.
@@ -46,10 +48,11 @@ impl Proxy {
     /// What that 3xx is; `None` once its request was answered otherwise.
     pub fn redirected<'a>(&'a self, endpoint: &'a Endpoint, redirect: Id) -> Option<Redirected<'a>> {
         let redirection = self.redirections.get(redirect)?;
-        let pending = self.contexts.get(redirection.context)?.pending?;
-        let pending = self.pending.get(pending)?;
+        let context = self.contexts.get(redirection.context)?;
+        let pending = self.pending.get(context.pending?)?;
         let pool = &endpoint.layer.pool;
         Some(Redirected {
+            server: context.server,
             request: pool.bytes(&pending.request),
             response: pool.bytes(&redirection.response),
             arrival: pending.arrival,
@@ -122,7 +125,7 @@ impl Proxy {
     }
 
     /// Puts targets that are new behind those of a request.
-    fn add_new(&mut self, endpoint: &mut Endpoint, id: Id, targets: &TargetSet) -> bool {
+    pub(super) fn add_new(&mut self, endpoint: &mut Endpoint, id: Id, targets: &TargetSet) -> bool {
         let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, id) else {
             return false;
         };

@@ -238,7 +238,7 @@ impl Proxy {
                 tried = self.with_request(endpoint, id, open) != Some(Opened::Skipped);
                 continue;
             }
-            if !standing.is_done() || is_open && pending.redirections > 0 {
+            if !standing.is_done() || is_open && pending.is_to_grow() {
                 return pending.set_timer(&standing, endpoint);
             }
             self.answer_best(endpoint, id, now_ms, out);

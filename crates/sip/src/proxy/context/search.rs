@@ -211,6 +211,10 @@ impl Proxy {
         };
         let target = branch.target;
         let Some(hop) = hop else {
+            let cause = match cause {
+                Cause::NextHopUnreachable if pending.follows_flow => Cause::FlowFailed,
+                cause => cause,
+            };
             pending.fail(cause);
             self.stop_unless_next(user.context, cause.counts_as());
             return;
@@ -306,7 +310,10 @@ impl Pending {
 
     /// How its branches stand.
     pub(super) fn standing(&self) -> Standing {
-        let mut standing = Standing::default();
+        let mut standing = Standing {
+            others: self.awaited > 0,
+            ..Standing::default()
+        };
         for branch in &self.branches {
             match branch.state {
                 BranchState::Waiting => standing.add_waiting(branch.group),
@@ -419,7 +426,7 @@ impl Pending {
 pub(super) struct Standing {
     /// The next group that waits, and how many targets it has.
     pub(super) next: Option<(u16, usize)>,
-    /// Whether other groups wait behind that.
+    /// Whether other groups wait behind that, or targets are awaited.
     others: bool,
     /// Whether a final response is waited for.
     pub(super) is_pending: bool,

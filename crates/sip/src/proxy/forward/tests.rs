@@ -105,20 +105,22 @@ fn one_pass_writes_what_a_draft_writes() {
     let (endpoint, mut edits, mut index) = (endpoint(), Edits::default(), Index::default());
     let identity = &endpoint.identity;
     let (requests, mut at_places) = (requests(), 0);
+    let flow = Peer::Datagrams(source().remote.ip(), 6000);
+    let dialog = |caller| Some(RecordRoute::Dialog { token: 77, caller });
+    let credentials = "Proxy-Authorization: Digest realm=\"r\"\r\nAuthorization: Digest realm=\"s\"\r\n";
+    let stays = [
+        (None, ""),
+        (dialog(None), ""),
+        (dialog(Some(flow)), credentials),
+        (Some(RecordRoute::Registration(flow)), ""),
+    ];
     for text in &requests {
         let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
         let routing = preprocess(identity, request, |uri| {
             uri.host.ip() == Some(source().local.ip())
         });
         for (transport, listener) in [(Transport::Udp, 0), (Transport::Tcp, 1)] {
-            for (record_route, credentials) in [
-                (None, &b""[..]),
-                (Some(RecordRoute { token: 77 }), b""),
-                (
-                    None,
-                    b"Proxy-Authorization: Digest realm=\"r\"\r\nAuthorization: Digest realm=\"s\"\r\n",
-                ),
-            ] {
+            for (record_route, credentials) in stays {
                 let to = "192.0.2.10:5060".parse().expect("an address");
                 let forwarding = Forwarding {
                     uri: b"sip:b@192.0.2.10;x?y=z",
@@ -130,11 +132,12 @@ fn one_pass_writes_what_a_draft_writes() {
                         listener,
                         local: source().local.ip(),
                         to: Destination::Connect { transport, to },
+                        over_flow: false,
                     },
                     arrival: Ingress::of(request, &source()).arrival(),
                     loop_part: 7,
                     breadth: 30,
-                    credentials,
+                    credentials: credentials.as_bytes(),
                 };
                 let branch = BranchKind::Stateful {
                     client: Id { index: 1, counter: 2 },

@@ -22,9 +22,12 @@ fn small() -> Binding<'static> {
             from: None,
             remote: ([127, 0, 0, 1], 6000).into(),
             flow: None,
+            pushed_elsewhere: false,
         },
         path: b"",
         user_agent: b"SIPp/36",
+        epoch: None,
+        outbound: false,
     }
 }
 
@@ -44,9 +47,11 @@ fn large() -> Binding<'static> {
             from: Some(Ipv6Addr::LOCALHOST.into()),
             remote: (Ipv6Addr::LOCALHOST, 65535).into(),
             flow: Some(BoundFlow { flow, boot: 77 }),
+            pushed_elsewhere: false,
         },
         path: b"<sip:p3.example.test;lr>,<sip:p1.example.test;lr>",
         user_agent: b"",
+        outbound: true,
         ..small()
     }
 }

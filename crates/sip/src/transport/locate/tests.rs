@@ -150,9 +150,12 @@ fn hops(
             from: None,
             remote: ([198, 51, 100, 7], 4000).into(),
             flow: connection_of.map(|boot| BoundFlow { flow, boot }),
+            pushed_elsewhere: false,
         },
         path: path.as_bytes(),
         user_agent: b"",
+        epoch: None,
+        outbound: false,
     };
     let is_ours = |uri: &SipUri<'_>| uri.host.ip() == Some([192, 0, 2, 1].into());
     way_to(departure(listeners), &binding, BOOT, is_ours)

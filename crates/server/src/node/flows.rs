@@ -1,0 +1,170 @@
+//! Flows (RFC 5626 §5): who is reached over the one that it came by, and what goes over one that a Route names.
+
+use strowger_sip::Now;
+use strowger_sip::Reject;
+use strowger_sip::proxy::{RecordRoute, RouteFlow, RouteToken};
+use strowger_sip::registrar::Bindings;
+use strowger_sip::transport::{Hop, LogicalFlow, Peer, ReadToken, needs_flow, way_to, way_without_flow};
+use strowger_syntax::header::{NameAddr, WrittenAddr};
+use strowger_syntax::uri::{SipUri, Uri};
+use strowger_syntax::{Name, Status};
+
+use super::Node;
+use super::candidates::{Origin, Terms, Way};
+use super::dispatch::Case;
+use super::locate::is_contact;
+use super::trace::{BindingUse, FlowFound, Step};
+
+/// 430 (RFC 5626 §5.3.1).
+fn flow_failed() -> Reject {
+    Reject::new(Status::FLOW_FAILED)
+}
+
+impl Node {
+    /// What the flow comes to that our Route entries name (RFC 5626 §5.3): none where the request has come over it itself and goes
+    /// out, by its Route or its Request-URI.
+    ///
+    /// # Errors
+    /// 403 for a token that nobody here has made.
+    pub(super) fn settle_flow(&self, case: &mut Case<'_>) -> Result<(), Reject> {
+        let Some(flow) = case.routing.flow else {
+            return Ok(());
+        };
+        if flow.token == ReadToken::Forged {
+            self.trace.note(|| Step::Flow {
+                found: FlowFound::Forged,
+            });
+            return Err(Reject::because(Status::FORBIDDEN, "Forged Flow Token"));
+        }
+        if !flow.is_incoming(&case.ingress.source) {
+            self.trace.note(|| Step::Flow {
+                found: FlowFound::Outgoing,
+            });
+            case.routing.flow = None;
+            case.keeps_caller = flow.ob;
+        }
+        Ok(())
+    }
+
+    /// Makes the flow that the Route of a request names the candidate (RFC 5626 §5.3.1). Somebody who has registered anew since the
+    /// dialog began is tried there first. False if it names none.
+    ///
+    /// # Errors
+    /// 430 if the flow is gone, and its peer is nowhere else.
+    pub(super) fn candidate_of_flow(
+        &mut self,
+        case: &Case<'_>,
+        uri: &SipUri<'_>,
+        now: Now,
+    ) -> Result<bool, Reject> {
+        let Some(flow) = case.routing.flow else {
+            return Ok(false);
+        };
+        let from = self.endpoint.identity.departure(&case.ingress.source);
+        let kept = match flow.token {
+            ReadToken::Flow(kept) => kept.hop(from),
+            ReadToken::Gone | ReadToken::Forged | ReadToken::None => None,
+        };
+        let local = kept.map_or(from.preferred.1, |hop| hop.local);
+        let is_connection = !matches!(
+            flow.token,
+            ReadToken::Flow(LogicalFlow {
+                peer: Peer::Datagrams(..),
+                ..
+            })
+        );
+        let otherwise = way_without_flow(from, uri, local).filter(|_| is_connection && !flow.by_path);
+        let anew = self.way_anew(case, &flow, now);
+        let mut hops = [anew, kept, otherwise].into_iter().flatten();
+        let Some(first) = hops.next() else {
+            self.trace.note(|| Step::Flow {
+                found: FlowFound::Gone,
+            });
+            return Err(flow_failed());
+        };
+        self.trace.note(|| Step::Flow {
+            found: match (anew, kept) {
+                (Some(_), _) => FlowFound::Anew,
+                (None, Some(_)) => FlowFound::Kept,
+                (None, None) => FlowFound::Without,
+            },
+        });
+        let candidates = &mut self.work.candidates;
+        candidates.clear();
+        let terms = Terms::new(Origin::Binding, Way::Nowhere);
+        let second = hops.next();
+        candidates.add_located(case.routing.request_uri, &[], terms, &first, second.as_ref());
+        Ok(true)
+    }
+
+    /// The way to the contact that a request within a dialog is for, if it is registered over other flows than this one.
+    fn way_anew(&mut self, case: &Case<'_>, flow: &RouteFlow, now: Now) -> Option<Hop> {
+        let (request, uri) = (case.request, case.routing.request_uri);
+        if flow.by_path || !self.write_registered(request.to_uri()) {
+            return None;
+        }
+        let work = &mut self.work;
+        self.shared.location.read(&work.aor, &mut work.record);
+        let (shared, from) = (
+            &self.shared,
+            self.endpoint.identity.departure(&case.ingress.source),
+        );
+        let mut last = None;
+        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
+            if !binding.path.is_empty() || !is_contact(binding.contact, uri) {
+                continue;
+            }
+            let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
+            let Some((hop, _)) = way else { continue };
+            let is_same = match (LogicalFlow::of_hop(&hop), flow.token) {
+                (Some(its), ReadToken::Flow(kept)) => its.peer == kept.peer,
+                _ => false,
+            };
+            if is_same {
+                return None;
+            }
+            let is_later = |&(_, updated_at): &(Hop, u32)| updated_at <= binding.updated_at;
+            if last.as_ref().is_none_or(is_later) {
+                self.trace
+                    .note(|| Step::binding(&binding, BindingUse::Target, now));
+                last = Some((hop, binding.updated_at));
+            }
+        }
+        last.map(|(hop, _)| hop)
+    }
+
+    /// The flow that the caller of a dialog is to be reached over, if its contact does not lead to it (RFC 5626 §5.3.2). Whoever
+    /// stands behind another proxy is that one's to reach.
+    pub(super) fn callers_flow(&self, case: &Case<'_>) -> Option<Peer> {
+        let (request, source) = (case.request, &case.ingress.source);
+        if request.has_second_via() {
+            return None;
+        }
+        let value = request.elements(Name::Contact).next()?;
+        let address = WrittenAddr::parse(value).ok()?;
+        let needs = match Uri::parse(address.uri_text) {
+            Ok(Uri::Sip(contact)) => case.keeps_caller || needs_flow(&contact, source),
+            _ => false,
+        };
+        needs.then(|| Peer::of(source))
+    }
+
+    /// The place in the Path of a REGISTER that is not for us, if we are its first hop and its phone can be told (RFC 5626 §5.1, RFC
+    /// 3327 §5.2).
+    pub(super) fn registration_path(&self, case: &Case<'_>) -> Option<RecordRoute> {
+        let request = case.request;
+        if request.has_second_via() {
+            return None;
+        }
+        let has_reg_id = |value| NameAddr::parse(value).is_ok_and(|address| address.params.has(b"reg-id"));
+        let is_told =
+            request.lists(Name::Supported, b"path") || request.elements(Name::Contact).any(has_reg_id);
+        is_told.then(|| RecordRoute::Registration(Peer::of(&case.ingress.source)))
+    }
+
+    /// Whether a request goes on where it was sent already: within a dialog that was set up through us, or to a phone that has
+    /// registered through us.
+    pub(super) fn is_begun(case: &Case<'_>) -> bool {
+        case.routing.token == RouteToken::Valid || case.routing.is_by_path()
+    }
+}

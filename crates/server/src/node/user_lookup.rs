@@ -1,0 +1,203 @@
+//! Requests that wait for what the server of users says of whoever sends them, or of whom they are for. Such a request is taken
+//! up again from its beginning when that is known: nothing was done with it before.
+
+use strowger_sip::auth::{Proof, Rejection};
+use strowger_sip::endpoint::Ingress;
+use strowger_sip::memory::{Id, Stored};
+use strowger_sip::registrar::Bindings;
+use strowger_sip::transaction::KEPT;
+use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_syntax::{Message, Method, Status};
+
+use super::dispatch::{Bound, Case};
+use super::policy::Sender;
+use super::trace::Step;
+use super::{Kept, Node};
+use crate::subscriber::{Belief, Looked, Question};
+
+/// Seconds until it is worth while to ask again.
+const RETRY_AFTER: u32 = 2;
+
+/// What came of asking for the users of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LookedUp {
+    /// For the one whose credentials it has.
+    sender: Looked,
+    /// For the one whom it is for.
+    called: Looked,
+}
+
+/// Which user a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    Sender,
+    Called,
+}
+
+/// A request that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    request: Stored,
+    ingress: Ingress,
+    looked: LookedUp,
+    whom: Whom,
+}
+
+/// Whether a request goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// What is known is enough.
+    On,
+    /// It waits, and will be taken up again.
+    Waits,
+}
+
+/// The refusal of a request for which nobody can be asked (RFC 3261 §21.5.4).
+pub(super) fn unavailable() -> Reject {
+    Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(RETRY_AFTER))
+}
+
+impl Node {
+    /// Whether credentials that were checked by what is known of their user may count as such. The realm is in the work buffers.
+    #[inline]
+    pub(super) fn may_count(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        user: &[u8],
+        checked: &Result<Proof, Rejection>,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let Some(lookup) = self.shared.subscribers.lookup() else {
+            return Ok(Progress::On);
+        };
+        let (realm, looked) = (&self.work.realm, self.work.looked.sender);
+        match lookup.judge_credentials(user, realm, checked, looked, now.mono_ms()) {
+            Belief::Holds => Ok(Progress::On),
+            Belief::Ask => {
+                let realm = std::mem::take(&mut self.work.realm);
+                let asked = self.ask_for(request, ingress, Whom::Sender, (user, &realm));
+                self.work.realm = realm;
+                asked
+            }
+            Belief::Fails => Err(unavailable()),
+        }
+    }
+
+    /// Whether enough is known of the user whom a request is for: all that somebody who is registered needs is there. Strangers
+    /// are not told that nobody could be asked, as they are not told who exists.
+    pub(super) fn is_called_known(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        if self.shared.subscribers.lookup().is_none() {
+            return Ok(Progress::On);
+        }
+        let Bound::User(uri) = bound else {
+            return Ok(Progress::On);
+        };
+        if matches!(case.request.method(), Method::Ack | Method::Cancel) {
+            return Ok(Progress::On);
+        }
+        self.write_addressed(uri);
+        let (work, shared) = (&mut self.work, &self.shared);
+        shared.location.read(&work.aor, &mut work.record);
+        if Bindings::new(&work.record).live(now.wall_secs()).next().is_some() {
+            return Ok(Progress::On);
+        }
+        let Some(lookup) = shared.subscribers.lookup() else {
+            return Ok(Progress::On);
+        };
+        let Some(at) = work.aor.iter().rposition(|&b| b == b'@') else {
+            return Ok(Progress::On);
+        };
+        let (user, domain) = (&work.aor[..at], &work.aor[at + 1..]);
+        match lookup.judge_name(user, domain, work.looked.called, now.mono_ms()) {
+            Belief::Ask => {
+                let aor = std::mem::take(&mut self.work.aor);
+                let name = (&aor[..at], &aor[at + 1..]);
+                let asked = self.ask_for(case.request, case.ingress, Whom::Called, name);
+                self.work.aor = aor;
+                asked
+            }
+            Belief::Fails if sender != Sender::Stranger => Err(unavailable()),
+            Belief::Holds | Belief::Fails => Ok(Progress::On),
+        }
+    }
+
+    /// Asks for a user, and keeps the request until the server has answered.
+    fn ask_for(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        whom: Whom,
+        (user, domain): (&[u8], &[u8]),
+    ) -> Result<Progress, Reject> {
+        let Some(lookup) = self.shared.subscribers.lookup() else {
+            return Ok(Progress::On);
+        };
+        self.trace.note(|| Step::user_asked(user, domain, lookup.asks()));
+        if !lookup.asks() {
+            return Ok(Progress::Waits);
+        }
+        let ticket = self.waiting.next_id();
+        let asker = Some((self.endpoint.identity.shard, ticket));
+        let is_full = self.waiting.len() >= lookup.most_waiting();
+        let question = Question::of(user, domain, asker).filter(|_| !is_full);
+        if !question.is_some_and(|question| lookup.ask(question)) {
+            return Err(unavailable());
+        }
+        let request = self.endpoint.layer.pool.store(request.bytes());
+        self.waiting.insert_with(|_| Waiting {
+            request,
+            ingress: *ingress,
+            looked: self.work.looked,
+            whom,
+        });
+        Ok(Progress::Waits)
+    }
+
+    /// Whether this very request waits: it will be answered then.
+    pub(super) fn is_waiting(&self, request: Message<'_>) -> bool {
+        let pool = &self.endpoint.layer.pool;
+        self.waiting
+            .iter()
+            .any(|(_, waiting)| pool.bytes(&waiting.request) == request.bytes())
+    }
+
+    /// The server has answered or failed: the request is taken up again.
+    pub(super) fn on_looked_up(&mut self, ticket: Id, answered: bool, now: Now, out: &mut Outbox) {
+        let Some(Waiting {
+            request,
+            ingress,
+            mut looked,
+            whom,
+        }) = self.waiting.remove(ticket)
+        else {
+            return;
+        };
+        let outcome = if answered {
+            Looked::Answered
+        } else {
+            Looked::Failed
+        };
+        match whom {
+            Whom::Sender => looked.sender = outcome,
+            Whom::Called => looked.called = outcome,
+        }
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.endpoint.layer.pool.take(request, &mut text);
+        if let Ok(request) = index.parse(&text, &KEPT) {
+            self.work.looked = looked;
+            out.of_call(Some(request.call_id()));
+            self.take_up(request, &ingress, now, out);
+            self.account(now);
+            out.of_call(None);
+            self.work.looked = LookedUp::default();
+        }
+        self.work.kept = Some(Kept { text, index });
+    }
+}

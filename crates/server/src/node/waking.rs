@@ -1,0 +1,343 @@
+//! Requests for devices that sleep (RFC 8599 §5.6.2): the device is pushed, and as soon as it has registered it is one more target of
+//! the request, which others may be answering meanwhile.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use strowger_sip::memory::{Id, Stored, TimerId};
+use strowger_sip::proxy::TargetSet;
+use strowger_sip::registrar::{Binding, Bindings, PushParams, is_same_instance};
+use strowger_sip::transaction::Timed;
+use strowger_sip::transport::way_to;
+use strowger_sip::{Now, Outbox, Source};
+use strowger_syntax::Message;
+
+use super::Node;
+use super::candidates::{Sleeper, Terms};
+use super::journal::Journal;
+use super::shared::Shared;
+use crate::location::Slot;
+use crate::push::{Ask, NotPushed, Provider, Push, Pushed, Waited};
+
+/// A request that waits for one device.
+#[derive(Clone, Debug)]
+pub(super) struct Waking {
+    /// The request's server transaction.
+    server: Id,
+    /// Where the request came from, which says by which of our addresses it leaves.
+    source: Source,
+    /// The address-of-record, and behind it the instance-id of the device, if it has one.
+    texts: Stored,
+    aor_len: u16,
+    slot: Slot,
+    device: u64,
+    /// The registration that it had.
+    seen: u64,
+    terms: Terms,
+    since_ms: u64,
+    timer: TimerId,
+}
+
+/// Whether a binding's device can be sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sleep {
+    /// It is awake, as far as is known.
+    Awake,
+    /// It has to be pushed, unless that was done and it has not registered yet.
+    Asleep,
+    /// Another binding is of the same device, and newer.
+    Replaced,
+}
+
+/// Whether a binding's device can be sent a request. One that was pushed lately and has registered since is awake (RFC 8599 §5.6.2).
+pub(super) fn sleep_of(shared: &Shared, record: Bindings<'_>, binding: &Binding<'_>, now: Now) -> Sleep {
+    let push = &shared.push;
+    if !push.is_on() || binding.origin.pushed_elsewhere {
+        return Sleep::Awake;
+    }
+    let Some((params, _)) = device_of(shared, binding) else {
+        return Sleep::Awake;
+    };
+    let device = push.device(&params);
+    let newest = newest_of(shared, record, device, None, now);
+    if newest.is_some_and(|newest| newest.contact != binding.contact) {
+        return Sleep::Replaced;
+    }
+    let pushed_at = push.pushed_lately(device, now.wall_ms);
+    match pushed_at {
+        // Both may be of one second, and then it is not known which was first.
+        Some(pushed) if pushed.has_woken || u64::from(binding.updated_at) > pushed.at_ms / 1000 => {
+            Sleep::Awake
+        }
+        _ => Sleep::Asleep,
+    }
+}
+
+/// How a binding's device is pushed; `None` if it is not.
+fn device_of<'b, 's>(
+    shared: &'s Shared,
+    binding: &Binding<'b>,
+) -> Option<(PushParams<'b>, &'s Arc<Provider>)> {
+    let params = PushParams::of(binding.contact)?;
+    let provider = shared.push.service_of(&params)?;
+    Some((params, provider))
+}
+
+/// The binding of a device that was registered last. A device that has got another `pn-prid` is known by its instance-id.
+fn newest_of<'r>(
+    shared: &Shared,
+    record: Bindings<'r>,
+    device: u64,
+    instance: Option<&[u8]>,
+    now: Now,
+) -> Option<Binding<'r>> {
+    let is_meant = |binding: &Binding<'_>| {
+        let is_device =
+            device_of(shared, binding).is_some_and(|(params, _)| shared.push.device(&params) == device);
+        is_device
+            || instance.is_some_and(|wanted| {
+                binding
+                    .instance()
+                    .is_some_and(|has| is_same_instance(has, wanted))
+            })
+    };
+    // Of several of one second the last one of the record is the newest.
+    record
+        .live(now.wall_secs())
+        .filter(is_meant)
+        .max_by_key(|binding| binding.updated_at)
+}
+
+impl Node {
+    /// Has the devices woken whose candidates are in the work buffers, for a request that is being forwarded and awaits as many
+    /// targets.
+    pub(super) fn wake_devices(
+        &mut self,
+        request: Message<'_>,
+        server: Id,
+        source: &Source,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        if self.work.asleep.is_empty() {
+            return;
+        }
+        let mut asleep = std::mem::take(&mut self.work.asleep);
+        for sleeper in asleep.drain(..) {
+            if !self.wake_device(request, server, source, &sleeper, now) {
+                self.shared.push.count(Waited::GivenUp);
+                self.end_waiting(server, None, now, out);
+            }
+        }
+        self.work.asleep = asleep;
+    }
+
+    /// Has one device pushed, and waits for it; false if that cannot be.
+    fn wake_device(
+        &mut self,
+        request: Message<'_>,
+        server: Id,
+        source: &Source,
+        sleeper: &Sleeper,
+        now: Now,
+    ) -> bool {
+        let aor = &sleeper.aor[..];
+        if self.wakings.len() >= self.shared.push.max_waiting() {
+            note_not_woken(&mut self.journal, aor, "this-node", "too many requests wait", now);
+            return false;
+        }
+        // Whoever is told of what comes reads what is there.
+        let slot = self.watcher.add(self.shared.location.watch(), aor);
+        self.shared.location.read(aor, &mut self.work.record);
+        let mut live = Bindings::new(&self.work.record).live(now.wall_secs());
+        let binding = live.find(|binding| binding.contact == &*sleeper.contact);
+        let found = binding.and_then(|binding| Some((binding, device_of(&self.shared, &binding)?)));
+        let Some((binding, (params, provider))) = found else {
+            self.watcher.remove(self.shared.location.watch(), slot);
+            return false;
+        };
+        let device = self.shared.push.device(&params);
+        let ticket = self.wakings.next_id();
+        if self.shared.push.pushed_lately(device, now.wall_ms).is_none() {
+            let method = String::from_utf8_lossy(request.method_text());
+            let ask = Ask {
+                provider: Arc::clone(provider),
+                push: Push::of(&params, aor, request.call_id(), &method, true),
+                asker: (self.endpoint.identity.shard, ticket),
+            };
+            if !self.shared.push.ask(ask, device, now.wall_ms) {
+                self.watcher.remove(self.shared.location.watch(), slot);
+                note_not_woken(&mut self.journal, aor, "this-node", "too many pushes wait", now);
+                return false;
+            }
+        }
+        let seen = self.registration_of(&binding);
+        let texts = [aor, binding.instance().unwrap_or_default()].concat();
+        let layer = &mut self.endpoint.layer;
+        let texts = layer.pool.store(&texts);
+        let timer = layer.wheel.add(Timed::Waking(ticket));
+        layer
+            .wheel
+            .set(timer, Some(now.mono_ms() + self.shared.push.wait_ms()));
+        self.wakings.insert_with(|_| Waking {
+            server,
+            source: *source,
+            texts,
+            aor_len: aor.len() as u16,
+            slot,
+            device,
+            seen,
+            terms: sleeper.terms,
+            since_ms: now.mono_ms(),
+            timer,
+        });
+        true
+    }
+
+    /// A number for what made a binding.
+    fn registration_of(&self, binding: &Binding<'_>) -> u64 {
+        let order = &binding.order;
+        let number = u64::from(order.branch) << 32 | u64::from(order.cseq);
+        self.endpoint
+            .identity
+            .call_key(order.call_id, &number.to_le_bytes())
+    }
+
+    /// Bindings have changed in one of these slots: a device that is waited for may have registered.
+    pub(super) fn on_devices_changed(&mut self, slots: &[Slot], now: Now, out: &mut Outbox) {
+        if self.wakings.is_empty() {
+            return;
+        }
+        let meant = self
+            .wakings
+            .iter()
+            .filter(|(_, waking)| slots.contains(&waking.slot));
+        let tickets: SmallVec<[Id; 8]> = meant.map(|(ticket, _)| ticket).collect();
+        for ticket in tickets {
+            self.look_for_device(ticket, now, out);
+        }
+    }
+
+    fn look_for_device(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
+        let Some(waking) = self.wakings.get(ticket) else {
+            return;
+        };
+        let texts = self.endpoint.layer.pool.bytes(&waking.texts);
+        let (aor, instance) = texts.split_at(usize::from(waking.aor_len));
+        let instance = (!instance.is_empty()).then_some(instance);
+        self.shared.location.read(aor, &mut self.work.record);
+        let record = Bindings::new(&self.work.record);
+        let newest = newest_of(&self.shared, record, waking.device, instance, now);
+        let Some(binding) = newest.filter(|binding| self.registration_of(binding) != waking.seen) else {
+            return;
+        };
+        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&waking.source));
+        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
+        let Some((hop, fallback)) = way else { return };
+        let candidates = &mut self.work.candidates;
+        candidates.clear();
+        candidates.add_located(
+            binding.contact,
+            binding.path,
+            waking.terms,
+            &hop,
+            fallback.as_ref(),
+        );
+        candidates.fill(&mut self.work.targets);
+        self.end_waking(ticket, Waited::Woken, now, out);
+    }
+
+    /// A push was sent, or could not be.
+    pub(super) fn on_pushed(&mut self, pushed: Pushed, now: Now, out: &mut Outbox) {
+        let Err(error) = pushed.result else { return };
+        let Some(waking) = self.wakings.get(pushed.ticket) else {
+            return;
+        };
+        let device = waking.device;
+        self.shared.push.forget(device);
+        self.note_waking(pushed.ticket, &error, now);
+        // All that wait for the device wait in vain.
+        let meant = self.wakings.iter().filter(|(_, waking)| waking.device == device);
+        let tickets: SmallVec<[Id; 8]> = meant.map(|(ticket, _)| ticket).collect();
+        for ticket in tickets {
+            self.end_waking(ticket, Waited::GivenUp, now, out);
+        }
+    }
+
+    /// A device has not registered in time.
+    pub(super) fn on_not_woken(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
+        let Some(waking) = self.wakings.get(ticket) else {
+            return;
+        };
+        if self.proxy.can_use_more(&self.endpoint, waking.server) {
+            let texts = self.endpoint.layer.pool.bytes(&waking.texts);
+            let aor = &texts[..usize::from(waking.aor_len)];
+            note_not_woken(
+                &mut self.journal,
+                aor,
+                "device",
+                "it was pushed and did not register in time",
+                now,
+            );
+        }
+        self.end_waking(ticket, Waited::TimedOut, now, out);
+    }
+
+    /// A wait is over. A device that was woken is the target in the work buffers.
+    fn end_waking(&mut self, ticket: Id, waited: Waited, now: Now, out: &mut Outbox) {
+        let Some(waking) = self.wakings.remove(ticket) else {
+            return;
+        };
+        if waited == Waited::Woken {
+            self.shared.push.woken(waking.device);
+        }
+        let layer = &mut self.endpoint.layer;
+        layer.wheel.remove(waking.timer);
+        self.watcher.remove(self.shared.location.watch(), waking.slot);
+        // Otherwise it has been answered or cancelled since.
+        if self.proxy.can_use_more(&self.endpoint, waking.server) {
+            self.shared.push.count(waited);
+            if waited == Waited::Woken {
+                let aor = &self.endpoint.layer.pool.bytes(&waking.texts)[..usize::from(waking.aor_len)];
+                let after_ms = now.mono_ms().saturating_sub(waking.since_ms);
+                self.journal
+                    .line(now, "device woken")
+                    .map(|line| line.text("aor", aor).number("after_ms", after_ms));
+            }
+        }
+        self.endpoint.layer.pool.give(waking.texts);
+        self.end_waiting(waking.server, Some(waited), now, out);
+    }
+
+    /// The request with this server transaction has one target less to wait for.
+    fn end_waiting(&mut self, server: Id, waited: Option<Waited>, now: Now, out: &mut Outbox) {
+        let none = TargetSet::default();
+        let targets = match waited {
+            Some(Waited::Woken) => {
+                self.note_targets();
+                &self.work.targets
+            }
+            _ => &none,
+        };
+        self.proxy
+            .add_awaited(&mut self.endpoint, server, targets, now.mono_ms(), out);
+        self.account(now);
+    }
+
+    fn note_waking(&mut self, ticket: Id, error: &NotPushed, now: Now) {
+        let Some(waking) = self.wakings.get(ticket) else {
+            return;
+        };
+        let aor = &self.endpoint.layer.pool.bytes(&waking.texts)[..usize::from(waking.aor_len)];
+        note_not_woken(&mut self.journal, aor, error.fault(), &error.to_string(), now);
+    }
+}
+
+/// Says whose fault it is that a device is not woken.
+fn note_not_woken(journal: &mut Journal, aor: &[u8], fault: &str, why: &str, now: Now) {
+    journal.line(now, "device not woken").map(|line| {
+        line.text("aor", aor)
+            .text("fault", fault.as_bytes())
+            .text("why", why.as_bytes())
+    });
+}

@@ -1,0 +1,229 @@
+//! Users whom a server is asked for: what waits, what is believed for how long, and that nobody can tell who exists.
+
+use std::time::Duration;
+
+use strowger_server::config::UserLookup;
+use strowger_testkit::message::{authorize, registration, request, start_line};
+use strowger_testkit::peer::{address, password};
+use strowger_testkit::{Plan, Site};
+
+fn site() -> Site {
+    limited(UserLookup {
+        ttl: Duration::from_secs(300),
+        negative_ttl: Duration::from_secs(30),
+        stale: Duration::from_secs(3600),
+        ..UserLookup::default()
+    })
+}
+
+fn limited(lookup: UserLookup) -> Site {
+    Site::of(Plan {
+        challenged: &["REGISTER", "INVITE"],
+        user_lookup: Some(lookup),
+        ..Plan::default()
+    })
+}
+
+/// What the server says of a user of these names.
+fn known(user: &str, aliases: &str) -> String {
+    format!(r#"{{"password":"{}","aliases":[{aliases}]}}"#, password(user))
+}
+
+/// The REGISTER of a peer as this user, with the credentials of another name's password.
+fn credentials(site: &mut Site, who: char, user: &str, by: &str, n: u32) -> String {
+    let address = format!("<sip:{user}@{}>", address(who));
+    let text = registration(who, &format!("sip:{user}@example.test"), &address, n);
+    let challenge = site.ask(who, &text);
+    assert_eq!(start_line(&challenge), "SIP/2.0 401 Unauthorized");
+    authorize(&text, &challenge, by, 1)
+        .replace(&format!("username=\"{by}\""), &format!("username=\"{user}\""))
+}
+
+#[track_caller]
+fn answer(site: &mut Site, user: &str, status: u16, body: &str) {
+    let question = site.user_question().expect("the server is asked");
+    assert_eq!((question.user(), question.domain()), (user, "example.test"));
+    site.answer_user(&question, status, body);
+}
+
+#[test]
+fn a_register_waits_for_what_the_server_says_and_is_asked_for_once() {
+    let mut site = site();
+    let text = credentials(&mut site, 'a', "alice", "alice", 1);
+    site.send('a', &text);
+    site.send('a', &text);
+    assert_eq!(site.log(), "", "it waits, and so does its retransmission");
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    assert_eq!(site.log(), "a 200");
+    assert!(site.user_question().is_none());
+    // What was said holds.
+    let text = credentials(&mut site, 'a', "alice", "alice", 2);
+    assert_eq!(start_line(&site.ask('a', &text)), "SIP/2.0 200 OK");
+    // Until its time is over.
+    site.pass(301_000);
+    let text = credentials(&mut site, 'a', "alice", "alice", 3);
+    site.send('a', &text);
+    assert_eq!(site.log(), "");
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    assert_eq!(site.log(), "a 200");
+}
+
+// RFC 3261 §22.4: whoever has no valid nonce has the server asked for nobody.
+#[test]
+fn nobody_is_asked_for_without_a_nonce_of_ours() {
+    let mut site = site();
+    let text = credentials(&mut site, 'a', "alice", "alice", 1);
+    let forged = text.replacen("nonce=\"", "nonce=\"0", 1);
+    assert_eq!(start_line(&site.ask('a', &forged)), "SIP/2.0 401 Unauthorized");
+    assert!(site.user_question().is_none());
+}
+
+/// What a peer sees that tries a wrong password for a user: the answers and when the server is asked, for one attempt after the
+/// other.
+fn seen(site: &mut Site, user: &str, exists: bool, tries: u32) -> Vec<(bool, String)> {
+    let mut all = Vec::new();
+    for n in 0..tries {
+        let text = credentials(site, 'd', user, "mallory", 100 + n);
+        site.send('d', &text);
+        let question = site.user_question();
+        if let Some(question) = &question {
+            assert_eq!(site.log(), "", "it waits");
+            match exists {
+                true => site.answer_user(question, 200, &known(user, "")),
+                false => site.answer_user(question, 404, ""),
+            }
+        }
+        all.push((question.is_some(), site.log()));
+        site.pass(20_000);
+    }
+    all
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_take_the_same_steps() {
+    // Somebody who is known from a moment ago, somebody who exists, and nobody.
+    let mut first = site();
+    let text = credentials(&mut first, 'a', "alice", "alice", 1);
+    first.send('a', &text);
+    answer(&mut first, "alice", 200, &known("alice", ""));
+    assert_eq!(first.log(), "a 200");
+    let active = seen(&mut first, "alice", true, 4);
+    let quiet = seen(&mut site(), "alice", true, 4);
+    let nobody = seen(&mut site(), "nobody", false, 4);
+    assert_eq!(active, quiet);
+    assert_eq!(quiet, nobody);
+    let asked: Vec<_> = nobody.iter().map(|(asked, _)| *asked).collect();
+    assert_eq!(asked, [true, false, true, false], "what was said holds for 30 s");
+}
+
+#[test]
+fn a_password_that_was_changed_meanwhile_counts_before_its_time_is_over() {
+    let mut site = site();
+    let text = credentials(&mut site, 'a', "alice", "alice", 1);
+    site.send('a', &text);
+    answer(&mut site, "alice", 200, r#"{"password":"another"}"#);
+    assert_eq!(site.log(), "a 401");
+    site.pass(31_000);
+    let text = credentials(&mut site, 'a', "alice", "alice", 2);
+    site.send('a', &text);
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    assert_eq!(site.log(), "a 200");
+}
+
+// RFC 3261 §21.5.4: 503 with Retry-After, whoever it is about.
+#[test]
+fn while_the_server_fails_what_was_said_before_is_used_and_nobody_is_told_who_exists() {
+    let mut site = site();
+    let text = credentials(&mut site, 'a', "alice", "alice", 1);
+    site.send('a', &text);
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    site.log();
+    site.pass(400_000);
+    let text = credentials(&mut site, 'a', "alice", "alice", 2);
+    site.send('a', &text);
+    answer(&mut site, "alice", 500, "");
+    assert_eq!(site.log(), "a 200", "what was said is stale and used");
+    for user in ["alice", "nobody"] {
+        let text = credentials(&mut site, 'd', user, "mallory", 3);
+        site.send('d', &text);
+        answer(&mut site, user, 500, "");
+        let refusal = site.last('d', "SIP/2.0 503");
+        assert!(refusal.contains("Retry-After: 2\r\n"), "{user}: {refusal}");
+        assert_eq!(site.log(), "d 503");
+    }
+    site.pass(3_600_000);
+    let text = credentials(&mut site, 'a', "alice", "alice", 4);
+    site.send('a', &text);
+    answer(&mut site, "alice", 500, "");
+    assert_eq!(site.log(), "a 503", "that was too long ago");
+}
+
+#[test]
+fn no_more_requests_wait_than_may() {
+    let mut site = limited(UserLookup {
+        waiting: 2,
+        ..UserLookup::default()
+    });
+    for (n, user) in ["u1", "u2", "u3"].into_iter().enumerate() {
+        let text = credentials(&mut site, 'a', user, "mallory", n as u32 + 1);
+        site.send('a', &text);
+        assert_eq!(site.log(), if n < 2 { "" } else { "a 503" });
+    }
+    for user in ["u1", "u2"] {
+        answer(&mut site, user, 404, "");
+    }
+    assert_eq!(site.log(), "a 401, a 401");
+    site.assert_ends();
+}
+
+fn invite(site: &mut Site, who: char, to: &str, n: u32) -> String {
+    let text = request(who, "INVITE", &format!("sip:{to}@example.test"), n);
+    let challenge = site.ask(who, &text);
+    assert_eq!(
+        start_line(&challenge),
+        "SIP/2.0 407 Proxy Authentication Required"
+    );
+    authorize(&text, &challenge, "alice", 1)
+}
+
+#[test]
+fn a_call_to_an_alias_waits_for_whose_it_is() {
+    let mut site = site();
+    let bob = credentials(&mut site, 'b', "bob", "bob", 1);
+    site.send('b', &bob);
+    answer(&mut site, "bob", 200, &known("bob", ""));
+    assert_eq!(site.log(), "b 200");
+    let text = invite(&mut site, 'a', "1002", 2);
+    site.send('a', &text);
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    assert_eq!(site.log(), "", "the caller is known, the called number is not");
+    answer(&mut site, "1002", 200, r#"{"user":"bob"}"#);
+    assert_eq!(site.log(), "a 100, b INVITE");
+    assert!(site.user_question().is_none());
+    let text = invite(&mut site, 'a', "nobody", 3);
+    site.send('a', &text);
+    answer(&mut site, "nobody", 404, "");
+    assert_eq!(site.log(), "a 404");
+    let text = invite(&mut site, 'a', "9999", 4);
+    site.send('a', &text);
+    answer(&mut site, "9999", 500, "");
+    assert_eq!(site.log(), "a 503", "nobody knows whether there is one");
+}
+
+#[test]
+fn who_is_registered_is_called_without_asking() {
+    let mut site = site();
+    let bob = credentials(&mut site, 'b', "bob", "bob", 1);
+    site.send('b', &bob);
+    answer(&mut site, "bob", 200, &known("bob", r#""1002""#));
+    site.log();
+    let text = invite(&mut site, 'a', "bob", 2);
+    site.send('a', &text);
+    answer(&mut site, "alice", 200, &known("alice", ""));
+    assert!(site.log().ends_with("b INVITE"));
+    // The aliases of bob came with bob.
+    let text = invite(&mut site, 'a', "1002", 3);
+    site.send('a', &text);
+    assert!(site.user_question().is_none());
+    assert!(site.log().ends_with("b INVITE"));
+}
