@@ -73,6 +73,17 @@ impl Node {
         }
     }
 
+    /// Puts the address-of-record into the work buffers that a Request-URI is, as it is written, or is a GRUU of.
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.addressed.write_aor(uri, &mut work.aor)
+            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
+        {
+            self.write_aor_of(&sip);
+        }
+    }
+
     /// Appends the address-of-record to the work buffers that a URI of our domain is, or is a temporary GRUU of.
     pub(super) fn write_aor_of(&mut self, sip: &SipUri<'_>) {
         let aor = &mut self.work.aor;
