@@ -47,6 +47,17 @@ pub(super) fn has_gr(uri: &[u8]) -> bool {
 
 /// Whom it means.
 impl Node {
+    /// Puts the address-of-record that a Request-URI is into the work buffers, if it is no GRUU.
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.addressed.write_aor(uri, &mut work.aor)
+            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
+        {
+            self.shared.ours.write_aor(&sip, &mut work.aor);
+        }
+    }
+
     /// Puts the address-of-record into the work buffers that a URI of our domain is, or is a GRUU of (RFC 5627 §6.1).
     pub(super) fn find_addressed<'u>(&mut self, uri: &'u [u8]) -> Meant<'u> {
         let work = &mut self.work;
