@@ -164,7 +164,7 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         (
             "auth.realm = \"a\"",
-            "1:6: `auth.realm` is not a key; known here are `methods`, `algorithms` and `users`",
+            "1:6: `auth.realm` is not a key; `realm` belongs in [[register]]",
         ),
         // Words.
         (
@@ -412,9 +412,9 @@ fn the_reference_is_the_default_and_its_examples_are_right() {
     assert_eq!(accepted(&text), Config::default());
     let uncommented: String = text
         .lines()
-        // A route has one decision, and a group is not heard at all addresses.
+        // A route has one decision, a trunk one password, and a group is not heard at all addresses.
         .filter(|line| {
-            !["reply", "redirect", "multicast", "multicast_ttl"]
+            !["reply", "redirect", "multicast", "multicast_ttl", "password_file"]
                 .iter()
                 .any(|key| line.starts_with(&format!("# {key} = ")))
         })

@@ -47,17 +47,6 @@ pub(super) fn has_gr(uri: &[u8]) -> bool {
 
 /// Whom it means.
 impl Node {
-    /// Puts the address-of-record that a Request-URI is into the work buffers, if it is no GRUU.
-    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
-        let work = &mut self.work;
-        work.aor.clear();
-        if !work.own.addressed.write_aor(uri, &mut work.aor)
-            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
-        {
-            self.shared.ours.write_aor(&sip, &mut work.aor);
-        }
-    }
-
     /// Puts the address-of-record into the work buffers that a URI of our domain is, or is a GRUU of (RFC 5627 §6.1).
     pub(super) fn find_addressed<'u>(&mut self, uri: &'u [u8]) -> Meant<'u> {
         let work = &mut self.work;
@@ -81,6 +70,17 @@ impl Node {
         match gruu {
             Some(gruu) => Meant::Instance(gruu, resolved),
             None => Meant::User(resolved),
+        }
+    }
+
+    /// Puts the address-of-record into the work buffers that a Request-URI is, as it is written, or is a GRUU of.
+    pub(super) fn write_addressed(&mut self, uri: &[u8]) {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.addressed.write_aor(uri, &mut work.aor)
+            && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
+        {
+            self.write_aor_of(&sip);
         }
     }
 
