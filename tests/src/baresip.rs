@@ -24,11 +24,17 @@ impl Baresip {
     /// Starts one that answers calls by itself, and waits until it is registered.
     #[track_caller]
     pub fn registered(account: &Account<'_>) -> Self {
+        Self::registered_with(account, "")
+    }
+
+    /// The same with more lines in its configuration.
+    #[track_caller]
+    pub fn registered_with(account: &Account<'_>, lines: &str) -> Self {
         let scratch = Scratch::new();
         let port = ports::free();
         tone::write(&scratch.join("tone.wav"), account.tone, 30);
         std::fs::create_dir(scratch.join("rec")).expect("a folder for recordings");
-        scratch.write("config", configuration(account, &scratch, port));
+        scratch.write("config", configuration(account, &scratch, port) + lines);
         scratch.write("accounts", address(account));
         scratch.write("contacts", "");
         let folder = scratch.path().to_string_lossy().into_owned();

@@ -51,6 +51,7 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/users/{address}/password", put(set_password::<A>))
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
         .route("/api/v1/groups", get(groups::<A>).put(drain_target::<A>))
+        .route("/api/v1/trunks", get(trunks::<A>))
         .route("/api/v1/drain", post(drain::<A>))
         .route(
             "/api/v1/explain",
@@ -239,6 +240,11 @@ async fn unban<A: Admin>(
 async fn groups<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
     let (filter, page) = query?.0.split();
     Ok(Json(admin.groups(filter, page).await?).into_response())
+}
+
+async fn trunks<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.trunks(filter, page).await?).into_response())
 }
 
 async fn drain_target<A: Admin>(

@@ -104,6 +104,7 @@ fn paths() -> Value {
         "/api/v1/bans": bans(),
         "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
+        "/api/v1/trunks": json!({ "get": list("Trunks: the providers that the node registers itself with", "Trunk") }),
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
@@ -279,6 +280,20 @@ fn target() -> Value {
     }))
 }
 
+fn trunk() -> Value {
+    let (text, perhaps_text) = (json!({ "type": "string" }), json!({ "type": ["string", "null"] }));
+    let seconds = |of: &str| json!({ "type": ["integer", "null"], "minimum": 0, "description": format!("Seconds until {of}.") });
+    object(json!({
+        "name": text, "aor": text, "registrar": text,
+        "state": { "enum": ["registering", "registered", "failing", "removing"] },
+        "why": { "type": ["string", "null"], "description": "Why the last attempt came to nothing." },
+        "since": { "type": "integer", "description": "Seconds since the Unix epoch." },
+        "expires_in": seconds("the registration expires"),
+        "next_in": seconds("it is refreshed or tried again"),
+        "contact": perhaps_text, "address": perhaps_text, "service_route": perhaps_text, "path": perhaps_text
+    }))
+}
+
 fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
@@ -326,6 +341,7 @@ fn schemas() -> Value {
         "Explain": explain(),
         "Explanation": explanation(),
         "GroupTarget": target(),
+        "Trunk": trunk(),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }

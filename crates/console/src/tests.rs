@@ -266,6 +266,14 @@ impl Admin for Fake {
         Ok(Page::cut(targets, &page, |target| &target.id))
     }
 
+    async fn trunks(&self, filter: Filter, page: PageRequest) -> Result<Page<Trunk>, AdminError> {
+        let trunks = [a_trunk()]
+            .into_iter()
+            .filter(|trunk| filter.matches(&[&trunk.name]))
+            .collect();
+        Ok(Page::cut(trunks, &page, |trunk| &trunk.name))
+    }
+
     async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {
         let state = if which.draining { "draining" } else { "up" };
         let target = a_target(state);
@@ -606,6 +614,40 @@ fn a_target(state: &str) -> GroupTarget {
         calls: 2,
         chosen: 9,
     }
+}
+
+fn a_trunk() -> Trunk {
+    Trunk {
+        name: "provider".to_owned(),
+        aor: "sip:12345@provider.test".to_owned(),
+        registrar: "sip:provider.test".to_owned(),
+        state: TrunkState::Failing,
+        why: Some("wrong user name or password".to_owned()),
+        since: 1_764_000_000,
+        expires_in: None,
+        next_in: Some(60),
+        contact: None,
+        address: Some("192.0.2.9:5060".to_owned()),
+        service_route: None,
+        path: None,
+    }
+}
+
+#[tokio::test]
+async fn trunks_are_listed_with_their_state() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/trunks?q=provider", "").await.json();
+    let trunk = &page["items"][0];
+    assert_eq!(
+        (&trunk["state"], &trunk["why"], &trunk["next_in"]),
+        (
+            &json!("failing"),
+            &json!("wrong user name or password"),
+            &json!(60)
+        )
+    );
+    let none = node.own("GET", "/api/v1/trunks?q=nobody", "").await.json();
+    assert_eq!(none["total"], json!(0));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub fn interface_addresses() -> Vec<IpAddr> {
 
 /// The networks of the interfaces that are up, each with the address of this machine there. IPv6 link-local ones are left out.
 pub fn interface_networks() -> Vec<(IpAddr, Cidr)> {
-    let network = |Interface { address, mask, .. }| {
+    let network = |Interface { address, mask, .. }: Interface| {
         let prefix = match mask? {
             IpAddr::V4(mask) => mask.to_bits().leading_ones(),
             IpAddr::V6(mask) => mask.to_bits().leading_ones(),
@@ -77,28 +77,26 @@ fn rank(address: &IpAddr) -> Rank {
 
 /// The number of the interface that has an address; `None` if none that is up has it.
 pub(crate) fn interface_of(address: IpAddr) -> Option<u32> {
-    let mut all = interfaces().into_iter();
-    all.find(|interface| interface.address == address)
-        .map(|interface| interface.number)
+    let found = interfaces()
+        .into_iter()
+        .find(|interface| interface.address == address);
+    found.map(|interface| interface.number)
 }
 
 /// The addresses of all interfaces that are up, in the kernel's order.
 fn all_addresses() -> Vec<IpAddr> {
-    interfaces()
-        .into_iter()
-        .map(|interface| interface.address)
-        .collect()
+    let interfaces = interfaces().into_iter();
+    interfaces.map(|interface| interface.address).collect()
 }
 
-/// An address of an interface.
+/// An address of an interface that is up.
 struct Interface {
     address: IpAddr,
     mask: Option<IpAddr>,
-    /// The interface's number.
     number: u32,
 }
 
-/// The addresses of all interfaces that are up, with what belongs to them.
+/// All of them, in the kernel's order.
 fn interfaces() -> Vec<Interface> {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` is valid for the write of one pointer.

@@ -107,6 +107,8 @@ pub struct Keys {
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,
+    /// What the node makes up as a user agent: Call-IDs, tags and client nonces (RFC 3261 §8.1.1, RFC 7616 §3.4).
+    pub user_agent: MacKey,
     /// Flow tokens (RFC 5626 §5.2).
     pub flow: MacKey,
     /// The other half of the secret of [`KeyHasher`](crate::transaction::KeyHasher).
@@ -126,6 +128,7 @@ impl Keys {
             nonce: key(b"strowger nonce"),
             to_tag: key(b"strowger to-tag"),
             record_route: key(b"strowger record-route"),
+            user_agent: key(b"strowger user-agent"),
             flow: key(b"strowger flow"),
             tables: key(b"strowger tables"),
             gruu: GruuKey::new(hmac_sha256(secret, b"strowger gruu"), key(b"strowger gruu check")),

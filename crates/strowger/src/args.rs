@@ -310,6 +310,12 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// The providers that the server registers itself with, and how that is.
+    Trunks {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+    },
     /// Let a target of a group run empty, or use it again.
     Group {
         /// The group.
@@ -465,6 +471,7 @@ mod tests {
             "strowger ctl subscriptions alice",
             "strowger ctl bans --json",
             "strowger ctl groups --json",
+            "strowger ctl trunks --json",
             "strowger ctl group trunks drain sip:gw1.example.test",
             "strowger ctl group trunks resume sip:gw1.example.test --data-dir d",
             "strowger ctl unban 192.0.2.7 alice@example.test --data-dir d",

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 
 use serde_json::json;
-use strowger_server::config::{self, Config, Diagnostic, UserSource};
+use strowger_server::config::{self, Config, Diagnostic, UserSource, effective};
 use strowger_server::subscriber::read_file;
 
 use crate::args;
@@ -32,7 +32,13 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
     };
     match config::check(text, &path.display().to_string()) {
         Ok(config) => match wrong_users(&config) {
-            wrong if wrong.is_empty() => tell(&[], args.json, &format!("{} is in order", path.display())),
+            wrong if wrong.is_empty() => {
+                // They keep nobody from starting, so they are no errors.
+                for unheard in effective::unheard(&config) {
+                    eprintln!("warning: {unheard}");
+                }
+                tell(&[], args.json, &format!("{} is in order", path.display()))
+            }
             wrong => tell_wrong(&wrong, args.json),
         },
         Err(wrong) => tell_wrong(&wrong, args.json),

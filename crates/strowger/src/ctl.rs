@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
     Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, State,
-    Status, Subscription,
+    Status, Subscription, Trunk,
 };
 
 use crate::args::{self, CtlCommand, GroupCommand};
@@ -32,6 +32,7 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
         CtlCommand::Unban { source, account } => unban(&client, source, account.as_deref(), args.json),
         CtlCommand::Reload(how) => reload(&client, how, args.json),
         CtlCommand::Groups { filter } => groups(&client, filter.as_deref(), args.json),
+        CtlCommand::Trunks { filter } => trunks(&client, filter.as_deref(), args.json),
         CtlCommand::Group { name, what } => group(&client, name, what, args.json),
         CtlCommand::Drain => {
             client.request("POST", "/api/v1/drain", &Content::None)?;
@@ -346,6 +347,32 @@ fn groups(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Faile
                 target.state,
                 target.calls.to_string(),
                 target.chosen.to_string(),
+            ]
+        },
+    )
+}
+
+fn trunks(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["trunk", "address", "state", "for", "expires in", "next in", "why"];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_secs());
+    let perhaps = |secs: Option<u64>| secs.map_or_else(|| "-".to_owned(), span);
+    list(
+        client,
+        "trunks",
+        filter,
+        json,
+        heads,
+        "there are no trunks",
+        |trunk: Trunk| {
+            [
+                trunk.name,
+                trunk.aor,
+                trunk.state.as_str().to_owned(),
+                span(now.saturating_sub(trunk.since)),
+                perhaps(trunk.expires_in),
+                perhaps(trunk.next_in),
+                trunk.why.unwrap_or_else(|| "-".to_owned()),
             ]
         },
     )

@@ -33,6 +33,9 @@ pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
     if let Some(exposure) = effective::exposure(&config) {
         tracing::warn!("{exposure}");
     }
+    for unheard in effective::unheard(&config) {
+        tracing::warn!("{unheard}");
+    }
     let data_dir = DataDir::open(&config.data_dir).map_err(told)?;
     data_dir
         .warnings()

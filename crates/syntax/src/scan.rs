@@ -507,6 +507,19 @@ pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// Whether a text is an IPv4 address as [`put_ip`] writes it.
+#[inline]
+pub fn spells_ipv4(text: &[u8], address: Ipv4Addr) -> bool {
+    let mut rest = text;
+    for (word, len) in octets(address) {
+        match rest.strip_prefix(&word.to_le_bytes()[..len]) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
 #[cold]
 fn put_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
     // Writing to a Vec cannot fail.

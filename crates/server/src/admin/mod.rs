@@ -8,6 +8,7 @@ mod metrics;
 mod registrations;
 mod reload;
 mod secret;
+mod trunks;
 mod users;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use metrics::{Family, Kind, Sample};
 pub use registrations::{Deregister, Registration};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
+pub use trunks::{Trunk, TrunkState};
 pub use users::{IMPORT_BATCH, Import, LINE_LIMIT, LineError, Malformed, NewUser, User, UserId, import_line};
 
 /// Most entries that one page carries.
@@ -114,6 +116,13 @@ pub trait Admin: Send + Sync + 'static {
         &self,
         which: DrainTarget,
     ) -> impl Future<Output = Result<GroupTarget, AdminError>> + Send;
+
+    /// The trunks: providers that the node registers itself with.
+    fn trunks(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Trunk>, AdminError>> + Send;
 
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;

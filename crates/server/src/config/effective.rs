@@ -10,7 +10,7 @@ use strowger_sip::registrar::{canonical_aor, canonical_host};
 use strowger_syntax::Transport;
 use strowger_syntax::uri::{Host, SipUri};
 
-use super::{AdminListen, AuthMethods, Cidr, Config, DEFAULT_METHODS, Listen, ListenUri};
+use super::{AdminListen, AuthMethods, Cidr, Config, DEFAULT_METHODS, Listen, ListenUri, Register};
 
 /// Whether somebody asked for a thing, or it is only a default. What was asked for must work; a default that cannot
 /// is warned about and left out.
@@ -155,6 +155,26 @@ pub fn exposure(config: &Config) -> Option<String> {
     ))
 }
 
+/// What an operator ought to hear whose providers would be asked for a password when they send a call, so that none comes in.
+pub fn unheard(config: &Config) -> Vec<String> {
+    if !digest(config).methods.iter().any(|method| method == "INVITE") {
+        return Vec::new();
+    }
+    let is_let_in = |register: &&Register| {
+        let among = |address| is_trusted(&config.trusted, address);
+        register.trusted || register.address().map_or(!config.trusted.is_empty(), among)
+    };
+    let challenged = config.register.iter().filter(|register| !is_let_in(register));
+    let told = |register: &Register| {
+        format!(
+            "{}: calls from trunk `{}` are asked for a password, which a provider has not: add the provider's addresses to `trusted`, \
+             or trusted = true to its [[register]]",
+            register.written, register.name
+        )
+    };
+    challenged.map(told).collect()
+}
+
 /// True for loopback addresses, also for IPv4 ones inside IPv6.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
@@ -198,8 +218,11 @@ pub struct Ours {
 /// cannot register; `None` if there are none.
 pub fn unserved(users: &[(String, u64)], ours: &Ours) -> Option<String> {
     const NAMED: usize = 5;
-    let is_foreign =
-        |domain: &str| !Host::parse_bare(domain.as_bytes()).is_some_and(|host| ours.is_our_host(host));
+    // An alias is no realm.
+    let is_alias = |domain: &str| ours.aliases.iter().any(|(alias, _)| alias == domain);
+    let is_foreign = |domain: &str| {
+        is_alias(domain) || !Host::parse_bare(domain.as_bytes()).is_some_and(|host| ours.is_our_host(host))
+    };
     let foreign: Vec<_> = users.iter().filter(|(domain, _)| is_foreign(domain)).collect();
     let (first, _) = foreign.first()?;
     let mut named: Vec<_> = foreign

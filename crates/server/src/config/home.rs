@@ -11,6 +11,7 @@ use super::location::LOCATION;
 use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
+use super::register::REGISTER;
 use super::route::{ROUTE, WHEN};
 use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
 use super::users::USER_LOOKUP;
@@ -19,7 +20,7 @@ use super::users::USER_LOOKUP;
 pub(super) fn home_of(name: &str) -> Option<String> {
     if let Some(key) = ROOT.iter().find(|key| key.name == name && is_carried(key)) {
         return Some(match (key.given, name) {
-            (Given::Table, "listen" | "route" | "group") => {
+            (Given::Table, "listen" | "route" | "group" | "register") => {
                 format!("`{name}` is a section of its own: [[{name}]]")
             }
             (Given::Table, _) => format!("`{name}` is a section of its own: [{name}]"),
@@ -43,6 +44,7 @@ pub(super) fn home_of(name: &str) -> Option<String> {
         ("[log]", has(LOG, name)),
         ("[[route]]", has(ROUTE, name)),
         ("[[group]]", has(GROUP, name)),
+        ("[[register]]", has(REGISTER, name)),
         ("[dial_plan]", has(DIAL_PLAN, name)),
         ("`when` of [[route]]", has(WHEN, name)),
     ];

@@ -20,6 +20,7 @@ mod nat;
 mod push;
 mod read;
 mod reference;
+mod register;
 mod registering;
 pub mod route;
 mod schema;
@@ -50,6 +51,7 @@ pub use location::Location;
 pub use nat::{KeepAlive, Nat};
 pub use push::{Push, PushProvider, Unserved};
 pub use reference::reference;
+pub use register::Register;
 pub use registering::{Others, ThirdParty};
 pub use route::Route;
 pub use secret::{SecretPlace, Unreadable};
@@ -104,6 +106,8 @@ pub struct Config {
     pub route: Vec<Route>,
     /// Target groups.
     pub group: Vec<Group>,
+    /// Providers that the node registers itself with.
+    pub register: Vec<Register>,
     /// What dialled numbers mean; `None` takes them as they are.
     pub dial_plan: Option<DialPlan>,
 }
@@ -133,6 +137,7 @@ impl Default for Config {
             log: Log::default(),
             route: Vec::new(),
             group: Vec::new(),
+            register: Vec::new(),
             dial_plan: None,
         }
     }

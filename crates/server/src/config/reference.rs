@@ -13,6 +13,7 @@ use super::location::LOCATION;
 use super::nat::NAT;
 use super::push::{PROVIDER, PUSH};
 use super::read::{Given, Key};
+use super::register::REGISTER;
 use super::route::ROUTE;
 use super::schema::{ADMIN, LIMITS, LOG, PROXY, ROOT};
 use super::users::USER_LOOKUP;
@@ -47,6 +48,7 @@ pub fn reference() -> String {
     section(&mut text, "log", "[log]", LOG, Commented::AsGiven);
     section(&mut text, "route", "# [[route]]", ROUTE, Commented::All);
     section(&mut text, "group", "# [[group]]", GROUP, Commented::All);
+    section(&mut text, "register", "# [[register]]", REGISTER, Commented::All);
     section(&mut text, "dial_plan", "# [dial_plan]", DIAL_PLAN, Commented::All);
     text.truncate(text.trim_end().len());
     text.push('\n');

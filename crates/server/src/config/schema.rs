@@ -20,6 +20,7 @@ use super::location::{LOCATION, check_expires};
 use super::nat::{NAT, check_nat};
 use super::push::{PUSH, check_push_against_location};
 use super::read::{Given, Item, Key, read_table};
+use super::register::{check_registers, read_registers};
 use super::route::{Takes, TargetUri, check_references, read_routes};
 use super::syntax::add_syntax_errors;
 use super::users::USER_LOOKUP;
@@ -36,6 +37,7 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
     check_aliases(&config, table.get_ref(), &mut report);
     check_references(&config, table.get_ref(), &mut report);
+    check_registers(&config, table.get_ref(), &mut report);
     check_push_against_location(&config, table.get_ref(), &mut report);
     add_syntax_errors(text, &errors, &mut report);
     let found = report.finish();
@@ -277,6 +279,13 @@ pub(super) const ROOT: &[Key<Config>] = &[
         given: Given::Table,
         doc: "Target groups, for `to` of routes.",
         read: |config, item, report| config.group = read_groups(item, report),
+    },
+    Key {
+        name: "register",
+        example: "",
+        given: Given::Table,
+        doc: "Providers that this node registers itself with (trunks). Requests go out by one where `to` of a route has its name.",
+        read: |config, item, report| config.register = read_registers(item, report),
     },
     Key {
         name: "dial_plan",

@@ -164,7 +164,7 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         (
             "auth.realm = \"a\"",
-            "1:6: `auth.realm` is not a key; known here are `methods`, `algorithms` and `users`",
+            "1:6: `auth.realm` is not a key; `realm` belongs in [[register]]",
         ),
         // Words.
         (
@@ -412,9 +412,9 @@ fn the_reference_is_the_default_and_its_examples_are_right() {
     assert_eq!(accepted(&text), Config::default());
     let uncommented: String = text
         .lines()
-        // A route has one decision, and a group is not heard at all addresses.
+        // A route has one decision, a trunk one password, and a group is not heard at all addresses.
         .filter(|line| {
-            !["reply", "redirect", "multicast", "multicast_ttl"]
+            !["reply", "redirect", "multicast", "multicast_ttl", "password_file"]
                 .iter()
                 .any(|key| line.starts_with(&format!("# {key} = ")))
         })
@@ -512,7 +512,7 @@ fn a_full_configuration_is_read() {
         listen.advertise.iter().map(told).collect()
     };
     let everywhere = (0, "203.0.113.5:5060".to_owned());
-    assert_eq!(advertised(&config.listen[0]), [everywhere.clone()]);
+    assert_eq!(advertised(&config.listen[0]), std::slice::from_ref(&everywhere));
     let listed = [
         (2, "10.1.2.3".to_owned()),
         (1, "pbx.test:5070".to_owned()),

@@ -131,6 +131,11 @@ impl Step {
                 calls,
                 usable,
             } => group_target(group, target, health, *calls, *usable),
+            Self::Trunk {
+                name,
+                inbound,
+                registered,
+            } => trunk(name, *inbound, *registered),
             Self::HeaderChanged => plain("header", "", "the route changes the header of what is forwarded"),
             Self::Address { asked, aor, known } => address(asked, aor, *known),
             Self::Gruu { kind, instance } => gruu(*kind, instance.as_deref()),
@@ -380,6 +385,7 @@ fn sender_line(sender: SenderKind, digest: bool) -> Line {
     let text = match (sender, digest) {
         (SenderKind::Authenticated, _) => "showed right credentials",
         (SenderKind::Trusted, _) => "trusted: its address is in `trusted`",
+        (SenderKind::Trunk, _) => "the provider of a trunk with trusted = true, which may call us",
         (SenderKind::Local, _) => "on this machine, and digest is off",
         (SenderKind::Stranger, true) => "a stranger, by its address",
         (SenderKind::Stranger, false) => "a stranger (digest is off, and it is not on this machine)",
@@ -429,10 +435,34 @@ fn route(name: &str, place: &str, mismatch: Option<&str>, action: RouteAction) -
         RouteAction::BuiltIn => "the built-in routing applies",
         RouteAction::Targets => "it goes to the route's targets",
         RouteAction::Group => "it goes to the route's target group",
+        RouteAction::Trunk => "it goes out by the route's trunk",
+        RouteAction::FromTrunk => "it goes where the trunk's calls go",
         RouteAction::Reply => "it is refused",
         RouteAction::Redirect => "it is told where else to ask",
     };
     good("route", "", format!("{place} `{name}` matches: {action}"))
+}
+
+fn trunk(name: &str, inbound: bool, registered: bool) -> Line {
+    match (inbound, registered) {
+        (true, _) => plain(
+            "trunk",
+            "RFC 3261 §10.2",
+            format!("it is for the contact of trunk `{name}`, and comes from its provider"),
+        ),
+        (false, true) => good(
+            "trunk",
+            "RFC 3261 §22.3",
+            format!("it goes out by `{name}`, whose challenges are answered; the node is registered there"),
+        ),
+        (false, false) => bad(
+            "trunk",
+            "RFC 3261 §22.3",
+            format!(
+                "it goes out by `{name}`, whose challenges are answered, but the node is not registered there (`strowger ctl trunks`)"
+            ),
+        ),
+    }
 }
 
 fn group_target(group: &str, target: &str, health: &str, calls: u32, usable: bool) -> Line {

@@ -274,9 +274,9 @@ impl Node {
         let (method, action, mode) = (request.method(), decision.action(), decision.role.mode);
         let begun = Self::is_begun(case);
         let leads_away = match action {
-            Action::Targets(_) | Action::Group(_) => !decision.is_open(),
+            Action::Targets(_) | Action::Group(_) | Action::Trunk(_) => !decision.is_open(),
             Action::BuiltIn => matches!(bound, Bound::Foreign(_)),
-            Action::Reply(_) | Action::Redirect(_) => false,
+            Action::Reply(_) | Action::Redirect(_) | Action::FromTrunk(_) => false,
         };
         if leads_away && !begun && !sender.may_relay() {
             return self.deny_relay(request, ingress, now, out);
@@ -303,6 +303,7 @@ impl Node {
             Action::Targets(targets) if mode == Mode::Redirect => {
                 return self.redirect_to_targets(case, sender, targets, now, out);
             }
+            Action::FromTrunk(_) | Action::Trunk(_) => {}
             _ if mode == Mode::Redirect && !begun => {
                 self.note_redirect(decision.role.mode);
                 return self.redirect(bound, case, sender, Status::MOVED_TEMPORARILY, now, out);
@@ -395,7 +396,10 @@ impl Node {
             ref routing,
             ..
         } = *case;
-        let sender = self.sender_by_source(ingress);
+        let sender = match self.sender_by_source(ingress) {
+            Sender::Trunk if !self.is_inbound(case) => Sender::Stranger,
+            sender => sender,
+        };
         let digest = self.shared.auth_on();
         self.trace.note(|| Step::Sender {
             sender: sender.into(),
@@ -472,7 +476,7 @@ impl Node {
             _ if !self.shared.auth_on() => Some(AskedWhy::DigestOff),
             _ if routing.token == RouteToken::Valid => Some(AskedWhy::Dialog),
             _ if routing.is_by_path() => Some(AskedWhy::Path),
-            _ if sender == Sender::Trusted => Some(AskedWhy::Trusted),
+            _ if sender.is_known_source() => Some(AskedWhy::Trusted),
             Method::Ack | Method::Cancel => Some(AskedWhy::AckOrCancel),
             _ => None,
         }
@@ -515,6 +519,12 @@ impl Node {
         match (decision.action(), bound) {
             (Action::Targets(targets), _) => self.candidates_of_targets(case, decision, targets),
             (Action::Group(number), _) => self.candidates_of_group(case, decision, *number, now)?,
+            (Action::Trunk(number), _) => self.candidate_of_trunk(case, decision, *number),
+            (Action::FromTrunk(number), _) => {
+                if !self.candidates_of_inbound(case, decision, *number, now) {
+                    return Err(self.nowhere(Resolved::User, sender));
+                }
+            }
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
             (_, Bound::User(uri)) => {
                 let patience = patience(case.request.method(), decision);
@@ -532,6 +542,7 @@ impl Node {
         };
         let onward = Onward {
             next_uri,
+            trunk: decision.role.trunk,
             ..self.onward(case)
         };
         let found = self.locate_candidates(&onward, Patience::Some, now);
@@ -563,6 +574,7 @@ impl Node {
             next,
             next_uri: None,
             size,
+            trunk: None,
         }
     }
 
@@ -664,7 +676,7 @@ impl Node {
 }
 
 /// Whether a request can wait for a device to be woken: only in a transaction.
-fn patience(method: Method, decision: &Decision<'_>) -> Patience {
+pub(super) fn patience(method: Method, decision: &Decision<'_>) -> Patience {
     match method {
         Method::Ack | Method::Cancel => Patience::None,
         _ if decision.role.mode == Mode::Stateless => Patience::None,
@@ -676,6 +688,6 @@ fn patience(method: Method, decision: &Decision<'_>) -> Patience {
 /// requests of ours only, and a GRUU may be all that gets through to its phone (RFC 5627 §6.1).
 fn is_redirect_asked(request: Message<'_>, bound: &Bound<'_>, action: &Action) -> bool {
     matches!(bound, Bound::User(uri) if Disposition::of(request).proxy == Some(false) && !has_gr(uri))
-        && !matches!(action, Action::Group(_))
+        && !matches!(action, Action::Group(_) | Action::Trunk(_) | Action::FromTrunk(_))
         && !matches!(request.method(), Method::Cancel | Method::Ack)
 }

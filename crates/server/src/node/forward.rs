@@ -15,7 +15,7 @@ use strowger_syntax::{Message, Method, Status};
 use super::candidates::Origin;
 use super::dispatch::Case;
 use super::gruu::has_gr;
-use super::locate::{Found, Waiting};
+use super::locate::{Found, Onward, Waiting};
 use super::policy::Sender;
 use super::trace::{RecordRouteWhy, ResponseBranch, RoleTaken, RoleWhy, Step};
 use super::{Kept, Node};
@@ -135,7 +135,10 @@ impl Node {
                 self.account(now);
             }
             Found::Names => {
-                let onward = self.onward(case);
+                let onward = Onward {
+                    trunk: role.trunk,
+                    ..self.onward(case)
+                };
                 self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
             }
         }
@@ -256,6 +259,7 @@ impl Node {
             recursion,
             awaited: 0,
             keeps_others: Disposition::of(request).cancel == Some(false),
+            account: role.trunk,
             flows: self.flows_of(case),
         }
     }
@@ -292,6 +296,7 @@ impl Node {
         let wanted = stays && sets_up && routing.token != RouteToken::Valid;
         // Without digest anybody may call, and calls have to end.
         let earned = sender.may_relay()
+            || sender == Sender::Trunk
             || routing.is_by_path()
             || (!self.shared.auth_on() && request.method() == Method::Invite);
         self.trace.note(|| Step::RecordRoute {
@@ -390,6 +395,7 @@ impl Node {
             arrival: ingress.arrival(&self.endpoint.identity.listeners),
             loop_part,
             breadth: max_breadth(request),
+            credentials: &[],
         };
         let start = out.bytes.len();
         let identity = &self.endpoint.identity;

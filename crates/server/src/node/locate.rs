@@ -1,14 +1,16 @@
 //! Where a request goes: bindings of our users, and the hosts of foreign targets (RFC 3261 §16.5, §16.6 step 7).
 
+use std::num::NonZeroU32;
+
 use smallvec::SmallVec;
-use strowger_sip::endpoint::Ingress;
+use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::proxy::{
     Cause, Disposition, Flows, Progress, RecordRoute, Recursion, Start, Suits, Taken, next_route, suits,
 };
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Hop, Located, Server, Size, locate, way_to};
+use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
@@ -16,11 +18,12 @@ use strowger_syntax::{Message, Name, Status};
 use super::candidates::{Candidate, Origin, Terms, Way, group_of};
 use super::flows::{Instances, newest_first};
 use super::trace::{BindingUse, Step};
+use super::trunks::preferred;
 use super::waking::{Sleep, sleep_of};
 use super::{Kept, Node};
 use crate::config::Fork;
 use crate::dns::Age;
-use crate::routing::Role;
+use crate::routing::{Role, Routes};
 
 /// The most hops to one candidate.
 const MOST_HOPS: usize = 8;
@@ -34,6 +37,8 @@ pub(super) struct Onward<'a> {
     /// That, or else its Request-URI, if it is at hand.
     pub(super) next_uri: Option<&'a SipUri<'a>>,
     pub(super) size: Size,
+    /// The trunk that it goes out by.
+    pub(super) trunk: Option<NonZeroU32>,
 }
 
 /// Whether a request can wait for what is not known yet.
@@ -77,6 +82,7 @@ pub(super) struct Waiting {
     call: Option<Id>,
     recursion: Recursion,
     keeps_others: bool,
+    account: Option<NonZeroU32>,
     flows: Flows,
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
@@ -95,6 +101,7 @@ impl Waiting {
             call: start.call,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
+            account: start.account,
             flows: start.flows,
             redirect: None,
             size,
@@ -111,6 +118,7 @@ impl Waiting {
             call,
             recursion,
             keeps_others,
+            account,
             flows,
             ..
         } = *self;
@@ -124,6 +132,7 @@ impl Waiting {
             recursion,
             awaited: 0,
             keeps_others,
+            account,
             flows,
         })
     }
@@ -144,6 +153,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
+            account: None,
             flows: Flows::default(),
             redirect: None,
             size: onward.size,
@@ -161,6 +171,7 @@ impl Waiting {
             call: None,
             recursion: Recursion::Never,
             keeps_others: false,
+            account: None,
             flows: Flows::default(),
             redirect: Some((redirect, followed)),
             size: onward.size,
@@ -295,7 +306,7 @@ impl Node {
     /// Finds the ways to the candidates (RFC 3263 §4) as far as they are known, and if all are, makes the target set of those
     /// that can be reached. With `Patience::None` what is not known is no target.
     pub(super) fn locate_candidates(&mut self, onward: &Onward<'_>, patience: Patience, now: Now) -> Found {
-        let from = self.endpoint.identity.departure(&onward.ingress.source);
+        let from = departure_of(&self.endpoint.identity, &self.shared.policy.routes, onward);
         let mut found = Found::Targets;
         let work = self.work.candidates.parts_mut();
         for number in 0..work.list.len() {
@@ -428,6 +439,7 @@ impl Node {
                 next: next_route(request, waiting.taken),
                 next_uri: None,
                 size: waiting.size,
+                trunk: waiting.account,
             };
             self.locate_candidates(&onward, Patience::None, now);
             self.go_on(request, waiting, now, out);
@@ -609,6 +621,16 @@ impl Node {
             };
             self.on_progress(&progress, now);
         }
+    }
+}
+
+/// By which listener a request leaves if that will do: by the one that it came to, or that of the trunk it goes out by.
+fn departure_of<'i>(identity: &'i Identity, routes: &Routes, onward: &Onward<'_>) -> Departure<'i> {
+    let from = identity.departure(&onward.ingress.source);
+    let trunk = onward.trunk.and_then(|id| routes.trunk_of(id));
+    match trunk.and_then(|trunk| preferred(from.listeners, trunk)) {
+        Some(preferred) => Departure { preferred, ..from },
+        None => from,
     }
 }
 

@@ -29,6 +29,7 @@ mod routes;
 mod shared;
 mod tally;
 pub(crate) mod trace;
+mod trunks;
 mod user_lookup;
 mod waking;
 
@@ -36,13 +37,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use strowger_net::{Application, Handled};
-use strowger_sip::auth::{ChallengeLines, RequestHashes};
+use strowger_sip::auth::{ChallengeLines, RequestHashes, is_challenge};
 use strowger_sip::endpoint::{Ingress, send_bounded};
 use strowger_sip::memory::{Id, Slab};
 use strowger_sip::proxy::{Progress, Proxy, ProxyConfig, TargetSet};
 use strowger_sip::registrar::DateLine;
 use strowger_sip::transaction::{Expired, FailedSend, Matched};
 use strowger_sip::transport::{OurBranch, Owner};
+use strowger_sip::ua::Why;
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
 use strowger_syntax::{Index, Message, Status};
@@ -69,6 +71,7 @@ use registrar::PendingRegister;
 use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
+use trunks::{Registrations, is_registration};
 use waking::Waking;
 
 /// Transactions and calls of a shard that are copied at most, to try what it would do: about 10 MB, which takes it a few
@@ -100,6 +103,8 @@ pub enum Control {
     ListCalls(oneshot::Sender<Vec<admin::Call>>),
     /// An administrator wants to see the subscriptions.
     ListSubscriptions(oneshot::Sender<Vec<admin::Subscription>>),
+    /// An administrator wants to see the trunks that this shard registers.
+    ListTrunks(oneshot::Sender<Vec<admin::Trunk>>),
     /// Somebody wants to try what the shard would do.
     Copy(Box<Copying>),
     /// Another configuration is in force.
@@ -149,6 +154,7 @@ pub struct Node {
     /// Requests that wait for what the server of users says.
     waiting: Slab<user_lookup::Waiting>,
     probes: Probes,
+    registrations: Registrations,
     /// For whose bindings this shard waits.
     watcher: Watcher,
     events: Events,
@@ -236,6 +242,7 @@ impl Node {
         Self {
             endpoint: Endpoint::new(shard, endpoint),
             probes,
+            registrations: Registrations::of(&shared.policy.routes),
             pings,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
@@ -267,6 +274,7 @@ impl Node {
             endpoint: self.endpoint.clone(),
             proxy: self.proxy.clone(),
             probes: Probes::default(),
+            registrations: Registrations::default(),
             pings: Pings::default(),
             calls: self.calls.copy(),
             registers: self.registers.clone(),
@@ -290,6 +298,7 @@ impl Node {
     pub fn listen(&mut self) {
         self.trace = Tracer::listening();
         self.probes = Probes::default();
+        self.registrations = Registrations::default();
         self.pings = Pings::default();
     }
 
@@ -397,6 +406,12 @@ impl Node {
                     if is_notify(user) {
                         return self.on_notify_answer(user, response, now, out);
                     }
+                    if is_registration(user) {
+                        return self.on_registration_answer(user, client, response, now, out);
+                    }
+                    if is_challenge(response) && self.on_challenge(user, response, now, out) {
+                        return self.account(now);
+                    }
                     self.proxy
                         .on_response(&mut self.endpoint, user, response, now.mono_ms(), out);
                     self.account(now);
@@ -464,13 +479,14 @@ impl Node {
     }
 
     /// Goes on with another configuration. What was begun goes on; what was worked out from the former one is forgotten.
-    fn reload(&mut self, reload: Reload) {
+    fn reload(&mut self, reload: Reload, now: Now, out: &mut Outbox) {
         let Reload {
             shared,
             endpoint,
             logs,
             done,
         } = reload;
+        let former_listeners = Arc::clone(&self.endpoint.identity.listeners);
         self.endpoint.reconfigure(&endpoint);
         self.proxy.reconfigure(proxy_config(&shared.policy));
         self.journal.want(logs);
@@ -480,6 +496,7 @@ impl Node {
             .start(&shared.policy.routes, self.endpoint.identity.shard);
         self.pings.start(&shared.policy.nat, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
+        self.follow_trunks(&former_listeners, now, out);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
     }
@@ -489,6 +506,9 @@ impl Node {
         match failed {
             FailedSend::Client(user) if is_probe(user) => self.on_probe_failed(user, now),
             FailedSend::Client(user) if is_notify(user) => self.on_notify_failed(user, false, now, out),
+            FailedSend::Client(user) if is_registration(user) => {
+                self.on_registration_failed(user, Why::Unreachable, now, out);
+            }
             failed => {
                 self.proxy
                     .on_send_failed(&mut self.endpoint, failed, now.mono_ms(), out);
@@ -623,6 +643,7 @@ impl Application for Node {
             Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
+            Control::ListTrunks(reply) => drop(reply.send(self.registrations.list(now))),
             Control::Copy(copy) => {
                 let Copying {
                     shared,
@@ -631,15 +652,19 @@ impl Application for Node {
                 } = *copy;
                 drop(reply.send(self.copy(shared, journal).map(Box::new)));
             }
-            Control::Reload(reload) => self.reload(reload),
+            Control::Reload(reload) => self.reload(reload, now, out),
             Control::Drain => {
                 self.draining = true;
                 self.end_subscriptions(now, out);
+                self.leave_trunks(now, out);
             }
         }
     }
 
     fn deadline(&self) -> Option<u64> {
+        if self.registrations.are_to_start() && !self.draining {
+            return Some(0);
+        }
         let timers = self.endpoint.layer.wheel.next_deadline();
         let own = [self.probes.deadline(), self.pings.deadline()];
         let own = own.into_iter().flatten().filter(|_| !self.draining);
@@ -648,6 +673,10 @@ impl Application for Node {
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
         let ms = now.mono_ms();
+        if self.registrations.are_to_start() && !self.draining {
+            let listeners = Arc::clone(&self.endpoint.identity.listeners);
+            self.follow_trunks(&listeners, now, out);
+        }
         while let Some(expired) = self.endpoint.layer.expired(ms, out) {
             match expired {
                 Expired::Client { user, timed_out, .. } if is_probe(user) => {
@@ -660,6 +689,17 @@ impl Application for Node {
                         self.on_notify_failed(user, true, now, out);
                     }
                 }
+                Expired::Client {
+                    user,
+                    timed_out,
+                    silent,
+                } if is_registration(user) => {
+                    self.note_failure(silent, now);
+                    if timed_out {
+                        self.on_registration_failed(user, Why::Silent, now, out);
+                    }
+                }
+                Expired::Registration(registration) => self.on_registration_due(registration, now, out),
                 Expired::Client {
                     user,
                     timed_out,
@@ -698,6 +738,7 @@ impl Application for Node {
             && self.lookups.is_empty()
             && self.events.is_settled()
             && !self.is_taking_leave()
+            && (!self.draining || self.registrations.are_over())
             && self.wakings.is_empty()
             && self.waiting.is_empty()
     }

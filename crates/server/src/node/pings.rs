@@ -16,6 +16,8 @@ use strowger_sip::{Now, Outbox};
 
 use super::Node;
 use super::probes::{Asking, write_options};
+use super::trace::shown;
+use super::waking::is_pushed;
 use crate::config::{KeepAlive, Nat};
 use crate::location::{Caller, Commit, Ticket};
 
@@ -198,7 +200,8 @@ impl Node {
         let cursor = location.visit(pings.round.cursor, most, &mut |aor, record| {
             visited += 1;
             for binding in Bindings::new(record).live(now.wall_secs()) {
-                if is_behind_nat(&binding) {
+                // Whoever sleeps answers nothing, and is woken otherwise.
+                if is_behind_nat(&binding) && !is_pushed(&self.shared, &binding) {
                     sent += u64::from(self.ping(pings, nat, (aor, &binding), now, out));
                 }
             }
@@ -259,7 +262,7 @@ impl Node {
         let told = |line: &'static str, node: &mut Self| {
             node.journal.line(now, line).map(|line| {
                 line.text("aor", aor)
-                    .text("contact", binding.contact)
+                    .text("contact", shown(binding.contact).as_bytes())
                     .number("unanswered", u64::from(missed))
             });
         };
@@ -330,7 +333,7 @@ impl Node {
                 self.tally.phone_removed();
                 self.journal
                     .line(now, "registration removed")
-                    .map(|line| line.text("aor", aor).text("contact", contact));
+                    .map(|line| line.text("aor", aor).text("contact", shown(contact).as_bytes()));
             }
             Commit::Conflict | Commit::Unavailable => {}
         }

@@ -7,7 +7,7 @@ use strowger_sip::auth::{
     select,
 };
 use strowger_sip::endpoint::{Identity, Ingress};
-use strowger_sip::{Now, Outbox, Reject};
+use strowger_sip::{Keys, Now, Outbox, Reject};
 use strowger_syntax::message::Span;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Name, Status};
@@ -27,6 +27,8 @@ pub(super) enum Sender {
     Authenticated,
     /// A source that need not authenticate.
     Trusted,
+    /// A provider that we are registered with, which may call the contact that it knows, and nobody else.
+    Trunk,
     /// On this machine, and digest is off.
     Local,
     /// Nobody we know.
@@ -35,12 +37,14 @@ pub(super) enum Sender {
 
 impl Sender {
     /// Who sent a request, from what needs no credentials.
-    pub(super) fn by_source(shared: &Shared, ingress: &Ingress) -> Self {
+    pub(super) fn by_source(shared: &Shared, keys: &Keys, ingress: &Ingress) -> Self {
         let remote = ingress.source.remote.ip();
         if shared.is_trusted(remote) {
             Self::Trusted
         } else if effective::is_local(shared.auth_on(), remote) {
             Self::Local
+        } else if shared.is_trusted_trunk(remote, keys) {
+            Self::Trunk
         } else {
             Self::Stranger
         }
@@ -48,12 +52,17 @@ impl Sender {
 
     /// Whether it may have requests sent to targets that are not ours.
     pub(super) fn may_relay(self) -> bool {
-        self != Self::Stranger
+        !matches!(self, Self::Stranger | Self::Trunk)
+    }
+
+    /// Whether it need not show credentials because of where it sends from.
+    pub(super) fn is_known_source(self) -> bool {
+        matches!(self, Self::Trusted | Self::Trunk)
     }
 
     /// Whether where it sends from is all that has to be known of it.
     pub(super) fn is_exempt(self) -> bool {
-        matches!(self, Self::Trusted | Self::Local)
+        matches!(self, Self::Trusted | Self::Trunk | Self::Local)
     }
 }
 
@@ -98,7 +107,7 @@ impl Checked {
 impl Node {
     /// Who sent a request, from what needs no credentials.
     pub(super) fn sender_by_source(&self, ingress: &Ingress) -> Sender {
-        Sender::by_source(&self.shared, ingress)
+        Sender::by_source(&self.shared, &self.endpoint.identity.keys, ingress)
     }
 
     /// Checks the credentials of a request without using up their nonce count. The realm is left in the work buffers.

@@ -73,6 +73,7 @@ impl Node {
             next: None,
             next_uri: None,
             size,
+            trunk: None,
         };
         match self.locate_candidates(&onward, Patience::Some, now) {
             Found::Names => {

@@ -13,7 +13,7 @@ use strowger_sip::registrar::{
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::via::is_translated;
 use strowger_sip::uas::check_content;
-use strowger_sip::{Extra, Now, Outbox, Reject};
+use strowger_sip::{Extra, Keys, Now, Outbox, Reject};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -470,8 +470,10 @@ impl Node {
         let service_route = &self.shared.policy.service_route;
         let Admitted { request, ingress, .. } = *admitted;
         let flow_timer = self.shared.policy.registrar.flow_timer(ingress.source.transport);
-        let is_there =
-            || sender_of(&self.shared, admitted).is_exempt() || is_home(record, &ingress.source, now);
+        let is_there = || {
+            sender_of(&self.shared, &self.endpoint.identity.keys, admitted).is_exempt()
+                || is_home(record, &ingress.source, now)
+        };
         identity.append_reply(request, ingress, Status::OK, is_there, out, |out| {
             let told = Told {
                 contacts,
@@ -500,7 +502,7 @@ impl Node {
 
     fn refuse_register(&mut self, admitted: &Admitted<'_>, reject: &Reject, now: Now, out: &mut Outbox) {
         let Admitted { request, ingress, .. } = *admitted;
-        let sender = sender_of(&self.shared, admitted);
+        let sender = sender_of(&self.shared, &self.endpoint.identity.keys, admitted);
         self.reject(request, ingress, sender, reject, now, out);
     }
 
@@ -533,10 +535,10 @@ pub(super) fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
     Err(Reject::with(Status::BAD_EXTENSION, extra))
 }
 
-fn sender_of(shared: &Shared, admitted: &Admitted<'_>) -> Sender {
+fn sender_of(shared: &Shared, keys: &Keys, admitted: &Admitted<'_>) -> Sender {
     if admitted.proven {
         Sender::Authenticated
     } else {
-        Sender::by_source(shared, admitted.ingress)
+        Sender::by_source(shared, keys, admitted.ingress)
     }
 }

@@ -19,7 +19,7 @@ use super::trace::{DroppedWhy, RoleTaken, RoleWhy, Step, Tracer};
 use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
 use crate::routing::{
-    Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
+    Action, Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
 };
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
@@ -119,6 +119,7 @@ impl Node {
         if written.contains(&b'%') {
             escape::unescape_into(written, &mut user);
         }
+        let trunk = self.trunk_of_inbound(routes, case, &sip);
         let facts = Facts {
             request: case.request,
             uri: routing.request_uri,
@@ -129,6 +130,7 @@ impl Node {
             listener: listener.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             authenticated: sender == Sender::Authenticated,
             in_dialog: case.request.to_tag().is_some(),
+            trunk,
         };
         let decision = decide(routes, &facts);
         note(self, &facts, &decision);
@@ -177,7 +179,7 @@ impl Node {
                 ring_timeout_ms: role.ring_ms,
                 ..Terms::new(Origin::Route, Way::ByUri)
             };
-            self.add_target(case, target, terms);
+            self.add_target(case, target, |out| target.write_route(out), terms);
             if asked.fork == Some(false) {
                 break;
             }
@@ -239,7 +241,7 @@ impl Node {
                 failover: group.failover,
                 ..Terms::new(Origin::Group, Way::ByUri)
             };
-            self.add_target(case, &target.target, terms);
+            self.add_target(case, &target.target, |out| target.target.write_route(out), terms);
             place += 1;
             if decision.role.mode == Mode::Stateless {
                 break;
@@ -253,12 +255,19 @@ impl Node {
         self.endpoint.identity.call_key(case.request.call_id(), b"")
     }
 
-    fn add_target(&mut self, case: &Case<'_>, target: &Target, terms: Terms) {
+    /// Adds a target to the candidates; `write_route` appends the values of its Route.
+    pub(super) fn add_target(
+        &mut self,
+        case: &Case<'_>,
+        target: &Target,
+        write_route: impl FnOnce(&mut Vec<u8>),
+        terms: Terms,
+    ) {
         let work = &mut self.work;
         work.lines.clear();
         write_target(case, target, &mut work.lines);
         let uri_len = work.lines.len();
-        target.write_route(&mut work.lines);
+        write_route(&mut work.lines);
         let (uri, route) = work.lines.split_at(uri_len);
         work.candidates.add(uri, route, terms);
     }
@@ -394,6 +403,15 @@ impl Node {
 /// Notes which routes were tried, and why which one decides.
 #[cold]
 fn note_routes(trace: &Tracer, routes: &Routes, facts: &Facts<'_>, decision: &Decision<'_>) {
+    // What comes in by a trunk that says where to is led past them.
+    if let Action::FromTrunk(place) = *decision.action()
+        && routes
+            .trunks()
+            .get(place)
+            .is_some_and(|trunk| !trunk.after_routes)
+    {
+        return;
+    }
     let considered = explain(routes, facts);
     for route in &considered {
         trace.note(|| Step::route(route));

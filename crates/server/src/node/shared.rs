@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use strowger_sip::Keys;
 use strowger_sip::auth::{Algorithm, NonceTable};
 use strowger_sip::event::Durations;
 use strowger_sip::registrar;
@@ -16,7 +17,7 @@ use crate::dns::Dns;
 use crate::events::{Events, Most};
 use crate::location::Location;
 use crate::push::Services;
-use crate::routing::Routes;
+use crate::routing::{Peer, Routes};
 use crate::subscriber::Subscribers;
 
 /// What the configuration comes to for a request.
@@ -150,5 +151,17 @@ impl Shared {
     /// Whether a source need not authenticate.
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         !self.policy.trusted.is_empty() && effective::is_trusted(&self.policy.trusted, source)
+    }
+
+    /// Whether a source is the registrar of a trunk whose provider need not authenticate.
+    pub fn is_trusted_trunk(&self, source: IpAddr, keys: &Keys) -> bool {
+        let trunks = self.policy.routes.trunks();
+        if trunks.is_empty() {
+            return false;
+        }
+        let peer = Peer::of(source, keys);
+        trunks
+            .iter()
+            .any(|trunk| trunk.trusted && trunk.state.is_peer(peer))
     }
 }

@@ -80,6 +80,11 @@ pub(super) fn sleep_of(shared: &Shared, record: Bindings<'_>, binding: &Binding<
     }
 }
 
+/// Whether a binding's device sleeps from time to time, and is woken by a push: from here, or by another proxy.
+pub(super) fn is_pushed(shared: &Shared, binding: &Binding<'_>) -> bool {
+    binding.origin.pushed_elsewhere || shared.push.is_on() && device_of(shared, binding).is_some()
+}
+
 /// How a binding's device is pushed; `None` if it is not.
 fn device_of<'b, 's>(
     shared: &'s Shared,

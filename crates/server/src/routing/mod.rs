@@ -16,8 +16,10 @@ mod route;
 mod target;
 #[cfg(test)]
 mod tests;
+mod trunk;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use strowger_syntax::uri::Host;
 use strowger_syntax::{Message, Transport};
@@ -30,6 +32,7 @@ pub use number::{Dialled, NumberPlan};
 pub use pattern::Pattern;
 pub use route::{Action, Contact, Mismatch, Redirect, Role, Route};
 pub use target::Target;
+pub use trunk::{Peer, Trunk, TrunkState};
 
 use crate::config::Config;
 use crate::config::route::Translation;
@@ -48,6 +51,9 @@ pub struct Routes {
     outbound: Option<Target>,
     /// What dialled numbers mean.
     pub plan: NumberPlan,
+    trunks: Vec<Trunk>,
+    /// The routes of what comes in by them, one for each.
+    inbound: Vec<Route>,
 }
 
 /// What routes look at.
@@ -71,6 +77,8 @@ pub struct Facts<'a> {
     pub authenticated: bool,
     /// Whether it is within a dialog.
     pub in_dialog: bool,
+    /// The trunk that it comes in by, if it does.
+    pub trunk: Option<usize>,
 }
 
 /// What becomes of a request, and why.
@@ -109,16 +117,26 @@ impl Routes {
     pub fn new(config: &Config) -> Self {
         let node = Role::of_node(config);
         let groups = group::compile(&config.group);
-        let compile = |route| Route::compile(route, &node, &groups);
         // Without domains, this one is the first of ours.
         let domain = config.domains.first().map_or("localhost", String::as_str);
+        let trunks: Vec<_> = config
+            .register
+            .iter()
+            .map(|register| Trunk::compile(register, domain))
+            .collect();
+        let compile = |route| Route::compile(route, &node, &groups, &trunks);
+        let inbound = config.register.iter().enumerate();
         Self {
             index: Index::new(&config.route),
             outbound: config.proxy.outbound.as_ref().map(Target::compile),
             plan: NumberPlan::new(config.dial_plan.as_ref(), domain),
             role: node,
             routes: config.route.iter().map(compile).collect(),
+            inbound: inbound
+                .map(|(place, register)| Route::inbound(register, place, &node))
+                .collect(),
             groups,
+            trunks,
         }
     }
 
@@ -128,6 +146,9 @@ impl Routes {
             if let Some(known) = before.group_named(&group.name) {
                 group.adopt(known);
             }
+        }
+        for trunk in &mut self.trunks {
+            before.trunks.iter().for_each(|former| trunk.adopt(former));
         }
     }
 
@@ -139,9 +160,29 @@ impl Routes {
         copy
     }
 
-    /// Whether there are none.
+    /// Whether there are none, and no trunks.
     pub fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.routes.is_empty() && self.trunks.is_empty()
+    }
+
+    /// The trunks.
+    pub fn trunks(&self) -> &[Trunk] {
+        &self.trunks
+    }
+
+    /// The trunk with this number.
+    pub fn trunk_of(&self, id: NonZeroU32) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.id == id)
+    }
+
+    fn inbound_by(&self, facts: &Facts<'_>, after_routes: bool) -> Option<Decision<'_>> {
+        let trunk = facts.trunk?;
+        let route = self.inbound.get(trunk)?;
+        let is_asked = self.trunks.get(trunk)?.after_routes == after_routes;
+        is_asked.then_some(Decision {
+            route: Some(route),
+            role: route.role,
+        })
     }
 
     /// Whether one is open to strangers.
@@ -185,8 +226,8 @@ impl Routes {
 
 /// Decides on a request: the first route that matches, or the built-in routing.
 pub fn decide<'r>(routes: &'r Routes, facts: &Facts<'_>) -> Decision<'r> {
-    if routes.is_empty() {
-        return routes.built_in();
+    if let Some(inbound) = routes.inbound_by(facts, false) {
+        return inbound;
     }
     let mut scan = Scan::new(&routes.index, facts);
     let found = scan
@@ -195,7 +236,9 @@ pub fn decide<'r>(routes: &'r Routes, facts: &Facts<'_>) -> Decision<'r> {
         .filter_map(|place| Some((place, routes.routes.get(place)?)))
         .find(|(place, route)| route.mismatch(*place, &mut scan).is_none());
     match found {
-        None => routes.built_in(),
+        None => routes
+            .inbound_by(facts, true)
+            .unwrap_or_else(|| routes.built_in()),
         Some((_, route)) => Decision {
             route: Some(route),
             role: route.role,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use strowger_syntax::message::FieldView;
@@ -15,8 +16,9 @@ use super::headers::HeaderRules;
 use super::index::Index;
 use super::pattern::Pattern;
 use super::target::Target;
+use super::trunk::Trunk;
 use crate::config::route::{Reply, Translation, When, Written};
-use crate::config::{self, Config, Fork, Mode};
+use crate::config::{self, Config, Fork, Mode, Register};
 
 /// What a node is for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Role {
     pub ring_ms: Option<u32>,
     /// How long those may ring that others wait for, in milliseconds.
     pub turn_ms: u32,
+    /// The trunk that they go out by.
+    pub trunk: Option<NonZeroU32>,
 }
 
 impl Default for Role {
@@ -44,6 +48,7 @@ impl Default for Role {
             recurse: false,
             ring_ms: None,
             turn_ms: 20_000,
+            trunk: None,
         }
     }
 }
@@ -59,6 +64,7 @@ impl Role {
             recurse: proxy.recurse,
             ring_ms: None,
             turn_ms: millis(proxy.ring_timeout),
+            trunk: None,
         }
     }
 
@@ -75,6 +81,7 @@ impl Role {
             recurse: route.recurse.unwrap_or(node.recurse),
             ring_ms: route.ring_timeout.map(millis),
             turn_ms: node.turn_ms,
+            trunk: None,
         }
     }
 }
@@ -116,6 +123,10 @@ pub enum Action {
     Targets(Vec<Target>),
     /// They go to the group of this number.
     Group(usize),
+    /// They go out by the trunk of this number.
+    Trunk(usize),
+    /// They came in by the trunk of this number, and go where that says.
+    FromTrunk(usize),
     /// They are refused.
     Reply(Reply),
     /// They are told where else to ask.
@@ -239,16 +250,41 @@ impl<'a> Scan<'a> {
 }
 
 impl Route {
-    pub(super) fn compile(route: &config::Route, node: &Role, groups: &[Group]) -> Self {
+    /// What becomes of the requests that come in by a trunk.
+    pub(super) fn inbound(register: &Register, place: usize, node: &Role) -> Self {
+        // An answer to a challenge is no matter of these, so any role that forwards does.
+        let mode = node.mode.max(Mode::Stateless);
+        Self {
+            name: format!("register {}", register.name),
+            written: register.written.clone(),
+            action: Action::FromTrunk(place),
+            role: Role { mode, ..*node },
+            number: None,
+            headers: None,
+            open: false,
+            domains: Vec::new(),
+            fields: Vec::new(),
+            when: When::default(),
+        }
+    }
+
+    pub(super) fn compile(route: &config::Route, node: &Role, groups: &[Group], trunks: &[Trunk]) -> Self {
         let field = |(name, text): &(String, String)| {
             let known = Name::from_bytes(name.as_bytes());
             Some((known, name.as_bytes().into(), Pattern::new(text).ok()?))
         };
+        let action = Action::compile(&route.action, groups, trunks);
         Self {
             name: route.name.clone(),
             written: route.written.clone(),
-            action: Action::compile(&route.action, groups),
-            role: Role::of_route(route, node),
+            role: Role {
+                trunk: match action {
+                    Action::Trunk(place) => trunks.get(place).map(|trunk| trunk.id),
+                    _ => None,
+                },
+                ..Role::of_route(route, node)
+            },
+            action,
             number: route.number.clone(),
             headers: HeaderRules::compile(&route.headers),
             open: route.open,
@@ -340,15 +376,16 @@ fn is_found(request: Message<'_>, (name, text, pattern): &(Name, Box<[u8]>, Patt
 }
 
 impl Action {
-    fn compile(action: &config::route::Action, groups: &[Group]) -> Self {
+    fn compile(action: &config::route::Action, groups: &[Group], trunks: &[Trunk]) -> Self {
         use config::route::Action as Written;
         match action {
             Written::BuiltIn => Self::BuiltIn,
             Written::Targets(targets) => Self::Targets(targets.iter().map(Target::compile).collect()),
             Written::Group(name) => {
-                let place = groups.iter().position(|group| group.name == *name);
-                // One that there is not has no targets.
-                Self::Group(place.unwrap_or(usize::MAX))
+                let trunk = trunks.iter().position(|trunk| trunk.name == *name);
+                let group = groups.iter().position(|group| group.name == *name);
+                // A group that there is not has no targets.
+                trunk.map_or_else(|| Self::Group(group.unwrap_or(usize::MAX)), Self::Trunk)
             }
             Written::Reply(reply) => Self::Reply(reply.clone()),
             Written::Redirect(redirect) => Self::Redirect(Redirect {

@@ -15,6 +15,7 @@ struct From {
     transport: Transport,
     authenticated: bool,
     in_dialog: bool,
+    trunk: Option<usize>,
 }
 
 const PHONE: From = From {
@@ -22,6 +23,7 @@ const PHONE: From = From {
     transport: Transport::Udp,
     authenticated: false,
     in_dialog: false,
+    trunk: None,
 };
 
 fn routes(text: &str) -> Routes {
@@ -61,6 +63,7 @@ fn with_facts<R>(method: &str, uri: &str, from: From, use_facts: impl FnOnce(&Fa
         listener: "192.0.2.1:5060".parse().expect("an address"),
         authenticated: from.authenticated,
         in_dialog: from.in_dialog,
+        trunk: from.trunk,
     })
 }
 

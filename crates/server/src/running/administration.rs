@@ -15,14 +15,14 @@ use super::reload::Pending;
 use crate::admin::{
     Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DrainTarget, Explain, Family,
     Filter, GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret,
-    State, Status, Subscription, Unban, User, UserId,
+    State, Status, Subscription, Trunk, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
 use crate::location::{Advice, Caller, Commit, Ticket, Version};
 use crate::node::trace::shown;
 use crate::node::{Control, Shared, Tally};
-use crate::routing::Group;
+use crate::routing::{self, Group};
 use crate::subscriber::{Lookup, SubscriberError};
 
 const STOPPING: AdminError = AdminError::Unavailable("it is stopping");
@@ -76,6 +76,43 @@ impl Running {
         let mut calls = self.of_all_shards(Control::ListCalls).await?;
         calls.sort_by(|a, b| (a.since, &a.call_id).cmp(&(b.since, &b.call_id)));
         Ok(calls)
+    }
+
+    async fn all_trunks(&self) -> Result<Vec<Trunk>, AdminError> {
+        let mut trunks = Vec::new();
+        for shard in 0..self.handle.count() {
+            let (reply, answer) = oneshot::channel();
+            self.handle
+                .send(shard, Control::ListTrunks(reply))
+                .map_err(|_| AdminError::Unavailable("it is too busy"))?;
+            trunks.extend(answer.await.map_err(|_| STOPPING)?);
+        }
+        Ok(trunks)
+    }
+
+    /// What is counted of the trunks.
+    fn trunk_families(shared: &Shared) -> [Family; 2] {
+        let sample = |value: fn(&routing::TrunkState) -> f64| {
+            let of = move |trunk: &routing::Trunk| Sample {
+                labels: vec![("trunk", trunk.name.clone())],
+                value: value(&trunk.state),
+            };
+            shared.policy.routes.trunks().iter().map(of).collect()
+        };
+        [
+            Family {
+                name: "strowger_trunk_registered",
+                help: "1 while the node is registered with the provider of a trunk.",
+                kind: Kind::Gauge,
+                samples: sample(|state| f64::from(u8::from(state.is_registered()))),
+            },
+            Family {
+                name: "strowger_trunk_challenges_total",
+                help: "Challenges of a provider to requests that went out to it, which were answered.",
+                kind: Kind::Counter,
+                samples: sample(|state| state.challenges() as f64),
+            },
+        ]
     }
 
     /// Does something that must not end with whoever asks for it.
@@ -423,6 +460,12 @@ impl Admin for Running {
         Ok(GroupTarget::of(group, target))
     }
 
+    async fn trunks(&self, filter: Filter, page: PageRequest) -> Result<Page<Trunk>, AdminError> {
+        let mut trunks = self.all_trunks().await?;
+        trunks.retain(|trunk| filter.matches(&[&trunk.name, &trunk.aor]));
+        Ok(Page::cut(trunks, &page, |trunk| &trunk.name))
+    }
+
     async fn metrics(&self) -> Result<Vec<Family>, AdminError> {
         let mut families = self.counted();
         let gauge = |name, help, value: usize| Family::single(name, help, Kind::Gauge, value as f64);
@@ -458,6 +501,7 @@ impl Admin for Running {
             shared.events.quota.total() as usize,
         ));
         families.push(self.memory());
+        families.extend(Self::trunk_families(shared));
         let (accounts, sources) = shared.defence.counts();
         let banned = |kind: &str, value: u64| Sample {
             labels: vec![("kind", kind.to_owned())],

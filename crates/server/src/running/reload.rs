@@ -379,6 +379,9 @@ impl Running {
         if let Some(exposure) = effective::exposure(config) {
             tracing::warn!("{exposure}");
         }
+        for unheard in effective::unheard(config) {
+            tracing::warn!("{unheard}");
+        }
         self.enter(course, prepared).await;
         if is_retiring {
             tokio::spawn(close_later(Arc::downgrade(self), generation, drain));

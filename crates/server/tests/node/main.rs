@@ -21,5 +21,6 @@ mod secrecy;
 mod shards;
 mod torture;
 mod torture_cases;
+mod trunks;
 mod uas;
 mod user_lookup;

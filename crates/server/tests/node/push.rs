@@ -1,6 +1,7 @@
 //! RFC 8599 through the node: contacts whose devices sleep, what the registrar promises them, and requests that wait until they
 //! are awake.
 
+use strowger_server::config::{KeepAlive, Nat};
 use strowger_server::push::NotPushed;
 use strowger_testkit::message::{in_dialog, lines, registration, request, routed, start_line, with};
 use strowger_testkit::{Plan, Site};
@@ -630,4 +631,24 @@ fn a_dialog_that_may_need_a_push_stays_here() {
     site.send('a', &invite(1));
     site.send('b', &device(DEVICE, 2));
     assert_eq!(lines(site.last('b', "INVITE"), "Record-Route").len(), 1);
+}
+
+// A device that sleeps behind a NAT does not answer a ping, and is not to lose its registration for that.
+#[test]
+fn who_sleeps_is_not_asked_whether_it_is_there() {
+    let mut site = Site::of(Plan {
+        routing: SERVICES,
+        nat: Nat {
+            keep_alive: KeepAlive::Options,
+            remove_unanswered: true,
+            ..Nat::default()
+        },
+        ..Plan::default()
+    });
+    register(&mut site, &DEVICE.replace("192.0.2.11", "10.0.0.5"), 1);
+    site.log();
+    site.pass(600_000);
+    assert_eq!(site.log(), "");
+    site.send('a', &invite(1));
+    assert!(site.push().is_some());
 }

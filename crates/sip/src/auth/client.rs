@@ -6,7 +6,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 use strowger_syntax::header::{Challenge, DigestChallenge};
-use strowger_syntax::{Message, Name};
+use strowger_syntax::{Message, Name, Status};
 
 use super::algorithm::{Algorithm, Ha1};
 use super::challenge::Challenger;
@@ -287,9 +287,12 @@ fn strength(algorithm: Algorithm) -> usize {
 
 /// Whether a response asks for credentials.
 pub fn is_challenge(response: Message<'_>) -> bool {
-    let named = response.has(Name::WwwAuthenticate) || response.has(Name::ProxyAuthenticate);
-    named
-        && response
-            .status()
-            .is_some_and(|status| matches!(status.code(), 401 | 407))
+    let asks = |status: Status| {
+        matches!(
+            status,
+            Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED
+        )
+    };
+    response.status().is_some_and(asks)
+        && (response.has(Name::WwwAuthenticate) || response.has(Name::ProxyAuthenticate))
 }

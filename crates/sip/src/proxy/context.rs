@@ -2,18 +2,21 @@
 
 mod awaited;
 mod branch;
+mod challenge;
 mod early;
 mod redirect;
 mod response;
 mod search;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
 use strowger_syntax::message::Edits;
 use strowger_syntax::{Index, Message, Method, Name, Status};
 
 use self::branch::Branch;
+pub use self::challenge::Challenged;
 pub use self::redirect::Redirected;
 use self::redirect::Redirection;
 use self::search::{Opened, Opening};
@@ -57,6 +60,8 @@ pub struct Start<'a> {
     pub awaited: u8,
     /// Whether the caller cancels the other targets when one has answered (RFC 3841 §9.1 `no-cancel`).
     pub keeps_others: bool,
+    /// Whose credentials answer the challenges of its first target: see [`Proxy::challenged`].
+    pub account: Option<NonZeroU32>,
     /// Whose the flows are that it goes over.
     pub flows: Flows,
 }
@@ -152,6 +157,9 @@ struct Pending {
     is_short: bool,
     recursion: Recursion,
     keeps_others: bool,
+    /// Whose credentials answer the challenges of the first branch, and how many were answered.
+    account: Option<NonZeroU32>,
+    answered: u8,
     flows: Flows,
     /// How many branches there may be at once.
     breadth: u8,
@@ -295,6 +303,8 @@ impl Proxy {
             is_short: false,
             recursion: start.recursion,
             keeps_others: start.keeps_others,
+            account: start.account,
+            answered: 0,
             flows: start.flows,
             breadth: max_breadth(request),
             group: 0,
@@ -330,6 +340,8 @@ impl Proxy {
         if let Some(branch) = pending.branches.get_mut(usize::from(user.branch)) {
             self.ways.forget(&mut branch.ways);
         }
+        // Whom it rings at has let the call through.
+        pending.account = None;
         if pending.is_short || pending.may_send_again() {
             return;
         }
@@ -378,7 +390,8 @@ impl Proxy {
 impl Pending {
     /// Whether the request may have to be sent once more, and so must be kept whole.
     fn may_send_again(&self) -> bool {
-        self.recursion != Recursion::Never
+        self.account.is_some()
+            || self.recursion != Recursion::Never
             || self.awaited > 0
             || self.branches.iter().any(|branch| !branch.ways.is_empty())
     }

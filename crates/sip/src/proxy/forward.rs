@@ -79,6 +79,8 @@ pub struct Forwarding<'a> {
     pub loop_part: u64,
     /// How many branches it may become at once further on (RFC 5393 §5.3.3).
     pub breadth: u8,
+    /// Lines of credentials of ours, for whoever has challenged the copy before (§22.3); empty for none.
+    pub credentials: &'a [u8],
 }
 
 /// Writes the copy, steps 1 to 9 of §16.6; step 10 is the caller's.
@@ -211,6 +213,7 @@ fn write_at_places(
                 out.extend_from_slice(b"Via: ");
                 write_via(identity, forwarding, branch, out);
                 out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(forwarding.credentials);
                 copy.stamp_via(forwarding.arrival.stamp);
             }
             Step::Route => {
@@ -291,8 +294,14 @@ fn write_draft(
         None => own_credentials(identity, request).for_each(|line| draft.remove_line(line)),
     }
     draft.stamp_via(forwarding.arrival.stamp);
-    // Step 8: Via.
-    draft.push_top(Name::Via, |out| write_via(identity, forwarding, branch, out));
+    // Step 8: Via, and the credentials below it.
+    draft.push_top(Name::Via, |out| {
+        write_via(identity, forwarding, branch, out);
+        if let Some(lines) = forwarding.credentials.strip_suffix(b"\r\n") {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(lines);
+        }
+    });
     // Step 9: Content-Length.
     if !request.has(Name::ContentLength) {
         draft.append(Name::ContentLength, |out| {

@@ -11,7 +11,7 @@ mod validate;
 mod ways;
 
 pub use best::is_better;
-pub use context::{FailedFlow, Flows, Proxy, ProxyConfig, Recursion, Redirected, Start};
+pub use context::{Challenged, FailedFlow, Flows, Proxy, ProxyConfig, Recursion, Redirected, Start};
 pub use forward::{
     BranchKind, Forwarding, MAX_BREADTH, RecordRoute, max_breadth, request_line_uri, write_forward,
 };

@@ -36,6 +36,8 @@ pub enum Cause {
     NextHopHasNoAddress,
     /// It rang for as long as it may, and nobody answered.
     NobodyAnswered,
+    /// The next hop has challenged us, and our answer did not do, or there is none.
+    Challenged,
     /// The device that would be its target was not woken: it could not be pushed, or did not register in time (RFC 8599 §5.6.2).
     NotWoken,
     /// It has more targets than it may be sent to at once (RFC 5393 §5.3.3).
@@ -52,6 +54,7 @@ impl Cause {
             }
             Self::FlowFailed => Status::FLOW_FAILED,
             Self::NextHopSilent | Self::NobodyAnswered => Status::REQUEST_TIMEOUT,
+            Self::Challenged => Status::SERVER_INTERNAL_ERROR,
             Self::NotWoken => Status::TEMPORARILY_UNAVAILABLE,
             Self::TooManyBranches => Status::MAX_BREADTH_EXCEEDED,
         }
@@ -67,6 +70,7 @@ impl Cause {
             Self::NextHopUnavailable => "next-hop-unavailable",
             Self::NextHopHasNoAddress => "next-hop-has-no-address",
             Self::NobodyAnswered => "nobody-answered",
+            Self::Challenged => "challenged",
             Self::NotWoken => "not-woken",
             Self::TooManyBranches => "too-many-branches",
         }

@@ -15,8 +15,10 @@ pub enum Removal {
 impl Bindings<'_> {
     /// Why an administrator removed the binding of a contact, if that is how it went.
     pub fn removal(self, contact: &[u8], now_secs: u64) -> Option<Removal> {
-        let mut gone = self.heads().filter(|head| head.is_tombstone());
-        gone.find(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)?
+        let gone = self.heads().filter(|head| head.is_tombstone());
+        // The last one says how it went the last time.
+        gone.filter(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)
+            .last()?
             .removal()
     }
 

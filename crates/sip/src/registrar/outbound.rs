@@ -108,13 +108,23 @@ pub(super) fn may_apply(request: Message<'_>) -> Result<bool, Reject> {
 
 /// Whether the answer to a REGISTER that was carried out says that it was done by the rules of this extension (RFC 5626 §6).
 pub(super) fn was_applied(request: Message<'_>) -> bool {
-    // Few user agents know it.
-    if !is_supported(request) || !is_flow_kept(request) {
+    // Few contacts have one.
+    if !may_have_reg_id(request) || !is_supported(request) || !is_flow_kept(request) {
         return false;
     }
     request.elements(Name::Contact).any(|value| {
         let params = NameAddr::parse(value).map(|address| address.params);
         params.is_ok_and(|params| matches!(InstanceFlow::of(params), Ok(Some(_))))
+    })
+}
+
+/// Whether a Contact field has what may be a reg-id.
+fn may_have_reg_id(request: Message<'_>) -> bool {
+    request.fields_of(Name::Contact).any(|field| {
+        memchr::memchr_iter(b'-', field.value).any(|at| {
+            let name = field.value.get(at.wrapping_sub(3)..at + 3);
+            name.is_some_and(|name| name.eq_ignore_ascii_case(b"reg-id"))
+        })
     })
 }
 

@@ -24,6 +24,8 @@ pub enum Timed {
     Context(Id),
     /// A call record's.
     Call(Id),
+    /// A registration's.
+    Registration(Id),
     /// A subscription's.
     Subscription(Id),
     /// Of somebody who waits for a device to be woken.
@@ -70,6 +72,8 @@ pub enum Expired {
     Context(Id),
     /// A call record's timer.
     Call(Id),
+    /// A registration's timer.
+    Registration(Id),
     /// A subscription's timer.
     Subscription(Id),
     /// The timer of somebody who waits for a device to be woken.
@@ -604,6 +608,7 @@ impl Layer {
                 Timed::Client(id) => self.client_deadline(id, now_ms, out),
                 Timed::Context(id) => Some(Expired::Context(id)),
                 Timed::Call(id) => Some(Expired::Call(id)),
+                Timed::Registration(id) => Some(Expired::Registration(id)),
                 Timed::Subscription(id) => Some(Expired::Subscription(id)),
                 Timed::Waking(id) => Some(Expired::Waking(id)),
             };

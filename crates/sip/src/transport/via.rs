@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::header::{Header, Via};
 use strowger_syntax::message::{Rport, ViaIndex, ViaStamp};
+use strowger_syntax::scan::spells_ipv4;
 use strowger_syntax::uri::Host;
 use strowger_syntax::{Message, Name};
 
@@ -23,6 +24,10 @@ pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
 /// Whether whoever sent a request believes to be at another address than it came from: a NAT has changed that (RFC 3581 §4). Of
 /// what came through a proxy nothing is known.
 pub fn is_translated(request: Message<'_>, source: &Source) -> bool {
+    // Nearly every phone is where it believes to be.
+    if matches!(source.remote.ip(), IpAddr::V4(ip) if spells_ipv4(request.sent_by_host(), ip)) {
+        return false;
+    }
     let said = host_ip(request.sent_by_host());
     said.is_some_and(|ip| ip.to_canonical() != source.remote.ip().to_canonical()) && !request.has_second_via()
 }

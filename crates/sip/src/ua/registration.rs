@@ -207,15 +207,19 @@ const LOCATE_MS: u64 = 15_000;
 const SHORTEST_MS: u64 = 1000;
 
 impl Registration {
-    /// One that begins at once. `key` and `name` make its Call-ID, `boot` another one for each start (RFC 3261 §10.2: all
-    /// registrations of a user agent to a registrar have the same one).
-    pub fn new(settings: Arc<Settings>, key: &MacKey, boot: u32, name: &str, now_ms: u64) -> Self {
-        let boot = boot.to_be_bytes();
-        let made = |what: &[u8]| key.mac(&[what, &boot, name.as_bytes(), &settings.aor]);
+    /// The Call-ID of the registration of a name at an address-of-record: one for all REGISTERs (RFC 3261 §10.2), another one
+    /// for each start of the node.
+    pub fn call_id_of(settings: &Settings, key: &MacKey, boot: u32, name: &str) -> [u8; 16] {
+        hex_digits(made(settings, key, boot, name, b"call-id"))
+    }
+
+    /// One that begins at once. The CSeq of its first REGISTER is one more than `cseq`.
+    pub fn new(settings: Arc<Settings>, key: &MacKey, boot: u32, name: &str, cseq: u32, now_ms: u64) -> Self {
+        let made = |what: &[u8]| made(&settings, key, boot, name, what);
         Self {
-            call_id: hex_digits(made(b"call-id")),
+            call_id: Self::call_id_of(&settings, key, boot, name),
             tag: hex_digits(made(b"tag")),
-            cseq: 0,
+            cseq,
             state: State::Waiting { at_ms: now_ms },
             leaves: false,
             bound: None,
@@ -232,6 +236,16 @@ impl Registration {
     /// The Call-ID of all its REGISTERs, which says whose shard it is.
     pub fn call_id(&self) -> &[u8] {
         &self.call_id
+    }
+
+    /// The CSeq number of the last REGISTER: what answers another one comes too late.
+    pub fn cseq(&self) -> u32 {
+        self.cseq
+    }
+
+    /// Whether the next hop of an attempt is looked for the first time.
+    pub fn is_first_look(&self) -> bool {
+        matches!(self.state, State::Locating { next_ms, until_ms, .. } if next_ms + LOCATE_MS == until_ms)
     }
 
     /// What is registered.
@@ -310,6 +324,13 @@ impl Registration {
             State::Locating { .. } if self.bound.is_none() => self.end(),
             State::Locating { .. } | State::Asking(_) => Step::Wait,
             State::Ended => Step::End,
+        }
+    }
+
+    /// It is to be kept up after all, if it was to be removed.
+    pub fn stay(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.leaves) {
+            self.hurry(now_ms);
         }
     }
 
@@ -490,7 +511,11 @@ impl Registration {
             return Step::Wait;
         };
         if attempt.removes {
-            return self.end();
+            if self.leaves {
+                return self.end();
+            }
+            self.bound = None;
+            return self.begin(now_ms);
         }
         let contact = std::mem::take(&mut attempt.contact);
         let Some(granted) = granted(response, &contact).map(|granted| granted.unwrap_or(self.expires)) else {
@@ -600,6 +625,11 @@ impl Registration {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ mixed >> 31) % (most + 1)
     }
+}
+
+/// A number for a registration and what it is for.
+fn made(settings: &Settings, key: &MacKey, boot: u32, name: &str, what: &[u8]) -> u64 {
+    key.mac(&[what, &boot.to_be_bytes(), name.as_bytes(), &settings.aor])
 }
 
 /// For how many seconds a contact is bound by a 200: the inner `None` where it does not say (RFC 3261 §10.2.4). The outer one

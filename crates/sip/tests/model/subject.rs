@@ -276,6 +276,7 @@ impl Subject {
                     Expired::Ringing(_) => {}
                     Expired::Context(_)
                     | Expired::Call(_)
+                    | Expired::Registration(_)
                     | Expired::Waking(_)
                     | Expired::Subscription(_) => panic!("nobody's timer"),
                 }

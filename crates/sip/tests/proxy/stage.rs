@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use strowger_sip::memory::Id;
@@ -76,6 +77,8 @@ pub(crate) struct Stage {
     pub(crate) recurse: bool,
     /// Whether the caller cancels the other targets.
     pub(crate) keeps_others: bool,
+    /// Whose credentials answer the challenges of the first target.
+    pub(crate) account: Option<NonZeroU32>,
     /// Whose the flows are.
     pub(crate) flows: Flows,
 }
@@ -205,6 +208,7 @@ impl Stage {
             logged: 0,
             recurse: false,
             keeps_others: false,
+            account: None,
             flows: Flows::default(),
         }
     }
@@ -239,6 +243,7 @@ impl Stage {
             call: Some(CALL),
             awaited: 0,
             keeps_others: self.keeps_others,
+            account: self.account,
             flows: self.flows,
             recursion: if self.recurse {
                 Recursion::Anywhere
@@ -388,7 +393,10 @@ impl Stage {
                     Expired::Ringing(user) => self.proxy.on_ringing(endpoint, user),
                     Expired::TryingDue(server) => self.proxy.on_trying_due(endpoint, server, now, out),
                     Expired::Context(context) => self.proxy.on_deadline(endpoint, context, now, out),
-                    Expired::Call(_) | Expired::Waking(_) | Expired::Subscription(_) => {
+                    Expired::Call(_)
+                    | Expired::Registration(_)
+                    | Expired::Waking(_)
+                    | Expired::Subscription(_) => {
                         panic!("nobody asked for it")
                     }
                 }

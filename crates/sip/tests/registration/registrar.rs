@@ -184,5 +184,5 @@ impl Scene {
 }
 
 fn registration(settings: &Settings) -> Registration {
-    Registration::new(Arc::new(settings.clone()), &MacKey::new(KEY), 1, "trunk", 0)
+    Registration::new(Arc::new(settings.clone()), &MacKey::new(KEY), 1, "trunk", 0, 0)
 }

@@ -145,6 +145,7 @@ impl Subject for Transaction {
             Expired::TryingDue(_) => effect(at_ms, "TU", "send 100", ""),
             Expired::Context(_)
             | Expired::Call(_)
+            | Expired::Registration(_)
             | Expired::Waking(_)
             | Expired::Subscription(_)
             | Expired::Ringing(_) => {

@@ -62,7 +62,7 @@ pub(in super::super) const ROUTE: &[Key<RouteDraft>] = &[
         name: "to",
         example: r#"["sip:gw1.example.test", "sip:gw2.example.test"]"#,
         given: Given::Example,
-        doc: "Where they go: URIs, or the name of a target group. A URI without a user gets that of the request; one with `lr` \
+        doc: "Where they go: URIs, or the name of a target group or of a trunk. A URI without a user gets that of the request; one with `lr` \
               is a proxy to go through, and the Request-URI stays. Also { uri = \"...\", mode = \"...\" }. Without `to`, `reply` \
               and `redirect` they go where they would without the route.",
         read: |route, item, report| route.to = read_to(item, report),

@@ -175,11 +175,16 @@ pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, re
             }
             _ => continue,
         };
+        if config.register.iter().any(|register| register.name == *name) {
+            check_trunk(name, mode, &item, report);
+            continue;
+        }
         let Some(group) = config.group.iter().find(|group| group.name == *name) else {
-            let names = config.group.iter().map(|group| group.name.as_str());
-            let mend = match nearest(name, names) {
+            let groups = config.group.iter().map(|group| group.name.as_str());
+            let trunks = config.register.iter().map(|register| register.name.as_str());
+            let mend = match nearest(name, groups.chain(trunks)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add [[group]] with name = \"{name}\", or write a URI"),
+                None => format!("add [[group]] or [[register]] with name = \"{name}\", or write a URI"),
             };
             complain(
                 &item,
@@ -191,6 +196,16 @@ pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, re
             continue;
         };
         check_group(group, mode, &item, report);
+    }
+}
+
+/// A trunk answers the challenges of its provider, which takes state.
+fn check_trunk(name: &str, mode: Mode, item: &Item<'_, '_>, report: &mut Report<'_>) {
+    if matches!(mode, Mode::Stateless | Mode::Redirect) {
+        let what = format!(
+            "the challenges of trunk `{name}` are answered by a stateful proxy only (RFC 3261 §16.7)"
+        );
+        complain(item, "to", &what, "write mode = \"stateful\"", report);
     }
 }
 

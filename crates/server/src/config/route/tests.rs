@@ -71,7 +71,7 @@ fn each_error_of_a_route_is_told_with_its_place_and_mend() {
         ),
         (
             "to = \"trunks\"",
-            "2:6: there is no target group `trunks`; add [[group]] with name = \"trunks\", or write a URI",
+            "2:6: there is no target group `trunks`; add [[group]] or [[register]] with name = \"trunks\", or write a URI",
         ),
         (
             "reply = \"200 OK\"",

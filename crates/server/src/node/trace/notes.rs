@@ -14,7 +14,7 @@ use strowger_syntax::{Message, Name, Status, Transport};
 use super::step::*;
 use crate::node::policy::Sender;
 use crate::node::shared::Shared;
-use crate::routing::{Action, Considered, Group, GroupTarget};
+use crate::routing::{Action, Considered, Group, GroupTarget, Trunk};
 use crate::subscriber::Resolved;
 
 /// A text from the wire. What is no UTF-8 of it is shown as such.
@@ -76,6 +76,7 @@ impl From<Sender> for SenderKind {
         match sender {
             Sender::Authenticated => Self::Authenticated,
             Sender::Trusted => Self::Trusted,
+            Sender::Trunk => Self::Trunk,
             Sender::Local => Self::Local,
             Sender::Stranger => Self::Stranger,
         }
@@ -247,9 +248,19 @@ impl Step {
                 Action::BuiltIn => RouteAction::BuiltIn,
                 Action::Targets(_) => RouteAction::Targets,
                 Action::Group(_) => RouteAction::Group,
+                Action::Trunk(_) => RouteAction::Trunk,
+                Action::FromTrunk(_) => RouteAction::FromTrunk,
                 Action::Reply(_) => RouteAction::Reply,
                 Action::Redirect(_) => RouteAction::Redirect,
             },
+        }
+    }
+
+    pub(in crate::node) fn trunk(trunk: &Trunk, inbound: bool) -> Self {
+        Self::Trunk {
+            name: trunk.name.clone(),
+            inbound,
+            registered: trunk.state.is_registered(),
         }
     }
 

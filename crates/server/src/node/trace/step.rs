@@ -159,6 +159,15 @@ pub enum Step {
         /// Whether it may be used: it is up, and has room.
         usable: bool,
     },
+    /// It goes out by a trunk, or comes in by one.
+    Trunk {
+        /// The trunk.
+        name: String,
+        /// Whether it comes in by it.
+        inbound: bool,
+        /// Whether the node is registered there.
+        registered: bool,
+    },
     /// The route changes the header of what is forwarded.
     HeaderChanged,
     /// Whose address the location service is asked for (RFC 3261 §16.5).
@@ -347,6 +356,8 @@ pub enum SenderKind {
     Authenticated,
     /// A source that need not authenticate.
     Trusted,
+    /// The provider of a trunk whose calls need not authenticate.
+    Trunk,
     /// On this machine, and digest is off.
     Local,
     /// Nobody we know.
@@ -459,6 +470,10 @@ pub enum RouteAction {
     Targets,
     /// They go to a target group.
     Group,
+    /// They go out by a trunk.
+    Trunk,
+    /// They came in by a trunk, and go where that says.
+    FromTrunk,
     /// They are refused.
     Reply,
     /// They are told where else to ask.

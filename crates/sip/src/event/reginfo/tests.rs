@@ -231,6 +231,30 @@ fn rfc_3680_section_4_7_1_an_administrator_deactivates_or_rejects() {
 }
 
 #[test]
+fn who_registers_anew_and_is_removed_again_is_told_of_the_last_time() {
+    let a = binding("sip:a@192.0.2.7", 7, 60);
+    let (mut once, mut both, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+    let first = record(&[a]);
+    deregister(
+        Bindings::new(&first),
+        |_| true,
+        Removal::Deactivated,
+        NOW,
+        &mut once,
+    );
+    let mut writer = RecordWriter::new(&mut both);
+    for (entry, _) in Bindings::new(&once).entries() {
+        writer.put(&entry);
+    }
+    writer.put(&Entry::Binding(a));
+    writer.finish();
+    let told = Told::of(Bindings::new(&both), NOW);
+    deregister(Bindings::new(&both), |_| true, Removal::Rejected, NOW, &mut twice);
+    let text = written(&told, &twice, NOW, false).expect("a change");
+    assert_eq!(events(&text), ["terminated", "terminated rejected"]);
+}
+
+#[test]
 fn rfc_3680_section_4_7_1_nobody_registered_is_init_and_is_never_told_as_a_change() {
     let nothing = Told::default();
     let text = written(&nothing, &[], NOW, true).expect("a document");

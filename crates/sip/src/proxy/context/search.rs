@@ -28,12 +28,14 @@ pub(super) enum Opened {
 }
 
 /// One way that a branch is tried.
-struct Attempt<'a> {
-    user: User,
-    uri: &'a [u8],
-    routes: &'a [u8],
-    hop: Hop,
-    now_ms: u64,
+pub(super) struct Attempt<'a> {
+    pub(super) user: User,
+    pub(super) uri: &'a [u8],
+    pub(super) routes: &'a [u8],
+    pub(super) hop: Hop,
+    /// Lines of credentials.
+    pub(super) credentials: &'a [u8],
+    pub(super) now_ms: u64,
 }
 
 /// What a group is opened with.
@@ -117,6 +119,7 @@ impl Proxy {
                 uri: branch.target.uri(all.texts()),
                 routes: branch.target.routes(all.texts()),
                 hop,
+                credentials: &[],
                 now_ms,
             };
             pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
@@ -222,6 +225,7 @@ impl Proxy {
                 uri: target.uri(texts),
                 routes: target.routes(texts),
                 hop,
+                credentials: &[],
                 now_ms,
             };
             if let Some((context, pending)) = whole(&mut proxy.contexts, &mut proxy.pending, user.context) {
@@ -336,7 +340,7 @@ impl Pending {
     }
 
     /// §16.6 for one target: the first attempt of a branch, or the next.
-    fn send(
+    pub(super) fn send(
         &mut self,
         context: &mut ResponseContext,
         edits: &mut Edits,
@@ -358,6 +362,7 @@ impl Pending {
             arrival: self.arrival,
             loop_part: self.loop_part,
             breadth: branch.breadth,
+            credentials: attempt.credentials,
         };
         let (identity, mut check) = (&endpoint.identity, 0);
         let client = endpoint.layer.send(

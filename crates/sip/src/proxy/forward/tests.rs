@@ -107,11 +107,12 @@ fn one_pass_writes_what_a_draft_writes() {
     let (requests, mut at_places) = (requests(), 0);
     let flow = Peer::Datagrams(source().remote.ip(), 6000);
     let dialog = |caller| Some(RecordRoute::Dialog { token: 77, caller });
+    let credentials = "Proxy-Authorization: Digest realm=\"r\"\r\nAuthorization: Digest realm=\"s\"\r\n";
     let stays = [
-        None,
-        dialog(None),
-        dialog(Some(flow)),
-        Some(RecordRoute::Registration(flow)),
+        (None, ""),
+        (dialog(None), ""),
+        (dialog(Some(flow)), credentials),
+        (Some(RecordRoute::Registration(flow)), ""),
     ];
     for text in &requests {
         let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
@@ -119,7 +120,7 @@ fn one_pass_writes_what_a_draft_writes() {
             uri.host.ip() == Some(source().local.ip())
         });
         for (transport, listener) in [(Transport::Udp, 0), (Transport::Tcp, 1)] {
-            for record_route in stays {
+            for (record_route, credentials) in stays {
                 let to = "192.0.2.10:5060".parse().expect("an address");
                 let forwarding = Forwarding {
                     uri: b"sip:b@192.0.2.10;x?y=z",
@@ -137,6 +138,7 @@ fn one_pass_writes_what_a_draft_writes() {
                     arrival: Ingress::of(request, &source()).arrival(&identity.listeners),
                     loop_part: 7,
                     breadth: 30,
+                    credentials: credentials.as_bytes(),
                 };
                 let branch = BranchKind::Stateful {
                     client: Id { index: 1, counter: 2 },

@@ -1,0 +1,255 @@
+//! Subscriptions to registrations (RFC 6665, RFC 3680), as subscribers see them: also over a `kill -9`, when an administrator
+//! removes registrations, by many at once, and from a phone that wants what there is not.
+#![cfg(target_os = "linux")]
+
+use std::thread;
+use std::time::Duration;
+
+use system_tests::baresip::Baresip;
+use system_tests::process::Signal;
+use system_tests::sipp::{Run, Transport};
+use system_tests::{Account, Message, Peer, Server, Setup, ports, wait};
+
+const ALICE: &str = "sip:alice@strowger.test";
+
+/// Who subscribes, with the request and the 200 that made the subscription.
+struct Subscriber {
+    peer: Peer,
+    request: Message,
+    ok: Message,
+}
+
+impl Subscriber {
+    /// Subscribes to its own registrations, and is told of them.
+    #[track_caller]
+    fn new(server: &Server, expires: u32) -> (Self, Message) {
+        let peer = Peer::udp(server.sip());
+        let request = peer
+            .request("SUBSCRIBE", ALICE, ALICE, ALICE)
+            .with("Event", "reg")
+            .with("Expires", expires.to_string());
+        let ok = peer.exchange_as(&request, "alice", "alicepw");
+        assert_eq!(ok.status(), Some(200), "{}", ok.text());
+        let subscriber = Self { peer, request, ok };
+        let told = subscriber.told();
+        (subscriber, told)
+    }
+
+    /// The next NOTIFY, which is answered.
+    #[track_caller]
+    fn told(&self) -> Message {
+        let notify = self.peer.expect_request("NOTIFY");
+        assert_eq!(notify.header("Call-ID"), self.request.header("Call-ID"));
+        self.peer.send(&Message::response(&notify, 200, "OK", ""));
+        notify
+    }
+
+    /// A SUBSCRIBE in its dialog, with credentials.
+    #[track_caller]
+    fn again(&self, expires: u32) -> Message {
+        let request = self
+            .peer
+            .within("SUBSCRIBE", &self.request, &self.ok)
+            .set("CSeq", format!("{} SUBSCRIBE", 100 + expires))
+            .with("Contact", self.request.header("Contact"))
+            .with("Event", "reg")
+            .with("Expires", expires.to_string());
+        self.peer.exchange_as(&request, "alice", "alicepw")
+    }
+}
+
+fn says(notify: &Message, what: &str) -> bool {
+    notify.text().contains(what)
+}
+
+fn version(notify: &Message) -> u32 {
+    let text = notify.text();
+    let (_, document) = text.split_once("<reginfo ").expect("a document");
+    let (_, rest) = document.split_once("version=\"").expect("a version");
+    rest.split('"')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a number")
+}
+
+fn setup() -> Setup {
+    Setup::with_digest().user("alice", "alicepw")
+}
+
+/// RFC 6665 §4.2.1.2: what was accepted is kept: after the restart each subscriber is told the whole state.
+#[test]
+fn subscriptions_survive_kill_9_and_changes_meanwhile_are_told() {
+    let mut server = setup().toml("[location]\nmin_expires = \"1s\"\n").start();
+    let phone = Peer::udp(server.sip());
+    let registered = phone.exchange_as(&phone.register(ALICE, 2), "alice", "alicepw");
+    assert_eq!(registered.status(), Some(200));
+    let (subscriber, first) = Subscriber::new(&server, 600);
+    assert!(
+        says(&first, "state=\"full\"") && says(&first, "event=\"registered\""),
+        "{}",
+        first.text()
+    );
+    let (gone, _) = Subscriber::new(&server, 600);
+    assert_eq!(gone.again(0).status(), Some(200));
+    assert!(says(&gone.told(), "terminated;reason=timeout"));
+
+    server.end(Signal::Kill);
+    thread::sleep(Duration::from_secs(2));
+    server.start_again();
+    let after = subscriber.told();
+    assert!(
+        says(&after, "Subscription-State: active;expires=5"),
+        "{}",
+        after.text()
+    );
+    assert!(
+        says(&after, "state=\"full\"") && says(&after, "state=\"init\""),
+        "{}",
+        after.text()
+    );
+    assert!(version(&after) > version(&first) && after.cseq() > first.cseq());
+
+    // It goes on as before.
+    thread::sleep(Duration::from_secs(5));
+    phone.exchange_as(&phone.register(ALICE, 300), "alice", "alicepw");
+    let change = subscriber.told();
+    assert!(
+        says(&change, "state=\"partial\"") && says(&change, "event=\"registered\""),
+        "{}",
+        change.text()
+    );
+    assert_eq!(version(&change), version(&after) + 1);
+    assert_eq!(subscriber.again(0).status(), Some(200));
+    assert!(says(&subscriber.told(), "terminated;reason=timeout"));
+
+    server.restart(Signal::Kill);
+    subscriber.peer.expect_silence(Duration::from_secs(1));
+    gone.peer.expect_silence(Duration::from_millis(100));
+}
+
+/// RFC 3680 §4.7.1: subscribers are told why.
+#[test]
+fn an_administrator_sees_and_removes_registrations() {
+    let server = setup().start();
+    let phone = Peer::udp(server.sip());
+    let instance = "urn:uuid:00000000-0000-1000-8000-000a95a0e128";
+    let register = phone.register(ALICE, 300);
+    let contact = format!("{};+sip.instance=\"<{instance}>\"", register.header("Contact"));
+    let register = register.set("Contact", contact).with("User-Agent", "tester");
+    assert_eq!(
+        phone.exchange_as(&register, "alice", "alicepw").status(),
+        Some(200)
+    );
+    let (subscriber, _) = Subscriber::new(&server, 600);
+
+    let listed = server.ctl_json("registrations").to_string();
+    for what in [instance, "tester", "\"aor\":\"alice@strowger.test\""] {
+        assert!(listed.contains(what), "{listed}");
+    }
+    let subscriptions = server.ctl(&["subscriptions"]);
+    assert!(
+        subscriptions.stdout.contains("alice@strowger.test"),
+        "{}",
+        subscriptions.stdout
+    );
+
+    thread::sleep(Duration::from_secs(5));
+    let uri = phone.uri("alice");
+    let removed = server.ctl(&["deregister", "alice@strowger.test", &uri]);
+    assert!(
+        removed.succeeded() && removed.stdout.contains(&uri),
+        "{}",
+        removed.stdout
+    );
+    let told = subscriber.told();
+    assert!(
+        says(&told, "state=\"terminated\" event=\"deactivated\""),
+        "{}",
+        told.text()
+    );
+    let nobody = server.ctl(&["deregister", "alice@strowger.test"]);
+    assert!(
+        !nobody.succeeded() && nobody.stderr.contains("no registration"),
+        "{}",
+        nobody.stderr
+    );
+
+    let again = phone.exchange_as(&phone.register(ALICE, 300), "alice", "alicepw");
+    assert_eq!(again.status(), Some(200));
+    let told = subscriber.told();
+    assert!(says(&told, "event=\"registered\""), "{}", told.text());
+    let removed = server.ctl(&["deregister", "alice@strowger.test", "--reject"]);
+    assert!(removed.succeeded(), "{}", removed.stderr);
+    assert!(says(&subscriber.told(), "event=\"rejected\""));
+}
+
+/// RFC 3608 §6.3.
+#[test]
+fn phones_are_told_the_service_route() {
+    let route = "<sip:p1.strowger.test;lr>";
+    let server = Setup::new()
+        .toml(&format!(
+            "[location]\nservice_route = [\"{route}\", \"<sip:p2.strowger.test;lr>\"]\n"
+        ))
+        .start();
+    let phone = Peer::udp(server.sip());
+    for expires in [300, 300, 0] {
+        let ok = phone.exchange(&phone.register(ALICE, expires));
+        assert_eq!(ok.list("Service-Route"), [route, "<sip:p2.strowger.test;lr>"]);
+    }
+}
+
+#[test]
+fn sipp_subscribes_and_unsubscribes_many_times() {
+    let server = Setup::new().start();
+    let local = server.sip();
+    let subscriber = Run {
+        scenario: "subscriber.xml",
+        transport: Transport::Udp,
+        local: std::net::SocketAddr::new(local.ip(), ports::free()),
+        remote: local,
+        calls: 200,
+        rate: 100,
+        keys: &[("domain", "strowger.test")],
+        credentials: None,
+    };
+    let counts = subscriber.finish();
+    assert_eq!((counts.successful, counts.failed), (200, 0));
+    let none_left = || {
+        server
+            .ctl_json("subscriptions")
+            .as_array()
+            .is_some_and(Vec::is_empty)
+    };
+    assert!(wait::until_true(Duration::from_secs(5), none_left));
+}
+
+/// A phone that asks for its messages waiting is told once that there is no such thing here, and leaves it at that.
+#[test]
+fn baresip_asks_for_messages_waiting_once() {
+    let server = Setup::with_digest().user("alice", "alicepw").start();
+    let account = Account {
+        user: "alice",
+        domain: "strowger.test",
+        password: Some("alicepw"),
+        server: server.sip(),
+        local: server.sip().ip(),
+        transport: "udp",
+        tone: 440.0,
+    };
+    let baresip = Baresip::registered_with(&account, "module_app mwi.so\n");
+    thread::sleep(Duration::from_secs(3));
+    let metrics = server.metrics();
+    let asked = metrics
+        .lines()
+        .find(|line| line.contains("method=\"SUBSCRIBE\""))
+        .unwrap_or_default();
+    let count: u32 = asked
+        .split(' ')
+        .next_back()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    // Once without credentials and once with them, and once more for a lost one.
+    assert!((1..=3).contains(&count), "{asked}\n{}", baresip.output());
+    assert!(baresip.output().contains("489 Bad Event"), "{}", baresip.output());
+}
