@@ -192,14 +192,6 @@ impl Candidates {
         }
     }
 
-    /// Puts each into a group of its own: first the one that was refreshed last, at the time (in seconds) in its place here.
-    pub(super) fn put_latest_first(&mut self, refreshed: &[u32]) {
-        for (place, candidate) in self.list.iter_mut().enumerate() {
-            let is_later = |&(other, secs): &(usize, &u32)| (*secs, other) > (refreshed[place], place);
-            candidate.group = refreshed.iter().enumerate().filter(is_later).count() as u16;
-        }
-    }
-
     /// Leaves the first of the first group alone, with those that stand in for it.
     pub(super) fn keep_first(&mut self) {
         let targets = self

@@ -1,7 +1,6 @@
 //! GRUUs at the node (RFC 5627): what a phone may not register, whom a URI with `gr` means, and whose GRUUs are in requests.
 
-use smallvec::SmallVec;
-use strowger_sip::proxy::{Failover, Suits, suits};
+use strowger_sip::proxy::{Suits, suits};
 use strowger_sip::registrar::{Binding, Bindings, Gruu, instance_of, is_same_instance};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{Contact, NameAddr, WrittenAddr};
@@ -12,6 +11,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::Case;
+use super::flows::newest_first;
 use super::locate::Patience;
 use super::policy::Sender;
 use super::trace::{BindingUse, Step};
@@ -28,9 +28,6 @@ pub(super) enum Meant<'u> {
     /// Nobody: it has a `gr`, but is no GRUU.
     Nobody,
 }
-
-/// The answers on which another contact of the instance is tried (RFC 5627 §6.1).
-const NEXT_CONTACT_ON: [u16; 2] = [408, 430];
 
 /// Whether a URI may have a `gr` parameter.
 pub(super) fn may_be_gruu(uri: &[u8]) -> bool {
@@ -188,32 +185,26 @@ impl Node {
     }
 
     /// Makes the contacts of the instance in the work buffers the candidates, as if it were an address-of-record (RFC 5627 §6.1):
-    /// the one that was refreshed last, and the next only when that can't be reached or does not answer. They are contacts of
-    /// one phone, which rings for as long as it would alone.
+    /// the one that was refreshed last, for which the others stand in.
     fn candidates_of_instance(&mut self, case: &Case<'_>, role: &Role, patience: Patience, now: Now) {
         let instance = std::mem::take(&mut self.work.instance);
         let terms = Terms {
             ring_timeout_ms: role.ring_ms,
-            failover: Failover::on(&NEXT_CONTACT_ON),
             ..Terms::new(Origin::Binding, Way::Nowhere)
         };
-        let mut refreshed = SmallVec::<[u32; 8]>::new();
         for says_so in [true, false] {
             self.add_bindings(&case.ingress.source, patience, now, |binding| {
                 let suits = is_of(binding, &instance).then(|| suits(case.request, binding.params));
                 match suits.ok_or(BindingUse::OtherInstance)? {
-                    Suits::Rank(_) if says_so => {}
-                    Suits::NotByItself if !says_so => {}
-                    _ => return Err(BindingUse::Unsuited),
+                    Suits::Rank(_) if says_so => Ok(terms),
+                    Suits::NotByItself if !says_so => Ok(terms),
+                    _ => Err(BindingUse::Unsuited),
                 }
-                refreshed.push(binding.updated_at);
-                Ok(terms)
             });
-            if !refreshed.is_empty() {
+            if !self.work.candidates.is_empty() {
                 break;
             }
         }
-        self.work.candidates.put_latest_first(&refreshed);
         self.work.instance = instance;
     }
 
@@ -238,20 +229,21 @@ impl Node {
         }
         let work = &mut self.work;
         work.candidates.clear();
-        let mut refreshed = SmallVec::<[u32; 8]>::new();
-        let terms = Terms {
-            failover: Failover::on(&NEXT_CONTACT_ON),
-            ..Terms::new(Origin::Binding, Way::ByUri)
-        };
-        for binding in Bindings::new(&work.record).live(now.wall_secs()) {
-            if is_of(&binding, &work.instance) && !self.shared.names_us(binding.contact) {
-                self.trace
-                    .note(|| Step::binding(&binding, BindingUse::Target, now));
-                work.candidates.add(binding.contact, b"", terms);
-                refreshed.push(binding.updated_at);
+        let terms = Terms::new(Origin::Binding, Way::ByUri);
+        for binding in newest_first(Bindings::new(&work.record).live(now.wall_secs())) {
+            if !is_of(&binding, &work.instance) || self.shared.names_us(binding.contact) {
+                continue;
+            }
+            let used = match work.candidates.is_empty() {
+                true => BindingUse::Target,
+                false => BindingUse::StandIn,
+            };
+            self.trace.note(|| Step::binding(&binding, used, now));
+            work.candidates.add(binding.contact, b"", terms);
+            if used == BindingUse::StandIn {
+                work.candidates.stand_in(0);
             }
         }
-        work.candidates.put_latest_first(&refreshed);
         match work.candidates.is_empty() {
             true => Err(self.nowhere(Resolved::User, sender)),
             false => Ok(true),

@@ -266,14 +266,9 @@ impl Node {
                 }
             };
             let place = work.candidates.list().len() as u32;
-            let stands_in_for = match is_one {
-                true => None,
-                false => instances.place_of(&binding, place),
-            };
-            let used = match stands_in_for {
-                None => BindingUse::Target,
-                Some(_) => BindingUse::StandIn,
-            };
+            let known = (!is_one).then(|| instances.place_of(&binding, place));
+            let stands_in_for = known.flatten();
+            let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
             self.trace.note(|| Step::binding(&binding, used, now));
             let (contact, path) = (binding.contact, binding.path);
             work.stays |= !path.is_empty() && binding.instance().is_some();

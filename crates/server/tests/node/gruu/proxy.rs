@@ -251,14 +251,15 @@ const RULES: &[Rule] = &[
         "RFC 5627 §6.1",
         "of several flows one is taken, the next on 408 and 430",
         || {
-            let mut site = Site::new();
-            let flow = |who, n| format!("{};reg-id={n}", contact(who, ONE));
-            let first = temporary(&ok(&mut site, 'b', &register('b', &flow('b', 1), 1)));
-            site.pass(1000);
-            ok(&mut site, 'c', &register('c', &flow('c', 2), 1));
-            for (n, gruu) in (1..).zip([public(ONE), first]) {
-                assert_eq!(sent(&mut site, "INVITE", &gruu, n), "a 100, c INVITE");
-                site.answer('c', 430);
+            for (by_temporary, code) in [(false, 430), (true, 430), (false, 408), (true, 408)] {
+                let mut site = Site::new();
+                let flow = |who, n| format!("{};reg-id={n}", contact(who, ONE));
+                let first = temporary(&ok(&mut site, 'b', &register('b', &flow('b', 1), 1)));
+                site.pass(1000);
+                ok(&mut site, 'c', &register('c', &flow('c', 2), 1));
+                let gruu = if by_temporary { first } else { public(ONE) };
+                assert_eq!(sent(&mut site, "INVITE", &gruu, 1), "a 100, c INVITE");
+                site.answer('c', code);
                 assert_eq!(site.log(), "c ACK, b INVITE");
                 site.answer('b', 486);
                 assert_eq!(site.log(), "b ACK, a 486");
