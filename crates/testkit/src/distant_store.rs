@@ -71,12 +71,15 @@ impl Distant {
     /// Lets go of a record that has ended, as a database does whose records have a time to live.
     fn expire(&self, aor: &[u8], now_secs: u32) {
         let mut shared = lock(&self.0);
-        if let Some((_, record)) = shared.records.get_mut(aor) {
-            let mut left = Vec::new();
-            unexpired(record, now_secs, &mut left);
-            if left.is_empty() {
-                record.clear();
-            }
+        let Some((_, record)) = shared.records.get(aor) else {
+            return;
+        };
+        let mut left = Vec::new();
+        unexpired(record, now_secs, &mut left);
+        if left.is_empty() {
+            shared.changes += 1;
+            let gone = (shared.changes, left);
+            shared.records.insert(aor.to_vec(), gone);
         }
     }
 }
