@@ -116,6 +116,11 @@ impl<'t> Report<'t> {
         self.found.push((span.start.min(self.text.len()), complaint));
     }
 
+    /// Whether nothing was found yet.
+    pub(super) fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
     pub(super) fn locate(&self, offset: usize) -> (u32, u32) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

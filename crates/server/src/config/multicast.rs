@@ -28,7 +28,10 @@ pub(super) fn read_group(item: Item<'_, '_>, report: &mut Report<'_>) -> Option<
         Ok(ip) if ip.is_multicast() => Some(Group::At(ip)),
         _ => {
             let mend = "write true for 224.0.1.75 (\"all SIP servers\"), or the address of a group";
-            let what = format!("`{text}` is no multicast address");
+            let what = format!(
+                "`{}` must be true, false or a multicast address, not `{text}`",
+                item.path
+            );
             report.add(&item.span(), Complaint::new(what, mend));
             None
         }

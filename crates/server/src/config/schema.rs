@@ -35,7 +35,9 @@ pub(super) fn check(text: &str, path: &str) -> Result<Config, Vec<Diagnostic>> {
     let mut config = Config::default();
     read_table(table.get_ref(), "", 0..0, ROOT, &mut config, &mut report);
     check_admin_against_listeners(&config, table.get_ref(), &mut report);
-    check_aliases(&config, table.get_ref(), &mut report);
+    if report.is_clean() {
+        check_aliases(&config, table.get_ref(), &mut report);
+    }
     check_references(&config, table.get_ref(), &mut report);
     check_registers(&config, table.get_ref(), &mut report);
     check_push_against_location(&config, table.get_ref(), &mut report);

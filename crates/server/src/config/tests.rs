@@ -339,7 +339,7 @@ fn each_error_is_told_with_its_place_and_mend() {
         ),
         (
             "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast = \"192.0.2.1\"",
-            "3:13: `192.0.2.1` is no multicast address; write true for 224.0.1.75 (\"all SIP servers\"), or the address of a group",
+            "3:13: `listen.multicast` must be true, false or a multicast address, not `192.0.2.1`; write true for 224.0.1.75 (\"all SIP servers\"), or the address of a group",
         ),
         (
             "[[listen]]\nuri = \"udp:127.0.0.1:5060\"\nmulticast_ttl = 2",
