@@ -197,7 +197,6 @@ impl Node {
             failover: Failover::on(&NEXT_CONTACT_ON),
             ..Terms::new(Origin::Binding, Way::Nowhere)
         };
-        let mut refreshed = SmallVec::<[u32; 8]>::new();
         for says_so in [true, false] {
             self.add_bindings(&case.ingress.source, patience, now, |binding| {
                 let suits = is_of(binding, &instance).then(|| suits(case.request, binding.params));
@@ -206,14 +205,12 @@ impl Node {
                     Suits::NotByItself if !says_so => {}
                     _ => return Err(BindingUse::Unsuited),
                 }
-                refreshed.push(binding.updated_at);
                 Ok(terms)
             });
-            if !refreshed.is_empty() {
+            if !self.work.candidates.is_empty() {
                 break;
             }
         }
-        self.work.candidates.put_latest_first(&refreshed);
         self.work.instance = instance;
     }
 
