@@ -223,6 +223,18 @@ impl Candidates {
     /// Moves those whose device sleeps behind others.
     pub(super) fn take_asleep(&mut self, into: &mut Vec<Sleeper>) {
         into.clear();
+        let is_asleep = |candidate: &Candidate| candidate.way == Way::Asleep;
+        if !self.list.iter().any(is_asleep) {
+            return;
+        }
+        // Those that are left move up, also those that others stand in for.
+        for at in 0..self.list.len() {
+            if let Some(place) = self.list[at].instead_of {
+                let before = self.list.iter().take(place as usize);
+                let left = before.filter(|candidate| !is_asleep(candidate)).count();
+                self.list[at].instead_of = Some(left as u32);
+            }
+        }
         let (text, list) = (&self.text, &mut self.list);
         list.retain(|candidate| {
             let sleeps = candidate.way == Way::Asleep;

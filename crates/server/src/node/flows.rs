@@ -1,15 +1,17 @@
 //! Flows (RFC 5626 §5): who is reached over the one that it came by, and what goes over one that a Route names.
 
-use smallvec::SmallVec;
 use std::cmp::Reverse;
-use strowger_sip::Now;
-use strowger_sip::Reject;
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
 use strowger_sip::proxy::{FailedFlow, RecordRoute, RouteFlow, RouteToken};
 use strowger_sip::registrar::{Binding, Bindings, is_same_instance, without_flow};
 use strowger_sip::transport::{Hop, LogicalFlow, Peer, ReadToken, needs_flow, way_to, way_without_flow};
+use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{NameAddr, WrittenAddr};
+use strowger_syntax::scan::spells_ipv4;
 use strowger_syntax::uri::{SipUri, Uri};
-use strowger_syntax::{Name, Status};
+use strowger_syntax::{Message, Name, Status};
 
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
@@ -52,6 +54,28 @@ pub(super) fn newest_first<'a>(bindings: impl Iterator<Item = Binding<'a>>) -> S
         all.sort_by_key(|binding| Reverse(binding.updated_at));
     }
     all
+}
+
+/// Whether the Contact of a request plainly names the address that it came from, as nearly all do, and asks for no flow. False also
+/// for what is written in any other way than the usual one.
+fn names_source(request: Message<'_>, source: IpAddr) -> bool {
+    let IpAddr::V4(source) = source else {
+        return false;
+    };
+    let Some(contact) = request
+        .only(Name::Contact)
+        .filter(|value| value.starts_with(b"<sip:"))
+    else {
+        return false;
+    };
+    let host = memchr::memchr(b'@', contact).map(|at| &contact[at + 1..]);
+    let ends = |byte: &u8| matches!(byte, b':' | b';' | b'>');
+    let spelled = host.and_then(|host| Some(&host[..host.iter().position(ends)?]));
+    let asks = |at: usize| {
+        let name = contact.get(at + 1..at + 3);
+        name.is_some_and(|name| name.eq_ignore_ascii_case(b"ob") || name.eq_ignore_ascii_case(b"ma"))
+    };
+    spelled.is_some_and(|host| spells_ipv4(host, source)) && !memchr::memchr_iter(b';', contact).any(asks)
 }
 
 impl Node {
@@ -200,6 +224,9 @@ impl Node {
     pub(super) fn callers_flow(&self, case: &Case<'_>) -> Option<Peer> {
         let (request, source) = (case.request, &case.ingress.source);
         if request.has_second_via() {
+            return None;
+        }
+        if !case.keeps_caller && source.flow.is_none() && names_source(request, source.remote.ip()) {
             return None;
         }
         let value = request.elements(Name::Contact).next()?;
