@@ -237,6 +237,17 @@ impl Candidates {
     /// Moves those whose device sleeps behind others.
     pub(super) fn take_asleep(&mut self, into: &mut Vec<Sleeper>) {
         into.clear();
+        let sleeps = |candidate: &Candidate| candidate.way == Way::Asleep;
+        if !self.list.iter().any(sleeps) {
+            return;
+        }
+        // Who stands in for another one finds it at its new place.
+        for number in 0..self.list.len() {
+            if let Some(place) = self.list[number].instead_of {
+                let before = self.list.iter().take(place as usize);
+                self.list[number].instead_of = Some(place - before.filter(|c| sleeps(c)).count() as u32);
+            }
+        }
         let (text, list) = (&self.text, &mut self.list);
         list.retain(|candidate| {
             let sleeps = candidate.way == Way::Asleep;
