@@ -220,6 +220,12 @@ impl Candidates {
         &mut self.text
     }
 
+    /// Adds the contact of a device that sleeps, which is bound to this address-of-record.
+    pub(super) fn add_asleep(&mut self, contact: &[u8], aor: &[u8], terms: Terms) {
+        let way = Way::Asleep;
+        self.add(contact, aor, Terms { way, ..terms });
+    }
+
     /// Moves those whose device sleeps behind others.
     pub(super) fn take_asleep(&mut self, into: &mut Vec<Sleeper>) {
         into.clear();
@@ -315,6 +321,11 @@ impl Sleeper {
     /// Whether the request is to go where it says, once the device is awake.
     pub(super) fn is_aimed(&self) -> bool {
         self.terms.origin == Origin::RequestUri
+    }
+
+    /// The Request-URI that it is to have then; empty for that of the binding.
+    pub(super) fn aim(&self) -> &[u8] {
+        if self.is_aimed() { &self.contact } else { &[] }
     }
 }
 

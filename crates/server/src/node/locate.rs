@@ -248,9 +248,7 @@ impl Node {
             if asleep && let Ok(terms) = terms(&binding) {
                 let used = BindingUse::Pushed;
                 self.trace.note(|| Step::binding(&binding, used, now));
-                let way = Way::Asleep;
-                work.candidates
-                    .add(binding.contact, &work.aor, Terms { way, ..terms });
+                work.candidates.add_asleep(binding.contact, &work.aor, terms);
                 continue;
             }
             let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
@@ -270,10 +268,9 @@ impl Node {
             let stands_in_for = known.flatten();
             let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
             self.trace.note(|| Step::binding(&binding, used, now));
-            let (contact, path) = (binding.contact, binding.path);
-            work.stays |= !path.is_empty() && binding.instance().is_some();
+            work.stays |= !binding.path.is_empty() && binding.instance().is_some();
             work.candidates
-                .add_located(contact, path, terms, &hop, fallback.as_ref());
+                .add_located(binding.contact, binding.path, terms, &hop, fallback.as_ref());
             if let Some(place) = stands_in_for {
                 work.candidates.stand_in(place);
             }

@@ -195,12 +195,7 @@ impl Node {
         let seen = self.registration_of(&binding);
         let instance = binding.instance().unwrap_or_default();
         let (aor_len, instance_len) = (aor.len() as u16, instance.len() as u16);
-        let aim = if sleeper.is_aimed() {
-            &sleeper.contact[..]
-        } else {
-            &[]
-        };
-        let texts = [aor, instance, aim].concat();
+        let texts = [aor, instance, sleeper.aim()].concat();
         let layer = &mut self.endpoint.layer;
         let texts = layer.pool.store(&texts);
         let timer = layer.wheel.add(Timed::Waking(ticket));
