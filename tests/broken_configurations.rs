@@ -23,8 +23,8 @@ impl Line {
     }
 }
 
-/// Sections whose keys are alternatives, so no file has all of them. Their mistakes are tested where they are read.
-const ALTERNATIVES: [&str; 3] = ["[[route]]", "[[group]]", "[dial_plan]"];
+/// Sections whose keys are alternatives, or name files, so no file has all of them. Their mistakes are tested where they are read.
+const ALTERNATIVES: [&str; 4] = ["[[route]]", "[[group]]", "[dial_plan]", "[[register]]"];
 
 /// What `check --print-default` writes, with its examples in place and without its comments.
 fn complete() -> Vec<Line> {

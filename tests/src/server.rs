@@ -142,6 +142,18 @@ impl Setup {
         self
     }
 
+    /// The same without outbound (RFC 5626).
+    #[must_use]
+    pub fn without_outbound(mut self) -> Self {
+        let key = "[location]\noutbound = false\n";
+        if self.sections.contains("[location]\n") {
+            self.sections = self.sections.replace("[location]\n", key);
+        } else {
+            self.sections += key;
+        }
+        self
+    }
+
     /// A data folder that is there, or is to be made, instead of one of its own.
     #[must_use]
     pub fn data(mut self, folder: &Path) -> Self {

@@ -32,6 +32,8 @@ pub struct Location {
     pub visitors: Vec<Cidr>,
     /// Who may register for others.
     pub third_parties: Vec<ThirdParty>,
+    /// Whether phones are known by their instance and flow if they want to be (RFC 5626).
+    pub outbound: bool,
     /// How often phones that keep their flows are to show that they are there (RFC 5626 §4.4); zero leaves it to them.
     pub flow_timer: Duration,
     /// Through which proxies phones are told to send their requests (RFC 3608 §6.3), in their order, each a `name-addr`.
@@ -50,6 +52,7 @@ impl Default for Location {
             when_full: WhenFull::Refuse,
             visitors: Vec::new(),
             third_parties: Vec::new(),
+            outbound: true,
             flow_timer: Duration::from_secs(120),
             service_route: Vec::new(),
         }
@@ -152,6 +155,13 @@ pub(super) const LOCATION: &[Key<Location>] = &[
             let words = [("refuse", WhenFull::Refuse), ("replace", WhenFull::Replace)];
             set(&mut location.when_full, item.word(&words, report));
         },
+    },
+    Key {
+        name: "outbound",
+        example: "true",
+        given: Given::Default,
+        doc: "Know phones that want it by their instance and flow instead of their contact's URI (RFC 5626).",
+        read: |location, item, report| set(&mut location.outbound, item.boolean(report)),
     },
     Key {
         name: "flow_timer",

@@ -2,7 +2,7 @@
 //! among them has been looked up.
 
 use strowger_sip::proxy::{Failover, TargetSet, Turn};
-use strowger_sip::registrar::Q_DEFAULT;
+use strowger_sip::registrar::{Binding, Q_DEFAULT};
 use strowger_sip::transport::Hop;
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
@@ -35,6 +35,15 @@ pub enum Way {
     /// Its device sleeps: it is pushed, and reached by where it registers from then (RFC 8599 §5.6.2). The second text is the
     /// address-of-record.
     Asleep,
+}
+
+/// How a binding is reached.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BoundWay {
+    /// By a hop, or by another one if that fails.
+    Hops(Hop, Option<Hop>),
+    /// By the first element of its path, whose servers are to be looked up (RFC 3327 §5.3, RFC 3263 §4).
+    ByPath,
 }
 
 /// A URI that a request may be sent to. Its texts are those of its [`Candidates`].
@@ -224,6 +233,18 @@ impl Candidates {
     pub(super) fn add_asleep(&mut self, contact: &[u8], aor: &[u8], terms: Terms) {
         let way = Way::Asleep;
         self.add(contact, aor, Terms { way, ..terms });
+    }
+
+    /// Adds a binding that is reached so.
+    pub(super) fn add_bound(&mut self, binding: &Binding<'_>, terms: Terms, way: BoundWay) {
+        let (contact, path) = (binding.contact, binding.path);
+        match way {
+            BoundWay::Hops(hop, fallback) => self.add_located(contact, path, terms, &hop, fallback.as_ref()),
+            BoundWay::ByPath => {
+                let way = Way::ByUri;
+                self.add(contact, path, Terms { way, ..terms });
+            }
+        }
     }
 
     /// Moves those whose device sleeps behind others.

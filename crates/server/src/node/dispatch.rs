@@ -320,6 +320,13 @@ impl Node {
     /// Whether the next Route element or else the Request-URI names us (§16.5).
     fn bound_for<'a>(&mut self, routing: &Routing<'a>) -> Result<Bound<'a>, Reject> {
         let uri = routing.request_uri;
+        // What comes by a Path goes over its flow and nowhere else, whomever it names (RFC 5626 §5.3.1).
+        if routing.is_by_path() {
+            return match Uri::parse(uri) {
+                Ok(Uri::Sip(sip)) if sip.headers.is_empty() => Ok(Bound::Foreign(sip)),
+                _ => Err(Reject::because(Status::BAD_REQUEST, "Malformed Request-URI")),
+            };
+        }
         if routing.next.is_none() && self.work.own.addressed.is_of(uri) {
             return Ok(Bound::User(uri));
         }
@@ -360,7 +367,7 @@ impl Node {
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
-                check_extensions(request)?;
+                check_extensions(request, &self.shared)?;
                 check_content(request)?;
                 self.trace.note(|| Step::own(RoleTaken::Server));
                 self.trace.note(|| Step::Answered { status: 200 });

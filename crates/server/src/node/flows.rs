@@ -9,7 +9,7 @@ use strowger_sip::registrar::{Binding, Bindings, is_same_instance, without_flow}
 use strowger_sip::transport::{Hop, LogicalFlow, Peer, ReadToken, needs_flow, way_to, way_without_flow};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{NameAddr, WrittenAddr};
-use strowger_syntax::scan::spells_ipv4;
+use strowger_syntax::scan::{quoted_near, spells_ipv4};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
@@ -17,7 +17,7 @@ use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::Case;
 use super::locate::is_contact;
-use super::trace::{BindingUse, FlowFound, Step};
+use super::trace::{BindingUse, FlowFound, Step, shown};
 use crate::location::{Caller, Commit, Ticket};
 
 /// The ticket of a commit whose answer nobody waits for.
@@ -62,12 +62,15 @@ fn names_source(request: Message<'_>, source: IpAddr) -> bool {
     let IpAddr::V4(source) = source else {
         return false;
     };
-    let Some(contact) = request
-        .only(Name::Contact)
-        .filter(|value| value.starts_with(b"<sip:"))
-    else {
-        return false;
+    let value = request.only(Name::Contact).unwrap_or(&[]);
+    let behind_name = match value {
+        [b'"', ..] => quoted_near(value, 0).and_then(|end| value.get(end..)),
+        _ => Some(value),
     };
+    let contact = behind_name.map_or(&[][..], <[u8]>::trim_ascii_start);
+    if !contact.starts_with(b"<sip:") {
+        return false;
+    }
     let host = memchr::memchr(b'@', contact).map(|at| &contact[at + 1..]);
     let ends = |byte: &u8| matches!(byte, b':' | b';' | b'>');
     let spelled = host.and_then(|host| Some(&host[..host.iter().position(ends)?]));
@@ -213,7 +216,7 @@ impl Node {
         if matches!(commit, Commit::Done(_) | Commit::Pending) {
             self.journal.line(now, "flow-failed").map(|line| {
                 line.text("aor", &work.aor)
-                    .text("contact", &failed.contact)
+                    .text("contact", shown(&failed.contact).as_bytes())
                     .text("path", &failed.path)
             });
         }
@@ -255,5 +258,57 @@ impl Node {
     /// registered through us.
     pub(super) fn is_begun(case: &Case<'_>) -> bool {
         case.routing.token == RouteToken::Valid || case.routing.is_by_path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strowger_sip::Source;
+    use strowger_syntax::{Index, Limits, Transport};
+
+    use super::*;
+
+    // RFC 5626 §5.3.2
+    #[test]
+    fn what_is_seen_at_a_glance_is_what_the_whole_contact_says() {
+        let source = Source {
+            transport: Transport::Udp,
+            listener: 0,
+            local: ([198, 51, 100, 1], 5060).into(),
+            remote: ([192, 0, 2, 10], 5062).into(),
+            flow: None,
+        };
+        for (contact, at_a_glance) in [
+            ("<sip:a@192.0.2.10>", true),
+            ("<sip:a@192.0.2.10:5062;transport=udp>;expires=60", true),
+            ("\"A, \\\"B\\\" <sip:c@10.0.0.1>\" <sip:a@192.0.2.10:5060>", true),
+            ("<sip:a@192.0.2.10;ob>", false),
+            ("<sip:a@192.0.2.10;maddr=10.0.0.1>", false),
+            ("<sip:a@192.0.2.100>", false),
+            ("<sip:a@10.0.0.1>", false),
+            ("<sip:a@phone.invalid>", false),
+            ("\"<sip:a@192.0.2.10>\" <sip:a@10.0.0.1>", false),
+            ("A <sip:a@192.0.2.10>", false),
+            ("<sip:192.0.2.10>", false),
+            ("sip:a@192.0.2.10", false),
+        ] {
+            let text = format!(
+                "INVITE sip:b@b.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+                 From: <sip:a@b.test>;tag=1\r\nTo: <sip:b@b.test>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContact: {contact}\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+            let mut index = Index::default();
+            let request = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
+            assert_eq!(
+                names_source(request, source.remote.ip()),
+                at_a_glance,
+                "{contact}"
+            );
+            let address = WrittenAddr::parse(contact.as_bytes()).expect("a contact");
+            let Ok(Uri::Sip(uri)) = Uri::parse(address.uri_text) else {
+                panic!("{contact} is a SIP URI");
+            };
+            assert!(!at_a_glance || !needs_flow(&uri, &source), "{contact}");
+        }
     }
 }

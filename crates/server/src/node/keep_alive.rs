@@ -18,6 +18,11 @@ impl Node {
                 self.trace.note(|| Step::KeepAlive { stun: None });
                 true
             }
+            // One question to a group would get as many answers as there are servers in it.
+            Some(KeepAlive::Stun) if source.is_multicast() => {
+                self.tally.stun_dropped();
+                true
+            }
             Some(KeepAlive::Stun) => {
                 self.answer_stun(datagram, source, out);
                 true

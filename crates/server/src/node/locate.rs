@@ -10,12 +10,12 @@ use strowger_sip::proxy::{
 };
 use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
-use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate, way_to};
+use strowger_sip::transport::{Departure, Hop, Located, Server, Size, leads_by_name, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
-use super::candidates::{Candidate, Origin, Terms, Way, group_of};
+use super::candidates::{BoundWay, Candidate, Origin, Terms, Way, group_of};
 use super::flows::{Instances, newest_first};
 use super::trace::{BindingUse, Step};
 use super::trunks::preferred;
@@ -251,8 +251,7 @@ impl Node {
                 work.candidates.add_asleep(binding.contact, &work.aor, terms);
                 continue;
             }
-            let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-            let Some((hop, fallback)) = way else {
+            let Some(way) = way_of(shared, from, &binding) else {
                 self.trace.note(|| Step::not_reached(&binding, shared, now));
                 continue;
             };
@@ -269,8 +268,7 @@ impl Node {
             let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
             self.trace.note(|| Step::binding(&binding, used, now));
             work.stays |= !binding.path.is_empty() && binding.instance().is_some();
-            work.candidates
-                .add_located(binding.contact, binding.path, terms, &hop, fallback.as_ref());
+            work.candidates.add_bound(&binding, terms, way);
             if let Some(place) = stands_in_for {
                 work.candidates.stand_in(place);
             }
@@ -623,6 +621,15 @@ fn departure_of<'i>(identity: &'i Identity, routes: &Routes, onward: &Onward<'_>
     match trunk.and_then(|trunk| preferred(from.listeners, trunk)) {
         Some(preferred) => Departure { preferred, ..from },
         None => from,
+    }
+}
+
+/// The way to a binding; `None` if there is none.
+fn way_of(shared: &super::Shared, from: Departure<'_>, binding: &Binding<'_>) -> Option<BoundWay> {
+    let is_ours = |uri: &SipUri<'_>| shared.is_ours(uri);
+    match way_to(from, binding, shared.policy.boot, is_ours) {
+        Some((hop, fallback)) => Some(BoundWay::Hops(hop, fallback)),
+        None => leads_by_name(binding, is_ours).then_some(BoundWay::ByPath),
     }
 }
 

@@ -47,7 +47,7 @@ use strowger_sip::transport::{OurBranch, Owner};
 use strowger_sip::ua::Why;
 use strowger_sip::{Endpoint, EndpointConfig, Failure, Flow, Now, Outbox, Source};
 use strowger_syntax::message::{BadMessage, Edits, ResponseWriter, StartLine};
-use strowger_syntax::{Index, Message, Status};
+use strowger_syntax::{Index, Message, Method, Status};
 use tokio::sync::oneshot;
 
 pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
@@ -330,6 +330,10 @@ impl Node {
             let found = TransactionFound::Absorbed;
             self.trace.note(|| Step::Transaction { found });
             return self.tally.absorbed();
+        }
+        let cancels = request.method() == Method::Cancel && !self.waiting.is_empty();
+        if cancels && self.cancel_waiting(request, &ingress, now, out) {
+            return;
         }
         self.take_up(request, &ingress, now, out);
     }

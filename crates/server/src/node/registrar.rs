@@ -32,7 +32,9 @@ use crate::subscriber::Resolved;
 const ATTEMPTS: u8 = 3;
 
 /// Extensions that may be required of the node.
-const SUPPORTED: &[&str] = &["path", "outbound", "gruu"];
+const SUPPORTED: &[&str] = &["path", "gruu", "outbound"];
+/// The same where outbound is switched off.
+const WITHOUT_OUTBOUND: &[&str] = &["path", "gruu"];
 
 /// A REGISTER that may be carried out.
 struct Admitted<'a> {
@@ -139,7 +141,7 @@ impl Node {
         if self.is_retired(ingress) {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
-        check_extensions(request).and_then(|()| check_content(request))
+        check_extensions(request, &self.shared).and_then(|()| check_content(request))
     }
 
     /// Whether whoever sends a REGISTER has to show credentials.
@@ -482,6 +484,7 @@ impl Node {
                     aor,
                     port: spoken_for(request).and_then(|sip| sip.port),
                 }),
+                outbound: self.shared.policy.registrar.outbound,
                 flow_timer,
             };
             write_answer(request, record, &told, now.wall_secs(), date, out);
@@ -526,12 +529,16 @@ fn is_noted(changes: Changes) -> bool {
 }
 
 /// Step 2, and §8.2.2.3: whether all extensions that are required are known.
-pub(super) fn check_extensions(request: Message<'_>) -> Result<(), Reject> {
-    let is_known = |tag: &[u8]| SUPPORTED.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
+pub(super) fn check_extensions(request: Message<'_>, shared: &Shared) -> Result<(), Reject> {
+    let supported = match shared.policy.registrar.outbound {
+        true => SUPPORTED,
+        false => WITHOUT_OUTBOUND,
+    };
+    let is_known = |tag: &[u8]| supported.iter().any(|s| tag.eq_ignore_ascii_case(s.as_bytes()));
     if request.elements(Name::Require).all(is_known) {
         return Ok(());
     }
-    let extra = Extra::Unsupported(Name::Require, SUPPORTED);
+    let extra = Extra::Unsupported(Name::Require, supported);
     Err(Reject::with(Status::BAD_EXTENSION, extra))
 }
 

@@ -41,7 +41,11 @@ pub(super) struct Waiting {
     ingress: Ingress,
     looked: LookedUp,
     whom: Whom,
+    since_ms: u64,
 }
+
+/// After so long whoever has sent a request has given up (timers B and F, RFC 3261 §17.1.1.2, §17.1.2.2), in milliseconds.
+const GIVEN_UP_MS: u64 = 32_000;
 
 /// Whether a request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl Node {
             Belief::Holds => Ok(Progress::On),
             Belief::Ask => {
                 let realm = std::mem::take(&mut self.work.realm);
-                let asked = self.ask_for(request, ingress, Whom::Sender, (user, &realm));
+                let asked = self.ask_for(request, ingress, Whom::Sender, (user, &realm), now);
                 self.work.realm = realm;
                 asked
             }
@@ -119,7 +123,7 @@ impl Node {
             Belief::Ask => {
                 let aor = std::mem::take(&mut self.work.aor);
                 let name = (&aor[..at], &aor[at + 1..]);
-                let asked = self.ask_for(case.request, case.ingress, Whom::Called, name);
+                let asked = self.ask_for(case.request, case.ingress, Whom::Called, name, now);
                 self.work.aor = aor;
                 asked
             }
@@ -135,6 +139,7 @@ impl Node {
         ingress: &Ingress,
         whom: Whom,
         (user, domain): (&[u8], &[u8]),
+        now: Now,
     ) -> Result<Progress, Reject> {
         let Some(lookup) = self.shared.subscribers.lookup() else {
             return Ok(Progress::On);
@@ -156,6 +161,7 @@ impl Node {
             ingress: *ingress,
             looked: self.work.looked,
             whom,
+            since_ms: now.mono_ms(),
         });
         Ok(Progress::Waits)
     }
@@ -168,6 +174,36 @@ impl Node {
             .any(|(_, waiting)| pool.bytes(&waiting.request) == request.bytes())
     }
 
+    /// Ends an INVITE that waits, which this CANCEL is for (RFC 3261 §9.2). False if it is for none.
+    pub(super) fn cancel_waiting(
+        &mut self,
+        cancel: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+        out: &mut Outbox,
+    ) -> bool {
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        let pool = &self.endpoint.layer.pool;
+        let cancelled = self.waiting.iter().find_map(|(ticket, waiting)| {
+            let request = index.parse(pool.bytes(&waiting.request), &KEPT).ok()?;
+            is_cancelled(request, cancel).then_some(ticket)
+        });
+        let waiting = cancelled.and_then(|ticket| self.waiting.remove(ticket));
+        let found = waiting.is_some();
+        if let Some(waiting) = waiting {
+            let identity = &self.endpoint.identity;
+            identity.reply(cancel, ingress, Status::OK, &[], out);
+            self.endpoint.layer.pool.take(waiting.request, &mut text);
+            if let Ok(invite) = index.parse(&text, &KEPT) {
+                let sender = self.sender_by_source(&waiting.ingress);
+                let terminated = Reject::new(Status::REQUEST_TERMINATED);
+                self.reject(invite, &waiting.ingress, sender, &terminated, now, out);
+            }
+        }
+        self.work.kept = Some(Kept { text, index });
+        found
+    }
+
     /// The server has answered or failed: the request is taken up again.
     pub(super) fn on_looked_up(&mut self, ticket: Id, answered: bool, now: Now, out: &mut Outbox) {
         let Some(Waiting {
@@ -175,10 +211,14 @@ impl Node {
             ingress,
             mut looked,
             whom,
+            since_ms,
         }) = self.waiting.remove(ticket)
         else {
             return;
         };
+        if now.mono_ms() >= since_ms + GIVEN_UP_MS {
+            return self.endpoint.layer.pool.give(request);
+        }
         let outcome = if answered {
             Looked::Answered
         } else {
@@ -200,4 +240,15 @@ impl Node {
         }
         self.work.kept = Some(Kept { text, index });
     }
+}
+
+/// Whether a CANCEL is for this request: all but the method says that it is the same transaction (RFC 3261 §9.2).
+fn is_cancelled(request: Message<'_>, cancel: Message<'_>) -> bool {
+    let names = |message: Message<'_>| message.via().port;
+    request.method() == Method::Invite
+        && request.branch() == cancel.branch()
+        && request.sent_by_host().eq_ignore_ascii_case(cancel.sent_by_host())
+        && names(request) == names(cancel)
+        && request.call_id() == cancel.call_id()
+        && request.cseq() == cancel.cseq()
 }

@@ -511,6 +511,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
             max_contacts: usize::from(location.max_contacts),
             when_full: location.when_full,
             path: PathPolicy::default(),
+            outbound: location.outbound,
             flow_timer: seconds(location.flow_timer),
         },
         service_route: service_route(&location.service_route),

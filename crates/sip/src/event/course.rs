@@ -174,6 +174,10 @@ impl Course {
     pub fn due(&self, now_ms: u64) -> Option<Due> {
         match self.state {
             State::Notifying { .. } => None,
+            State::Owing(Owed {
+                due: Due::End(_),
+                at_ms,
+            }) if at_ms > now_ms => None,
             _ if self.ends_ms <= now_ms => Some(match self.state {
                 State::Owing(Owed {
                     due: due @ Due::End(_),
@@ -190,6 +194,10 @@ impl Course {
     pub fn deadline(&self) -> Option<u64> {
         match self.state {
             State::Settled => Some(self.ends_ms),
+            State::Owing(Owed {
+                due: Due::End(_),
+                at_ms,
+            }) => Some(at_ms),
             State::Owing(owed) => Some(owed.at_ms.min(self.ends_ms)),
             State::Notifying { .. } => None,
         }

@@ -16,6 +16,8 @@ pub struct Told<'a> {
     pub contacts: &'a [u8],
     /// The GRUUs of the instances, for phones that know of them (RFC 5627 §5.2).
     pub gruus: Option<Gruus<'a>>,
+    /// Whether outbound is known at all (RFC 5626).
+    pub outbound: bool,
     /// How often flows are to be kept alive (RFC 5626 §4.4), in seconds; 0 to say nothing.
     pub flow_timer: u32,
 }
@@ -31,7 +33,7 @@ pub fn write_answer(
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    let outbound = was_applied(request);
+    let outbound = told.outbound && was_applied(request);
     if outbound {
         out.extend_from_slice(b"Require: outbound\r\n");
     }

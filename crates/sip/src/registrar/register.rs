@@ -64,6 +64,8 @@ pub struct Policy {
     pub when_full: WhenFull,
     /// What to do with an unsupported Path.
     pub path: PathPolicy,
+    /// Whether user agents are known by their instance and flow if they want to be (RFC 5626).
+    pub outbound: bool,
     /// How often user agents that keep their flows are to show that they are there, in seconds (RFC 5626 §4.4); 0 leaves it to
     /// them.
     pub flow_timer: u32,
@@ -79,6 +81,7 @@ impl Default for Policy {
             max_contacts: 10,
             when_full: WhenFull::default(),
             path,
+            outbound: true,
             flow_timer: 120,
         }
     }
@@ -468,7 +471,7 @@ impl<'a> Step<'a, '_> {
     /// RFC 5626 §6: which addresses are flows of instances.
     fn find_flows(&self, wanted: &mut [Wanted<'a>]) -> Result<(), Reject> {
         let has_reg_id = |one: &Wanted<'_>| !one.params.text().is_empty() && one.params.has(b"reg-id");
-        if !wanted.iter().any(has_reg_id) || !may_apply(self.request)? {
+        if !self.policy.outbound || !wanted.iter().any(has_reg_id) || !may_apply(self.request)? {
             return Ok(());
         }
         for one in &mut *wanted {

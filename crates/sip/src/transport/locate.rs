@@ -302,6 +302,18 @@ fn way_by_path(
     Some((hop_to(from, &edge)?, None))
 }
 
+/// Whether a binding is reached through a path whose first element is a name, and neither that nor its contact is this node.
+pub fn leads_by_name(binding: &Binding<'_>, is_ours: impl Fn(&SipUri<'_>) -> bool) -> bool {
+    let Some((first, _)) = ListItems::new(binding.path).next() else {
+        return false;
+    };
+    let is_others = |uri: &Uri<'_>| matches!(uri, Uri::Sip(sip) if !is_ours(sip));
+    let by_name = |edge: &SipUri<'_>| matches!(locate(edge, Size::Small), Located::Name(_));
+    Uri::parse(binding.contact).is_ok_and(|contact| is_others(&contact))
+        && NameAddr::parse(first)
+            .is_ok_and(|edge| is_others(&edge.uri) && edge.uri.as_sip().is_some_and(by_name))
+}
+
 /// The way to a `sips:` contact (RFC 3261 §26.2.2): the way back if that is secure, else whatever the contact says.
 fn secure_way(from: Departure<'_>, contact: &SipUri<'_>, back: Hop) -> Option<(Hop, Option<Hop>)> {
     if back.transport.is_secure() {

@@ -20,8 +20,8 @@ pub use flow_token::{LogicalFlow, Peer, ReadToken, TokenUse, read_token};
 pub use keep_alive::{KeepAlive, keep_alive};
 pub use listeners::{Advertised, AdvertisedAs, Hop, Listener, Listeners};
 pub use locate::{
-    Departure, Located, NextHop, Size, is_behind_nat, is_private, locate, needs_flow, way_back, way_to,
-    way_without_flow,
+    Departure, Located, NextHop, Size, is_behind_nat, is_private, leads_by_name, locate, needs_flow,
+    way_back, way_to, way_without_flow,
 };
 pub use owner::{Owner, owner};
 pub use servers::{Server, Wanted, Ways};

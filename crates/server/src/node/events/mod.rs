@@ -266,7 +266,7 @@ impl Node {
             id: text(&subscription.dialog.local_tag),
             event: subscription.package.name().to_owned(),
             aor: text(&subscription.aor),
-            subscriber: text(&subscription.dialog.remote_target),
+            subscriber: crate::node::trace::shown(&subscription.dialog.remote_target),
             expires_in: subscription.course.left_ms(now.mono_ms()) / 1000,
             notified: subscription.dialog.local_cseq,
             transport: subscription.origin.transport.uri_param().to_owned(),

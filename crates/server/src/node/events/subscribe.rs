@@ -46,8 +46,8 @@ struct Grant {
 enum Change {
     /// It makes a subscription.
     Begin(Box<Subscription>),
-    /// It refreshes one for so many seconds, or ends it.
-    Refresh(Id, u32),
+    /// It refreshes one for so many seconds, or ends it. When it would have ended, and whether it was kept.
+    Refresh(Id, u32, (u64, bool)),
 }
 
 impl Node {
@@ -283,14 +283,17 @@ impl Node {
         quota.leave(&subscription.aor, subscription.origin.remote.ip());
         quota.admit(&subscription.aor, origin.remote.ip());
         subscription.origin = origin;
-        let mut kept = subscription.kept();
-        kept.ends_at = now.wall_secs() + u64::from(asked.secs);
+        // At once, for what is kept meanwhile for another reason comes behind it.
+        let before_it = (subscription.ends_at, subscription.is_kept);
+        subscription.ends_at = now.wall_secs() + u64::from(asked.secs);
+        subscription.is_kept = asked.secs > 0;
+        let kept = subscription.kept();
         self.events.bytes = (self.events.bytes + after).saturating_sub(before);
         let grant = Grant {
             tag: tag.into(),
             secs: asked.secs,
         };
-        let change = Change::Refresh(id, asked.secs);
+        let change = Change::Refresh(id, asked.secs, before_it);
         self.carry_out_change(case, grant, change, now, out, |store, caller| {
             if kept.ends_at > now.wall_secs() {
                 store.put(kept, Some(caller))
@@ -361,7 +364,15 @@ impl Node {
         self.endpoint.layer.pool.take(pending.request, &mut text);
         if let Ok(request) = index.parse(&text, &KEPT) {
             let (server, ingress) = (pending.server, &pending.ingress);
+            let is_gone = matches!(&pending.change, Change::Refresh(id, ..) if self.events.subscriptions.get(*id).is_none());
             match settled.outcome {
+                Outcome::Done if is_gone => {
+                    let (start, reject) = (out.bytes.len(), Reject::new(Status::CALL_DOES_NOT_EXIST));
+                    self.endpoint
+                        .identity
+                        .write_reject(request, ingress.stamp, &reject, &mut out.bytes);
+                    self.answer_subscribe(server, reject.status, start, now, out);
+                }
                 Outcome::Done => {
                     self.grant(server, request, ingress, &pending.grant, now, out);
                     self.do_change(pending.change, now, out);
@@ -442,13 +453,11 @@ impl Node {
                 subscription.course.refresh(now.mono_ms(), secs * 1000);
                 self.add_subscription(*subscription)
             }
-            Change::Refresh(id, secs) => {
+            Change::Refresh(id, secs, _) => {
                 let Some(subscription) = self.events.subscriptions.get_mut(id) else {
                     return;
                 };
-                subscription.ends_at = now.wall_secs() + u64::from(secs);
                 subscription.course.refresh(now.mono_ms(), u64::from(secs) * 1000);
-                subscription.is_kept = secs > 0;
                 id
             }
         };
@@ -456,10 +465,17 @@ impl Node {
     }
 
     /// A change is not made after all.
-    fn drop_change(&self, change: &Change) {
-        if let Change::Begin(subscription) = change {
-            let source = subscription.origin.remote.ip();
-            self.shared.events.quota.leave(&subscription.aor, source);
+    fn drop_change(&mut self, change: &Change) {
+        match change {
+            Change::Begin(subscription) => {
+                let source = subscription.origin.remote.ip();
+                self.shared.events.quota.leave(&subscription.aor, source);
+            }
+            Change::Refresh(id, _, (ends_at, is_kept)) => {
+                if let Some(subscription) = self.events.subscriptions.get_mut(*id) {
+                    (subscription.ends_at, subscription.is_kept) = (*ends_at, *is_kept);
+                }
+            }
         }
     }
 

@@ -305,7 +305,7 @@ impl Step {
         let texts = targets.text();
         let hops = targets.hops(target).iter();
         Self::Target {
-            uri: text(target.uri(texts)),
+            uri: shown(target.uri(texts)),
             routes: some_text(target.routes(texts)),
             group: target.turn.group,
             ring_ms: target.turn.ring_ms,

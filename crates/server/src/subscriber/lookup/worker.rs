@@ -26,12 +26,18 @@ const TOLD: Duration = Duration::from_secs(60);
 const MOST_BODY: usize = 64 << 10;
 
 /// The server.
-#[derive(Debug)]
 pub(crate) struct Server {
     client: Client,
     url: String,
     settings: UserLookup,
     token: Option<String>,
+}
+
+/// Without its token.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
 }
 
 impl Server {

@@ -73,6 +73,7 @@ impl Registrar {
             &Told {
                 contacts: &contacts,
                 gruus: None,
+                outbound: true,
                 flow_timer,
             },
             START,
