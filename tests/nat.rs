@@ -210,7 +210,7 @@ fn account<'a>(nat: &Nat, server: SocketAddr, user: &'a str, transport: &'a str,
     }
 }
 
-/// The server alone keeps the ways open.
+/// The server keeps the way to baresip open. PJSIP does it by itself: it names its public address everywhere, so that nobody can tell.
 #[test]
 fn phones_made_by_others_are_reached_behind_nats() {
     if !namespace::enter("phones_made_by_others_are_reached_behind_nats") {

@@ -84,6 +84,8 @@ settings.regConfig.timeoutSec = 120
 settings.sipConfig.proxies.append(f"sip:{server};lr;transport={transport}")
 settings.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, password))
 settings.mediaConfig.transportConfig.boundAddress = local
+# The NATs of the tests forget soon.
+settings.natConfig.udpKaIntervalSec = 2
 account = Account()
 account.create(settings)
 
