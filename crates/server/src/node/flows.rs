@@ -281,7 +281,7 @@ mod tests {
         for (contact, at_a_glance) in [
             ("<sip:a@192.0.2.10>", true),
             ("<sip:a@192.0.2.10:5062;transport=udp>;expires=60", true),
-            ("\"A, \\\"B\\\" <sip:c@10.0.0.1>\" <sip:a@192.0.2.10:5060>", true),
+            ("\"A, B <sip:c@10.0.0.1>\" <sip:a@192.0.2.10:5060>", true),
             ("<sip:a@192.0.2.10;ob>", false),
             ("<sip:a@192.0.2.10;maddr=10.0.0.1>", false),
             ("<sip:a@192.0.2.100>", false),
