@@ -24,12 +24,18 @@ impl Baresip {
     /// Starts one that answers calls by itself, and waits until it is registered.
     #[track_caller]
     pub fn registered(account: &Account<'_>) -> Self {
+        Self::registered_with(account, "")
+    }
+
+    /// [`registered`](Self::registered), with more parameters of its account, each with its `;`.
+    #[track_caller]
+    pub fn registered_with(account: &Account<'_>, parameters: &str) -> Self {
         let scratch = Scratch::new();
         let port = ports::free();
         tone::write(&scratch.join("tone.wav"), account.tone, 30);
         std::fs::create_dir(scratch.join("rec")).expect("a folder for recordings");
         scratch.write("config", configuration(account, &scratch, port));
-        scratch.write("accounts", address(account));
+        scratch.write("accounts", address(account, parameters));
         scratch.write("contacts", "");
         let folder = scratch.path().to_string_lossy().into_owned();
         let process = Process::client(
@@ -143,7 +149,7 @@ fn netstring(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() > colon + 1 + length).then_some((length, colon + 1))
 }
 
-fn address(account: &Account<'_>) -> String {
+fn address(account: &Account<'_>, parameters: &str) -> String {
     let Account {
         user,
         domain,
@@ -155,7 +161,7 @@ fn address(account: &Account<'_>) -> String {
     let password = account.password.unwrap_or("none");
     format!(
         "<sip:{user}@{domain};transport={transport}>;auth_pass={password};outbound=\"sip:{server};transport={transport}\";regint=60;\
-         audio_codecs=pcma,pcmu;answermode=auto\n"
+         audio_codecs=pcma,pcmu;answermode=auto{parameters}\n"
     )
 }
 
