@@ -152,6 +152,39 @@ fn pjsua_on_udp_calls_baresip_with_digest() {
     assert!(bob.heard(LOW), "baresip has to hear pjsua's tone");
 }
 
+/// RFC 5626 §4.2.1: baresip registers over two flows, is one user agent for all that, and both sides end calls over its flow.
+#[test]
+fn baresip_with_two_flows_is_called_once() {
+    let server = Setup::with_digest()
+        .user("alice", "alicepw")
+        .user("bob", "bobpw")
+        .start();
+    let mut alice = Pjsua::registered(&account(&server, "alice", Some("alicepw"), "tcp"));
+    let other = format!(
+        ";outbound2=\"sip:{};transport=tcp\";sipnat=outbound",
+        server.sip()
+    );
+    let mut bob = Baresip::registered_as(&account(&server, "bob", Some("bobpw"), "udp"), &other);
+    let registrations = || server.ctl_json("registrations");
+    let in_time = wait::until_true(Duration::from_secs(5), || entries(&registrations()) == 3);
+    assert!(in_time, "two flows of bob's, one of alice's: {}", registrations());
+
+    alice.dial(&aor("bob"));
+    alice.expect("call CONFIRMED");
+    bob.expect_event("CALL_ESTABLISHED");
+    std::thread::sleep(CALL);
+    bob.hang_up();
+    alice.expect("call DISCONN");
+
+    bob.dial(&aor("alice"));
+    bob.expect_event("CALL_ESTABLISHED");
+    std::thread::sleep(CALL);
+    alice.hang_up();
+    bob.expect_event("CALL_CLOSED");
+    assert!(alice.heard(HIGH), "alice has to hear bob's tone");
+    assert!(bob.heard(LOW), "bob has to hear alice's tone");
+}
+
 #[test]
 fn a_wrong_password_does_not_register() {
     let server = Setup::with_digest().user("alice", "alicepw").start();

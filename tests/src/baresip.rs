@@ -30,12 +30,23 @@ impl Baresip {
     /// The same with more lines in its configuration.
     #[track_caller]
     pub fn registered_with(account: &Account<'_>, lines: &str) -> Self {
+        Self::start(account, lines, "")
+    }
+
+    /// The same with more parameters of its account, each with its `;`.
+    #[track_caller]
+    pub fn registered_as(account: &Account<'_>, parameters: &str) -> Self {
+        Self::start(account, "", parameters)
+    }
+
+    #[track_caller]
+    fn start(account: &Account<'_>, lines: &str, parameters: &str) -> Self {
         let scratch = Scratch::new();
         let port = ports::free();
         tone::write(&scratch.join("tone.wav"), account.tone, 30);
         std::fs::create_dir(scratch.join("rec")).expect("a folder for recordings");
         scratch.write("config", configuration(account, &scratch, port) + lines);
-        scratch.write("accounts", address(account));
+        scratch.write("accounts", address(account, parameters));
         scratch.write("contacts", "");
         let folder = scratch.path().to_string_lossy().into_owned();
         let process = Process::client(
@@ -149,7 +160,7 @@ fn netstring(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() > colon + 1 + length).then_some((length, colon + 1))
 }
 
-fn address(account: &Account<'_>) -> String {
+fn address(account: &Account<'_>, parameters: &str) -> String {
     let Account {
         user,
         domain,
@@ -161,7 +172,7 @@ fn address(account: &Account<'_>) -> String {
     let password = account.password.unwrap_or("none");
     format!(
         "<sip:{user}@{domain};transport={transport}>;auth_pass={password};outbound=\"sip:{server};transport={transport}\";regint=60;\
-         audio_codecs=pcma,pcmu;answermode=auto\n"
+         audio_codecs=pcma,pcmu;answermode=auto{parameters}\n"
     )
 }
 

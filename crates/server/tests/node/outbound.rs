@@ -364,7 +364,10 @@ fn flow(who: char, reg_id: u32, path: &str) -> String {
 
 /// A site where bob's user agent has registered over a flow from `b`, and later over one from `c`.
 fn two_flows() -> Site {
-    let mut site = Site::new();
+    two_flows_at(Site::new())
+}
+
+fn two_flows_at(mut site: Site) -> Site {
     for (who, reg_id) in [('b', 1), ('c', 2)] {
         let ok = site.ask(who, &flow(who, reg_id, ""));
         assert_eq!(elements(&ok, "Require"), ["outbound"]);
@@ -409,6 +412,22 @@ fn flows_of_one_instance_are_tried_one_after_the_other() {
             assert_eq!(site.log(), "a 200", "{answer}");
         }
     }
+}
+
+// RFC 5626 §7, RFC 8599 §5.6.2: a device that sleeps is woken beside the flows of another user agent, whose order stays.
+#[test]
+fn flows_have_their_order_beside_a_device_that_sleeps() {
+    let mut site = two_flows_at(Site::of(Plan {
+        routing: "[[push.provider]]\nname = \"acme\"\nurl = \"http://127.0.0.1:1/wake\"\n",
+        ..Plan::default()
+    }));
+    let device = "<sip:bob@192.0.2.13:5060;pn-provider=acme;pn-param=app;pn-prid=1>";
+    site.ask('d', &registration('d', "sip:bob@example.test", device, 1));
+    site.log();
+    site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
+    assert_eq!(site.log(), "a 100, c INVITE");
+    site.answer('c', 430);
+    assert_eq!(site.log(), "c ACK, b INVITE");
 }
 
 // RFC 5626 §7: what is no INVITE goes over one flow at a time, too.

@@ -1,0 +1,92 @@
+//! RFC 5626 on the wire: phones that are reached over their flows alone, by the registrar and through an edge proxy.
+#![cfg(target_os = "linux")]
+
+use std::time::Duration;
+
+use system_tests::peer::sdp;
+use system_tests::server::{DOMAIN, Server, Setup};
+use system_tests::{Message, Peer};
+
+/// What leads nowhere: whoever is called is reached over its flow, or not at all.
+const NOWHERE: &str = "<sip:bob@c7k2.invalid;transport=tcp>";
+
+fn aor(user: &str) -> String {
+    format!("sip:{user}@{DOMAIN}")
+}
+
+/// Registers this flow of bob's user agent.
+#[track_caller]
+fn register(phone: &Peer, reg_id: u32, route: Option<&Server>) {
+    let contact = format!(
+        "{NOWHERE};reg-id={reg_id};+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\""
+    );
+    let mut request = phone
+        .register(&aor("bob"), 300)
+        .set("Contact", contact)
+        .with("Supported", "path, outbound");
+    if let Some(edge) = route {
+        request = request.with("Route", format!("<sip:{};transport=tcp;lr>", edge.sip()));
+    }
+    let ok = phone.exchange(&request);
+    assert_eq!(ok.status(), Some(200), "{}", ok.text());
+    assert_eq!(ok.list("Require"), ["outbound"], "RFC 5626 §6: {}", ok.text());
+    assert!(ok.get("Flow-Timer").is_some(), "RFC 5626 §4.4: {}", ok.text());
+}
+
+fn invite(caller: &Peer) -> Message {
+    caller
+        .request("INVITE", &aor("bob"), &aor("alice"), &aor("bob"))
+        .with_body("application/sdp", &sdp(40_000))
+}
+
+/// A call to the phone, with requests of both sides within it.
+#[track_caller]
+fn call(caller: &Peer, phone: &Peer, callers_contact: Option<&str>) {
+    let mut sent = invite(caller);
+    if let Some(contact) = callers_contact {
+        sent = sent.set("Contact", contact);
+    }
+    caller.send(&sent);
+    let arrived = phone.expect_request("INVITE");
+    let ok = Message::response(&arrived, 200, "OK", "callee").with("Contact", NOWHERE);
+    phone.send(&ok);
+    let accepted = caller.expect_status(200);
+    caller.send(&caller.within("ACK", &sent, &accepted));
+    phone.expect_request("ACK");
+    caller.send(&caller.within("INFO", &sent, &accepted));
+    phone.answer(&phone.expect_request("INFO"), 200, "OK");
+    caller.expect_status(200);
+    phone.send(&phone.within_as_callee("BYE", &arrived, &ok));
+    caller.answer(&caller.expect_request("BYE"), 200, "OK");
+    phone.expect_status(200);
+}
+
+#[test]
+fn a_phone_that_has_connected_anew_is_called_over_its_new_connection() {
+    let server = Setup::new().start();
+    let caller = Peer::udp(server.sip());
+    let first = Peer::tcp(server.sip());
+    register(&first, 1, None);
+    call(&caller, &first, None);
+    drop(first);
+    let second = Peer::tcp(server.sip());
+    register(&second, 1, None);
+    call(&caller, &second, Some("<sip:alice@10.0.0.5:5060>"));
+    let listed = server.ctl_json("registrations").to_string();
+    assert_eq!(listed.matches("c7k2.invalid").count(), 1, "{listed}");
+}
+
+#[test]
+fn a_call_goes_on_to_the_next_flow_when_the_first_is_gone() {
+    let server = Setup::new().start();
+    let caller = Peer::udp(server.sip());
+    let older = Peer::tcp(server.sip());
+    register(&older, 1, None);
+    std::thread::sleep(Duration::from_millis(1100));
+    let newer = Peer::tcp(server.sip());
+    register(&newer, 2, None);
+    call(&caller, &newer, None);
+    older.expect_silence(Duration::from_millis(200));
+    drop(newer);
+    call(&caller, &older, None);
+}
