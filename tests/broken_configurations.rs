@@ -24,7 +24,15 @@ impl Line {
 }
 
 /// Sections whose keys are alternatives, or name files, so no file has all of them. Their mistakes are tested where they are read.
-const ALTERNATIVES: [&str; 4] = ["[[route]]", "[[group]]", "[dial_plan]", "[[register]]"];
+const ALTERNATIVES: [&str; 5] = [
+    "[[route]]",
+    "[[group]]",
+    "[dial_plan]",
+    "[[register]]",
+    "[[push.provider]]",
+];
+/// A key that goes with another one only, which the examples do not set.
+const DEPENDENT: &str = "multicast_ttl";
 
 /// What `check --print-default` writes, with its examples in place and without its comments.
 fn complete() -> Vec<Line> {
@@ -40,7 +48,7 @@ fn complete() -> Vec<Line> {
             return Some(Line::Section(line.to_owned()));
         }
         let (key, value) = line.split_once(" = ")?;
-        word(key).then(|| Line::Key(key.to_owned(), value.to_owned()))
+        (word(key) && key != DEPENDENT).then(|| Line::Key(key.to_owned(), value.to_owned()))
     });
     let mut is_left_out = false;
     let lines = lines.filter(|line| {

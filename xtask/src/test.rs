@@ -62,6 +62,8 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
                 target.join("release/strowger").display().to_string(),
             ),
             ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
+            // Most of their time they wait for others.
+            ("RUST_TEST_THREADS", "4".to_owned()),
         ];
         if extent == Extent::Full {
             environment.push((FULL, "1".to_owned()));

@@ -225,7 +225,9 @@ pub(super) const PROVIDER: &[Key<ProviderDraft>] = &[
 pub(super) fn check_push_against_location(config: &Config, table: &DeTable<'_>, report: &mut Report<'_>) {
     let least = config.push.least_expires();
     let shortest = config.location.default_expires.min(config.location.max_expires);
-    if config.push.provider.is_empty() || shortest >= least {
+    // Of registrations that are never granted something else is told.
+    let is_granted = config.location.default_expires >= config.location.min_expires;
+    if config.push.provider.is_empty() || shortest >= least || !is_granted {
         return;
     }
     let place = table.get("push").map_or(0..0, |push| push.span());
