@@ -1,7 +1,7 @@
 //! RFC 5626 on the wire: phones that are reached over their flows alone, by the registrar and through an edge proxy.
 #![cfg(target_os = "linux")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use system_tests::peer::sdp;
 use system_tests::server::{DOMAIN, Server, Setup};
@@ -9,6 +9,9 @@ use system_tests::{Message, Peer};
 
 /// What leads nowhere: whoever is called is reached over its flow, or not at all.
 const NOWHERE: &str = "<sip:bob@c7k2.invalid;transport=tcp>";
+
+/// After so long a connection that its peer has closed is not written to any more.
+const GONE: Duration = Duration::from_millis(1500);
 
 fn aor(user: &str) -> String {
     format!("sip:{user}@{DOMAIN}")
@@ -89,4 +92,62 @@ fn a_call_goes_on_to_the_next_flow_when_the_first_is_gone() {
     older.expect_silence(Duration::from_millis(200));
     drop(newer);
     call(&caller, &older, None);
+}
+
+/// An edge proxy that forwards all that is not for its own domain to a registrar.
+fn edge_and_registrar() -> (Server, Server) {
+    let registrar = Setup::new().top("trusted = [\"127.0.0.0/8\"]").start();
+    let route = format!(
+        "[[route]]\nname = \"registrar\"\nto = [\"sip:{}\"]\n",
+        registrar.sip()
+    );
+    let edge = Setup::new()
+        .domains(&["edge.test"])
+        .top("trusted = [\"127.0.0.0/8\"]")
+        .toml(&route)
+        .start();
+    (edge, registrar)
+}
+
+#[test]
+fn a_phone_is_called_through_its_edge_proxy() {
+    let (edge, registrar) = edge_and_registrar();
+    let (caller, phone) = (Peer::udp(registrar.sip()), Peer::tcp(edge.sip()));
+    register(&phone, 1, Some(&edge));
+    call(&caller, &phone, None);
+    // RFC 5626 §5.3.1, §7: the edge proxy says that the flow is gone, the registrar's proxy that nobody is there.
+    drop(phone);
+    std::thread::sleep(GONE);
+    let begun = Instant::now();
+    let refused = caller.exchange(&invite(&caller));
+    assert_eq!(refused.status(), Some(480), "{}", refused.text());
+    assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for it");
+}
+
+#[test]
+fn a_phone_with_two_edge_proxies_is_called_through_the_one_that_is_left() {
+    let (first, registrar) = edge_and_registrar();
+    let second = Setup::new()
+        .domains(&["edge.test"])
+        .top("trusted = [\"127.0.0.0/8\"]")
+        .toml(&format!(
+            "[[route]]\nname = \"registrar\"\nto = [\"sip:{}\"]\n",
+            registrar.sip()
+        ))
+        .start();
+    let caller = Peer::udp(registrar.sip());
+    let (one, other) = (Peer::tcp(first.sip()), Peer::tcp(second.sip()));
+    register(&one, 1, Some(&first));
+    std::thread::sleep(Duration::from_millis(1100));
+    register(&other, 2, Some(&second));
+    call(&caller, &other, None);
+    drop(other);
+    std::thread::sleep(GONE);
+    call(&caller, &one, None);
+    let listed = registrar.ctl_json("registrations").to_string();
+    assert_eq!(
+        listed.matches("c7k2.invalid").count(),
+        1,
+        "RFC 5626 §9.3: {listed}"
+    );
 }

@@ -16,6 +16,10 @@ use crate::wait;
 /// The server's address on the public network.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 
+/// Its hardware address there: a bridge that has none of its own takes another one with each NAT, and those that are there would
+/// go on to send to the former.
+const MAC: &str = "02:00:00:00:00:01";
+
 /// After how many idle seconds a NAT forgets a UDP mapping: few, so that a short test sees it.
 pub const UDP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,7 +49,17 @@ impl Internet {
     pub fn new() -> Self {
         run(
             "ip",
-            &["link", "add", "internet", "type", "bridge", "forward_delay", "0"],
+            &[
+                "link",
+                "add",
+                "internet",
+                "address",
+                MAC,
+                "type",
+                "bridge",
+                "forward_delay",
+                "0",
+            ],
         );
         run(
             "ip",
