@@ -3,7 +3,7 @@
 use strowger_sip::auth::Staleness;
 use strowger_sip::event::{Asked, Course, Dialog, Told, asked, package_of};
 use strowger_sip::memory::{Id, Stored, TimerId};
-use strowger_sip::registrar::{Origin, canonical_aor};
+use strowger_sip::registrar::Origin;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
@@ -153,7 +153,7 @@ impl Node {
             return Err(Reject::new(Status::NOT_FOUND));
         };
         self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
+        self.shared.ours.write_aor(&sip, &mut self.work.aor);
         let resolved = self.follow_alias();
         let owner = speaker.as_ref() == Some(&self.work.aor);
         let may_watch = |speaker: &Vec<u8>| {
@@ -173,7 +173,7 @@ impl Node {
     fn speaker(&mut self, request: Message<'_>) -> Option<Vec<u8>> {
         let sip = spoken_for(request).filter(|sip| self.shared.is_ours(sip))?;
         self.work.aor.clear();
-        canonical_aor(&sip, &mut self.work.aor);
+        self.shared.ours.write_aor(&sip, &mut self.work.aor);
         self.follow_alias();
         Some(self.work.aor.clone())
     }
