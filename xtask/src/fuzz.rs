@@ -18,18 +18,23 @@ pub(crate) const TARGETS: &[&str] = &[
 /// How many run at a time.
 pub(crate) const AT_A_TIME: usize = 2;
 
+/// Where everything of the fuzzer is, below the folder of what is built.
+const PLACE: &str = "fuzz";
+
 /// What cargo-fuzz builds with, but for the sanitizer.
 const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// Fuzzes these targets for so many seconds each; true when nothing is found.
+/// Builds these targets and fuzzes each for so many seconds; true when nothing is found.
 pub(crate) fn run(root: &Path, target: &Path, targets: &[&str], seconds: u64) -> bool {
-    let place = target.join("fuzz");
     println!("building the fuzzer, which takes minutes the first time");
-    let Some(programs) = build(root, &place, targets) else {
-        return false;
-    };
+    build(root, target, targets).is_some_and(|programs| fuzz(root, target, &programs, targets, seconds))
+}
+
+/// Fuzzes these targets, whose programs are in a folder, for so many seconds each; true when nothing is found.
+pub(crate) fn fuzz(root: &Path, target: &Path, programs: &Path, targets: &[&str], seconds: u64) -> bool {
+    let place = target.join(PLACE);
     let passed = AtomicBool::new(true);
     let waiting = Mutex::new(targets.iter());
     let next = || waiting.lock().ok()?.next();
@@ -54,7 +59,8 @@ pub(crate) fn run(root: &Path, target: &Path, targets: &[&str], seconds: u64) ->
 }
 
 /// Builds these targets; the folder that they are in.
-fn build(root: &Path, place: &Path, targets: &[&str]) -> Option<PathBuf> {
+pub(crate) fn build(root: &Path, target: &Path, targets: &[&str]) -> Option<PathBuf> {
+    let place = target.join(PLACE);
     let version = Command::new("rustc").arg("-vV").output().ok()?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
@@ -64,7 +70,7 @@ fn build(root: &Path, place: &Path, targets: &[&str]) -> Option<PathBuf> {
         .args(programs(targets))
         .args(["--manifest-path", "fuzz/Cargo.toml", "--target", host])
         .arg("--target-dir")
-        .arg(place)
+        .arg(&place)
         .env("RUSTFLAGS", INSTRUMENTATION);
     let built = command.status().is_ok_and(|status| status.success());
     built.then(|| place.join(host).join("release"))

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: the whole gate, as continuous integration runs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
 
-use crate::report::Report;
+use crate::report::{Report, cargo};
 use crate::{bench, check, conform, fuzz, needs, target};
 
 /// How much of the system tests to run.
@@ -20,6 +22,9 @@ const LARGE: &[(&str, &str)] = &[("strowger-sip", "model"), ("strowger-server", 
 /// What asks a test for its large counts.
 const FULL: &str = "STROWGER_FULL";
 
+/// What has cargo build the system tests, and run them.
+const SYSTEM_TESTS: &[&str] = &["test", "--offline", "--package", "system-tests"];
+
 /// Runs everything; true when all passed.
 pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let mut report = Report::default();
@@ -36,22 +41,23 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let clippy = ["clippy", "--offline", "--locked", "--quiet"];
     let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
     report.cargo("clippy of the fuzzer", root, &clippy);
+    let mut builds = Builds::default();
+    let built = report.run("release build", || {
+        builds = build(root, &target);
+        builds.cases.is_some()
+    });
     let seconds = match extent {
         Extent::Quick => 40 * fuzz::AT_A_TIME / fuzz::TARGETS.len(),
         Extent::Full => 600,
     };
+    let fuzzers = builds.fuzzers.as_deref();
     report.run("fuzzing", || {
-        fuzz::run(root, &target, fuzz::TARGETS, seconds as u64)
+        fuzzers.is_some_and(|fuzzers| fuzz::fuzz(root, &target, fuzzers, fuzz::TARGETS, seconds as u64))
     });
     if extent == Extent::Full {
         large(root, &mut report);
     }
-    let mut cases = None;
-    let built = report.run("release build", || {
-        cases = bench::build_with_server(root);
-        cases.is_some()
-    });
-    match cases {
+    match builds.cases {
         Some(cases) if peers => _ = report.run("instructions", || bench::compare_with(root, &target, &cases)),
         _ => report.not_run("instructions"),
     }
@@ -68,7 +74,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         if extent == Extent::Full {
             environment.push((FULL, "1".to_owned()));
         }
-        let arguments = ["test", "--offline", "--package", "system-tests", "--no-fail-fast"];
+        let arguments = [SYSTEM_TESTS, &["--no-fail-fast"]].concat();
         report.cargo_test("system tests", root, &arguments, &environment);
         if let Some(folder) = conform::beside(root) {
             conform::play(&mut report, root, &folder, &[]);
@@ -77,6 +83,36 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         report.not_run("system tests");
     }
     report.close()
+}
+
+/// What the later steps run; `None` where it could not be built.
+#[derive(Default)]
+struct Builds {
+    /// The program of the instruction cases, which the server is built beside.
+    cases: Option<PathBuf>,
+    /// The folder of the fuzzer's programs.
+    fuzzers: Option<PathBuf>,
+}
+
+/// Builds the server and the instruction cases, and at the same time the fuzzer's programs and the system tests: the link of the
+/// former is mostly one thread's work. Each is in a folder of its own, so that neither cargo waits for the other.
+fn build(root: &Path, target: &Path) -> Builds {
+    thread::scope(|scope| {
+        let fuzzers = scope.spawn(|| {
+            let fuzzers = fuzz::build(root, target, fuzz::TARGETS);
+            // Where this fails, the step that runs them fails and says why.
+            let system_tests = [SYSTEM_TESTS, &["--no-run", "--quiet"]].concat();
+            let _ = cargo(root, &system_tests)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            fuzzers
+        });
+        Builds {
+            cases: bench::build_with_server(root),
+            fuzzers: fuzzers.join().ok().flatten(),
+        }
+    })
 }
 
 /// Runs the tests below the system with their large counts.
