@@ -195,13 +195,33 @@ impl Node {
             identity.reply(cancel, ingress, Status::OK, &[], out);
             self.endpoint.layer.pool.take(waiting.request, &mut text);
             if let Ok(invite) = index.parse(&text, &KEPT) {
-                let sender = self.sender_by_source(&waiting.ingress);
-                let terminated = Reject::new(Status::REQUEST_TERMINATED);
-                self.reject(invite, &waiting.ingress, sender, &terminated, now, out);
+                self.terminate(invite, &waiting.ingress, now, out);
             }
         }
         self.work.kept = Some(Kept { text, index });
         found
+    }
+
+    /// Answers an INVITE with 487 in a transaction, so that one that comes again meanwhile rings nowhere; without one where there
+    /// is no room.
+    fn terminate(&mut self, invite: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        let terminated = Reject::new(Status::REQUEST_TERMINATED);
+        if self.is_full(false) {
+            let sender = self.sender_by_source(ingress);
+            return self.reject(invite, ingress, sender, &terminated, now, out);
+        }
+        let (to, fallback, now_ms) = (ingress.to(), ingress.fallback(), now.mono_ms());
+        let identity = &self.endpoint.identity;
+        let key = identity.server_key(invite);
+        let layer = &mut self.endpoint.layer;
+        let server = layer.accept(key, Method::Invite, to, fallback, now_ms, out);
+        let start = out.bytes.len();
+        identity.write_reject(invite, ingress.stamp, &terminated, &mut out.bytes);
+        self.tally.rejected(terminated.status);
+        self.trace.note(|| Step::refused(&terminated, true));
+        // It has only just been made, so it takes its answer.
+        let _ = layer.respond(server, terminated.status, start, now_ms, out);
+        self.account(now);
     }
 
     /// The server has answered or failed: the request is taken up again.
