@@ -246,7 +246,9 @@ fn waiting(for_called: bool) -> (Site, String) {
 
 /// The CANCEL of an INVITE (RFC 3261 §9.1).
 fn cancel(invite: &str) -> String {
-    let text = invite.replacen("INVITE", "CANCEL", 1).replace("1 INVITE", "1 CANCEL");
+    let text = invite
+        .replacen("INVITE", "CANCEL", 1)
+        .replace("1 INVITE", "1 CANCEL");
     let is_kept = |line: &&str| !line.starts_with("Proxy-Authorization");
     text.split_inclusive("\r\n").filter(is_kept).collect()
 }

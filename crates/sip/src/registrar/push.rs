@@ -162,7 +162,10 @@ mod tests {
         for (text, shown) in [
             ("", ""),
             ("m: <sip:a@b>\r\n", "m: <sip:a@b>\r\n"),
-            ("INVITE sip:a@b;pn-prid=x SIP/2.0\r\n", "INVITE sip:a@b;pn-prid=... SIP/2.0\r\n"),
+            (
+                "INVITE sip:a@b;pn-prid=x SIP/2.0\r\n",
+                "INVITE sip:a@b;pn-prid=... SIP/2.0\r\n",
+            ),
             (
                 "m: <sip:a@b;PN-Prid=x;ob>,<sip:c@d;pn-prid=y?h=i>\r\n",
                 "m: <sip:a@b;PN-Prid=...;ob>,<sip:c@d;pn-prid=...?h=i>\r\n",
