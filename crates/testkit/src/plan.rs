@@ -186,7 +186,9 @@ impl Plan {
         let scratch = Scratch::new();
         let (location, store) = given.map_or_else(|| location(self.slow_store), |given| (given, None));
         let config = self.config();
+        let endpoint = endpoint(self.shards);
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        dns.carry(&endpoint.listeners);
         let (push, pushes) = Services::new(&config.push, [2; 16]);
         let (subscribers, user_questions) = self.subscribers(&scratch);
         let (settle, settled) = blocking::channel();
@@ -223,7 +225,6 @@ impl Plan {
             push,
         });
         let changes = watch(&*shared.location, self.shards);
-        let endpoint = endpoint(self.shards);
         Built {
             shards: (0..self.shards)
                 .map(|number| Shard::new(number, &shared, &endpoint))
