@@ -499,6 +499,34 @@ fn packages_of_phones_go_to_phones_and_those_of_servers_do_not_come_back() {
     assert_eq!(lines(&waiting, "Allow-Events"), ["reg"]);
 }
 
+// RFC 6665 §4.2.1.2, RFC 3261 §10.3 step 5: whoever subscribes by another name of the domain is told of the same user.
+#[test]
+fn a_user_is_watched_by_every_name_of_the_domain() {
+    for (watched, speaker) in [
+        ("alice@example.org", "alice@example.test"),
+        ("alice@example.test", "1001@example.org"),
+        ("1001@EXAMPLE.org", "alice@example.org"),
+    ] {
+        let mut site = Site::of(Plan {
+            challenged: DIGEST,
+            routing: "domain_aliases = { \"example.org\" = \"example.test\" }\n",
+            ..Plan::default()
+        });
+        let text = subscribe(1, "600")
+            .replace(
+                "From: <sip:alice@example.test>",
+                &format!("From: <sip:{speaker}>"),
+            )
+            .replace(AOR, &format!("sip:{watched}"));
+        let challenge = site.ask('a', &text);
+        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
+        site.send('a', &authorize(&anew(&text, 2), &challenge, "alice", 1));
+        assert_eq!(site.log(), "a 200, a NOTIFY", "{watched} by {speaker}");
+        let body = site.last('a', "NOTIFY ").to_owned();
+        assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
+    }
+}
+
 /// A site that keeps subscriptions in this directory.
 fn keeping(dir: &Scratch) -> Site {
     Site::of(Plan {
