@@ -88,7 +88,7 @@ impl Capture {
             "_ws.expert.message",
         ];
         let ended = run(Duration::from_secs(60), "tshark", &words);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.code, Some(0), "apt-get install tshark? {ended:?}");
         ended.stdout.lines().map(dissected).collect()
     }
 }
