@@ -7,7 +7,7 @@ use strowger_testkit::message::{lines, registration, request, with};
 use strowger_testkit::{Plan, Site, peer};
 
 /// How often each attack is tried.
-const TIMES: u32 = 200;
+const TIMES: u32 = 100;
 /// What it may leave behind, in bytes: tables that have grown stay as large for a while.
 const LEFT: u64 = 1 << 20;
 
@@ -352,7 +352,7 @@ fn a_registrar_that_means_harm_is_asked_seldom() {
             let log = site.log();
             told += site.bytes_to('k');
             let is_asked = log.contains("k REGISTER");
-            asked += log.matches("k REGISTER").count();
+            asked += log.matches(" REGISTER").count();
             if is_asked {
                 let text = site.last('k', "REGISTER");
                 assert!(!text.contains(SECRETS[1]), "{text}");
@@ -361,10 +361,11 @@ fn a_registrar_that_means_harm_is_asked_seldom() {
                 let answer = site.response('k', code, with_long);
                 site.send('k', &answer);
             }
+            // It may name another one.
             let others = log
                 .split(", ")
                 .filter(|one| !one.is_empty() && !one.starts_with("k "));
-            assert_eq!(others.count(), 0, "{code} {fields}: {log}");
+            assert!(code / 100 == 3 || others.count() == 0, "{code} {fields}: {log}");
         }
         // Once a second is for those that grant a second.
         let most = if fields.ends_with("expires=1") { 3700 } else { 400 };
