@@ -148,7 +148,7 @@ fn the_owner_of_the_call_id_answers_on_any_number_of_shards() {
             shards: 3,
             ..Plan::default()
         });
-        site.send_multicast('a', group(), &multicast(n));
+        site.send_multicast('a', group(), multicast(n));
         assert_eq!(sent(&mut site), Some((group(), "SIP/2.0 200 OK".to_owned())));
     }
 }

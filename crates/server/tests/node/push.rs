@@ -440,6 +440,29 @@ fn a_redirection_tells_nothing_of_the_device() {
     );
 }
 
+// RFC 8599 §13: who looks after the server is not told either.
+#[test]
+fn what_is_explained_tells_nothing_of_the_device() {
+    let mut site = site();
+    let text = device(DEVICE, 1);
+    let explain = |site: &Site, who: char, text: &str| {
+        let explained = site.explain(who, text.as_bytes(), false, "");
+        (
+            explained.sent.len(),
+            serde_json::to_string(&explained).expect("JSON"),
+        )
+    };
+    let (sent, told) = explain(&site, 'b', &text);
+    assert!(
+        sent > 0 && told.contains("pn-prid=...") && !told.contains("00fc13"),
+        "{told}"
+    );
+    register(&mut site, DEVICE, 1);
+    site.pass(1000);
+    let (_, told) = explain(&site, 'a', &invite(1));
+    assert!(!told.contains("00fc13"), "{told}");
+}
+
 // Without state nothing can wait.
 #[test]
 fn a_stateless_proxy_pushes_nobody() {
