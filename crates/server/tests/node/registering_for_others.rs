@@ -140,7 +140,7 @@ fn gruus(site: &mut Site, domain: &str, n: u32) -> [String; 2] {
     })
 }
 
-// RFC 5627 §3.1, §3.2: a public GRUU is of the address-of-record, by each name of its domain; a temporary one is as it was given.
+// RFC 5627 §3.1.1, §3.1.2: a public GRUU is of the address-of-record, by each name of its domain; a temporary one is as it was given.
 #[test]
 fn gruus_are_found_by_every_name_of_the_domain() {
     let mut site = site(&[], ALIASES);

@@ -158,7 +158,7 @@ fn its_own_phone_is_asked_for_credentials() {
     assert_eq!(start_line(&asked), "SIP/2.0 407 Proxy Authentication Required");
 }
 
-// RFC 5626 §15: whoever forges the source of a REGISTER has a token made for somebody else's address, but is not told it: the
+// RFC 5626 §12: whoever forges the source of a REGISTER has a token made for somebody else's address, but is not told it: the
 // answer goes to that address, whatever Via says (RFC 3261 §18.2.2, RFC 3581 §4).
 #[test]
 fn who_forges_a_source_is_not_told_the_token() {
@@ -187,7 +187,7 @@ fn who_forges_a_source_is_not_told_the_token() {
     }
 }
 
-// RFC 5626 §15, RFC 3261 §26.3.2.4: with a token for somebody else's address its registrar can have that address sent what it
+// RFC 5626 §12, RFC 3261 §26.3.2.4: with a token for somebody else's address its registrar can have that address sent what it
 // could send there itself: one request for each of its own, with the retransmissions of one, and nothing to anybody else.
 #[test]
 fn by_it_an_address_gets_one_request_for_each() {
