@@ -11,6 +11,7 @@ pub mod baresip;
 pub mod baresip_python;
 pub mod digest;
 pub mod disk;
+pub mod dissector;
 pub mod fault;
 pub mod http;
 pub mod kamailio;

@@ -52,6 +52,8 @@ pub struct Peer {
     seen: RefCell<HashSet<String>>,
     /// What it has sent last, for messages of failing tests.
     sent: RefCell<Vec<u8>>,
+    /// All datagrams that have arrived, if it is to remember them.
+    heard: Option<RefCell<Vec<Vec<u8>>>>,
 }
 
 impl Peer {
@@ -87,7 +89,21 @@ impl Peer {
             waiting: RefCell::default(),
             seen: RefCell::default(),
             sent: RefCell::default(),
+            heard: None,
         }
+    }
+
+    /// The same, which remembers all datagrams that arrive.
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.heard = Some(RefCell::default());
+        self
+    }
+
+    /// The datagrams that have arrived and been read, if it is to remember them.
+    pub fn heard(&self) -> Vec<Vec<u8>> {
+        let heard = self.heard.as_ref().map(|heard| heard.borrow().clone());
+        heard.unwrap_or_default()
     }
 
     /// Keeps the way between it and the server open, with empty lines (RFC 5626 §3.5.1), until what is returned is dropped.
@@ -280,7 +296,12 @@ impl Peer {
             return Instant::now() < end;
         };
         match &self.socket {
-            Socket::Udp(_) => self.waiting.borrow_mut().extend(Message::parse(&buffer[..count])),
+            Socket::Udp(_) => {
+                if let Some(heard) = &self.heard {
+                    heard.borrow_mut().push(buffer[..count].to_vec());
+                }
+                self.waiting.borrow_mut().extend(Message::parse(&buffer[..count]));
+            }
             Socket::Tcp(_) if count == 0 => return false,
             Socket::Tcp(_) => self.frame(&buffer[..count]),
         }

@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("stun", "stun-client"),
     ("svcrack", "sipvicious"),
+    ("tshark", "tshark"),
     ("turnutils_stunclient", "coturn"),
     ("valgrind", "valgrind"),
     ("xmllint", "libxml2-utils"),

@@ -1,5 +1,7 @@
 //! What a site is made of, and the nodes that are made of it.
 
+use std::path::{Path, PathBuf};
+use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use strowger_server::config::{self, Fork, Listen, ListenUri, Mode};
 use strowger_server::data_dir::DataDir;
 use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
-use strowger_server::events::{Events, Most};
+use strowger_server::events::{self, Events, Kept, Most, Settled};
 use strowger_server::location::{Durability, Location, Memory};
 use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
 use strowger_server::push::{Ask, Services};
@@ -26,6 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::peer;
 use crate::scratch::Scratch;
+use crate::site::BEGIN;
 use crate::slow_store::SlowStore;
 
 /// The domain that is ours.
@@ -78,6 +81,8 @@ pub struct Plan {
     pub service_route: &'static str,
     /// The most subscriptions that there may be.
     pub subscriptions: Most,
+    /// A directory in which subscriptions are kept, those that are there already too; `None` keeps none.
+    pub subscriptions_in: Option<PathBuf>,
     /// Users who may watch everybody's registrations.
     pub watchers: &'static [&'static str],
     /// What is done for phones behind a NAT; nothing, unless a test wants it.
@@ -112,6 +117,7 @@ impl Default for Plan {
                 per_source: 8,
                 total: 16,
             },
+            subscriptions_in: None,
             watchers: &[],
             nat: config::Nat {
                 keep_alive: config::KeepAlive::Off,
@@ -168,6 +174,8 @@ pub(crate) struct Built {
     pub(crate) pushes: mpsc::Receiver<Ask>,
     pub(crate) user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     pub(crate) store: Option<SlowStore>,
+    pub(crate) settled: blocking::Receiver<Settled>,
+    pub(crate) kept: Vec<Kept>,
     pub(crate) changes: Changes,
     pub(crate) scratch: Scratch,
 }
@@ -178,9 +186,13 @@ impl Plan {
         let scratch = Scratch::new();
         let (location, store) = given.map_or_else(|| location(self.slow_store), |given| (given, None));
         let config = self.config();
+        let endpoint = endpoint(self.shards);
         let (dns, questions) = Dns::with_questions(&config.dns, [8; 16], self.questions);
+        dns.carry(&endpoint.listeners);
         let (push, pushes) = Services::new(&config.push, [2; 16]);
         let (subscribers, user_questions) = self.subscribers(&scratch);
+        let (settle, settled) = blocking::channel();
+        let (events, kept) = events_of(self.subscriptions_in.as_deref(), settle);
         let shared = Arc::new(Shared {
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
@@ -209,11 +221,10 @@ impl Plan {
             nonces: Arc::new(NonceTable::new(BOOT, 4096, 300)),
             defence: Defence::new(&self.defence, [6; 16]).0, // nobody lists the bans
             dns: Arc::new(dns),
-            events: Arc::new(Events::new(None)),
+            events: Arc::new(events),
             push,
         });
         let changes = watch(&*shared.location, self.shards);
-        let endpoint = endpoint(self.shards);
         Built {
             shards: (0..self.shards)
                 .map(|number| Shard::new(number, &shared, &endpoint))
@@ -224,10 +235,25 @@ impl Plan {
             pushes,
             user_questions,
             store,
+            settled,
+            kept,
             changes,
             scratch,
         }
     }
+}
+
+/// The subscriptions that are kept in a directory, and the way to what is said of changes of them.
+fn events_of(dir: Option<&Path>, settle: blocking::Sender<Settled>) -> (Events, Vec<Kept>) {
+    let Some(path) = dir else {
+        return (Events::new(None), Vec::new());
+    };
+    let dir = DataDir::open(path).expect("a directory that nobody has");
+    // A site that is gone hears of nothing.
+    let answer = move |settled| _ = settle.send(settled);
+    let opened = events::Store::open(&dir, Durability::Process, BEGIN.wall_secs(), Box::new(answer));
+    let (store, kept) = opened.expect("a store");
+    (Events::new(Some(Arc::new(store))), kept)
 }
 
 impl Plan {

@@ -4,12 +4,15 @@ mod explaining;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc as blocking;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use strowger_net::{Application, Handled};
 use strowger_server::admin;
 use strowger_server::dns::{Answer, Question};
-use strowger_server::location::{CommitError, Committed, Location, Swept};
+use strowger_server::events::{Outcome, Settled};
+use strowger_server::location::{CommitError, Committed, Location, StoreFailure, Swept};
 use strowger_server::node::{Control, Node, Shared};
 use strowger_server::push::{Ask, NotPushed, Pushed, Sweep};
 use strowger_server::subscriber;
@@ -46,6 +49,7 @@ pub struct Site {
     pushes: mpsc::Receiver<Ask>,
     user_questions: Option<mpsc::Receiver<subscriber::Question>>,
     store: Option<SlowStore>,
+    settled: blocking::Receiver<Settled>,
     changes: Changes,
     meter: Meter,
     spent: u64,
@@ -115,10 +119,12 @@ impl Site {
             pushes,
             user_questions,
             store,
+            settled,
+            kept,
             changes,
             scratch,
         } = plan.build(location);
-        Self {
+        let mut site = Self {
             arrival: 0,
             shards,
             shared,
@@ -127,6 +133,7 @@ impl Site {
             pushes,
             user_questions,
             store,
+            settled,
             changes,
             meter,
             spent: 0,
@@ -138,7 +145,12 @@ impl Site {
             logged: 0,
             journal: Vec::new(),
             _scratch: scratch,
+        };
+        for shard in &mut site.shards {
+            let its = kept.iter().filter(|kept| shard.node.owns(&kept.dialog.call_id));
+            shard.node.resume(its.cloned().collect(), BEGIN);
         }
+        site
     }
 
     /// One turn of a shard.
@@ -302,8 +314,8 @@ impl Site {
     }
 
     /// A peer sends a datagram to a multicast group. The shard that dealt with it.
-    pub fn send_multicast(&mut self, who: char, group: SocketAddr, text: &str) -> usize {
-        self.deliver(text.as_bytes(), &peer::multicast(who, group))
+    pub fn send_multicast(&mut self, who: char, group: SocketAddr, bytes: impl AsRef<[u8]>) -> usize {
+        self.deliver(bytes.as_ref(), &peer::multicast(who, group))
     }
 
     /// A peer sends a message over its connection. The shard that dealt with it.
@@ -657,6 +669,30 @@ impl Site {
     #[track_caller]
     fn store(&self) -> &SlowStore {
         self.store.as_ref().expect("a plan with a slow store")
+    }
+}
+
+/// Subscriptions on the disk.
+impl Site {
+    /// The next change of a subscription that somebody waits for is on the disk.
+    #[track_caller]
+    pub fn subscription_kept(&mut self) {
+        self.subscription_settled(|settled| settled);
+    }
+
+    /// The next change of a subscription that somebody waits for could not be written, as the node is told.
+    #[track_caller]
+    pub fn subscription_not_kept(&mut self) {
+        let outcome = Outcome::Failed(StoreFailure::Io);
+        self.subscription_settled(|settled| Settled { outcome, ..settled });
+    }
+
+    #[track_caller]
+    fn subscription_settled(&mut self, told: impl Fn(Settled) -> Settled) {
+        let settled = self.settled.recv_timeout(Duration::from_secs(10));
+        let settled = settled.expect("a change is under way");
+        let shard = usize::from(settled.caller.shard);
+        self.control(shard, Control::SubscriptionsKept(vec![told(settled)]));
     }
 }
 

@@ -121,6 +121,11 @@ impl<'t> Report<'t> {
         self.found.is_empty()
     }
 
+    /// How many things were found until now.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     pub(super) fn locate(&self, offset: usize) -> (u32, u32) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

@@ -420,6 +420,14 @@ mod tests {
                 "f:4:17: `push.provider.authorization` must name one place; write { file = \"...\" } or { env = \"...\" }",
             ),
             (
+                "authorization = 3",
+                "f:4:17: `push.provider.authorization` must be a table, not a whole number; write it as { file = \"...\" } or { env = \"...\" }",
+            ),
+            (
+                "authorization = { file = 3 }",
+                "f:4:26: `push.provider.authorization.file` must be a string, not a whole number; write it as \"...\", in quotes",
+            ),
+            (
                 "header = [\"Authorization: x\"]",
                 "f:4:11: `Authorization` must not be in this file; use `authorization`",
             ),

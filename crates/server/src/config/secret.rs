@@ -100,11 +100,17 @@ pub(super) fn read_secret_place(item: Item<'_, '_>, report: &mut Report<'_>) -> 
         report.add(&item.span(), Complaint::new(what, mend));
         return None;
     }
-    let mut draft = Draft::default();
+    if !item.value.get_ref().is_table() {
+        item.wrong_type("a table", "{ file = \"...\" } or { env = \"...\" }", report);
+        return None;
+    }
+    let (mut draft, before) = (Draft::default(), report.count());
     item.table(KEYS, &mut draft, report);
     match (draft.file, draft.env) {
         (Some(path), None) => Some(SecretPlace::File(path)),
         (None, Some(name)) => Some(SecretPlace::Env(name)),
+        // What is wrong with a place has been told.
+        (None, None) if report.count() > before => None,
         _ => {
             let what = format!("`{}` must name one place", item.path);
             report.add(&item.span(), Complaint::new(what, mend));

@@ -30,12 +30,22 @@ pub enum LoadError {
 }
 
 /// A configuration and where it is written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
     source: Source,
     text: String,
+}
+
+/// Without the text, in which somebody may have written a secret.
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { config, source, .. } = self;
+        let mut shown = f.debug_struct("Loaded");
+        shown.field("config", config).field("source", source);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A value of the configuration.
@@ -145,5 +155,17 @@ mod tests {
         assert_eq!(place(&loaded, Key::Of("location", "durability")), "f:1:1");
         loaded.source.flags.listen = vec!["udp:127.0.0.1:3".to_owned()];
         assert_eq!(place(&loaded, Key::Listener(0)), "--listen");
+    }
+
+    #[test]
+    fn what_is_written_is_not_shown_for_debugging() {
+        let text = "shards = 2 # s3cret\n";
+        let loaded = Loaded {
+            config: check(text, "f").expect("it is in order"),
+            source: Source::default(),
+            text: text.to_owned(),
+        };
+        let shown = format!("{loaded:?}");
+        assert!(shown.contains("shards") && !shown.contains("s3cret"), "{shown}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use strowger_sip::registrar::write_shown_text;
 use strowger_sip::transport::Listeners;
 use strowger_sip::{Destination, Flow};
 use strowger_syntax::{Index, Message, Name};
@@ -66,14 +67,16 @@ impl Sent {
             }
             (Destination::Flow(_), _) => ("tcp", destination(to), None),
         };
+        let mut shown = Vec::with_capacity(bytes.len());
+        write_shown_text(bytes, &mut shown);
         Self {
             transport: transport.to_owned(),
             to,
             listener,
-            start_line: first_line(bytes),
+            start_line: first_line(&shown),
             length: bytes.len(),
-            text: text(bytes),
-            hex: std::str::from_utf8(bytes).is_err().then(|| hex(bytes)),
+            text: text(&shown),
+            hex: std::str::from_utf8(&shown).is_err().then(|| hex(&shown)),
         }
     }
 }

@@ -182,6 +182,7 @@ fn because(steps: &[Step]) -> String {
             })
         }
         Step::NonceCount { fresh: false } => Some("its nonce count was used before".to_owned()),
+        Step::Servers { name, servers, .. } if servers.is_empty() => Some(format!("{name} leads nowhere")),
         Step::RelayDenied => Some("strangers may not send to somebody else's host".to_owned()),
         Step::Binding {
             used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,

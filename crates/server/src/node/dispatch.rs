@@ -146,7 +146,8 @@ impl Node {
             key,
             keeps_caller: false,
         };
-        if self.is_dialled(&routing) {
+        // What comes by a Path goes to its phone as it was asked for.
+        if !routing.is_by_path() && self.is_dialled(&routing) {
             let mut dialled = std::mem::take(&mut self.work.dialled);
             if self.dial(routing.request_uri, &mut dialled) {
                 self.trace

@@ -243,6 +243,12 @@ impl Node {
 
     /// The place in the Path of a REGISTER that is not for us, if we are its first hop and its phone can be told (RFC 5626 §5.1, RFC
     /// 3327 §5.2).
+    ///
+    /// By UDP the source may be forged, where an `open` route lets strangers register through us. The token then leads to somebody
+    /// else's address; but only its registrar is told it, as the answer goes to that address, too. Its bearer can have one request
+    /// sent there for each of its own, with no more retransmissions than its own one has: what a registrar that takes any Contact
+    /// could be made to do without us. So a token needs no further bond, such as a time, which phones would pay for that register
+    /// for longer.
     pub(super) fn registration_path(&self, case: &Case<'_>) -> Option<RecordRoute> {
         let request = case.request;
         if request.has_second_via() {

@@ -197,17 +197,20 @@ impl Node {
     /// New work is refused while draining, by a listener that is going, and beyond the limits of transactions and of the bytes kept for them; what was begun
     /// goes on, up to a quarter more.
     pub(super) fn check_room(&self, ingress: &Ingress, routing: &Routing<'_>) -> Result<(), Reject> {
-        let (servers, clients) = self.endpoint.layer.counts();
-        let policy = &self.shared.policy;
         let begun = routing.token == RouteToken::Valid || routing.is_by_path();
-        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
-        if is_full(servers + clients, policy.max_transactions)
-            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
-            || ((self.draining || self.is_retired(ingress)) && !begun)
-        {
+        if self.is_full(begun) || ((self.draining || self.is_retired(ingress)) && !begun) {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
         Ok(())
+    }
+
+    /// Whether there is no room for another transaction, of what was begun or of what is new.
+    pub(super) fn is_full(&self, begun: bool) -> bool {
+        let (servers, clients) = self.endpoint.layer.counts();
+        let policy = &self.shared.policy;
+        let is_full = |held: usize, most: usize| held >= if begun { most + most / 4 } else { most };
+        is_full(servers + clients, policy.max_transactions)
+            || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
     }
 
     /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its

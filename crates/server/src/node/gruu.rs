@@ -1,7 +1,7 @@
 //! GRUUs at the node (RFC 5627): what a phone may not register, whom a URI with `gr` means, and whose GRUUs are in requests.
 
 use strowger_sip::proxy::{Suits, suits};
-use strowger_sip::registrar::{Binding, Bindings, Gruu, instance_of, is_same_instance};
+use strowger_sip::registrar::{Binding, Bindings, Gruu, GruuKey, instance_of, is_same_instance};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{Contact, NameAddr, WrittenAddr};
 use strowger_syntax::scan::number;
@@ -15,6 +15,7 @@ use super::flows::newest_first;
 use super::locate::Patience;
 use super::policy::Sender;
 use super::trace::{BindingUse, Step};
+use crate::config::effective::Ours;
 use crate::routing::Role;
 use crate::subscriber::Resolved;
 
@@ -42,6 +43,16 @@ pub(super) fn has_gr(uri: &[u8]) -> bool {
     may_be_gruu(uri) && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.params.has(b"gr"))
 }
 
+/// What a URI with a `gr` parameter is a GRUU of, and its address-of-record in `aor`, whatever its domain is called.
+fn read_gruu<'u>(key: &GruuKey, ours: &Ours, sip: &SipUri<'u>, aor: &mut Vec<u8>) -> Option<Gruu<'u>> {
+    let gruu = key.read(sip, aor)?;
+    if matches!(gruu, Gruu::Public(_)) {
+        aor.clear();
+        ours.write_aor(sip, aor);
+    }
+    Some(gruu)
+}
+
 /// Whom it means.
 impl Node {
     /// Puts the address-of-record into the work buffers that a URI of our domain is, or is a GRUU of (RFC 5627 §6.1).
@@ -53,7 +64,8 @@ impl Node {
             && let Ok(Uri::Sip(sip)) = Uri::parse(uri)
         {
             if sip.params.has(b"gr") {
-                gruu = self.endpoint.identity.keys.gruu.read(&sip, &mut work.aor);
+                let key = &self.endpoint.identity.keys.gruu;
+                gruu = read_gruu(key, &self.shared.ours, &sip, &mut work.aor);
                 if gruu.is_none() {
                     self.trace.note(|| Step::gruu(None, None));
                     return Meant::Nobody;
@@ -85,7 +97,7 @@ impl Node {
     pub(super) fn write_aor_of(&mut self, sip: &SipUri<'_>) {
         let aor = &mut self.work.aor;
         let key = &self.endpoint.identity.keys.gruu;
-        if !sip.params.has(b"gr") || key.read(sip, aor).is_none() {
+        if !sip.params.has(b"gr") || read_gruu(key, &self.shared.ours, sip, aor).is_none() {
             aor.clear();
             self.shared.ours.write_aor(sip, aor);
         }

@@ -12,6 +12,8 @@ use strowger_sip::registrar::{Binding, Bindings};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::{Departure, Hop, Located, Server, Size, leads_by_name, locate, way_to};
 use strowger_sip::{Destination, Now, Outbox, Reject, Source};
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::message::ListItems;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
@@ -632,6 +634,44 @@ fn way_of(shared: &super::Shared, from: Departure<'_>, binding: &Binding<'_>) ->
         None => leads_by_name(binding, is_ours).then_some(BoundWay::ByPath),
     }
 }
+
+/// The first ways to a binding, or `Err` while the name at the beginning of its path is being looked up; `None` if there is none. The
+/// last answer of DNS will do, however old.
+pub(super) fn known_way(
+    shared: &super::Shared,
+    from: Departure<'_>,
+    binding: &Binding<'_>,
+    now: Now,
+) -> Result<Option<(Hop, Option<Hop>)>, Unknown> {
+    match way_of(shared, from, binding) {
+        None => return Ok(None),
+        Some(BoundWay::Hops(hop, fallback)) => return Ok(Some((hop, fallback))),
+        Some(BoundWay::ByPath) => {}
+    }
+    let first = ListItems::new(binding.path).next().map(|(first, _)| first);
+    let edge = first.and_then(|first| NameAddr::parse(first).ok());
+    let Some(Uri::Sip(edge)) = edge.map(|edge| edge.uri) else {
+        return Ok(None);
+    };
+    let Located::Name(name) = locate(&edge, Size::Small) else {
+        return Ok(None);
+    };
+    let mut hops = Vec::new();
+    let put = |servers: &[Server]| name.ways.put_servers(from, servers, now.mono_ms(), &mut hops);
+    let known = shared.dns.look(&name, now.mono_ms(), put);
+    if known != Some(Age::Fresh) {
+        shared.dns.ask_for(&name, None);
+    }
+    if known.is_none() {
+        return Err(Unknown);
+    }
+    shared.dns.avoided.put_last(&mut hops, now.mono_ms());
+    Ok(hops.first().map(|hop| (*hop, hops.get(1).copied())))
+}
+
+/// A name has not been looked up yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unknown;
 
 /// The answer when the name of a next hop leads nowhere.
 fn no_address() -> Reject {

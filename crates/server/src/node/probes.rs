@@ -157,8 +157,12 @@ impl Node {
             Located::Name(next_hop) => {
                 let put =
                     |servers: &[Server]| next_hop.ways.put_servers(from, servers, now.mono_ms(), &mut hops);
-                if self.shared.dns.look(&next_hop, now.mono_ms(), put) != Some(Age::Fresh) {
+                let known = self.shared.dns.look(&next_hop, now.mono_ms(), put);
+                if known != Some(Age::Fresh) {
                     self.shared.dns.ask_for(&next_hop, None);
+                }
+                // The last answer will do, however old: many last less long than it is from one time to the next.
+                if known.is_none() {
                     return Way::Unknown;
                 }
             }

@@ -5,7 +5,7 @@ use strowger_sip::auth::{Proof, Rejection};
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
 use strowger_sip::registrar::Bindings;
-use strowger_sip::transaction::KEPT;
+use strowger_sip::transaction::{KEPT, ServerKey};
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::{Message, Method, Status};
 
@@ -38,6 +38,8 @@ enum Whom {
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     request: Stored,
+    /// Of the transaction that it would have; its CANCEL names the same.
+    key: ServerKey,
     ingress: Ingress,
     looked: LookedUp,
     whom: Whom,
@@ -155,9 +157,11 @@ impl Node {
         if !question.is_some_and(|question| lookup.ask(question)) {
             return Err(unavailable());
         }
+        let key = self.endpoint.identity.server_key(request);
         let request = self.endpoint.layer.pool.store(request.bytes());
         self.waiting.insert_with(|_| Waiting {
             request,
+            key,
             ingress: *ingress,
             looked: self.work.looked,
             whom,
@@ -169,9 +173,14 @@ impl Node {
     /// Whether this very request waits: it will be answered then.
     pub(super) fn is_waiting(&self, request: Message<'_>) -> bool {
         let pool = &self.endpoint.layer.pool;
-        self.waiting
-            .iter()
+        self.waiting_as(request)
             .any(|(_, waiting)| pool.bytes(&waiting.request) == request.bytes())
+    }
+
+    /// Those that wait whose transaction a request names. However many wait, it costs little to ask.
+    fn waiting_as(&self, request: Message<'_>) -> impl Iterator<Item = (Id, &Waiting)> {
+        let key = self.endpoint.identity.server_key(request);
+        self.waiting.iter().filter(move |(_, waiting)| waiting.key == key)
     }
 
     /// Ends an INVITE that waits, which this CANCEL is for (RFC 3261 §9.2). False if it is for none.
@@ -184,7 +193,7 @@ impl Node {
     ) -> bool {
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
         let pool = &self.endpoint.layer.pool;
-        let cancelled = self.waiting.iter().find_map(|(ticket, waiting)| {
+        let cancelled = self.waiting_as(cancel).find_map(|(ticket, waiting)| {
             let request = index.parse(pool.bytes(&waiting.request), &KEPT).ok()?;
             is_cancelled(request, cancel).then_some(ticket)
         });
@@ -195,13 +204,33 @@ impl Node {
             identity.reply(cancel, ingress, Status::OK, &[], out);
             self.endpoint.layer.pool.take(waiting.request, &mut text);
             if let Ok(invite) = index.parse(&text, &KEPT) {
-                let sender = self.sender_by_source(&waiting.ingress);
-                let terminated = Reject::new(Status::REQUEST_TERMINATED);
-                self.reject(invite, &waiting.ingress, sender, &terminated, now, out);
+                self.terminate(invite, &waiting.ingress, now, out);
             }
         }
         self.work.kept = Some(Kept { text, index });
         found
+    }
+
+    /// Answers an INVITE with 487 in a transaction, so that one that comes again meanwhile rings nowhere; without one where there
+    /// is no room.
+    fn terminate(&mut self, invite: Message<'_>, ingress: &Ingress, now: Now, out: &mut Outbox) {
+        let terminated = Reject::new(Status::REQUEST_TERMINATED);
+        if self.is_full(false) {
+            let sender = self.sender_by_source(ingress);
+            return self.reject(invite, ingress, sender, &terminated, now, out);
+        }
+        let (to, fallback, now_ms) = (ingress.to(), ingress.fallback(), now.mono_ms());
+        let identity = &self.endpoint.identity;
+        let key = identity.server_key(invite);
+        let layer = &mut self.endpoint.layer;
+        let server = layer.accept(key, Method::Invite, to, fallback, now_ms, out);
+        let start = out.bytes.len();
+        identity.write_reject(invite, ingress.stamp, &terminated, &mut out.bytes);
+        self.tally.rejected(terminated.status);
+        self.trace.note(|| Step::refused(&terminated, true));
+        // It has only just been made, so it takes its answer.
+        let _ = layer.respond(server, terminated.status, start, now_ms, out);
+        self.account(now);
     }
 
     /// The server has answered or failed: the request is taken up again.
@@ -212,6 +241,7 @@ impl Node {
             mut looked,
             whom,
             since_ms,
+            ..
         }) = self.waiting.remove(ticket)
         else {
             return;

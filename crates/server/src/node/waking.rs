@@ -10,7 +10,6 @@ use strowger_sip::registrar::{
     Binding, Bindings, PurrKey, PushParams, is_same_instance, may_have_push, purr_of,
 };
 use strowger_sip::transaction::Timed;
-use strowger_sip::transport::way_to;
 use strowger_sip::{Now, Outbox, Source};
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::{Message, Name};
@@ -18,11 +17,14 @@ use strowger_syntax::{Message, Name};
 use super::Node;
 use super::candidates::{Origin, Sleeper, Terms, Way};
 use super::journal::Journal;
-use super::locate::Patience;
+use super::locate::{Patience, Unknown, known_way};
 use super::shared::Shared;
 use super::trace::{BindingUse, Step};
 use crate::location::Slot;
 use crate::push::{Ask, NotPushed, Provider, Push, Pushed, Waited};
+
+/// After so long the way to a device that has registered is looked at again if its name was not known, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 300;
 
 /// A request that waits for one device.
 #[derive(Clone, Debug)]
@@ -324,9 +326,16 @@ impl Node {
         let Some(binding) = newest.filter(|binding| self.registration_of(binding) != waking.seen) else {
             return;
         };
-        let (shared, from) = (&self.shared, self.endpoint.identity.departure(&waking.source));
-        let way = way_to(from, &binding, shared.policy.boot, |uri| shared.is_ours(uri));
-        let Some((hop, fallback)) = way else { return };
+        let from = self.endpoint.identity.departure(&waking.source);
+        let (hop, fallback) = match known_way(&self.shared, from, &binding, now) {
+            Ok(Some(way)) => way,
+            Ok(None) => return,
+            Err(Unknown) => {
+                let at_ms = (now.mono_ms() + LOOK_AGAIN_MS).min(self.ends_ms(waking));
+                let wheel = &mut self.endpoint.layer.wheel;
+                return wheel.set(waking.timer, Some(at_ms));
+            }
+        };
         let candidates = &mut self.work.candidates;
         candidates.clear();
         candidates.add_located(
@@ -357,11 +366,21 @@ impl Node {
         }
     }
 
-    /// A device has not registered in time.
+    /// When a device is waited for no more, in milliseconds.
+    fn ends_ms(&self, waking: &Waking) -> u64 {
+        waking.since_ms + self.shared.push.wait_ms()
+    }
+
+    /// A device has not registered in time, or the name of its way is to be looked at again.
     pub(super) fn on_not_woken(&mut self, ticket: Id, now: Now, out: &mut Outbox) {
         let Some(waking) = self.wakings.get(ticket) else {
             return;
         };
+        let ends_ms = self.ends_ms(waking);
+        if now.mono_ms() < ends_ms {
+            self.endpoint.layer.wheel.set(waking.timer, Some(ends_ms));
+            return self.look_for_device(ticket, now, out);
+        }
         if self.proxy.can_use_more(&self.endpoint, waking.server) {
             let texts = self.endpoint.layer.pool.bytes(&waking.texts);
             let aor = &texts[..usize::from(waking.aor_len)];

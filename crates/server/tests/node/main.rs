@@ -1,5 +1,6 @@
 //! Whole nodes without sockets: messages in, messages out, in virtual time.
 
+mod attacks;
 mod calls;
 mod defence;
 mod events;

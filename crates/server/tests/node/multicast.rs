@@ -148,7 +148,19 @@ fn the_owner_of_the_call_id_answers_on_any_number_of_shards() {
             shards: 3,
             ..Plan::default()
         });
-        site.send_multicast('a', group(), &multicast(n));
+        site.send_multicast('a', group(), multicast(n));
         assert_eq!(sent(&mut site), Some((group(), "SIP/2.0 200 OK".to_owned())));
     }
+}
+
+// RFC 8489 §6.3.1: what everybody in a group hears is no keep-alive of anybody's flow, and would be answered by all at once.
+#[test]
+fn stun_that_comes_by_a_group_is_dropped() {
+    const REQUEST: &[u8] = b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl";
+    let mut site = site(&[]);
+    site.send_multicast('a', group(), REQUEST);
+    assert_eq!(site.new_messages(), []);
+    site.send_bytes('a', REQUEST);
+    assert_eq!(site.new_messages().len(), 1, "to this node alone");
+    site.assert_ends();
 }

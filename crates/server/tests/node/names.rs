@@ -2,7 +2,7 @@
 
 use strowger_server::dns::Question;
 use strowger_sip::transport::{Server, Transport, Wanted};
-use strowger_testkit::message::{lines, request, start_line, with};
+use strowger_testkit::message::{lines, registration, request, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
@@ -287,4 +287,81 @@ fn a_request_that_comes_back_for_the_same_uri_is_a_loop() {
     site.send('f', &refused);
     assert_eq!(site.log(), "f ACK, a 482");
     site.assert_ends();
+}
+
+/// Registers bob from an edge proxy with this Path, by which he is to be reached.
+fn register_behind(site: &mut Site, path: &str, contact: &str) {
+    let text = registration('h', "sip:bob@example.test", contact, 1).replacen(
+        "Max-Forwards",
+        "Via: SIP/2.0/UDP 10.0.0.6;branch=z9hG4bKb\r\nMax-Forwards",
+        1,
+    );
+    let ok = site.ask('h', &with(&text, &format!("Supported: path\r\nPath: {path}")));
+    assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
+}
+
+const EDGE: &str = "<sip:t1@edge.test;lr>";
+
+// RFC 3327 §5.3, RFC 3263 §4: the first proxy of a Path may be a name, whose second address is tried when the first fails.
+#[test]
+fn a_binding_whose_path_begins_with_a_name_is_found_by_dns() {
+    for (method, contact) in [
+        ("INVITE", "<sip:bob@10.0.0.6:5060>"),
+        ("MESSAGE", "<sip:bob@192.0.2.11:5060>"),
+        ("MESSAGE", "<sip:bob@phone.test>"),
+    ] {
+        let mut site = site();
+        register_behind(&mut site, EDGE, contact);
+        let text = request('a', method, "sip:bob@example.test", 1);
+        let zone = "edge.test A 192.0.2.15\nedge.test A 192.0.2.16\n";
+        let explained = site.explain('a', text.as_bytes(), false, zone);
+        let forwarded = explained
+            .sent
+            .iter()
+            .find(|sent| sent.start_line.starts_with(method));
+        let forwarded = forwarded.unwrap_or_else(|| panic!("{:#?}", explained.steps));
+        let told = serde_json::to_string(&explained.steps).expect("JSON");
+        assert!(told.contains("edge.test"), "{told}");
+        let nowhere = site.explain('a', text.as_bytes(), false, "other.test A 192.0.2.15\n");
+        assert!(
+            nowhere
+                .verdict
+                .line
+                .ends_with("502 Next Hop Has No Address: edge.test leads nowhere")
+        );
+        assert!(
+            ["192.0.2.15:5060", "192.0.2.16:5060"].contains(&&*forwarded.to),
+            "{forwarded:?}"
+        );
+        site.send('a', &text);
+        assert_eq!(site.resolve(&[address('f').ip(), address('g').ip()]), "edge.test");
+        let uri = contact.trim_matches(['<', '>']);
+        for who in ['f', 'g'] {
+            let got = site.last(who, method);
+            assert_eq!(start_line(got), format!("{method} {uri} SIP/2.0"));
+            assert_eq!(lines(got, "Route"), [EDGE], "{who}");
+            if who == 'f' {
+                site.fail_last();
+            }
+        }
+        site.answer('g', 200);
+        assert!(site.log().ends_with("a 200"));
+    }
+}
+
+// RFC 3327 §5.3, RFC 3261 §16.4: a Path that begins with this node's own name leads nowhere else, and nor does one of no SIP URI.
+#[test]
+fn a_path_that_leads_back_here_is_not_asked_for() {
+    for path in [
+        "<sip:t1@example.test;lr>",
+        "<sip:192.0.2.1;lr>",
+        "<sip:127.0.0.1:5999;lr>",
+        "<tel:+1>",
+    ] {
+        let mut site = site();
+        register_behind(&mut site, path, "<sip:bob@10.0.0.6:5060>");
+        site.send('a', &request('a', "MESSAGE", "sip:bob@example.test", 1));
+        assert!(site.question().is_none(), "{path}");
+        assert_eq!(site.log(), "a 480", "{path}");
+    }
 }

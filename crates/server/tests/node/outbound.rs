@@ -1,5 +1,7 @@
 //! RFC 5626 through the node: who is reached over a flow, by which rule.
 
+mod path_token;
+
 use strowger_sip::Destination;
 use strowger_testkit::message::{lines, registration, request, response, start_line, with};
 use strowger_testkit::{Plan, Site, peer};

@@ -387,6 +387,44 @@ fn a_device_is_waited_for_once() {
     assert!(log.contains("c INVITE") && !log.contains("b INVITE"), "{log}");
 }
 
+// RFC 8599 §5.6.2, RFC 3327 §5.3, RFC 3263 §4: a device may have registered through a proxy that is a name, which is looked up while
+// the request waits for it.
+#[test]
+fn a_device_behind_a_proxy_with_a_name_is_woken() {
+    let by_name = |n: u32| {
+        let text = with(&device(DEVICE, n), "Supported: path\r\nPath: <sip:edge.test;lr>");
+        text.replacen(
+            "Max-Forwards",
+            "Via: SIP/2.0/UDP 10.0.0.6;branch=z9hG4bKb\r\nMax-Forwards",
+            1,
+        )
+    };
+    for (answered_after, log) in [(0, "f INVITE"), (5000, "f INVITE"), (9000, "")] {
+        let mut site = site();
+        site.send('b', &by_name(1));
+        site.send('a', &invite(1));
+        assert!(site.push().is_some());
+        site.pass(1000);
+        site.send('b', &by_name(2));
+        assert_eq!(site.log(), "b 200, a 100, b 200");
+        let question = site.question().expect("the name is asked for");
+        site.pass(answered_after);
+        assert_eq!(site.log().is_empty(), !log.is_empty(), "it is given up in time");
+        let edge = "192.0.2.15".parse().expect("an address");
+        site.answer_question(&question, &[edge]);
+        site.pass(300);
+        let after = site.log();
+        assert_eq!(after.contains("f INVITE"), !log.is_empty(), "{after}");
+        if !log.is_empty() {
+            let route = lines(site.last('f', "INVITE"), "Route");
+            assert_eq!(route, ["<sip:edge.test;lr>"]);
+            site.answer('f', 486);
+            assert_eq!(site.log(), "f ACK, a 486");
+        }
+        site.assert_ends();
+    }
+}
+
 // Another binding of the same user is no sign of the device's.
 #[test]
 fn another_phone_that_registers_wakes_nobody() {
@@ -438,6 +476,29 @@ fn a_redirection_tells_nothing_of_the_device() {
         lines(&moved, "Contact"),
         ["<sip:bob@192.0.2.11:5060>;expires=3600"]
     );
+}
+
+// RFC 8599 §13: who looks after the server is not told either.
+#[test]
+fn what_is_explained_tells_nothing_of_the_device() {
+    let mut site = site();
+    let text = device(DEVICE, 1);
+    let explain = |site: &Site, who: char, text: &str| {
+        let explained = site.explain(who, text.as_bytes(), false, "");
+        (
+            explained.sent.len(),
+            serde_json::to_string(&explained).expect("JSON"),
+        )
+    };
+    let (sent, told) = explain(&site, 'b', &text);
+    assert!(
+        sent > 0 && told.contains("pn-prid=...") && !told.contains("00fc13"),
+        "{told}"
+    );
+    register(&mut site, DEVICE, 1);
+    site.pass(1000);
+    let (_, told) = explain(&site, 'a', &invite(1));
+    assert!(!told.contains("00fc13"), "{told}");
 }
 
 // Without state nothing can wait.

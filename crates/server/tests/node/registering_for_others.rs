@@ -1,6 +1,6 @@
 //! REGISTERs of visitors, of third parties, by other names of a domain, and with a Route past it.
 
-use strowger_testkit::message::{authorize, registration, request, start_line};
+use strowger_testkit::message::{authorize, lines, registration, request, start_line, with};
 use strowger_testkit::peer::address;
 use strowger_testkit::{Plan, Site};
 
@@ -125,6 +125,68 @@ fn a_user_is_the_same_by_every_name_of_the_domain() {
         let challenge = site.ask('a', &invite);
         site.send('a', &authorize(&invite, &challenge, "alice", 1));
         assert_eq!(site.log(), "a 100, b INVITE", "{registered} {called}");
+    }
+}
+
+/// Bob's phone has registered by another name of the domain, with an instance: its public GRUU and its temporary one.
+fn gruus(site: &mut Site, domain: &str, n: u32) -> [String; 2] {
+    let contact = "<sip:bob@192.0.2.11:5060>;+sip.instance=\"<urn:uuid:1>\"";
+    let text = registration('b', &format!("sip:bob@{domain}"), contact, n);
+    let ok = site.ask('b', &with(&text, "Supported: gruu"));
+    let contact = lines(&ok, "Contact")[0].to_owned();
+    ["pub-gruu=\"", "temp-gruu=\""].map(|name| {
+        let (_, behind) = contact.split_once(name).unwrap_or_else(|| panic!("{ok}"));
+        behind.split('"').next().unwrap_or_default().to_owned()
+    })
+}
+
+// RFC 5627 §3.1.1, §3.1.2: a public GRUU is of the address-of-record, by each name of its domain; a temporary one is as it was given.
+#[test]
+fn gruus_are_found_by_every_name_of_the_domain() {
+    let mut site = site(&[], ALIASES);
+    let mut n = 0;
+    for registered in ["example.test", "example.org"] {
+        let [public, temporary] = gruus(&mut site, registered, n + 1);
+        let names: &[&str] = &["example.test", "example.org", "example.NET"];
+        for (gruu, names) in [(public, names), (temporary, &names[..1])] {
+            for called in names {
+                n += 1;
+                let uri = gruu.replace("@example.test", &format!("@{called}"));
+                site.send('a', &request('a', "MESSAGE", &uri, n));
+                assert_eq!(site.log(), "b MESSAGE", "{uri}");
+                site.answer('b', 200);
+                site.log();
+            }
+        }
+    }
+}
+
+// RFC 3261 §22.1, §26.3.2.1: who speaks for an address by another name of the domain is asked in the one realm.
+#[test]
+fn a_call_in_the_name_of_another_domain_is_in_the_same_realm() {
+    for (from, user, answer) in [
+        ("alice@example.org", "alice", "a 480"),
+        ("1001@example.net", "alice", "a 480"),
+        ("alice@example.org", "bob", "a 403"),
+    ] {
+        let mut site = site(&["INVITE"], ALIASES);
+        let invite = request('a', "INVITE", "sip:bob@example.test", 1)
+            .replace("From: <sip:alice@example.test>", &format!("From: <sip:{from}>"));
+        assert!(invite.contains(from));
+        let challenge = site.ask('a', &invite);
+        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
+        site.send('a', &authorize(&invite, &challenge, user, 1));
+        assert_eq!(site.log(), answer, "{from} as {user}");
+    }
+}
+
+// RFC 3261 §10.3 step 5: what looks like another name of the domain is none.
+#[test]
+fn what_only_resembles_a_name_of_the_domain_is_somebody_elses() {
+    for domain in ["example.org.test", "xexample.org", "org", "example", "example.or"] {
+        let mut site = site(&[], ALIASES);
+        let answer = site.ask('b', &register('b', &format!("sip:bob@{domain}"), 1));
+        assert_eq!(start_line(&answer), "SIP/2.0 404 Not Found", "{domain}");
     }
 }
 

@@ -431,3 +431,45 @@ fn a_register_that_comes_again_while_it_is_stored_is_answered_once_and_well() {
     assert!(site.ask('b', &replay).contains("stale=true"));
     site.assert_ends();
 }
+
+const SERVICE_ROUTE: &str = "Service-Route: <sip:p1.example.test;lr>, <sip:p2.example.test;lr>\r\n";
+
+// RFC 3608 §6.1, §6.3: each 200 to a REGISTER tells the way that the phone's requests are to take, as it is configured, and
+// nothing else does.
+#[test]
+fn each_200_to_a_register_tells_the_service_route() {
+    let route = ["<sip:p1.example.test;lr>, <sip:p2.example.test;lr>"];
+    for slow_store in [false, true] {
+        let mut site = Site::of(Plan {
+            service_route: SERVICE_ROUTE,
+            slow_store,
+            ..Plan::default()
+        });
+        let contact = "<sip:bob@192.0.2.11:5060>";
+        let asked = [
+            bob(1),
+            bob(1),
+            bob(2),
+            registration('b', "sip:bob@example.test", "", 3).replace("Contact: \r\n", ""),
+            registration('b', "sip:bob@example.test", &format!("{contact};expires=0"), 4),
+        ];
+        for text in asked {
+            site.send('b', &text);
+            if slow_store && site.commits() > 0 {
+                site.commit();
+            }
+            assert_eq!(site.log(), "b 200", "{text}");
+            assert_eq!(lines(site.last('b', "SIP/2.0"), "Service-Route"), route, "{text}");
+        }
+        for refused in [
+            bob(5).replace("Expires: 600", "Expires: 1"),
+            bob(6).replace("bob@example.test", "bob@far.test"),
+            request('b', "OPTIONS", "sip:example.test", 7),
+        ] {
+            let answer = site.ask('b', &refused);
+            assert_eq!(lines(&answer, "Service-Route"), [] as [&str; 0], "{answer}");
+        }
+    }
+    let ok = Site::new().ask('b', &bob(1));
+    assert_eq!(lines(&ok, "Service-Route"), [] as [&str; 0]);
+}

@@ -512,6 +512,28 @@ fn a_group_tries_the_next_target_on_chosen_answers_and_on_no_others() {
     site.assert_ends();
 }
 
+// RFC 3263 §4.2: a target whose name's addresses hold for less than it is from one probe to the next is asked all the same.
+#[test]
+fn a_target_with_a_name_is_probed_however_short_its_answers_last() {
+    let mut site = Site::of(Plan {
+        routing: "[[group]]\nname = \"g\"\ntargets = [\"sip:far.test\"]\nprobe = \"10s\"\n",
+        ..Plan::default()
+    });
+    let mut probes = 0;
+    for _ in 0..40 {
+        site.pass(1000);
+        while let Some(question) = site.question() {
+            site.answer_question(&question, &["192.0.2.13".parse().expect("an address")]);
+        }
+        let sent = site.log().matches("d OPTIONS").count();
+        probes += sent;
+        if sent > 0 {
+            site.answer('d', 200);
+        }
+    }
+    assert!((3..=4).contains(&probes), "{probes}");
+}
+
 #[test]
 fn a_target_that_does_not_answer_probes_is_passed_over_until_it_does() {
     let mut site = site(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strowger_server::config::UserLookup;
-use strowger_testkit::message::{authorize, registration, request, start_line};
+use strowger_testkit::message::{ack, authorize, registration, request, start_line};
 use strowger_testkit::peer::{address, password};
 use strowger_testkit::{Plan, Site};
 
@@ -226,4 +226,90 @@ fn who_is_registered_is_called_without_asking() {
     site.send('a', &text);
     assert!(site.user_question().is_none());
     assert!(site.log().ends_with("b INVITE"));
+}
+
+/// A site where bob is registered and alice's INVITE to `1002`, who is bob, waits: for what is said of alice, or of `1002`.
+fn waiting(for_called: bool) -> (Site, String) {
+    let mut site = site();
+    let bob = credentials(&mut site, 'b', "bob", "bob", 1);
+    site.send('b', &bob);
+    answer(&mut site, "bob", 200, &known("bob", ""));
+    let text = invite(&mut site, 'a', "1002", 2);
+    site.log();
+    site.send('a', &text);
+    if for_called {
+        answer(&mut site, "alice", 200, &known("alice", ""));
+    }
+    assert_eq!(site.log(), "", "it waits");
+    (site, text)
+}
+
+/// The CANCEL of an INVITE (RFC 3261 §9.1).
+fn cancel(invite: &str) -> String {
+    let text = invite
+        .replacen("INVITE", "CANCEL", 1)
+        .replace("1 INVITE", "1 CANCEL");
+    let is_kept = |line: &&str| !line.starts_with("Proxy-Authorization");
+    text.split_inclusive("\r\n").filter(is_kept).collect()
+}
+
+// RFC 3261 §9.2: whoever has cancelled its INVITE gets a 487, and nobody rings, also when it comes again meanwhile.
+#[test]
+fn an_invite_that_waits_is_cancelled() {
+    for for_called in [false, true] {
+        let (mut site, text) = waiting(for_called);
+        let question = site.user_question().expect("the server is asked");
+        site.send('a', &cancel(&text));
+        assert_eq!(site.log(), "a 200, a 487");
+        let refusal = site.last('a', "SIP/2.0 487").to_owned();
+        site.send('a', &text);
+        assert_eq!(site.log(), "a 487", "one that had been sent before");
+        site.send('a', &ack(&text, &refusal));
+        assert_eq!(site.log(), "");
+        let said = match for_called {
+            true => r#"{"user":"bob"}"#.to_owned(),
+            false => known("alice", ""),
+        };
+        site.answer_user(&question, 200, &said);
+        assert_eq!(site.log(), "", "nothing is left that could be taken up");
+        site.assert_ends();
+    }
+}
+
+// RFC 3261 §9.2: all but the method says that it is for that INVITE.
+#[test]
+fn a_cancel_of_something_else_leaves_what_waits() {
+    let (mut site, text) = waiting(true);
+    let question = site.user_question().expect("the server is asked");
+    let cancel = cancel(&text);
+    for (part, other) in [
+        ("z9hG4bK2", "z9hG4bK3"),
+        ("SIP/2.0/UDP 192.0.2.10:5060", "SIP/2.0/UDP 192.0.2.10:5070"),
+        ("SIP/2.0/UDP 192.0.2.10:5060", "SIP/2.0/UDP 192.0.2.19:5060"),
+        ("call2@a", "call3@a"),
+        ("CSeq: 1 ", "CSeq: 2 "),
+    ] {
+        let stray = cancel.replace(part, other);
+        assert_ne!(stray, cancel, "{part}");
+        site.send('a', &stray);
+        let log = site.log();
+        assert!(!log.contains(" 200") && !log.contains(" 487"), "{other}: {log}");
+    }
+    site.answer_user(&question, 200, r#"{"user":"bob"}"#);
+    assert_eq!(site.log(), "a 100, b INVITE");
+}
+
+// RFC 3261 §17.1.1.2: after timer B nobody is there who would hear of it.
+#[test]
+fn an_invite_that_has_waited_too_long_rings_nowhere() {
+    for (ms, log) in [(31_900, "a 100, b INVITE"), (32_000, "")] {
+        let (mut site, _) = waiting(true);
+        let question = site.user_question().expect("the server is asked");
+        site.pass(ms);
+        site.answer_user(&question, 200, r#"{"user":"bob"}"#);
+        assert_eq!(site.log(), log, "{ms}");
+        if log.is_empty() {
+            site.assert_ends();
+        }
+    }
 }

@@ -437,6 +437,36 @@ mod tests {
         assert_eq!(course.due(6), Some(Due::End(End::Timeout)));
     }
 
+    // RFC 6665 §4.2.2: what cannot be sent yet waits until then, though the subscription is over meanwhile.
+    #[test]
+    fn a_last_notification_may_be_put_off() {
+        let mut course = Course::new(0, 60_000);
+        told(&mut course, 0);
+        let due = course.due(60_000).expect("it is over");
+        course.put_off(due, 60_300);
+        assert_eq!((course.due(60_299), course.deadline()), (None, Some(60_300)));
+        course.changed(60_100);
+        assert_eq!((course.due(60_299), course.due(60_300)), (None, Some(due)));
+        let number = course.sent(due, 60_300);
+        assert_eq!(course.answered(number, OK, 60_301), Fate::Ends);
+    }
+
+    // RFC 6665 §4.4.1: one that is owed something else is over when its time is.
+    #[test]
+    fn a_pause_does_not_lengthen_a_subscription() {
+        for due in [Due::Change, Due::Full] {
+            let mut course = Course::new(0, 60_000);
+            told(&mut course, 0);
+            course.put_off(due, 90_000);
+            assert_eq!(
+                (course.due(59_999), course.deadline()),
+                (None, Some(60_000)),
+                "{due:?}"
+            );
+            assert_eq!(course.due(60_000), Some(Due::End(End::Timeout)), "{due:?}");
+        }
+    }
+
     #[test]
     fn after_a_restart_everybody_has_a_turn() {
         let course = Course::resumed(700, 60_000);

@@ -28,7 +28,7 @@ pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
 pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
 pub use purr::{PurrKey, purr_of};
-pub use push::{PushParams, may_have_push, write_public_uri, write_shown_uri};
+pub use push::{PushParams, may_have_push, write_public_uri, write_shown_text, write_shown_uri};
 pub use register::{
     Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
 };

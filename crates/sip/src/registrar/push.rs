@@ -59,6 +59,25 @@ pub fn write_shown_uri(uri: &[u8], out: &mut Vec<u8>) {
     });
 }
 
+/// Appends a text with URIs in it, such as a whole message, as those may see it who look after the server: without the names
+/// of devices.
+pub fn write_shown_text(text: &[u8], out: &mut Vec<u8>) {
+    const NAME: &[u8] = b"pn-prid=";
+    let ends = |byte: &u8| *byte <= b' ' || b";>?,\"".contains(byte);
+    let mut rest = text;
+    while may_have_push(rest)
+        && let Some(at) = rest
+            .windows(NAME.len())
+            .position(|name| name.eq_ignore_ascii_case(NAME))
+    {
+        let (shown, value) = rest.split_at(at + NAME.len());
+        out.extend_from_slice(shown);
+        out.extend_from_slice(b"...");
+        rest = &value[value.iter().position(ends).unwrap_or(value.len())..];
+    }
+    out.extend_from_slice(rest);
+}
+
 /// Appends a contact's URI as others may see it (RFC 8599 §13): without what leads to the device.
 pub fn write_public_uri(uri: &[u8], out: &mut Vec<u8>) {
     let is_secret = |name: &[u8]| SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
@@ -135,6 +154,30 @@ mod tests {
             String::from_utf8_lossy(&out),
             "sip:a@b;pn-provider=acme;pn-prid=...;ob"
         );
+    }
+
+    // RFC 8599 §13.
+    #[test]
+    fn a_message_is_shown_without_the_names_of_its_devices() {
+        for (text, shown) in [
+            ("", ""),
+            ("m: <sip:a@b>\r\n", "m: <sip:a@b>\r\n"),
+            (
+                "INVITE sip:a@b;pn-prid=x SIP/2.0\r\n",
+                "INVITE sip:a@b;pn-prid=... SIP/2.0\r\n",
+            ),
+            (
+                "m: <sip:a@b;PN-Prid=x;ob>,<sip:c@d;pn-prid=y?h=i>\r\n",
+                "m: <sip:a@b;PN-Prid=...;ob>,<sip:c@d;pn-prid=...?h=i>\r\n",
+            ),
+            ("pn-prid=x", "pn-prid=..."),
+            ("pn-prid=", "pn-prid=..."),
+            ("pn-prid", "pn-prid"),
+        ] {
+            let mut out = Vec::new();
+            write_shown_text(text.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), shown);
+        }
     }
 
     // RFC 8599 §13.

@@ -212,9 +212,15 @@ impl Node {
                 let put = |servers: &[Server]| {
                     name.ways.put_servers(from, servers, now.mono_ms(), &mut hops);
                 };
-                if self.shared.dns.look(&name, now.mono_ms(), put) != Some(Age::Fresh) {
-                    self.shared.dns.ask_for(&name, None);
-                    return Way::Unknown;
+                // An answer whose time is over is for those who have asked for it.
+                let has_asked = subscription.lookups > 0;
+                match self.shared.dns.look(&name, now.mono_ms(), put) {
+                    Some(Age::Fresh) => {}
+                    Some(_) if has_asked => {}
+                    _ => {
+                        self.shared.dns.ask_for(&name, None);
+                        return Way::Unknown;
+                    }
                 }
             }
             Located::Unreachable => {}

@@ -46,9 +46,12 @@ struct Grant {
 enum Change {
     /// It makes a subscription.
     Begin(Box<Subscription>),
-    /// It refreshes one for so many seconds, or ends it. When it would have ended, and whether it was kept.
-    Refresh(Id, u32, (u64, bool)),
+    /// It refreshes one for so many seconds, or ends it. How long it would have lasted, and how long it does now.
+    Refresh(Id, u32, [Lasting; 2]),
 }
+
+/// How long a subscription lasts: when it ends, and whether it is kept until then.
+type Lasting = (u64, bool);
 
 impl Node {
     /// Whether a SUBSCRIBE is for the node itself to answer.
@@ -285,15 +288,15 @@ impl Node {
         subscription.origin = origin;
         // At once, for what is kept meanwhile for another reason comes behind it.
         let before_it = (subscription.ends_at, subscription.is_kept);
-        subscription.ends_at = now.wall_secs() + u64::from(asked.secs);
-        subscription.is_kept = asked.secs > 0;
+        let lasting = (now.wall_secs() + u64::from(asked.secs), asked.secs > 0);
+        (subscription.ends_at, subscription.is_kept) = lasting;
         let kept = subscription.kept();
         self.events.bytes = (self.events.bytes + after).saturating_sub(before);
         let grant = Grant {
             tag: tag.into(),
             secs: asked.secs,
         };
-        let change = Change::Refresh(id, asked.secs, before_it);
+        let change = Change::Refresh(id, asked.secs, [before_it, lasting]);
         self.carry_out_change(case, grant, change, now, out, |store, caller| {
             if kept.ends_at > now.wall_secs() {
                 store.put(kept, Some(caller))
@@ -471,9 +474,12 @@ impl Node {
                 let source = subscription.origin.remote.ip();
                 self.shared.events.quota.leave(&subscription.aor, source);
             }
-            Change::Refresh(id, _, (ends_at, is_kept)) => {
-                if let Some(subscription) = self.events.subscriptions.get_mut(*id) {
-                    (subscription.ends_at, subscription.is_kept) = (*ends_at, *is_kept);
+            Change::Refresh(id, _, [before, refreshed]) => {
+                // Unless a later one has come meanwhile.
+                if let Some(subscription) = self.events.subscriptions.get_mut(*id)
+                    && (subscription.ends_at, subscription.is_kept) == *refreshed
+                {
+                    (subscription.ends_at, subscription.is_kept) = *before;
                 }
             }
         }
