@@ -477,6 +477,40 @@ fn an_alias_stands_for_its_user() {
     assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
 }
 
+// RFC 3261 §10.3 step 5: the canonical form is one, whatever the domain was called.
+#[test]
+fn a_user_is_watched_by_every_name_of_the_domain() {
+    for (watched, registered) in [
+        ("example.org", "example.test"),
+        ("EXAMPLE.net", "example.org"),
+        ("example.test", "example.net"),
+    ] {
+        let mut site = Site::of(Plan {
+            challenged: DIGEST,
+            routing: "domain_aliases = { \"example.org\" = \"example.test\", \"Example.NET\" = \"example.test\" }\n",
+            ..Plan::default()
+        });
+        let own = subscribe(1, "600").replace("alice@example.test", &format!("alice@{watched}"));
+        let challenge = site.ask('a', &own);
+        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
+        accepted(&mut site, &authorize(&anew(&own, 2), &challenge, "alice", 1));
+        let body = site.last('a', "NOTIFY ").to_owned();
+        assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
+        site.answer('a', 200);
+        site.pass(6000);
+        let text = registration(
+            'a',
+            &format!("sip:alice@{registered}"),
+            "<sip:alice@192.0.2.10>",
+            3,
+        );
+        let challenge = site.ask('a', &text);
+        site.log();
+        site.send('a', &authorize(&text, &challenge, "alice", 1));
+        assert_eq!(site.log(), "a 200, a NOTIFY", "{watched} {registered}");
+    }
+}
+
 #[test]
 fn packages_of_phones_go_to_phones_and_those_of_servers_do_not_come_back() {
     let mut site = Site::new();
