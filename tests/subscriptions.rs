@@ -178,6 +178,27 @@ fn an_administrator_sees_and_removes_registrations() {
     assert_eq!(again.status(), Some(200));
     let told = subscriber.told();
     assert!(says(&told, "event=\"registered\""), "{}", told.text());
+    let shortened = server.ctl(&["deregister", "alice@strowger.test", "--after", "90"]);
+    assert!(
+        shortened.succeeded() && shortened.stdout.starts_with("registered for 1m 30s more: "),
+        "{}{}",
+        shortened.stdout,
+        shortened.stderr
+    );
+    let told = subscriber.told();
+    assert!(
+        says(&told, "event=\"shortened\"")
+            && says(&told, " expires=\"")
+            && says(&told, "duration-registered=\""),
+        "{}",
+        told.text()
+    );
+    let removed = server.ctl(&["deregister", "alice@strowger.test", "--retry-after", "300"]);
+    assert!(removed.succeeded(), "{}", removed.stderr);
+    assert!(says(&subscriber.told(), "event=\"probation\""));
+    let again = phone.exchange_as(&phone.register(ALICE, 300), "alice", "alicepw");
+    assert_eq!(again.status(), Some(200));
+    assert!(says(&subscriber.told(), "event=\"registered\""));
     let removed = server.ctl(&["deregister", "alice@strowger.test", "--reject"]);
     assert!(removed.succeeded(), "{}", removed.stderr);
     assert!(says(&subscriber.told(), "event=\"rejected\""));

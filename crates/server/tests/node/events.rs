@@ -178,6 +178,37 @@ fn rfc_3680_section_4_7_1_what_expires_is_told_when_it_does() {
     );
 }
 
+/// The `duration-registered` of each contact that the last NOTIFY tells of.
+fn durations(site: &Site) -> Vec<String> {
+    let parts = site.last('a', "NOTIFY ").split(" duration-registered=\"").skip(1);
+    parts
+        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn rfc_3680_section_4_7_1_what_has_expired_is_told_also_if_its_user_registers_first() {
+    let mut site = Site::new();
+    register(&mut site, "<sip:alice@192.0.2.10>;expires=60", 1);
+    register(&mut site, "<sip:alice@192.0.2.20>;expires=60", 2);
+    subscribed(&mut site);
+    site.pass(57_000);
+    register(&mut site, "<sip:alice@192.0.2.30>", 3);
+    assert_eq!(site.log(), "a 200, a NOTIFY");
+    site.answer('a', 200);
+    // Both expire within the pause between two notifications, and one comes back in it.
+    site.pass(4000);
+    register(&mut site, "<sip:alice@192.0.2.20>", 4);
+    assert_eq!(site.log(), "a 200");
+    site.pass(1000);
+    assert_eq!(site.log(), "a NOTIFY");
+    assert_eq!(
+        told(&site),
+        "3 active;expires=538 | 2 partial active registered sip:alice@192.0.2.20 expired sip:alice@192.0.2.10"
+    );
+    assert_eq!(durations(&site), ["1", "60"]);
+}
+
 #[test]
 fn rfc_6665_section_4_2_1_4_a_refresh_is_told_the_state_and_lengthens() {
     let mut site = Site::new();

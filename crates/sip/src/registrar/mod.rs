@@ -22,7 +22,7 @@ pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
     unexpired,
 };
-pub use deregister::{Removal, deregister};
+pub use deregister::{Removal, Removed, deregister, shorten};
 pub use epoch::Epoch;
 pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};

@@ -602,13 +602,13 @@ impl<'a> Step<'a, '_> {
                     if one.replaces(head, self.order) {
                         burial.bury(&mut writer, head);
                     }
-                    self.bind(&mut writer, one, path)?;
+                    self.bind(&mut writer, one, self.bound_since(head, one), path)?;
                 }
             }
         }
         for one in wanted.iter().filter(|one| one.is_new()) {
             changes.added += 1;
-            self.bind(&mut writer, one, path)?;
+            self.bind(&mut writer, one, Some(self.now), path)?;
         }
         let bound = changes.added + changes.refreshed;
         if changes == Changes::default() {
@@ -685,8 +685,22 @@ impl<'a> Step<'a, '_> {
         }
     }
 
+    /// Since when a binding that is refreshed has been there. Another URI of the same flow is a new contact.
+    fn bound_since(&self, head: &Head<'a>, one: &Wanted<'a>) -> Option<u32> {
+        if one.flow.is_some() && !one.is_at(head.contact) {
+            return Some(self.now);
+        }
+        head.binding()?.bound_at
+    }
+
     /// Writes the binding of one address of the request.
-    fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
+    fn bind(
+        &self,
+        writer: &mut RecordWriter<'_>,
+        one: &Wanted<'a>,
+        bound_at: Option<u32>,
+        path: &[u8],
+    ) -> Result<(), Reject> {
         let size = writer.put(&Entry::Binding(Binding {
             contact: one.contact,
             params: one.params.text(),
@@ -694,6 +708,7 @@ impl<'a> Step<'a, '_> {
             order: self.order,
             expires_at: self.now.saturating_add(one.expires),
             updated_at: self.now,
+            bound_at,
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),

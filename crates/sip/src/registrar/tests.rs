@@ -454,11 +454,28 @@ fn a_broken_binding_hides_the_others_until_the_next_change_only() {
     assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
     let end = store.record.len();
     assert_eq!(store.send("y", 1, B), changed(1, 0, 0));
-    // The transport, before listener, address and port.
-    store.record[end - 8] = 0xff;
+    // The transport, before listener, address, port and since when it is bound.
+    store.record[end - 12] = 0xff;
     assert_eq!(store.contacts(), "");
     assert_eq!(store.send("y", 2, B), changed(0, 1, 0));
     assert_eq!(store.contacts(), "<sip:b@192.0.2.1>;expires=3600");
+}
+
+#[test]
+fn rfc_3680_5_1_it_is_kept_since_when_a_contact_is_bound() {
+    let mut store = Store::new();
+    let since = |store: &Store| store.only().bound_at.map(|at| u64::from(at) - START);
+    assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
+    store.now += 100;
+    assert_eq!(store.send("x", 2, A), changed(0, 1, 0));
+    assert_eq!(since(&store), Some(0), "the short way");
+    // With another parameter, so that the whole procedure has it.
+    let same = "Contact: <sip:a@192.0.2.1>;q=0.5\r\n";
+    assert_eq!(store.send("x", 3, same), changed(0, 1, 0));
+    assert_eq!(since(&store), Some(0));
+    store.now += 4000;
+    assert_eq!(store.send("x", 4, A), changed(1, 0, 0));
+    assert_eq!(since(&store), Some(4100), "it had expired");
 }
 
 #[test]

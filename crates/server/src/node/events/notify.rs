@@ -303,6 +303,7 @@ fn contact_of(subscription: &Subscription) -> Binding<'_> {
         },
         expires_at: u32::MAX,
         updated_at: 0,
+        bound_at: None,
         origin: subscription.origin,
         path: b"",
         user_agent: b"",
