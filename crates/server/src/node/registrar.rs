@@ -22,7 +22,7 @@ use super::policy::{Checked, Sender, spoken_for};
 use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
-use super::user_lookup::unavailable;
+use super::user_lookup::{Known, Progress, unavailable};
 use super::{Kept, Node, Work};
 use crate::config::effective;
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
@@ -105,8 +105,14 @@ impl Node {
         if let Err(reject) = check_push(request, &self.shared) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
+        let address = right.map(|right| right.address);
+        match self.is_registered_known(request, ingress, address, now) {
+            Ok(Progress::On) => {}
+            Ok(Progress::Waits) => return,
+            Err(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
+        }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(request, ingress, right.map(|right| right.address)) {
+        if let Err(reject) = self.find_aor(request, ingress, address) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         let admitted = Admitted {
@@ -182,15 +188,7 @@ impl Node {
         ingress: &Ingress,
         known: Option<Resolved>,
     ) -> Result<(), Reject> {
-        self.work.aor.clear();
-        if !self
-            .work
-            .own
-            .registered
-            .write_aor(request.to_uri(), &mut self.work.aor)
-        {
-            self.write_aor(request, ingress)?;
-        }
+        self.write_address(request, ingress)?;
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
         }
@@ -198,6 +196,37 @@ impl Node {
             return Err(Reject::because(Status::BAD_REQUEST, "Address Too Long"));
         }
         Ok(())
+    }
+
+    /// Puts the address-of-record of a REGISTER into the work buffers as it is written.
+    fn write_address(&mut self, request: Message<'_>, ingress: &Ingress) -> Result<(), Reject> {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.registered.write_aor(request.to_uri(), &mut work.aor) {
+            self.write_aor(request, ingress)?;
+        }
+        Ok(())
+    }
+
+    /// Whether enough is known of the address-of-record that a REGISTER is for: it may be an alias. That is so if whoever has shown
+    /// credentials is `known` to have it.
+    fn is_registered_known(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        known: Option<Resolved>,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let is_settled = known == Some(Resolved::User) || self.shared.subscribers.lookup().is_none();
+        if is_settled || self.is_visitor(request, ingress) {
+            return Ok(Progress::On);
+        }
+        self.write_address(request, ingress)?;
+        match self.know_name(request, ingress, now)? {
+            Known::Enough => Ok(Progress::On),
+            Known::Asked => Ok(Progress::Waits),
+            Known::Nothing => Err(unavailable()),
+        }
     }
 
     /// Appends the address-of-record of a REGISTER as it is written to the work buffers.
