@@ -24,6 +24,8 @@ const USUAL_ADDRESSES: usize = 4;
 const USUAL_ENTRIES: usize = 16;
 /// How many tombstones of earlier requests a record keeps; the oldest go first.
 const MOST_TOMBSTONES: usize = 32;
+/// The contact of a tombstone that is of none.
+const NO_CONTACT: &[u8] = b"*";
 /// How many bytes one binding may take.
 pub(super) const LARGEST_ENTRY: usize = 4096;
 /// How much of a User-Agent is kept.
@@ -112,7 +114,7 @@ impl Policy {
 pub enum Outcome {
     /// It asks for the current bindings: answer with the record.
     Fetch,
-    /// It removes what is not there: answer with the record, commit nothing.
+    /// It removes what is not there, and nothing need be left of it: answer with the record, commit nothing.
     Unchanged,
     /// This very request was processed before: answer as before.
     Retransmission,
@@ -611,7 +613,7 @@ impl<'a> Step<'a, '_> {
             self.bind(&mut writer, one, Some(self.now), path)?;
         }
         let bound = changes.added + changes.refreshed;
-        if changes == Changes::default() {
+        if changes == Changes::default() && !self.leave_trace(&mut writer) {
             return Ok(Outcome::Unchanged);
         }
         if bound == 0 {
@@ -619,6 +621,22 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// Leaves a tombstone of a request that removes what is not there: a duplicate of it that comes late is a retransmission, which
+    /// RFC 3261 §17.2.2 has absorbed for 64 * T1, and must not remove what another user agent has bound meanwhile (§10.3 has no
+    /// order between Call-IDs). Who may send it may bind a contact too, which is more to keep and for longer. False where
+    /// there are no duplicates.
+    fn leave_trace(&self, writer: &mut RecordWriter<'_>) -> bool {
+        let is_kept = !self.origin.transport.is_reliable();
+        if is_kept {
+            writer.put(&Entry::Tombstone(Tombstone {
+                contact: NO_CONTACT,
+                order: self.order,
+                until: self.now.saturating_add(TOMBSTONE_SECS),
+            }));
+        }
+        is_kept
     }
 
     /// Takes a binding over, with another epoch if a contact of its instance begins one.
