@@ -11,7 +11,7 @@ use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Method, Name, Status, Uri};
 
-use super::{SET_ASIDE, Subscription};
+use super::{Elsewhere, SET_ASIDE, Subscription};
 use crate::events::{Outcome, Settled, Store};
 use crate::location::{Caller, MAX_AOR, Slot, Ticket};
 use crate::node::dispatch::{Bound, Case};
@@ -249,8 +249,11 @@ impl Node {
             told: Told::default(),
             ends_at: now.wall_secs() + u64::from(asked.secs),
             timer: TimerId::NONE,
+            has_other_way: false,
             other_way: false,
             lookups: 0,
+            elsewhere: Elsewhere::Unknown,
+            probes: 0,
             // What is over with its first notification need not be kept.
             is_kept: asked.secs > 0,
         };
