@@ -105,15 +105,11 @@ impl Node {
         if let Err(reject) = check_push(request, &self.shared) {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
-        let address = right.map(|right| right.address);
-        match self.is_registered_known(request, ingress, address, now) {
+        // Step 5: the address-of-record.
+        match self.settle_aor(request, ingress, right.map(|right| right.address), now) {
             Ok(Progress::On) => {}
             Ok(Progress::Waits) => return,
             Err(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
-        }
-        // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(request, ingress, address) {
-            return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         let admitted = Admitted {
             request,
@@ -124,22 +120,27 @@ impl Node {
         if let Some(right) = right
             && !self.claim(&right, ingress, now)
         {
-            // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
-            if self.is_known_retransmission(request, ingress, now) {
-                self.trace.note(|| Step::Repeated { pending: false });
-                self.work.contacts.clear();
-                return self.answer_register(&admitted, now, out);
-            }
-            if self.is_being_committed(request) {
-                self.trace.note(|| Step::Repeated { pending: true });
-                return;
-            }
-            if self.is_known_merged(request, now) {
-                return self.refuse_register(&admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
-            }
-            return self.challenge_again(request, ingress, Staleness::Stale, now, out);
+            return self.on_used_count(&admitted, now, out);
         }
         self.run_register(&admitted, 0, now, out);
+    }
+
+    /// A REGISTER with a nonce count that was used before. Whatever it asks for, it is answered only: nothing is committed with it.
+    fn on_used_count(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
+        let Admitted { request, ingress, .. } = *admitted;
+        if self.is_known_retransmission(request, ingress, now) {
+            self.trace.note(|| Step::Repeated { pending: false });
+            self.work.contacts.clear();
+            return self.answer_register(admitted, now, out);
+        }
+        if self.is_being_committed(request) {
+            self.trace.note(|| Step::Repeated { pending: true });
+            return;
+        }
+        if self.is_known_merged(request, now) {
+            return self.refuse_register(admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
+        }
+        self.challenge_again(request, ingress, Staleness::Stale, now, out);
     }
 
     /// Whether the listener takes new work, and step 2: extensions.
@@ -178,6 +179,21 @@ impl Node {
             && spoken_for(request).is_some_and(|sip| {
                 !self.shared.is_ours(&sip) && sip.user.is_some_and(|user| !user.is_empty())
             })
+    }
+
+    /// Puts the address-of-record of a REGISTER into the work buffers as soon as it is known whose it is.
+    fn settle_aor(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        known: Option<Resolved>,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let progress = self.is_registered_known(request, ingress, known, now)?;
+        if progress == Progress::On {
+            self.find_aor(request, ingress, known)?;
+        }
+        Ok(progress)
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
