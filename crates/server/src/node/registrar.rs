@@ -181,7 +181,9 @@ impl Node {
             })
     }
 
-    /// Puts the address-of-record of a REGISTER into the work buffers as soon as it is known whose it is.
+    /// Puts the address-of-record of a REGISTER into the work buffers as soon as it is known whose it is, as that of whoever has shown
+    /// credentials is.
+    #[inline]
     fn settle_aor(
         &mut self,
         request: Message<'_>,
@@ -189,11 +191,12 @@ impl Node {
         known: Option<Resolved>,
         now: Now,
     ) -> Result<Progress, Reject> {
-        let progress = self.is_registered_known(request, ingress, known, now)?;
-        if progress == Progress::On {
-            self.find_aor(request, ingress, known)?;
+        let is_settled = known == Some(Resolved::User) || self.shared.subscribers.lookup().is_none();
+        if !is_settled && self.is_registered_known(request, ingress, now)? == Progress::Waits {
+            return Ok(Progress::Waits);
         }
-        Ok(progress)
+        self.find_aor(request, ingress, known)?;
+        Ok(Progress::On)
     }
 
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
@@ -224,17 +227,15 @@ impl Node {
         Ok(())
     }
 
-    /// Whether enough is known of the address-of-record that a REGISTER is for: it may be an alias. That is so if whoever has shown
-    /// credentials is `known` to have it.
+    /// Whether enough is known of the address-of-record that a REGISTER is for: it may be an alias.
+    #[cold]
     fn is_registered_known(
         &mut self,
         request: Message<'_>,
         ingress: &Ingress,
-        known: Option<Resolved>,
         now: Now,
     ) -> Result<Progress, Reject> {
-        let is_settled = known == Some(Resolved::User) || self.shared.subscribers.lookup().is_none();
-        if is_settled || self.is_visitor(request, ingress) {
+        if self.is_visitor(request, ingress) {
             return Ok(Progress::On);
         }
         self.write_address(request, ingress)?;

@@ -449,7 +449,8 @@ impl<'a> Head<'a> {
         if self.kind & (PATH | FROM | FLOW | V6) != kind {
             return None;
         }
-        let (epoch, _) = decode_end(Reader(reader.0.strip_prefix(work.as_slice())?))?;
+        let mut end = Reader(reader.0.strip_prefix(work.as_slice())?);
+        let epoch = decode_epoch(&mut end)?;
         Some((params, epoch))
     }
 }
@@ -490,11 +491,17 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
 /// What is left behind the origin: the epoch, and since when it has been bound.
 #[inline]
 fn decode_end(mut reader: Reader<'_>) -> Option<(Option<Epoch>, Option<u32>)> {
+    let epoch = decode_epoch(&mut reader)?;
+    Some((epoch, reader.u32()))
+}
+
+#[inline]
+fn decode_epoch(reader: &mut Reader<'_>) -> Option<Option<Epoch>> {
     if reader.0.len() <= 4 {
-        return Some((None, reader.u32()));
+        return Some(None);
     }
     let (id, first_cseq) = (reader.u32()?, reader.varint()?);
-    Some((Some(Epoch { id, first_cseq }), reader.u32()))
+    Some(Some(Epoch { id, first_cseq }))
 }
 
 struct Reader<'a>(&'a [u8]);
