@@ -178,9 +178,24 @@ fn an_administrator_sees_and_removes_registrations() {
     assert_eq!(again.status(), Some(200));
     let told = subscriber.told();
     assert!(says(&told, "event=\"registered\""), "{}", told.text());
-    let removed = server.ctl(&["deregister", "alice@strowger.test", "--reject"]);
+    let shortened = server.ctl(&["deregister", "alice@strowger.test", "--after", "90"]);
+    assert!(
+        shortened.succeeded() && shortened.stdout.starts_with("registered for 1m 30s more: "),
+        "{}{}",
+        shortened.stdout,
+        shortened.stderr
+    );
+    let told = subscriber.told();
+    assert!(
+        says(&told, "event=\"shortened\"")
+            && says(&told, " expires=\"")
+            && says(&told, "duration-registered=\""),
+        "{}",
+        told.text()
+    );
+    let removed = server.ctl(&["deregister", "alice@strowger.test", "--retry-after", "300"]);
     assert!(removed.succeeded(), "{}", removed.stderr);
-    assert!(says(&subscriber.told(), "event=\"rejected\""));
+    assert!(says(&subscriber.told(), "event=\"probation\""));
 }
 
 /// RFC 3608 §6.3.

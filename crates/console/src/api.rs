@@ -192,15 +192,23 @@ async fn deregister<A: Admin>(
     State(admin): State<Arc<A>>,
     query: Result<Query<Deregister>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let gone = admin.deregister(query?.0).await?;
-    for registration in &gone {
-        tracing::info!(
-            aor = registration.aor,
-            contact = registration.contact,
-            "registration removed"
-        );
+    let which = query?.0;
+    let is_removed = which.after.is_none();
+    let ended = admin.deregister(which).await?;
+    for registration in &ended {
+        let (aor, contact) = (&registration.aor, &registration.contact);
+        if is_removed {
+            tracing::info!(aor, contact, "registration removed");
+        } else {
+            tracing::info!(
+                aor,
+                contact,
+                left = registration.expires_in,
+                "registration shortened"
+            );
+        }
     }
-    Ok(Json(gone).into_response())
+    Ok(Json(ended).into_response())
 }
 
 async fn subscriptions<A: Admin>(

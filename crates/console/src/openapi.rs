@@ -137,18 +137,22 @@ fn registrations() -> Value {
     json!({
         "get": list("Who is registered", "Registration"),
         "delete": {
-            "summary": "Remove the registrations of an address, or one of them",
+            "summary": "End the registrations of an address, or one of them",
             "parameters": [
                 { "name": "aor", "in": "query", "required": true, "schema": { "type": "string" }, "description": "user@domain." },
                 { "name": "contact", "in": "query", "required": false, "schema": { "type": "string" },
                   "description": "The contact's URI; without it, all of the address." },
                 { "name": "reject", "in": "query", "required": false, "schema": { "type": "boolean" },
-                  "description": "Subscribers are told `rejected` instead of `deactivated`." }
+                  "description": "Subscribers are told `rejected` instead of `deactivated`." },
+                { "name": "retry_after", "in": "query", "required": false, "schema": { "type": "integer", "minimum": 0 },
+                  "description": "Subscribers are told `probation`: to register anew after so many seconds." },
+                { "name": "after", "in": "query", "required": false, "schema": { "type": "integer", "minimum": 0 },
+                  "description": "They end after so many seconds unless they are refreshed; subscribers are told `shortened`." }
             ],
             "responses": {
-                "200": { "description": "What was removed.", "content": { "application/json": { "schema": {
+                "200": { "description": "What was removed, or ends sooner.", "content": { "application/json": { "schema": {
                     "type": "array", "items": { "$ref": "#/components/schemas/Registration" } } } } },
-                "404": failure("There is no such registration."), "422": failure("It is no address.")
+                "404": failure("There is no such registration."), "422": failure("It is no address, or says how in two ways.")
             }
         }
     })
@@ -319,7 +323,8 @@ fn schemas() -> Value {
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
         "Registration": object(json!({
-            "aor": text, "contact": text, "expires_in": number, "q": { "type": ["integer", "null"], "description": "Thousandths." },
+            "aor": text, "contact": text, "expires_in": number,
+            "registered_for": { "type": ["integer", "null"], "minimum": 0, "description": "Seconds." }, "q": { "type": ["integer", "null"], "description": "Thousandths." },
             "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
             "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
         })),

@@ -42,6 +42,7 @@ fn a_registration() -> Registration {
         aor: "sip:alice@example.test".to_owned(),
         contact: "sip:alice@127.0.0.1:5070".to_owned(),
         expires_in: 60,
+        registered_for: Some(3600),
         q: Some(500),
         transport: "UDP".to_owned(),
         source: Some(SocketAddr::from(([127, 0, 0, 1], 5070))),

@@ -258,7 +258,7 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
     },
-    /// Remove the registrations of a user, or one of them. The phone may register again at once.
+    /// Remove the registrations of a user, or one of them, or have them end soon. The phone may register again at once.
     Deregister {
         /// The address: user@domain.
         #[arg(value_name = "USER@DOMAIN")]
@@ -270,6 +270,13 @@ pub(crate) enum CtlCommand {
         /// (`deactivated`). It is not kept from it: for that, change the password or remove the user.
         #[arg(long)]
         reject: bool,
+        /// Tell subscribers that the phone should register anew after so many seconds (`probation`).
+        #[arg(long, value_name = "SECONDS", conflicts_with = "reject")]
+        retry_after: Option<u32>,
+        /// Do not remove them, but have them end after so many seconds unless the phone registers again, as subscribers are told
+        /// (`shortened`).
+        #[arg(long, value_name = "SECONDS", conflicts_with_all = ["reject", "retry_after"])]
+        after: Option<u32>,
     },
     /// Who subscribes to whose registrations.
     Subscriptions {
@@ -468,6 +475,8 @@ mod tests {
             "strowger ctl reload --rollback",
             "strowger ctl deregister alice@example.test sip:alice@192.0.2.7 --reject --data-dir d",
             "strowger ctl deregister alice@example.test --json",
+            "strowger ctl deregister alice@example.test --retry-after 300",
+            "strowger ctl deregister alice@example.test --after 60",
             "strowger ctl subscriptions alice",
             "strowger ctl bans --json",
             "strowger ctl groups --json",

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
-    Ban, Call, ConfigStatus, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded, State,
-    Status, Subscription, Trunk,
+    Ban, Call, ConfigStatus, Deregister, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded,
+    State, Status, Subscription, Trunk,
 };
 
 use crate::args::{self, CtlCommand, GroupCommand};
@@ -23,9 +23,23 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
     match &args.command {
         CtlCommand::Status => status(&client, args.json),
         CtlCommand::Registrations { filter } => registrations(&client, filter.as_deref(), args.json),
-        CtlCommand::Deregister { aor, contact, reject } => {
-            deregister(&client, aor, contact.as_deref(), *reject, args.json)
-        }
+        CtlCommand::Deregister {
+            aor,
+            contact,
+            reject,
+            retry_after,
+            after,
+        } => deregister(
+            &client,
+            &Deregister {
+                aor: aor.clone(),
+                contact: contact.clone(),
+                reject: *reject,
+                retry_after: *retry_after,
+                after: *after,
+            },
+            args.json,
+        ),
         CtlCommand::Subscriptions { filter } => subscriptions(&client, filter.as_deref(), args.json),
         CtlCommand::Calls { filter } => calls(&client, filter.as_deref(), args.json),
         CtlCommand::Bans { filter } => bans(&client, filter.as_deref(), args.json),
@@ -222,32 +236,34 @@ fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<()
     )
 }
 
-fn deregister(
-    client: &Client,
-    aor: &str,
-    contact: Option<&str>,
-    reject: bool,
-    json: bool,
-) -> Result<(), Failed> {
-    let mut path = format!("/api/v1/registrations?aor={}", escaped(aor));
-    if let Some(contact) = contact {
+fn deregister(client: &Client, which: &Deregister, json: bool) -> Result<(), Failed> {
+    let mut path = format!("/api/v1/registrations?aor={}", escaped(&which.aor));
+    if let Some(contact) = &which.contact {
         path += &format!("&contact={}", escaped(contact));
     }
-    if reject {
+    if which.reject {
         path += "&reject=true";
     }
-    let gone: Vec<Registration> = client.ask("DELETE", &path, &Content::None)?;
+    for (name, secs) in [("retry_after", which.retry_after), ("after", which.after)] {
+        if let Some(secs) = secs {
+            path += &format!("&{name}={secs}");
+        }
+    }
+    let ended: Vec<Registration> = client.ask("DELETE", &path, &Content::None)?;
     let mut out = stdout().lock();
     if json {
-        let gone = serde_json::to_string(&gone).map_err(std::io::Error::from)?;
-        writeln!(out, "{gone}")?;
-    } else {
-        for registration in gone {
-            writeln!(
-                out,
-                "no longer registered: {} of {}",
-                registration.contact, registration.aor
-            )?;
+        let ended = serde_json::to_string(&ended).map_err(std::io::Error::from)?;
+        writeln!(out, "{ended}")?;
+        return Ok(());
+    }
+    for registration in ended {
+        let Registration { contact, aor, .. } = &registration;
+        match which.after {
+            None => writeln!(out, "no longer registered: {contact} of {aor}")?,
+            Some(_) => {
+                let left = span(registration.expires_in);
+                writeln!(out, "registered for {left} more: {contact} of {aor}")?;
+            }
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ pub use bans::{Ban, Unban};
 pub use explain::{Explain, MESSAGE_LIMIT};
 pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
-pub use registrations::{Deregister, Registration};
+pub use registrations::{Deregister, Ending, Registration};
 pub use reload::{ConfigStatus, Reloaded, rollback_after};
 pub use secret::Secret;
 pub use trunks::{Trunk, TrunkState};
@@ -47,7 +47,7 @@ pub trait Admin: Send + Sync + 'static {
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<Registration>, AdminError>> + Send;
 
-    /// Removes registrations, and tells which; [`AdminError::NoSuchRegistration`] when there are none.
+    /// Ends registrations, now or soon, and tells which; [`AdminError::NoSuchRegistration`] when there are none.
     fn deregister(
         &self,
         which: Deregister,

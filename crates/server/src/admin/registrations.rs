@@ -18,6 +18,9 @@ pub struct Registration {
     pub contact: String,
     /// Seconds until it expires.
     pub expires_in: u64,
+    /// For how many seconds it has been registered (RFC 3680 §5.1), if that is known.
+    #[serde(default)]
+    pub registered_for: Option<u64>,
     /// Its preference in thousandths (RFC 3261 §10.2.1.2).
     pub q: Option<u16>,
     /// The transport the registration came by.
@@ -45,6 +48,7 @@ impl Registration {
             aor: text(aor),
             contact: shown(binding.contact),
             expires_in: u64::from(binding.expires_at).saturating_sub(now_secs),
+            registered_for: binding.bound_at.map(|at| now_secs.saturating_sub(u64::from(at))),
             q: (binding.q != Q_DEFAULT).then_some(binding.q),
             transport: binding.origin.transport.uri_param().to_owned(),
             source: Some(binding.origin.remote),
@@ -57,7 +61,7 @@ impl Registration {
     }
 }
 
-/// Which registrations are to be removed.
+/// Which registrations are to end, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deregister {
@@ -69,6 +73,21 @@ pub struct Deregister {
     /// Subscribers are told that the phone is not wanted again, instead of that it may register anew.
     #[serde(default)]
     pub reject: bool,
+    /// Subscribers are told that the phone should register anew after so many seconds.
+    #[serde(default)]
+    pub retry_after: Option<u32>,
+    /// They are not removed, but end after so many seconds unless the phone registers again. Subscribers are told.
+    #[serde(default)]
+    pub after: Option<u32>,
+}
+
+/// What becomes of registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// They end now.
+    Removed(Removal),
+    /// They end after so many seconds.
+    Shortened(u32),
 }
 
 impl Deregister {
@@ -92,12 +111,20 @@ impl Deregister {
         Ok(aor)
     }
 
-    /// What subscribers are told.
-    pub fn removal(&self) -> Removal {
-        if self.reject {
-            Removal::Rejected
-        } else {
-            Removal::Deactivated
+    /// What becomes of them.
+    ///
+    /// # Errors
+    /// It says more than one thing.
+    pub fn ending(&self) -> Result<Ending, AdminError> {
+        match (self.reject, self.retry_after, self.after) {
+            (false, None, None) => Ok(Ending::Removed(Removal::Deactivated)),
+            (true, None, None) => Ok(Ending::Removed(Removal::Rejected)),
+            (false, Some(retry_after), None) => Ok(Ending::Removed(Removal::Probation { retry_after })),
+            (false, None, Some(secs)) => Ok(Ending::Shortened(secs)),
+            _ => Err(AdminError::Invalid {
+                what: "`reject`, `retry_after` and `after` are different things".to_owned(),
+                mend: "use one of them".to_owned(),
+            }),
         }
     }
 
@@ -121,6 +148,8 @@ mod tests {
                 aor: aor.to_owned(),
                 contact: None,
                 reject: false,
+                retry_after: None,
+                after: None,
             };
             which.canonical_aor()
         };

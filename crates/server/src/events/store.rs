@@ -341,6 +341,7 @@ fn origin_record(origin: &Origin) -> Vec<u8> {
         },
         expires_at: u32::MAX,
         updated_at: u32::MAX,
+        bound_at: None,
         origin: *origin,
         path: b"",
         user_agent: b"",

@@ -142,6 +142,13 @@ pub trait Location: Send + Sync {
     /// Returns where the next ones begin; `None` at the end.
     fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64>;
 
+    /// Visits every record of which something ends by `secs` (Unix time in seconds), and perhaps others, as
+    /// [`for_each`](Self::for_each) does. A store that knows when records are due need not look at all of them.
+    fn for_each_due(&self, secs: u32, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let _ = secs;
+        self.for_each(visit);
+    }
+
     /// Takes what has ended by `now_secs` (Unix time in seconds) out of some of the records that are due, and tells `expired`
     /// of each that has changed. It does a bounded piece of work and holds up nobody: call it as long as it is
     /// [`Swept::Going`]. The clock may go back between calls.

@@ -22,7 +22,7 @@ use super::policy::{Checked, Sender, spoken_for};
 use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
-use super::user_lookup::unavailable;
+use super::user_lookup::{Known, Progress, unavailable};
 use super::{Kept, Node, Work};
 use crate::config::effective;
 use crate::location::{Caller, Commit, CommitError, Committed, Ticket, Version};
@@ -106,8 +106,10 @@ impl Node {
             return self.refuse_unproven(request, ingress, &reject, now, out);
         }
         // Step 5: the address-of-record.
-        if let Err(reject) = self.find_aor(request, ingress, right.map(|right| right.address)) {
-            return self.refuse_unproven(request, ingress, &reject, now, out);
+        match self.settle_aor(request, ingress, right.map(|right| right.address), now) {
+            Ok(Progress::On) => {}
+            Ok(Progress::Waits) => return,
+            Err(reject) => return self.refuse_unproven(request, ingress, &reject, now, out),
         }
         let admitted = Admitted {
             request,
@@ -118,22 +120,27 @@ impl Node {
         if let Some(right) = right
             && !self.claim(&right, ingress, now)
         {
-            // Whatever it asks for, it is answered only: nothing is committed with a count that was used.
-            if self.is_known_retransmission(request, ingress, now) {
-                self.trace.note(|| Step::Repeated { pending: false });
-                self.work.contacts.clear();
-                return self.answer_register(&admitted, now, out);
-            }
-            if self.is_being_committed(request) {
-                self.trace.note(|| Step::Repeated { pending: true });
-                return;
-            }
-            if self.is_known_merged(request, now) {
-                return self.refuse_register(&admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
-            }
-            return self.challenge_again(request, ingress, Staleness::Stale, now, out);
+            return self.on_used_count(&admitted, now, out);
         }
         self.run_register(&admitted, 0, now, out);
+    }
+
+    /// A REGISTER with a nonce count that was used before. Whatever it asks for, it is answered only: nothing is committed with it.
+    fn on_used_count(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
+        let Admitted { request, ingress, .. } = *admitted;
+        if self.is_known_retransmission(request, ingress, now) {
+            self.trace.note(|| Step::Repeated { pending: false });
+            self.work.contacts.clear();
+            return self.answer_register(admitted, now, out);
+        }
+        if self.is_being_committed(request) {
+            self.trace.note(|| Step::Repeated { pending: true });
+            return;
+        }
+        if self.is_known_merged(request, now) {
+            return self.refuse_register(admitted, &Reject::new(Status::LOOP_DETECTED), now, out);
+        }
+        self.challenge_again(request, ingress, Staleness::Stale, now, out);
     }
 
     /// Whether the listener takes new work, and step 2: extensions.
@@ -174,6 +181,24 @@ impl Node {
             })
     }
 
+    /// Puts the address-of-record of a REGISTER into the work buffers as soon as it is known whose it is, as that of whoever has shown
+    /// credentials is.
+    #[inline]
+    fn settle_aor(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        known: Option<Resolved>,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let is_settled = known == Some(Resolved::User) || self.shared.subscribers.lookup().is_none();
+        if !is_settled && self.is_registered_known(request, ingress, now)? == Progress::Waits {
+            return Ok(Progress::Waits);
+        }
+        self.find_aor(request, ingress, known)?;
+        Ok(Progress::On)
+    }
+
     /// Puts the address-of-record of a REGISTER into the work buffers. An alias stands for its user; `known` says that it
     /// is known to be one, or not.
     fn find_aor(
@@ -182,15 +207,7 @@ impl Node {
         ingress: &Ingress,
         known: Option<Resolved>,
     ) -> Result<(), Reject> {
-        self.work.aor.clear();
-        if !self
-            .work
-            .own
-            .registered
-            .write_aor(request.to_uri(), &mut self.work.aor)
-        {
-            self.write_aor(request, ingress)?;
-        }
+        self.write_address(request, ingress)?;
         if known != Some(Resolved::User) && self.shared.subscribers.has_aliases() {
             self.follow_alias();
         }
@@ -198,6 +215,35 @@ impl Node {
             return Err(Reject::because(Status::BAD_REQUEST, "Address Too Long"));
         }
         Ok(())
+    }
+
+    /// Puts the address-of-record of a REGISTER into the work buffers as it is written.
+    fn write_address(&mut self, request: Message<'_>, ingress: &Ingress) -> Result<(), Reject> {
+        let work = &mut self.work;
+        work.aor.clear();
+        if !work.own.registered.write_aor(request.to_uri(), &mut work.aor) {
+            self.write_aor(request, ingress)?;
+        }
+        Ok(())
+    }
+
+    /// Whether enough is known of the address-of-record that a REGISTER is for: it may be an alias.
+    #[cold]
+    fn is_registered_known(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        if self.is_visitor(request, ingress) {
+            return Ok(Progress::On);
+        }
+        self.write_address(request, ingress)?;
+        match self.know_name(request, ingress, now)? {
+            Known::Enough => Ok(Progress::On),
+            Known::Asked => Ok(Progress::Waits),
+            Known::Nothing => Err(unavailable()),
+        }
     }
 
     /// Appends the address-of-record of a REGISTER as it is written to the work buffers.

@@ -425,13 +425,18 @@ impl Node {
 
     /// Whether a request comes in by a trunk whose provider need not authenticate.
     pub(super) fn is_inbound(&self, case: &Case<'_>) -> bool {
-        let routes = &self.shared.policy.routes;
-        let Ok(Uri::Sip(sip)) = Uri::parse(case.routing.request_uri) else {
-            return false;
-        };
-        let place = self.trunk_of_inbound(routes, case, &sip);
-        let trunk = place.and_then(|place| routes.trunks().get(place));
+        let trunks = self.shared.policy.routes.trunks();
+        let trunk = self.inbound_trunk(case).and_then(|place| trunks.get(place));
         trunk.is_some_and(|trunk| trunk.trusted)
+    }
+
+    /// The trunk that a request comes in by.
+    pub(super) fn inbound_trunk(&self, case: &Case<'_>) -> Option<usize> {
+        let routes = &self.shared.policy.routes;
+        match Uri::parse(case.routing.request_uri) {
+            Ok(Uri::Sip(sip)) => self.trunk_of_inbound(routes, case, &sip),
+            _ => None,
+        }
     }
 
     /// Makes a trunk the candidate: its registrar, with the number that was called.
@@ -490,7 +495,7 @@ impl Node {
     }
 
     /// Puts the address-of-record that a target is into the work buffers; false if it is none of ours.
-    fn write_user(&mut self, target: &Target) -> bool {
+    pub(super) fn write_user(&mut self, target: &Target) -> bool {
         let sip = target.uri().filter(|sip| self.shared.is_ours(sip));
         let Some(sip) = sip.filter(|sip| sip.user.is_some()) else {
             return false;

@@ -1,6 +1,8 @@
 //! Requests that wait for what the server of users says of whoever sends them, or of whom they are for. Such a request is taken
 //! up again from its beginning when that is known: nothing was done with it before.
 
+use std::sync::Arc;
+
 use strowger_sip::auth::{Proof, Rejection};
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::memory::{Id, Stored};
@@ -25,6 +27,19 @@ pub(super) struct LookedUp {
     sender: Looked,
     /// For the one whom it is for.
     called: Looked,
+    /// How many of the targets of a trunk need not be asked for any more; `called` is for the next one.
+    targets: usize,
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Enough.
+    Enough,
+    /// Not enough yet: the server is asked, and the request will be taken up again.
+    Asked,
+    /// The server failed.
+    Nothing,
 }
 
 /// Which user a request waits for.
@@ -90,8 +105,8 @@ impl Node {
         }
     }
 
-    /// Whether enough is known of the user whom a request is for: all that somebody who is registered needs is there. Strangers
-    /// are not told that nobody could be asked, as they are not told who exists.
+    /// Whether enough is known of whom a request is for. Strangers are not told that nobody could be asked, as they are not told
+    /// who exists.
     pub(super) fn is_called_known(
         &mut self,
         case: &Case<'_>,
@@ -105,32 +120,86 @@ impl Node {
         let Bound::User(uri) = bound else {
             return Ok(Progress::On);
         };
-        if matches!(case.request.method(), Method::Ack | Method::Cancel) {
+        let (request, ingress) = (case.request, case.ingress);
+        if matches!(request.method(), Method::Ack | Method::Cancel) {
             return Ok(Progress::On);
+        }
+        if let Some(number) = self.inbound_trunk(case) {
+            return self.are_targets_known(case, number, now);
         }
         self.write_addressed(uri);
-        let (work, shared) = (&mut self.work, &self.shared);
-        shared.location.read(&work.aor, &mut work.record);
-        if Bindings::new(&work.record).live(now.wall_secs()).next().is_some() {
-            return Ok(Progress::On);
+        match self.know_name(request, ingress, now)? {
+            Known::Asked => Ok(Progress::Waits),
+            Known::Nothing if sender != Sender::Stranger => Err(unavailable()),
+            Known::Enough | Known::Nothing => Ok(Progress::On),
         }
-        let Some(lookup) = shared.subscribers.lookup() else {
+    }
+
+    /// Whether enough is known of the users whom calls from a trunk are for, one after the other.
+    fn are_targets_known(&mut self, case: &Case<'_>, number: usize, now: Now) -> Result<Progress, Reject> {
+        let routes = Arc::clone(&self.shared.policy.routes);
+        let Some(trunk) = routes.trunks().get(number) else {
             return Ok(Progress::On);
         };
+        // What has become of the targets before is for this request alone.
+        let before = self.work.looked;
+        let mut progress = Ok(Progress::On);
+        for (target, place) in trunk.to.iter().zip(0..).skip(before.targets) {
+            if self.write_user(target) {
+                match self.know_name(case.request, case.ingress, now) {
+                    Ok(Known::Asked) => progress = Ok(Progress::Waits),
+                    Ok(Known::Nothing) if trunk.to.len() == 1 => progress = Err(unavailable()),
+                    // The others may be found.
+                    Ok(Known::Enough | Known::Nothing) => {}
+                    Err(reject) => progress = Err(reject),
+                }
+            }
+            if progress != Ok(Progress::On) {
+                break;
+            }
+            self.work.looked = LookedUp {
+                called: Looked::NotYet,
+                targets: place + 1,
+                ..before
+            };
+        }
+        self.work.looked = before;
+        progress
+    }
+
+    /// Whether enough is known of the name in the work buffers, whoever needs to know whether it is an alias: all that somebody who is
+    /// registered under it needs is there. The record is left there too.
+    pub(super) fn know_name(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        now: Now,
+    ) -> Result<Known, Reject> {
+        let (work, shared) = (&mut self.work, &self.shared);
+        let Some(lookup) = shared.subscribers.lookup() else {
+            return Ok(Known::Enough);
+        };
+        shared.location.read(&work.aor, &mut work.record);
+        if Bindings::new(&work.record).live(now.wall_secs()).next().is_some() {
+            return Ok(Known::Enough);
+        }
         let Some(at) = work.aor.iter().rposition(|&b| b == b'@') else {
-            return Ok(Progress::On);
+            return Ok(Known::Enough);
         };
         let (user, domain) = (&work.aor[..at], &work.aor[at + 1..]);
         match lookup.judge_name(user, domain, work.looked.called, now.mono_ms()) {
+            Belief::Holds => Ok(Known::Enough),
+            Belief::Fails => Ok(Known::Nothing),
             Belief::Ask => {
                 let aor = std::mem::take(&mut self.work.aor);
                 let name = (&aor[..at], &aor[at + 1..]);
-                let asked = self.ask_for(case.request, case.ingress, Whom::Called, name, now);
+                let asked = self.ask_for(request, ingress, Whom::Called, name, now);
                 self.work.aor = aor;
-                asked
+                asked.map(|progress| match progress {
+                    Progress::Waits => Known::Asked,
+                    Progress::On => Known::Enough,
+                })
             }
-            Belief::Fails if sender != Sender::Stranger => Err(unavailable()),
-            Belief::Holds | Belief::Fails => Ok(Progress::On),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::location::Location;
 /// Devices that are pushed at once for this. Nobody waits for them.
 const AT_ONCE: usize = 8;
 
-/// A look at all registrations.
+/// A look for the registrations that are about to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
     /// When, in Unix seconds.
@@ -55,7 +55,8 @@ impl Services {
         let is_due = |ends_at: u64, threshold: u64| {
             ends_at <= at_secs + threshold && before_secs.is_none_or(|before| ends_at > before + threshold)
         };
-        location.for_each(&mut |aor, record| {
+        let last = u32::try_from(at_secs + first).unwrap_or(u32::MAX);
+        location.for_each_due(last, &mut |aor, record| {
             if !may_have_push(record) {
                 return;
             }

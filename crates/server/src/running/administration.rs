@@ -7,15 +7,15 @@ use std::thread;
 use std::time::Duration;
 
 use strowger_net::CountKind;
-use strowger_sip::registrar::{Binding, Bindings, Removal, deregister};
+use strowger_sip::registrar::{Binding, Bindings, Removal, deregister, shorten};
 use tokio::sync::oneshot;
 
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DrainTarget, Explain, Family,
-    Filter, GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample, Secret,
-    State, Status, Subscription, Trunk, Unban, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DrainTarget, Ending, Explain,
+    Family, Filter, GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample,
+    Secret, State, Status, Subscription, Trunk, Unban, User, UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
@@ -212,9 +212,14 @@ fn each_binding(shared: &Shared, mut visit: impl FnMut(&[u8], &Binding<'_>)) {
     });
 }
 
-/// Takes bindings of an address-of-record away, one or all, whatever commits meanwhile, and tells which; `None` when the store
+/// Ends bindings of an address-of-record, one or all, whatever commits meanwhile, and tells which; `None` when the store
 /// does not do it in time.
-fn take_away(shared: &Shared, aor: &[u8], contact: Option<&[u8]>, why: Removal) -> Option<Vec<Registration>> {
+fn end_bindings(
+    shared: &Shared,
+    aor: &[u8],
+    contact: Option<&[u8]>,
+    ending: Ending,
+) -> Option<Vec<Registration>> {
     let (mut record, mut next) = (Vec::new(), Vec::new());
     for _ in 0..REMOVAL_ATTEMPTS {
         let now = strowger_net::now().wall_secs();
@@ -223,30 +228,48 @@ fn take_away(shared: &Shared, aor: &[u8], contact: Option<&[u8]>, why: Removal) 
         let meant = |bound: &[u8]| {
             contact.is_none_or(|contact| contact == bound || contact == shown(bound).as_bytes())
         };
-        if deregister(bindings, meant, why, now, &mut next) == 0 {
+        let at = match ending {
+            Ending::Removed(_) => now as u32,
+            Ending::Shortened(secs) => (now as u32).saturating_add(secs),
+        };
+        let (ended, shown) = match ending {
+            Ending::Removed(why) => (deregister(bindings, meant, why, now, &mut next), bindings),
+            Ending::Shortened(_) => (shorten(bindings, meant, at, now, &mut next), Bindings::new(&next)),
+        };
+        if ended == 0 {
             return Some(Vec::new());
         }
-        let gone = bindings
+        let all = shown
             .live(now)
             .filter(|binding| meant(binding.contact))
             .map(|binding| Registration::of(aor, &binding, now))
             .collect::<Vec<_>>();
         match shared.location.commit(aor, seen, &next, NOBODY) {
-            Commit::Done(_) => return Some(gone),
-            Commit::Pending if is_committed(shared, aor, seen, now) => return Some(gone),
+            Commit::Done(_) => return Some(all),
+            Commit::Pending => {
+                let is_done = |record: Bindings<'_>| match ending {
+                    Ending::Removed(_) => record.has_removed(now),
+                    Ending::Shortened(_) => record
+                        .live(now)
+                        .all(|binding| binding.expires_at <= at || !meant(binding.contact)),
+                };
+                if is_committed(shared, aor, seen, is_done) {
+                    return Some(all);
+                }
+            }
             Commit::Conflict => {}
-            Commit::Pending | Commit::Unavailable => thread::sleep(REMOVAL_PAUSE),
+            Commit::Unavailable => thread::sleep(REMOVAL_PAUSE),
         }
     }
     None
 }
 
-/// Waits until a removal is done; false if something else was.
-fn is_committed(shared: &Shared, aor: &[u8], seen: Version, now_secs: u64) -> bool {
+/// Waits until a change is done; false if something else was.
+fn is_committed(shared: &Shared, aor: &[u8], seen: Version, is_done: impl Fn(Bindings<'_>) -> bool) -> bool {
     let mut record = Vec::new();
     for _ in 0..REMOVAL_ATTEMPTS {
         if shared.location.read(aor, &mut record) != seen {
-            return Bindings::new(&record).has_removed(now_secs);
+            return is_done(Bindings::new(&record));
         }
         thread::sleep(REMOVAL_PAUSE);
     }
@@ -256,7 +279,8 @@ fn is_committed(shared: &Shared, aor: &[u8], seen: Version, now_secs: u64) -> bo
 /// Takes a user's bindings away; false when the store does not do it in time.
 fn forget_bindings(shared: &Shared, user: &UserId) -> bool {
     let aor = format!("{}@{}", user.user(), user.domain());
-    take_away(shared, aor.as_bytes(), None, Removal::Rejected).is_some()
+    let ending = Ending::Removed(Removal::Rejected);
+    end_bindings(shared, aor.as_bytes(), None, ending).is_some()
 }
 
 impl Admin for Running {
@@ -331,12 +355,12 @@ impl Admin for Running {
     }
 
     async fn deregister(&self, which: Deregister) -> Result<Vec<Registration>, AdminError> {
-        let aor = which.canonical_aor()?;
+        let (aor, ending) = (which.canonical_aor()?, which.ending()?);
         let id = which.id();
         let gone = self
             .beside(move |shared| {
                 let contact = which.contact.as_deref().map(str::as_bytes);
-                take_away(shared, &aor, contact, which.removal())
+                end_bindings(shared, &aor, contact, ending)
             })
             .await?;
         match gone {

@@ -206,8 +206,8 @@ impl Churn {
                 "SIP/2.0 200 "
             };
             assert!(answer.starts_with(expected), "{text}{answer}");
-            // Nothing is left of a request that changed nothing: if it comes once more, it is done once more (RFC 3261 §10.3).
-            if let Some(later) = act.again.filter(|_| granted == Granted::Changed) {
+            // Whatever was done is not done once more (RFC 3261 §10.3, §17.2.2).
+            if let Some(later) = act.again.filter(|_| granted != Granted::Refused) {
                 let jumps = self.jumps;
                 let again = Event::Again {
                     user,

@@ -300,6 +300,7 @@ fn bindings(ends: &[u32], tombstone: Option<u32>) -> Vec<u8> {
             order,
             expires_at: NOW + end,
             updated_at: NOW,
+            bound_at: None,
             origin: Origin {
                 transport: Transport::Udp,
                 listener: 0,

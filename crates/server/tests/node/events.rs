@@ -183,6 +183,37 @@ fn rfc_3680_section_4_7_1_what_expires_is_told_when_it_does() {
     );
 }
 
+/// The `duration-registered` of each contact that the last NOTIFY tells of.
+fn durations(site: &Site) -> Vec<String> {
+    let parts = site.last('a', "NOTIFY ").split(" duration-registered=\"").skip(1);
+    parts
+        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn rfc_3680_section_4_7_1_what_has_expired_is_told_also_if_its_user_registers_first() {
+    let mut site = Site::new();
+    register(&mut site, "<sip:alice@192.0.2.10>;expires=60", 1);
+    register(&mut site, "<sip:alice@192.0.2.20>;expires=60", 2);
+    subscribed(&mut site);
+    site.pass(57_000);
+    register(&mut site, "<sip:alice@192.0.2.30>", 3);
+    assert_eq!(site.log(), "a 200, a NOTIFY");
+    site.answer('a', 200);
+    // Both expire within the pause between two notifications, and one comes back in it.
+    site.pass(4000);
+    register(&mut site, "<sip:alice@192.0.2.20>", 4);
+    assert_eq!(site.log(), "a 200");
+    site.pass(1000);
+    assert_eq!(site.log(), "a NOTIFY");
+    assert_eq!(
+        told(&site),
+        "3 active;expires=538 | 2 partial active registered sip:alice@192.0.2.20 expired sip:alice@192.0.2.10"
+    );
+    assert_eq!(durations(&site), ["1", "60"]);
+}
+
 #[test]
 fn rfc_6665_section_4_2_1_4_a_refresh_is_told_the_state_and_lengthens() {
     let mut site = Site::new();
@@ -482,6 +513,40 @@ fn an_alias_stands_for_its_user() {
     assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
 }
 
+// RFC 3261 §10.3 step 5: the canonical form is one, whatever the domain was called.
+#[test]
+fn a_user_is_watched_by_every_name_of_the_domain() {
+    for (watched, registered) in [
+        ("example.org", "example.test"),
+        ("EXAMPLE.net", "example.org"),
+        ("example.test", "example.net"),
+    ] {
+        let mut site = Site::of(Plan {
+            challenged: DIGEST,
+            routing: "domain_aliases = { \"example.org\" = \"example.test\", \"Example.NET\" = \"example.test\" }\n",
+            ..Plan::default()
+        });
+        let own = subscribe(1, "600").replace("alice@example.test", &format!("alice@{watched}"));
+        let challenge = site.ask('a', &own);
+        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
+        accepted(&mut site, &authorize(&anew(&own, 2), &challenge, "alice", 1));
+        let body = site.last('a', "NOTIFY ").to_owned();
+        assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
+        site.answer('a', 200);
+        site.pass(6000);
+        let text = registration(
+            'a',
+            &format!("sip:alice@{registered}"),
+            "<sip:alice@192.0.2.10>",
+            3,
+        );
+        let challenge = site.ask('a', &text);
+        site.log();
+        site.send('a', &authorize(&text, &challenge, "alice", 1));
+        assert_eq!(site.log(), "a 200, a NOTIFY", "{watched} {registered}");
+    }
+}
+
 #[test]
 fn packages_of_phones_go_to_phones_and_those_of_servers_do_not_come_back() {
     let mut site = Site::new();
@@ -665,3 +730,80 @@ fn a_name_whose_answers_do_not_last_is_asked_for_each_time() {
     );
     site.assert_ends();
 }
+/// A SUBSCRIBE of `a` that is to be told at `b`.
+fn subscribe_elsewhere(n: u32, expires: &str) -> String {
+    subscribe(n, expires).replace("<sip:alice@192.0.2.10:5060>", "<sip:alice@192.0.2.11:5060>")
+/// What the last NOTIFY to `b` says: its Subscription-State, and whether it has a body.
+fn told_elsewhere(site: &Site) -> (String, bool) {
+    let (head, body) = site.last('b', "NOTIFY ").split_once("\r\n\r\n").expect("a head");
+    (lines(head, "Subscription-State")[0].to_owned(), !body.is_empty())
+fn rfc_6665_section_6_3_whom_a_subscriber_names_is_told_little_until_it_answers() {
+    site.log();
+    let ok = accepted(&mut site, &subscribe_elsewhere(1, "600"));
+    assert_eq!(site.log(), "a 200, b NOTIFY");
+    assert_eq!(told_elsewhere(&site), ("pending;expires=600".to_owned(), false));
+    // What happens meanwhile tells it nothing.
+    register(&mut site, "<sip:alice@192.0.2.20>", 2);
+    site.answer('b', 200);
+    assert_eq!(site.log(), "b NOTIFY");
+    assert_eq!(told_elsewhere(&site), ("active;expires=600".to_owned(), true));
+    let full = site.last('b', "NOTIFY ").to_owned();
+        full.contains(" version=\"0\" state=\"full\"") && full.contains("192.0.2.20"),
+        "{full}"
+    site.answer('b', 200);
+    site.log();
+    register(&mut site, "<sip:alice@192.0.2.20>;expires=0", 3);
+    assert_eq!(site.log(), "a 200, b NOTIFY");
+    assert!(told_elsewhere(&site).1, "it has answered before");
+    site.answer('b', 200);
+    // Somebody else has not.
+    let moved = again(&subscribe_elsewhere(1, "600"), &ok, 2, 600).replace("192.0.2.11", "192.0.2.12");
+    accepted(&mut site, &moved);
+    assert!(site.log().ends_with("a 200, c NOTIFY"));
+    let text = site.last('c', "NOTIFY ").to_owned();
+    assert_eq!(lines(&text, "Content-Length"), ["0"]);
+fn rfc_6665_section_6_3_who_does_not_answer_is_sent_few_small_messages() {
+    let text = subscribe_elsewhere(1, "600");
+    accepted(&mut site, &text);
+    site.pass(32_000);
+    let count = site.log().matches("b NOTIFY").count();
+    assert!((2..=4).contains(&count), "{count} were sent");
+    let bytes = site.last('b', "NOTIFY ").len();
+    assert!(bytes <= 2 * text.len(), "{bytes} bytes for {}", text.len());
+    assert_eq!(site.log(), "a 200", "it is given up");
+fn rfc_6665_section_4_4_3_a_poll_for_somebody_else_is_told_when_that_has_answered() {
+    accepted(&mut site, &subscribe_elsewhere(1, "0"));
+    assert_eq!(told_elsewhere(&site), ("pending;expires=0".to_owned(), false));
+    site.answer('b', 200);
+    assert_eq!(
+        told_elsewhere(&site),
+        ("terminated;reason=timeout".to_owned(), true)
+    site.answer('b', 200);
+fn rfc_3261_section_18_1_1_large_notifications_to_elsewhere_go_by_tcp_and_back_to_udp() {
+    for n in 1..=8 {
+        register(
+            &mut site,
+            &format!("<sip:alice@192.0.2.{n};line=0123456789abcdef>"),
+            n,
+        );
+    // Whoever is at the address that subscribed gets them where its datagrams come from.
+    accepted(&mut site, &subscribe(1, "600"));
+    assert!(site.last('a', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
+    site.log();
+    accepted(&mut site, &subscribe_elsewhere(2, "600"));
+    assert_eq!(site.log(), "a 200, b NOTIFY");
+    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/TCP"));
+    assert!(told_elsewhere(&site).1);
+    // Nobody listens there: then it is asked by datagrams first.
+    site.fail_last();
+    assert_eq!(site.log(), "b NOTIFY");
+    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
+    assert!(!told_elsewhere(&site).1);
+    site.answer('b', 200);
+    assert_eq!(site.log(), "b NOTIFY");
+    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
+    assert!(told_elsewhere(&site).1);
+    site.answer('b', 200);
+    site.log();
+    register(&mut site, "<sip:alice@192.0.2.1>;expires=0", 9);
+    assert_eq!(site.log(), "a 200, a NOTIFY, b NOTIFY");

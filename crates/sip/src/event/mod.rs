@@ -12,6 +12,6 @@ mod subscribe;
 
 pub use course::{Answer, Course, Due, End, Fate, Number};
 pub use dialog::Dialog;
-pub use notify::{Notify, next_hop, write_notify};
+pub use notify::{Notify, Standing, next_hop, write_notify};
 pub use reginfo::{Told, Watched, write_reginfo};
 pub use subscribe::{Asked, Durations, Package, asked, package_of};

@@ -9,6 +9,17 @@ use super::course::End;
 use super::dialog::Dialog;
 use super::subscribe::Package;
 
+/// How a subscription is (RFC 6665 §4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was accepted, and goes on.
+    Active,
+    /// It goes on, but the subscriber is told nothing yet.
+    Pending,
+    /// It is over.
+    Terminated(End),
+}
+
 /// What a NOTIFY says beside its dialog.
 #[derive(Clone, Copy, Debug)]
 pub struct Notify<'a> {
@@ -16,8 +27,8 @@ pub struct Notify<'a> {
     pub package: Package,
     /// The `id` of the subscription's Event.
     pub id: &'a [u8],
-    /// Why it is the last one.
-    pub end: Option<End>,
+    /// How the subscription is.
+    pub standing: Standing,
     /// For how many more seconds the subscription lasts.
     pub left_secs: u64,
     /// The body.
@@ -60,12 +71,14 @@ pub fn write_notify(
         out.extend_from_slice(notify.id);
     }
     out.extend_from_slice(b"\r\nSubscription-State: ");
-    match notify.end {
-        None => {
-            out.extend_from_slice(b"active;expires=");
+    match notify.standing {
+        Standing::Active | Standing::Pending => {
+            let is_active = notify.standing == Standing::Active;
+            out.extend_from_slice(if is_active { b"active" } else { b"pending" });
+            out.extend_from_slice(b";expires=");
             put_number(out, notify.left_secs);
         }
-        Some(end) => {
+        Standing::Terminated(end) => {
             out.extend_from_slice(b"terminated;reason=");
             out.extend_from_slice(end.as_str().as_bytes());
         }
@@ -165,7 +178,7 @@ mod tests {
     const ACTIVE: Notify<'_> = Notify {
         package: Package::Registration,
         id: b"7",
-        end: None,
+        standing: Standing::Active,
         left_secs: 55,
         body: b"<reginfo/>",
     };
@@ -182,7 +195,7 @@ mod tests {
              Content-Length: 10\r\n\r\n<reginfo/>"
         );
         let last = Notify {
-            end: Some(End::Deactivated),
+            standing: Standing::Terminated(End::Deactivated),
             body: b"",
             ..ACTIVE
         };

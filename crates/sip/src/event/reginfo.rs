@@ -10,7 +10,7 @@ use strowger_syntax::header::{Params, Q};
 use strowger_syntax::uri::escape;
 
 use crate::keys::MacKey;
-use crate::registrar::{Binding, Bindings, Gruus, Q_DEFAULT, Removal, is_secure, write_public_uri};
+use crate::registrar::{Binding, Bindings, Gruus, Q_DEFAULT, Removal, Removed, is_secure, write_public_uri};
 
 const REGINFO: &str = "urn:ietf:params:xml:ns:reginfo";
 const GRUUINFO: &str = "urn:ietf:params:xml:ns:gruuinfo";
@@ -66,13 +66,15 @@ impl Told {
     }
 }
 
-/// What made a contact what it is (RFC 3680 §4.7.1).
+/// What made a contact what it is (RFC 3680 §4.7.1). None is created: whatever binds a contact here is a REGISTER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     Registered,
     Refreshed,
+    Shortened,
     Expired,
     Deactivated,
+    Probation { retry_after: u32 },
     Unregistered,
     Rejected,
 }
@@ -82,20 +84,59 @@ impl Cause {
         match self {
             Self::Registered => "registered",
             Self::Refreshed => "refreshed",
+            Self::Shortened => "shortened",
             Self::Expired => "expired",
             Self::Deactivated => "deactivated",
+            Self::Probation { .. } => "probation",
             Self::Unregistered => "unregistered",
             Self::Rejected => "rejected",
         }
     }
 
-    /// Why a binding is gone from a record.
-    fn of_end(binding: &Binding<'_>, record: Bindings<'_>, now_secs: u64) -> Self {
-        match record.removal(binding.contact, now_secs) {
-            _ if u64::from(binding.expires_at) <= now_secs => Self::Expired,
-            Some(Removal::Deactivated) => Self::Deactivated,
-            Some(Removal::Rejected) => Self::Rejected,
-            None => Self::Unregistered,
+    /// What has become of a live binding since it was told as `known`.
+    fn of_change(known: &Binding<'_>, binding: &Binding<'_>) -> Option<Self> {
+        if known == binding {
+            return None;
+        }
+        Some(match () {
+            // It had ended meanwhile, so this is another life of it (figure 2).
+            () if known.bound_at != binding.bound_at => Self::Registered,
+            () if known.order == binding.order && binding.expires_at < known.expires_at => Self::Shortened,
+            () => Self::Refreshed,
+        })
+    }
+}
+
+/// A contact that is gone since it was told.
+struct Ended<'a> {
+    binding: Binding<'a>,
+    cause: Cause,
+    /// In Unix seconds.
+    at: u64,
+}
+
+impl<'a> Ended<'a> {
+    fn of(binding: Binding<'a>, record: Bindings<'_>, now_secs: u64) -> Self {
+        let expires_at = u64::from(binding.expires_at);
+        // What was removed in an earlier life of the contact says nothing of this one.
+        let removed = record
+            .removed(binding.contact, now_secs)
+            .filter(|removed| binding.bound_at.is_none_or(|since| removed.at >= since));
+        let (cause, at) = match removed {
+            Some(Removed { at, why }) => (why.map_or(Cause::Unregistered, Cause::from), u64::from(at)),
+            None if expires_at <= now_secs => (Cause::Expired, expires_at),
+            None => (Cause::Unregistered, now_secs),
+        };
+        Self { binding, cause, at }
+    }
+}
+
+impl From<Removal> for Cause {
+    fn from(why: Removal) -> Self {
+        match why {
+            Removal::Deactivated => Self::Deactivated,
+            Removal::Rejected => Self::Rejected,
+            Removal::Probation { retry_after } => Self::Probation { retry_after },
         }
     }
 }
@@ -105,14 +146,11 @@ impl Cause {
 pub fn write_reginfo(watched: &Watched<'_>, told: &Told, record: Bindings<'_>, out: &mut Vec<u8>) -> bool {
     let now = watched.now_secs;
     let is_there = |contact: &[u8]| record.live(now).any(|binding| binding.contact == contact);
-    let ended: Vec<_> = told.live().filter(|binding| !is_there(binding.contact)).collect();
+    let gone = told.live().filter(|binding| !is_there(binding.contact));
+    let ended: Vec<_> = gone.map(|binding| Ended::of(binding, record, now)).collect();
     let cause = |binding: &Binding<'_>| {
         let before = told.live().find(|known| known.contact == binding.contact);
-        match before {
-            None => Some(Cause::Registered),
-            Some(known) if known == *binding => None,
-            Some(_) => Some(Cause::Refreshed),
-        }
+        before.map_or(Some(Cause::Registered), |known| Cause::of_change(&known, binding))
     };
     let all = record.live(now).map(|binding| (binding, cause(&binding)));
     let live: Vec<_> = all
@@ -130,11 +168,10 @@ pub fn write_reginfo(watched: &Watched<'_>, told: &Told, record: Bindings<'_>, o
     let written = write_document(watched, state, out, |writer| {
         for (binding, cause) in &live {
             let cause = cause.unwrap_or(Cause::Registered);
-            write_contact(watched, record, binding, ("active", cause), writer)?;
+            write_contact(watched, record, binding, State::Active(cause), writer)?;
         }
-        for binding in &ended {
-            let cause = Cause::of_end(binding, record, now);
-            write_contact(watched, record, binding, ("terminated", cause), writer)?;
+        for Ended { binding, cause, at } in &ended {
+            write_contact(watched, record, binding, State::Terminated(*cause, *at), writer)?;
         }
         Ok(())
     });
@@ -143,6 +180,13 @@ pub fn write_reginfo(watched: &Watched<'_>, told: &Told, record: Bindings<'_>, o
         out.truncate(start);
     }
     written.is_ok()
+}
+
+/// The state of a contact and what has brought it there; when, for one that is gone.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Active(Cause),
+    Terminated(Cause, u64),
 }
 
 type Xml<'o> = Writer<&'o mut Vec<u8>>;
@@ -178,18 +222,30 @@ fn write_contact(
     watched: &Watched<'_>,
     record: Bindings<'_>,
     binding: &Binding<'_>,
-    (state, cause): (&str, Cause),
+    state: State,
     writer: &mut Xml<'_>,
 ) -> io::Result<()> {
     let id = id(watched.ids, watched.aor, binding.contact);
+    let (name, cause, until) = match state {
+        State::Active(cause) => ("active", cause, watched.now_secs),
+        State::Terminated(cause, at) => ("terminated", cause, at),
+    };
+    let is_active = matches!(state, State::Active(_));
     let mut element = writer
         .create_element("contact")
         .with_attribute(("id", &*id))
-        .with_attribute(("state", state))
+        .with_attribute(("state", name))
         .with_attribute(("event", cause.as_str()));
-    if state == "active" {
+    if let Some(since) = binding.bound_at {
+        let duration = until.saturating_sub(u64::from(since));
+        element = element.with_attribute(("duration-registered", &*duration.to_string()));
+    }
+    if is_active {
         let left = u64::from(binding.expires_at).saturating_sub(watched.now_secs);
         element = element.with_attribute(("expires", &*left.to_string()));
+    }
+    if let Cause::Probation { retry_after } = cause {
+        element = element.with_attribute(("retry-after", &*retry_after.to_string()));
     }
     if binding.q != Q_DEFAULT {
         let mut q = Vec::new();
@@ -215,7 +271,7 @@ fn write_contact(
                     .with_attribute(("name", &*legal(name)))
                     .write_text_content(BytesText::new(&legal(value.unwrap_or(&[]))))?;
             }
-            match binding.instance().filter(|_| state == "active") {
+            match binding.instance().filter(|_| is_active) {
                 Some(instance) => write_gruus(watched, record, binding, instance, writer),
                 None => Ok(()),
             }

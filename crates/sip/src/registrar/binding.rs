@@ -3,16 +3,17 @@
 //! ```text
 //! record    = due:u32 *entry                   ; little-endian; when the first of its entries ends
 //! entry     = length:varint kind:u8 (binding | tombstone)
-//! tombstone = order until:u32 text(contact)
+//! tombstone = order until:u32 text(contact) [retry-after:varint]
 //! binding   = order expires-at:u32 lifetime:varint text(contact) text(user-agent) [text(params)] [text(path)] [q:u16] origin
-//!             [epoch:u32 first-cseq:varint]
+//!             [epoch:u32 first-cseq:varint] [bound-at:u32]
 //! order     = cseq:varint branch:u32 text(call-id)
 //! origin    = transport:u8 (its highest bits: pushed-elsewhere translated) listener:varint remote [from] [shard:varint index:varint generation:varint boot:u32]
 //! text      = length:varint bytes
 //! ```
 //!
-//! Parts in brackets are there when a bit of `kind` says so, an epoch when anything is left behind the origin. That of a tombstone
-//! says too if an administrator removed the binding. Decoding never fails: it ends at the first entry that is
+//! Parts in brackets are there when a bit of `kind` says so. Behind the origin nothing does: of what is left there the last four
+//! bytes are bound-at, unless an epoch is all that is there, as older servers have left it. The kind of a tombstone says too if an
+//! administrator removed the binding. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,12 +23,14 @@ use strowger_syntax::header::Params;
 use super::deregister::Removal;
 use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
+use super::params::put_kept_params;
 use crate::transport::{Destination, Flow, Source, Transport};
 
 const TOMBSTONE: u8 = 1;
 /// Of a tombstone: why an administrator removed the binding.
 const DEACTIVATED: u8 = 1 << 1;
 const REJECTED: u8 = 1 << 2;
+const PROBATION: u8 = 1 << 3;
 const PARAMS: u8 = 1 << 1;
 const PATH: u8 = 1 << 2;
 const Q: u8 = 1 << 3;
@@ -137,6 +140,8 @@ pub struct Binding<'a> {
     pub expires_at: u32,
     /// When it was made or last refreshed, in Unix seconds.
     pub updated_at: u32,
+    /// Since when it has been bound without a break, in Unix seconds; `None` if it is older than servers that keep it.
+    pub bound_at: Option<u32>,
     /// Where that REGISTER came from.
     pub origin: Origin,
     /// The values of its Path header fields, with commas between them (RFC 3327 §5.3).
@@ -354,9 +359,12 @@ impl<'a> Head<'a> {
     }
 
     pub(super) fn removal(&self) -> Option<Removal> {
-        match self.kind & (DEACTIVATED | REJECTED) {
+        match self.kind & (DEACTIVATED | REJECTED | PROBATION) {
             DEACTIVATED => Some(Removal::Deactivated),
             REJECTED => Some(Removal::Rejected),
+            PROBATION => Some(Removal::Probation {
+                retry_after: Reader(self.rest).varint()?,
+            }),
             _ => None,
         }
     }
@@ -381,6 +389,8 @@ impl<'a> Head<'a> {
         let params = self.params(&mut reader)?;
         let path = if kind & PATH != 0 { reader.text()? } else { &[] };
         let q = if kind & Q != 0 { reader.u16()? } else { Q_DEFAULT };
+        let origin = decode_origin(&mut reader, kind)?;
+        let (epoch, bound_at) = decode_end(reader)?;
         Some(Binding {
             contact: self.contact,
             params,
@@ -388,11 +398,12 @@ impl<'a> Head<'a> {
             order: self.order,
             expires_at: self.ends_at,
             updated_at: self.ends_at.saturating_sub(self.lifetime),
-            origin: decode_origin(&mut reader, kind)?,
+            bound_at,
+            origin,
             path,
             user_agent,
             outbound: self.is_outbound(),
-            epoch: decode_epoch(reader)?,
+            epoch,
         })
     }
 
@@ -438,7 +449,8 @@ impl<'a> Head<'a> {
         if self.kind & (PATH | FROM | FLOW | V6) != kind {
             return None;
         }
-        let epoch = decode_epoch(Reader(reader.0.strip_prefix(work.as_slice())?))?;
+        let mut end = Reader(reader.0.strip_prefix(work.as_slice())?);
+        let epoch = decode_epoch(&mut end)?;
         Some((params, epoch))
     }
 }
@@ -476,10 +488,16 @@ fn decode_origin(reader: &mut Reader<'_>, kind: u8) -> Option<Origin> {
     })
 }
 
-/// What is left behind the origin.
+/// What is left behind the origin: the epoch, and since when it has been bound.
 #[inline]
-fn decode_epoch(mut reader: Reader<'_>) -> Option<Option<Epoch>> {
-    if reader.0.is_empty() {
+fn decode_end(mut reader: Reader<'_>) -> Option<(Option<Epoch>, Option<u32>)> {
+    let epoch = decode_epoch(&mut reader)?;
+    Some((epoch, reader.u32()))
+}
+
+#[inline]
+fn decode_epoch(reader: &mut Reader<'_>) -> Option<Option<Epoch>> {
+    if reader.0.len() <= 4 {
         return Some(None);
     }
     let (id, first_cseq) = (reader.u32()?, reader.varint()?);
@@ -578,11 +596,17 @@ impl<'o> RecordWriter<'o> {
     /// Appends the tombstone of a binding that an administrator has removed.
     pub(super) fn put_removed(&mut self, tombstone: &Tombstone<'_>, why: Removal) {
         self.due = self.due.min(tombstone.until);
-        let why = match why {
+        let kind = match why {
             Removal::Deactivated => DEACTIVATED,
             Removal::Rejected => REJECTED,
+            Removal::Probation { .. } => PROBATION,
         };
-        put_sized(self.out, |out| encode_tombstone(out, TOMBSTONE | why, tombstone));
+        put_sized(self.out, |out| {
+            encode_tombstone(out, TOMBSTONE | kind, tombstone);
+            if let Removal::Probation { retry_after } = why {
+                put_varint(out, retry_after);
+            }
+        });
     }
 
     /// Appends a binding of another record as it is, but for the request that refreshed it and for how long.
@@ -676,6 +700,9 @@ fn encode_binding(out: &mut Vec<u8>, binding: &Binding<'_>) {
         out.extend_from_slice(&id.to_le_bytes());
         put_varint(out, first_cseq);
     }
+    if let Some(bound_at) = binding.bound_at {
+        out.extend_from_slice(&bound_at.to_le_bytes());
+    }
 }
 
 /// Writes an origin, and tells which bits of `kind` go with it.
@@ -767,29 +794,6 @@ fn put_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         // The length was written behind: turn it to the front, over the byte kept free.
         out.remove(at);
         out[at..].rotate_right(head);
-    }
-}
-
-/// Whether a parameter of a contact is kept: its expiration changes, and a phone cannot choose its GRUUs (RFC 5627 §5.1).
-#[inline]
-pub(super) fn is_kept(name: &[u8]) -> bool {
-    !(name.eq_ignore_ascii_case(b"expires")
-        || name.eq_ignore_ascii_case(b"pub-gruu")
-        || name.eq_ignore_ascii_case(b"temp-gruu"))
-}
-
-/// Parameters, each with its `;` and without white space, as far as they are kept.
-fn put_kept_params(out: &mut Vec<u8>, params: &[u8]) {
-    let Some(params) = Params::parse(params) else {
-        return;
-    };
-    for (name, value) in params.iter().filter(|(name, _)| is_kept(name)) {
-        out.push(b';');
-        out.extend_from_slice(name);
-        if let Some(value) = value {
-            out.push(b'=');
-            out.extend_from_slice(value);
-        }
     }
 }
 

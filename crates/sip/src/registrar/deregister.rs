@@ -1,6 +1,6 @@
-//! The removal of bindings by an administrator, as a pure function: record in, new record out.
+//! What an administrator does to bindings, as pure functions: record in, new record out.
 
-use super::binding::{Bindings, RecordWriter, Tombstone};
+use super::binding::{Binding, Bindings, Entry, RecordWriter, Tombstone};
 use super::register::TOMBSTONE_SECS;
 
 /// Why an administrator removed a binding (RFC 3680 §4.7.1).
@@ -10,16 +10,34 @@ pub enum Removal {
     Deactivated,
     /// It is not wanted again.
     Rejected,
+    /// It may be made anew later.
+    Probation {
+        /// After so many seconds.
+        retry_after: u32,
+    },
+}
+
+/// How a binding has ended, as long as its tombstone says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// When, in Unix seconds.
+    pub at: u32,
+    /// Why, if an administrator did it.
+    pub why: Option<Removal>,
 }
 
 impl Bindings<'_> {
-    /// Why an administrator removed the binding of a contact, if that is how it went.
-    pub fn removal(self, contact: &[u8], now_secs: u64) -> Option<Removal> {
+    /// How the binding of a contact was removed, if that is how it went.
+    pub fn removed(self, contact: &[u8], now_secs: u64) -> Option<Removed> {
         let gone = self.heads().filter(|head| head.is_tombstone());
         // The last one says how it went the last time.
-        gone.filter(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)
-            .last()?
-            .removal()
+        let last = gone
+            .filter(|head| head.contact == contact && u64::from(head.ends_at) > now_secs)
+            .last()?;
+        Some(Removed {
+            at: last.ends_at.saturating_sub(TOMBSTONE_SECS),
+            why: last.removal(),
+        })
     }
 
     /// Whether an administrator has removed a binding of late.
@@ -56,4 +74,36 @@ pub fn deregister(
     }
     writer.finish();
     removed
+}
+
+/// Has the bindings of the contacts that are `meant` expire at a time in Unix seconds, if they would later, and tells how many: the
+/// new record is then in `out`, which is emptied first. So a phone that knows of it registers again, and shows who it is
+/// (RFC 3680 §4.7.1).
+pub fn shorten(
+    record: Bindings<'_>,
+    meant: impl Fn(&[u8]) -> bool,
+    expires_at: u32,
+    now_secs: u64,
+    out: &mut Vec<u8>,
+) -> usize {
+    let now = now_secs as u32;
+    let mut writer = RecordWriter::new(out);
+    let mut shortened = 0;
+    for head in record.heads().filter(|head| head.ends_at > now) {
+        let later = head
+            .binding()
+            .filter(|_| !head.is_tombstone() && head.ends_at > expires_at && meant(head.contact));
+        match later {
+            Some(binding) => {
+                shortened += 1;
+                writer.put(&Entry::Binding(Binding {
+                    expires_at,
+                    ..binding
+                }));
+            }
+            None => writer.copy(head.ends_at, head.encoded),
+        }
+    }
+    writer.finish();
+    shortened
 }

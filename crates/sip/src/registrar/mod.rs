@@ -8,6 +8,8 @@ mod deregister;
 mod epoch;
 mod gruu;
 mod outbound;
+mod params;
+mod policy;
 mod purr;
 mod push;
 mod refresh;
@@ -22,14 +24,13 @@ pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
     unexpired,
 };
-pub use deregister::{Removal, deregister};
+pub use deregister::{Removal, Removed, deregister, shorten};
 pub use epoch::Epoch;
 pub(crate) use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
 pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
+pub use policy::{PathPolicy, Policy, WhenFull};
 pub use purr::{PurrKey, purr_of};
 pub use push::{PushParams, may_have_push, write_public_uri, write_shown_text, write_shown_uri};
-pub use register::{
-    Changes, Outcome, PathPolicy, Policy, TOMBSTONE_SECS, WhenFull, has_registered, is_merged, register,
-};
+pub use register::{Changes, Outcome, TOMBSTONE_SECS, has_registered, is_merged, register};
 pub use removal::without_binding;

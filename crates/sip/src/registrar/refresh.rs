@@ -6,9 +6,11 @@ use strowger_syntax::scan::{find_near, quoted_near};
 use strowger_syntax::{Message, Name};
 
 use super::answer::put_contact;
-use super::binding::{Bindings, Origin, RecordWriter, is_kept};
+use super::binding::{Bindings, Origin, RecordWriter};
 use super::gruu::knows_gruu;
-use super::register::{Changes, LARGEST_ENTRY, Policy, expires_field, order, user_agent};
+use super::params::is_kept;
+use super::policy::Policy;
+use super::register::{Changes, LARGEST_ENTRY, expires_field, order, user_agent};
 
 /// Refreshes the only binding of a record and leaves the new record in `out`, and its Contact line in `contacts` unless that is
 /// to have GRUUs; `None` when the request is any other, or something is wrong with it.

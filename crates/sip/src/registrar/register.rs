@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
-use strowger_syntax::{Message, Name, Status, Transport, Uri};
+use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
 use super::epoch::{self, Registering, Turn};
 use super::outbound::{InstanceFlow, instance_of, may_apply};
+use super::policy::{PathPolicy, Policy, WhenFull};
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
 
@@ -24,95 +25,19 @@ const USUAL_ADDRESSES: usize = 4;
 const USUAL_ENTRIES: usize = 16;
 /// How many tombstones of earlier requests a record keeps; the oldest go first.
 const MOST_TOMBSTONES: usize = 32;
+/// The contact of a tombstone that is of none.
+const NO_CONTACT: &[u8] = b"*";
 /// How many bytes one binding may take.
 pub(super) const LARGEST_ENTRY: usize = 4096;
 /// How much of a User-Agent is kept.
 const USER_AGENT_LEN: usize = 64;
-
-/// What to do with a Path that the phone has not said it supports: a proxy on the way has put it in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PathPolicy {
-    /// 420, which RFC 3327 §5.3 recommends.
-    #[default]
-    RefuseUnsupported,
-    /// Keep it, for edge proxies that serve phones without the extension.
-    Keep,
-}
-
-/// What to do with a contact that is one more than an address-of-record may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// 503, until a binding ends.
-    #[default]
-    Refuse,
-    /// It takes the place of the one that has been bound for longest.
-    Replace,
-}
-
-/// What the registrar allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// The shortest expiration granted, in seconds; of no effect above one hour (§10.3 step 7).
-    pub min_expires: u32,
-    /// The longest, in seconds: longer ones are cut to it.
-    pub max_expires: u32,
-    /// What is granted when nothing was asked for, in seconds.
-    pub default_expires: u32,
-    /// How many bindings an address-of-record may have.
-    pub max_contacts: usize,
-    /// What to do with one more.
-    pub when_full: WhenFull,
-    /// What to do with an unsupported Path.
-    pub path: PathPolicy,
-    /// Whether user agents are known by their instance and flow if they want to be (RFC 5626).
-    pub outbound: bool,
-    /// How often user agents that keep their flows are to show that they are there, in seconds (RFC 5626 §4.4); 0 leaves it to
-    /// them.
-    pub flow_timer: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let path = PathPolicy::default();
-        Self {
-            min_expires: 60,
-            max_expires: 7200,
-            default_expires: 3600,
-            max_contacts: 10,
-            when_full: WhenFull::default(),
-            path,
-            outbound: true,
-            flow_timer: 120,
-        }
-    }
-}
-
-/// What is asked for over UDP at most, in seconds: many NATs forget a flow after 30 (RFC 5626 §4.4.2).
-const DATAGRAM_FLOW_TIMER: u32 = 29;
-
-impl Policy {
-    /// The Flow-Timer of a registration that came by this transport, in seconds; 0 for none.
-    pub fn flow_timer(&self, transport: Transport) -> u32 {
-        if transport.is_reliable() {
-            self.flow_timer
-        } else {
-            self.flow_timer.min(DATAGRAM_FLOW_TIMER)
-        }
-    }
-
-    /// The seconds granted to who asks for so many (§10.3 step 7); `None` when that is too brief.
-    pub(super) fn grant(&self, asked: u32) -> Option<u32> {
-        let is_brief = asked > 0 && asked < 3600 && asked < self.min_expires;
-        (!is_brief).then(|| asked.min(self.max_expires))
-    }
-}
 
 /// What a REGISTER comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It asks for the current bindings: answer with the record.
     Fetch,
-    /// It removes what is not there: answer with the record, commit nothing.
+    /// It removes what is not there, and nothing need be left of it: answer with the record, commit nothing.
     Unchanged,
     /// This very request was processed before: answer as before.
     Retransmission,
@@ -602,16 +527,16 @@ impl<'a> Step<'a, '_> {
                     if one.replaces(head, self.order) {
                         burial.bury(&mut writer, head);
                     }
-                    self.bind(&mut writer, one, path)?;
+                    self.bind(&mut writer, one, self.bound_since(head, one), path)?;
                 }
             }
         }
         for one in wanted.iter().filter(|one| one.is_new()) {
             changes.added += 1;
-            self.bind(&mut writer, one, path)?;
+            self.bind(&mut writer, one, Some(self.now), path)?;
         }
         let bound = changes.added + changes.refreshed;
-        if changes == Changes::default() {
+        if changes == Changes::default() && !self.leave_trace(&mut writer) {
             return Ok(Outcome::Unchanged);
         }
         if bound == 0 {
@@ -619,6 +544,22 @@ impl<'a> Step<'a, '_> {
         }
         writer.finish();
         Ok(Outcome::Changed(changes))
+    }
+
+    /// Leaves a tombstone of a request that removes what is not there: a duplicate of it that comes late is a retransmission, which
+    /// RFC 3261 §17.2.2 has absorbed for 64 * T1, and must not remove what another user agent has bound meanwhile (§10.3 has no
+    /// order between Call-IDs). Who may send it may bind a contact too, which is more to keep and for longer. False where
+    /// there are no duplicates.
+    fn leave_trace(&self, writer: &mut RecordWriter<'_>) -> bool {
+        let is_kept = !self.origin.transport.is_reliable();
+        if is_kept {
+            writer.put(&Entry::Tombstone(Tombstone {
+                contact: NO_CONTACT,
+                order: self.order,
+                until: self.now.saturating_add(TOMBSTONE_SECS),
+            }));
+        }
+        is_kept
     }
 
     /// Takes a binding over, with another epoch if a contact of its instance begins one.
@@ -685,8 +626,22 @@ impl<'a> Step<'a, '_> {
         }
     }
 
+    /// Since when a binding that is refreshed has been there. Another URI of the same flow is a new contact.
+    fn bound_since(&self, head: &Head<'a>, one: &Wanted<'a>) -> Option<u32> {
+        if one.flow.is_some() && !one.is_at(head.contact) {
+            return Some(self.now);
+        }
+        head.binding()?.bound_at
+    }
+
     /// Writes the binding of one address of the request.
-    fn bind(&self, writer: &mut RecordWriter<'_>, one: &Wanted<'a>, path: &[u8]) -> Result<(), Reject> {
+    fn bind(
+        &self,
+        writer: &mut RecordWriter<'_>,
+        one: &Wanted<'a>,
+        bound_at: Option<u32>,
+        path: &[u8],
+    ) -> Result<(), Reject> {
         let size = writer.put(&Entry::Binding(Binding {
             contact: one.contact,
             params: one.params.text(),
@@ -694,6 +649,7 @@ impl<'a> Step<'a, '_> {
             order: self.order,
             expires_at: self.now.saturating_add(one.expires),
             updated_at: self.now,
+            bound_at,
             origin: *self.origin,
             path,
             user_agent: user_agent(self.request),

@@ -174,11 +174,7 @@ fn step_6_star_removes_all_unless_one_was_made_later() {
         Ok(Outcome::Retransmission),
         "its retransmission"
     );
-    assert_eq!(
-        store.send("x", 7, REMOVE_ALL),
-        Ok(Outcome::Unchanged),
-        "nothing left"
-    );
+    assert_eq!(store.send("x", 7, REMOVE_ALL), changed(0, 0, 0), "nothing left");
     assert_eq!(
         store.send("y", 9, B),
         Ok(Outcome::Retransmission),
@@ -376,16 +372,39 @@ fn a_removed_binding_does_not_come_back_by_a_late_duplicate() {
 #[test]
 fn removing_what_is_not_there_changes_nothing() {
     let mut store = Store::new();
-    assert_eq!(store.send("x", 1, REMOVE_A), Ok(Outcome::Unchanged));
-    assert_eq!(store.send("x", 2, REMOVE_ALL), Ok(Outcome::Unchanged));
+    assert_eq!(store.send("x", 1, REMOVE_A), changed(0, 0, 0));
+    assert_eq!(store.send("x", 2, REMOVE_ALL), changed(0, 0, 0));
+    assert_eq!(store.contacts(), "");
     assert_eq!(store.send("x", 3, A), changed(1, 0, 0));
     store.now += 3600;
-    assert_eq!(
-        store.send("x", 4, REMOVE_A),
-        Ok(Outcome::Unchanged),
-        "it has expired"
-    );
+    assert_eq!(store.send("x", 4, REMOVE_A), changed(0, 0, 0), "it has expired");
     assert_eq!(store.send("x", 1, A), changed(1, 0, 0), "and its order with it");
+}
+
+/// What would be RFC 3261 §17.2.2's in a server transaction: §10.3 step 6 alone would let them go.
+#[test]
+fn a_late_duplicate_of_what_removed_nothing_removes_nothing() {
+    for removal in [REMOVE_ALL, REMOVE_A] {
+        let mut store = Store::new();
+        assert_eq!(store.send("x", 1, removal), changed(0, 0, 0));
+        assert_eq!(store.send("y", 1, A), changed(1, 0, 0));
+        store.now += 31;
+        assert_eq!(store.send("x", 1, removal), Ok(Outcome::Retransmission));
+        assert_eq!(store.contacts(), "<sip:a@192.0.2.1>;expires=3569");
+        assert_eq!(store.send("x", 2, removal), changed(0, 0, 1), "another request");
+    }
+    let mut store = Store::new();
+    for n in 0..100 {
+        assert_eq!(store.send("x", n, REMOVE_ALL), changed(0, 0, 0));
+    }
+    assert!(
+        Bindings::new(&store.record).entries().count() <= 33,
+        "they are bounded"
+    );
+    store.now += 33;
+    let mut left = Vec::new();
+    unexpired(&store.record, store.now, &mut left);
+    assert_eq!(left, b"", "and gone after 32 s");
 }
 
 #[test]
@@ -454,11 +473,28 @@ fn a_broken_binding_hides_the_others_until_the_next_change_only() {
     assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
     let end = store.record.len();
     assert_eq!(store.send("y", 1, B), changed(1, 0, 0));
-    // The transport, before listener, address and port.
-    store.record[end - 8] = 0xff;
+    // The transport, before listener, address, port and since when it is bound.
+    store.record[end - 12] = 0xff;
     assert_eq!(store.contacts(), "");
     assert_eq!(store.send("y", 2, B), changed(0, 1, 0));
     assert_eq!(store.contacts(), "<sip:b@192.0.2.1>;expires=3600");
+}
+
+#[test]
+fn rfc_3680_5_1_it_is_kept_since_when_a_contact_is_bound() {
+    let mut store = Store::new();
+    let since = |store: &Store| store.only().bound_at.map(|at| u64::from(at) - START);
+    assert_eq!(store.send("x", 1, A), changed(1, 0, 0));
+    store.now += 100;
+    assert_eq!(store.send("x", 2, A), changed(0, 1, 0));
+    assert_eq!(since(&store), Some(0), "the short way");
+    // With another parameter, so that the whole procedure has it.
+    let same = "Contact: <sip:a@192.0.2.1>;q=0.5\r\n";
+    assert_eq!(store.send("x", 3, same), changed(0, 1, 0));
+    assert_eq!(since(&store), Some(0));
+    store.now += 4000;
+    assert_eq!(store.send("x", 4, A), changed(1, 0, 0));
+    assert_eq!(since(&store), Some(4100), "it had expired");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use strowger_sip::event::{Told, Watched, write_reginfo};
 use strowger_sip::registrar::{
-    Binding, Bindings, Entry, Epoch, Gruus, Order, Origin, RecordWriter, Removal, deregister,
+    Binding, Bindings, Entry, Epoch, Gruus, Order, Origin, RecordWriter, Removal, deregister, shorten,
 };
 use strowger_sip::transport::Transport;
 use strowger_sip::{Keys, MacKey, Source};
@@ -25,6 +25,7 @@ fn binding(contact: &'static [u8], q: u16) -> Binding<'static> {
         },
         expires_at: NOW as u32 + 60,
         updated_at: NOW as u32,
+        bound_at: Some(NOW as u32 - 7000),
         origin: Origin::of(
             &Source {
                 transport: Transport::Udp,
@@ -115,6 +116,19 @@ fn rfc_3680_section_5_4_documents_are_valid() {
         NOW,
         &mut removed,
     );
+    let mut probation = Vec::new();
+    let why = Removal::Probation {
+        retry_after: u32::MAX,
+    };
+    deregister(Bindings::new(&both), |_| true, why, NOW, &mut probation);
+    let mut shortened = Vec::new();
+    shorten(
+        Bindings::new(&both),
+        |_| true,
+        NOW as u32 + 5,
+        NOW,
+        &mut shortened,
+    );
     let nothing = Told::default();
     for (told, record, is_full, now_secs) in [
         (&nothing, &both, true, NOW),
@@ -122,6 +136,8 @@ fn rfc_3680_section_5_4_documents_are_valid() {
         (&nothing, &both, false, NOW),
         (&told, &both, true, NOW),
         (&told, &removed, false, NOW),
+        (&told, &probation, false, NOW),
+        (&told, &shortened, false, NOW),
         (&told, &both, false, NOW + 60),
         (&told, &Vec::new(), false, NOW),
     ] {

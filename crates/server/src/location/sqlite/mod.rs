@@ -193,6 +193,10 @@ impl Location for Sqlite {
         self.shared.table.for_each(visit);
     }
 
+    fn for_each_due(&self, secs: u32, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.shared.table.for_each_due(secs, visit);
+    }
+
     fn visit(&self, from: u64, most: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Option<u64> {
         let from = u32::try_from(from).ok()?;
         self.shared.table.visit(from, most, visit).map(u64::from)

@@ -230,6 +230,32 @@ impl Table {
         None
     }
 
+    /// Visits every record that is due by this second, and perhaps others; see
+    /// [`Location::for_each_due`](super::Location::for_each_due). The records of one second are copied while the lock is held.
+    pub fn for_each_due(&self, secs: u32, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let lists = self.lock().wheel.lists_by(secs);
+        let (mut aor, mut record, mut copied, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for list in lists {
+            copied.clear();
+            ends.clear();
+            let structure = self.lock();
+            for place in structure.wheel.places(&self.arena, list) {
+                if self.stop_at(place, &mut aor, &mut record).0.is_some() {
+                    copied.extend_from_slice(&aor);
+                    let between = copied.len();
+                    copied.extend_from_slice(&record);
+                    ends.push((between, copied.len()));
+                }
+            }
+            drop(structure);
+            let mut start = 0;
+            for &(between, end) in &ends {
+                visit(&copied[start..between], &copied[between..end]);
+                start = end;
+            }
+        }
+    }
+
     /// Tells an empty table what time it is, in Unix seconds, so that what comes is filed right from the beginning.
     pub fn begin_at(&self, now_secs: u32) {
         self.lock().wheel.begin_at(now_secs);

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -92,6 +93,40 @@ fn many_records_are_found_listed_and_counted() {
         };
         assert_eq!(read(&table, &aor(number)).1, expected, "{number}");
     }
+}
+
+#[test]
+fn what_is_due_by_a_second_is_visited_without_looking_at_everything() {
+    let table = table();
+    table.begin_at(1000);
+    for number in 0..5000 {
+        table
+            .set(&aor(number), &(1000 + number).to_le_bytes())
+            .expect("room");
+    }
+    let visited = |secs: u32| {
+        let mut seen = HashSet::new();
+        table.for_each_due(secs, &mut |aor, record| {
+            assert!(seen.insert((aor.to_vec(), due(record))), "each once");
+        });
+        seen
+    };
+    assert_eq!(visited(1099).len(), 100);
+    assert_eq!(visited(999).len(), 0);
+    // A refresh leaves a record where it is filed, until it is looked at there.
+    for number in 0..50 {
+        table.set(&aor(number), &4000_u32.to_le_bytes()).expect("room");
+    }
+    assert!(visited(1099).len() <= 100);
+    sweep(&table, 1049);
+    let seen = visited(1099);
+    assert_eq!(seen.len(), 50);
+    assert!(seen.contains(&(aor(50), 1050)));
+    assert_eq!(visited(4000).len(), 3001);
+    assert_eq!(visited(u32::MAX).len(), 5000);
+    // One that is due sooner than before is found there.
+    table.set(&aor(4999), &1060_u32.to_le_bytes()).expect("room");
+    assert!(visited(1099).contains(&(aor(4999), 1060)));
 }
 
 #[test]

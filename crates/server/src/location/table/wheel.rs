@@ -111,6 +111,21 @@ impl Wheel {
         Some(place)
     }
 
+    /// The lists that have every place whose record is due by a second, and others.
+    pub(super) fn lists_by(&self, secs: u32) -> impl Iterator<Item = u32> + use<> {
+        let last = secs.min(self.next.saturating_add(SLOTS - 1));
+        std::iter::once(LATE).chain((self.next..=last).map(|second| second % SLOTS))
+    }
+
+    /// The places of one of its lists.
+    pub(super) fn places<'a>(&self, arena: &'a Arena, list: u32) -> impl Iterator<Item = Place> + use<'a> {
+        let first = self.heads.get(list as usize).copied().unwrap_or(0);
+        std::iter::successors(Some(first), |&place| {
+            linked(arena, place).map(|words| record::filed(words).after)
+        })
+        .take_while(|&place| place != 0)
+    }
+
     /// The first second from the wheel's time on for which something is filed.
     pub(super) fn next_due(&self) -> Option<u32> {
         (0..SLOTS)

@@ -4,8 +4,10 @@
 mod notify;
 mod subscribe;
 
+use std::net::IpAddr;
+
 use hashbrown::HashMap;
-use strowger_sip::event::{Course, Dialog, End, Package, Told};
+use strowger_sip::event::{Course, Dialog, End, Number, Package, Told};
 use strowger_sip::memory::{Id, Slab, TimerId, Wheel};
 use strowger_sip::registrar::Origin;
 use strowger_sip::transaction::{Timed, User};
@@ -49,11 +51,28 @@ struct Subscription {
     /// When it ends, in Unix seconds.
     ends_at: u64,
     timer: TimerId,
-    /// Whether the present notification goes the other way, as the first one has failed; and how often one had to wait for a
-    /// name.
+    /// Whether there are two ways for the present notification, and whether it goes the other one, as the first one has failed; and
+    /// how often one had to wait for a name.
+    has_other_way: bool,
     other_way: bool,
     lookups: u8,
+    /// What is known of an address that its notifications go to by datagrams, other than the one that it came from.
+    elsewhere: Elsewhere,
+    /// How many notifications told nothing.
+    probes: u32,
     is_kept: bool,
+}
+
+/// Whether somebody at an address wants what is sent there: who subscribes may name any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Elsewhere {
+    /// It is not known.
+    #[default]
+    Unknown,
+    /// A notification that tells nothing is under way there.
+    Asked(Number, IpAddr),
+    /// One was answered there.
+    Reached(IpAddr),
 }
 
 impl Subscription {
@@ -160,8 +179,11 @@ impl Node {
                 told: Told::default(),
                 ends_at: kept.ends_at,
                 timer: TimerId::NONE,
+                has_other_way: false,
                 other_way: false,
                 lookups: 0,
+                elsewhere: Elsewhere::Unknown,
+                probes: 0,
                 is_kept: true,
             });
         }

@@ -3,23 +3,25 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use strowger_sip::event::{
-    Answer, Dialog, Due, Fate, Notify, Told, Watched, next_hop, write_notify, write_reginfo,
+    Answer, Dialog, Due, Fate, Notify, Number, Standing, Told, Watched, next_hop, write_notify, write_reginfo,
 };
 use strowger_sip::memory::Id;
 use strowger_sip::registrar::{Binding, Bindings, Gruus, Order, Q_DEFAULT};
 use strowger_sip::transaction::User;
-use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate, way_to};
+use strowger_sip::transport::{Departure, Destination, Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Now, Outbox};
 use strowger_syntax::header::{NameAddr, RetryAfter};
 use strowger_syntax::{Message, Method, Uri};
 
-use super::{NOTIFY, NUMBER, Subscription};
+use super::{Elsewhere, NOTIFY, NUMBER, Subscription};
 use crate::dns::Age;
 use crate::node::Node;
 
 /// How long a name of a next hop is waited for, in milliseconds, and how often.
 const LOOKUP_MS: u64 = 300;
 const LOOKUPS: u8 = 30;
+/// What a NOTIFY has beside its body and what is remembered of its dialog, in bytes, or less.
+const HEAD: usize = 400;
 
 /// The way to a subscriber.
 enum Way {
@@ -57,6 +59,7 @@ impl Node {
         let Some(subscription) = self.events.subscriptions.get(id) else {
             return;
         };
+        let other_way = subscription.other_way;
         let mut record = std::mem::take(&mut self.work.record);
         self.shared.location.read(&subscription.aor, &mut record);
         let mut body = std::mem::take(&mut self.work.lines);
@@ -65,11 +68,20 @@ impl Node {
         let told = Told::of(Bindings::new(&record), now.wall_secs());
         self.work.record = record;
         if is_news {
-            match self.way_to_subscriber(subscription, now) {
+            match self.way_to_subscriber(subscription, body.len(), now) {
                 Way::To(first, other) => {
-                    let hop = other.filter(|_| subscription.other_way).unwrap_or(first);
-                    self.send_notify(id, due, &hop, &body, now, out);
-                    self.remember_told(id, told);
+                    let hop = other.filter(|_| other_way).unwrap_or(first);
+                    let address = unproven(subscription, &hop);
+                    if let Some(subscription) = self.events.subscriptions.get_mut(id) {
+                        subscription.has_other_way = other.is_some();
+                    }
+                    match address {
+                        Some(address) => self.send_probe(id, &hop, address, now, out),
+                        None => {
+                            self.send_notify(id, due, &hop, &body, now, out);
+                            self.remember_told(id, told);
+                        }
+                    }
                 }
                 Way::Unknown => self.wait_for_name(id, due, now),
                 Way::None => self.end_subscription(id, "unreachable", now),
@@ -95,7 +107,7 @@ impl Node {
         let watched = Watched {
             aor: &subscription.aor,
             ids: &self.endpoint.identity.keys.tables,
-            version: subscription.dialog.local_cseq,
+            version: subscription.dialog.local_cseq.saturating_sub(subscription.probes),
             is_full: due != Due::Change,
             now_secs: now.wall_secs(),
             gruus: Gruus {
@@ -118,9 +130,38 @@ impl Node {
     }
 
     fn send_notify(&mut self, id: Id, due: Due, hop: &Hop, body: &[u8], now: Now, out: &mut Outbox) {
-        let Some(subscription) = self.events.subscriptions.get_mut(id) else {
-            return;
+        let standing = match due {
+            Due::End(end) => Standing::Terminated(end),
+            Due::Change | Due::Full => Standing::Active,
         };
+        let sent = self.send_as(id, due, standing, (hop, body), now, out);
+        if let Some((_, client)) = sent {
+            // Nobody else can answer within a dialog.
+            self.endpoint.layer.wait_out(client, now.mono_ms());
+        }
+    }
+
+    /// Asks whether somebody at an address wants to be told anything (RFC 6665 §6.3): with a NOTIFY that has no body, and is
+    /// repeated as seldom as anything to a next hop that may be dead.
+    fn send_probe(&mut self, id: Id, hop: &Hop, address: IpAddr, now: Now, out: &mut Outbox) {
+        let sent = self.send_as(id, Due::Full, Standing::Pending, (hop, b""), now, out);
+        if let (Some((number, _)), Some(subscription)) = (sent, self.events.subscriptions.get_mut(id)) {
+            subscription.elsewhere = Elsewhere::Asked(number, address);
+            subscription.probes += 1;
+        }
+    }
+
+    /// Sends a NOTIFY: its number, and its transaction.
+    fn send_as(
+        &mut self,
+        id: Id,
+        due: Due,
+        standing: Standing,
+        (hop, body): (&Hop, &[u8]),
+        now: Now,
+        out: &mut Outbox,
+    ) -> Option<(Number, Id)> {
+        let subscription = self.events.subscriptions.get_mut(id)?;
         subscription.lookups = 0;
         subscription.dialog.local_cseq += 1;
         subscription.set_numbers_aside(self.shared.events.store.as_deref());
@@ -128,10 +169,7 @@ impl Node {
         let notify = Notify {
             package: subscription.package,
             id: &subscription.id,
-            end: match due {
-                Due::End(end) => Some(end),
-                Due::Change | Due::Full => None,
-            },
+            standing,
             left_secs: subscription.course.left_ms(now.mono_ms()) / 1000,
             body,
         };
@@ -164,9 +202,8 @@ impl Node {
         };
         let client = layer.send(Method::Notify, hop.to, user, now.mono_ms(), out, write);
         layer.set_check(client, check);
-        // Nobody else can answer within a dialog.
-        layer.wait_out(client, now.mono_ms());
         out.of_call(None);
+        Some((number, client))
     }
 
     fn wait_for_name(&mut self, id: Id, due: Due, now: Now) {
@@ -180,9 +217,14 @@ impl Node {
         subscription.course.put_off(due, now.mono_ms() + LOOKUP_MS);
     }
 
-    /// The way to a subscriber (RFC 3261 §12.2.1.1): by its route set, or to its contact as to that of a phone that has
-    /// registered from where the last SUBSCRIBE came from.
-    fn way_to_subscriber(&self, subscription: &Subscription, now: Now) -> Way {
+    /// The way to a subscriber (RFC 3261 §12.2.1.1) for a body of so many bytes: by its route set, or to its contact as to that of a
+    /// phone that has registered from where the last SUBSCRIBE came from. What is too large for a datagram goes by TCP (§18.1.1)
+    /// unless it goes back to there.
+    fn way_to_subscriber(&self, subscription: &Subscription, body: usize, now: Now) -> Way {
+        let size = Size::of(
+            HEAD + subscription.dialog.bytes() + body,
+            self.shared.policy.udp_limit,
+        );
         let origin = &subscription.origin;
         let listeners = &self.endpoint.identity.listeners;
         let local = origin
@@ -196,17 +238,25 @@ impl Node {
             ),
         };
         let dialog = &subscription.dialog;
-        let Some(next) = next_hop(dialog) else {
-            let shared = &self.shared;
-            let contact = contact_of(subscription);
-            let way = way_to(from, &contact, shared.policy.boot, |uri| shared.is_ours(uri));
-            return way.map_or(Way::None, |(hop, other)| Way::To(hop, other));
+        let next = match next_hop(dialog) {
+            Some(next) => next,
+            None => {
+                let shared = &self.shared;
+                let contact = contact_of(subscription);
+                match way_to(from, &contact, shared.policy.boot, |uri| shared.is_ours(uri)) {
+                    Some((hop, _)) if size == Size::Large && elsewhere(subscription, &hop).is_some() => {
+                        &dialog.remote_target
+                    }
+                    Some((hop, other)) => return Way::To(hop, other),
+                    None => return Way::None,
+                }
+            }
         };
         let Ok(Uri::Sip(next)) = Uri::parse(next) else {
             return Way::None;
         };
         let mut hops = Vec::new();
-        match locate(&next, Size::Small) {
+        match locate(&next, size) {
             Located::Address(ip, ways) => ways.put(from, ip, &mut hops),
             Located::Name(name) => {
                 let put = |servers: &[Server]| {
@@ -253,13 +303,8 @@ impl Node {
 
     /// A NOTIFY was not answered, or could not be sent. One that could not be sent is tried on the other way once.
     pub(in crate::node) fn on_notify_failed(&mut self, user: User, sent: bool, now: Now, out: &mut Outbox) {
-        let known = self.events.subscriptions.get(user.context);
-        let other = known.is_some_and(|subscription| {
-            !sent
-                && !subscription.other_way
-                && matches!(self.way_to_subscriber(subscription, now), Way::To(_, Some(_)))
-        });
         if let Some(subscription) = self.events.subscriptions.get_mut(user.context) {
+            let other = !sent && subscription.has_other_way && !subscription.other_way;
             subscription.other_way = other;
             if other && subscription.course.lost(user.branch & NUMBER, now.mono_ms()) {
                 return self.attend(user.context, now, out);
@@ -275,7 +320,10 @@ impl Node {
         };
         let number = user.branch & NUMBER;
         match subscription.course.answered(number, answer, now.mono_ms()) {
-            Fate::Lives => self.attend(id, now, out),
+            Fate::Lives => {
+                subscription.learn(number, answer, now);
+                self.attend(id, now, out);
+            }
             Fate::Ends => {
                 let why = match answer {
                     _ if subscription.course.is_ending() => "over",
@@ -283,6 +331,35 @@ impl Node {
                     Answer::None => "silent",
                 };
                 self.end_subscription(id, why, now);
+            }
+        }
+    }
+}
+
+/// The address that a hop leads to by datagrams, if that is another one than the last SUBSCRIBE came from.
+fn elsewhere(subscription: &Subscription, hop: &Hop) -> Option<IpAddr> {
+    match hop.to {
+        Destination::Datagram { to, .. } if to.ip() != subscription.origin.remote.ip() => Some(to.ip()),
+        Destination::Datagram { .. } | Destination::Flow(_) | Destination::Connect { .. } => None,
+    }
+}
+
+/// The same, as long as nobody there has answered.
+fn unproven(subscription: &Subscription, hop: &Hop) -> Option<IpAddr> {
+    elsewhere(subscription, hop).filter(|&address| subscription.elsewhere != Elsewhere::Reached(address))
+}
+
+impl Subscription {
+    /// Learns from the answer to a notification that told nothing that somebody is there, who is told all then.
+    fn learn(&mut self, number: Number, answer: Answer, now: Now) {
+        let Elsewhere::Asked(asked, address) = self.elsewhere else {
+            return;
+        };
+        let is_reached = matches!(answer, Answer::Status(status, _) if status.is_success());
+        if number == asked && is_reached {
+            self.elsewhere = Elsewhere::Reached(address);
+            if !self.course.is_ending() {
+                self.course.put_off(Due::Full, now.mono_ms());
             }
         }
     }
@@ -309,6 +386,7 @@ fn contact_of(subscription: &Subscription) -> Binding<'_> {
         },
         expires_at: u32::MAX,
         updated_at: 0,
+        bound_at: None,
         origin: subscription.origin,
         path: b"",
         user_agent: b"",

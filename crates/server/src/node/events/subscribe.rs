@@ -3,7 +3,7 @@
 use strowger_sip::auth::Staleness;
 use strowger_sip::event::{Asked, Course, Dialog, Told, asked, package_of};
 use strowger_sip::memory::{Id, Stored, TimerId};
-use strowger_sip::registrar::Origin;
+use strowger_sip::registrar::{Bindings, Origin};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
@@ -11,12 +11,13 @@ use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::scan::put_number;
 use strowger_syntax::{Message, Method, Name, Status, Uri};
 
-use super::{SET_ASIDE, Subscription};
+use super::{Elsewhere, SET_ASIDE, Subscription};
 use crate::events::{Outcome, Settled, Store};
 use crate::location::{Caller, MAX_AOR, Slot, Ticket};
 use crate::node::dispatch::{Bound, Case};
 use crate::node::policy::{Checked, Sender, spoken_for};
 use crate::node::trace::{AskedWhy, RoleTaken, Step};
+use crate::node::user_lookup::Progress;
 use crate::node::{Kept, Node};
 use crate::subscriber::Resolved;
 
@@ -73,7 +74,7 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         self.trace.note(|| Step::own(RoleTaken::Notifier));
-        let Some(sender) = self.admit_subscriber(case, now, out)? else {
+        let Some(sender) = self.admit_subscriber(case, bound, now, out)? else {
             return Ok(());
         };
         let done = self.subscribe(case, bound, sender, now, out);
@@ -87,6 +88,7 @@ impl Node {
     fn admit_subscriber(
         &mut self,
         case: &Case<'_>,
+        bound: &Bound<'_>,
         now: Now,
         out: &mut Outbox,
     ) -> Result<Option<Sender>, Reject> {
@@ -103,12 +105,19 @@ impl Node {
         };
         if let Some(why) = exempt {
             self.trace.note(|| Step::Asked { why });
-            return Ok(Some(sender));
+            let known = self.is_watched_known(case, bound, sender, now)?;
+            return Ok((known == Progress::On).then_some(sender));
         }
         self.trace.note(|| Step::Asked {
             why: AskedWhy::Method,
         });
         match self.check_credentials(request, ingress, now) {
+            // The nonce count is used up once, when the request goes on.
+            Checked::Right(_)
+                if self.is_watched_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
+            {
+                return Ok(None);
+            }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
             }
@@ -120,6 +129,20 @@ impl Node {
             Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
         }
         Ok(None)
+    }
+
+    /// Whether enough is known of whom a SUBSCRIBE asks about.
+    fn is_watched_known(
+        &mut self,
+        case: &Case<'_>,
+        bound: &Bound<'_>,
+        sender: Sender,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        match case.request.to_tag() {
+            None => self.is_called_known(case, bound, sender, now),
+            Some(_) => Ok(Progress::On),
+        }
     }
 
     fn subscribe(
@@ -143,14 +166,20 @@ impl Node {
         let Bound::User(uri) = bound else {
             return Err(Reject::new(Status::NOT_FOUND));
         };
-        let owner = self.find_watched(request, uri, sender)?;
+        let owner = self.find_watched(request, uri, sender, now)?;
         self.check_room(case.ingress, &case.routing)?;
         self.begin_subscription(case, &asked, owner, sender, now, out)
     }
 
     /// Puts the address-of-record that is asked about into the work buffers, if the sender may be told of it. Whether it is
     /// the sender's own.
-    fn find_watched(&mut self, request: Message<'_>, uri: &[u8], sender: Sender) -> Result<bool, Reject> {
+    fn find_watched(
+        &mut self,
+        request: Message<'_>,
+        uri: &[u8],
+        sender: Sender,
+        now: Now,
+    ) -> Result<bool, Reject> {
         let speaker = self.speaker(request);
         let Ok(Uri::Sip(sip)) = Uri::parse(uri) else {
             return Err(Reject::new(Status::NOT_FOUND));
@@ -166,10 +195,19 @@ impl Node {
         if sender == Sender::Authenticated && !owner && !speaker.as_ref().is_some_and(may_watch) {
             return Err(Reject::new(Status::FORBIDDEN));
         }
-        if self.shared.auth_on() && resolved == Resolved::Unknown || self.work.aor.len() > MAX_AOR {
+        // Who is registered is somebody, also while the server of users has not been asked.
+        let is_nobody = self.shared.auth_on() && resolved == Resolved::Unknown && !self.is_anywhere(now);
+        if is_nobody || self.work.aor.len() > MAX_AOR {
             return Err(Reject::new(Status::NOT_FOUND));
         }
         Ok(owner && (sender == Sender::Authenticated || !self.shared.auth_on()))
+    }
+
+    /// Whether the address-of-record in the work buffers is registered.
+    fn is_anywhere(&mut self, now: Now) -> bool {
+        let work = &mut self.work;
+        self.shared.location.read(&work.aor, &mut work.record);
+        Bindings::new(&work.record).live(now.wall_secs()).next().is_some()
     }
 
     /// The address-of-record that a request speaks for, if that is ours; an alias stands for its user.
@@ -214,8 +252,11 @@ impl Node {
             told: Told::default(),
             ends_at: now.wall_secs() + u64::from(asked.secs),
             timer: TimerId::NONE,
+            has_other_way: false,
             other_way: false,
             lookups: 0,
+            elsewhere: Elsewhere::Unknown,
+            probes: 0,
             // What is over with its first notification need not be kept.
             is_kept: asked.secs > 0,
         };

@@ -360,6 +360,7 @@ impl Step {
         let (outcome, changes) = match outcome {
             Outcome::Fetch => (RegisterOutcome::Fetch, Changes::default()),
             Outcome::Unchanged => (RegisterOutcome::Unchanged, Changes::default()),
+            Outcome::Changed(none) if none == Changes::default() => (RegisterOutcome::Unchanged, none),
             Outcome::Retransmission => (RegisterOutcome::Retransmission, Changes::default()),
             Outcome::Changed(changes) => (RegisterOutcome::Changed, changes),
         };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::registrar::{Entry, Epoch, Order, Origin, RecordWriter, Tombstone, deregister};
+use crate::registrar::{Entry, Epoch, Order, Origin, RecordWriter, Tombstone, deregister, shorten};
 use crate::transport::Transport;
 use crate::{Keys, Source};
 
@@ -18,6 +18,7 @@ fn binding(contact: &'static str, cseq: u32, lasts: u32) -> Binding<'static> {
         },
         expires_at: NOW as u32 + lasts,
         updated_at: NOW as u32,
+        bound_at: Some(NOW as u32 - 100),
         origin: Origin::of(
             &Source {
                 transport: Transport::Udp,
@@ -105,7 +106,8 @@ fn rfc_3680_section_5_1_a_full_document() {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
              <reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"3\" state=\"full\">\
              <registration aor=\"sip:a%20b@example.test\" id=\"{aor}\" state=\"active\">\
-             <contact id=\"{contact}\" state=\"active\" event=\"registered\" expires=\"60\" q=\"0.8\" callid=\"c&amp;1\" cseq=\"7\">\
+             <contact id=\"{contact}\" state=\"active\" event=\"registered\" \
+             duration-registered=\"100\" expires=\"60\" q=\"0.8\" callid=\"c&amp;1\" cseq=\"7\">\
              <uri>sip:a@192.0.2.7;x=&quot;&lt;&amp;&gt;&quot;</uri>\
              <unknown-param name=\"+sip.instance\">&quot;&lt;urn:uuid:1&gt;&quot;</unknown-param>\
              <unknown-param name=\"ob\"></unknown-param>\
@@ -228,6 +230,78 @@ fn rfc_3680_section_4_7_1_an_administrator_deactivates_or_rejects() {
         deregister(Bindings::new(&last), |_| true, Removal::Rejected, NOW, &mut next),
         0
     );
+}
+
+#[test]
+fn rfc_3680_section_5_1_what_an_administrator_wants_of_phones_is_told() {
+    let (a, b) = (
+        binding("sip:a@192.0.2.7", 7, 60),
+        binding("sip:b@192.0.2.7", 9, 600),
+    );
+    let both = record(&[a, b]);
+    let told = Told::of(Bindings::new(&both), NOW);
+    let mut next = Vec::new();
+    let why = Removal::Probation { retry_after: 300 };
+    assert_eq!(
+        deregister(Bindings::new(&both), |c| c == a.contact, why, NOW, &mut next),
+        1
+    );
+    let text = written(&told, &next, NOW + 1, false).expect("a change");
+    assert_eq!(events(&text), ["active", "terminated probation"]);
+    assert!(text.contains(" retry-after=\"300\""), "{text}");
+    // Which lasts less than that anyway is left alone.
+    let end = NOW as u32 + 100;
+    assert_eq!(shorten(Bindings::new(&both), |_| true, end, NOW, &mut next), 1);
+    let text = written(&told, &next, NOW + 1, false).expect("a change");
+    assert_eq!(events(&text), ["active", "active shortened"]);
+    assert!(
+        text.contains(" duration-registered=\"101\" expires=\"99\""),
+        "{text}"
+    );
+    assert_eq!(
+        shorten(Bindings::new(&next), |_| true, end, NOW, &mut Vec::new()),
+        0
+    );
+    assert_eq!(Bindings::new(&next).due(), NOW as u32 + 60);
+}
+
+#[test]
+fn rfc_3680_section_5_1_durations_are_of_one_life_of_a_contact() {
+    let a = binding("sip:a@192.0.2.7", 7, 60);
+    let told = Told::of(Bindings::new(&record(&[a])), NOW);
+    let duration = |record: &[u8], later: u64| {
+        let text = written(&told, record, NOW + later, false).expect("a change");
+        let (_, rest) = text.split_once("duration-registered=\"").expect("it is told");
+        let duration = rest.split('"').next().unwrap_or_default().to_owned();
+        (events(&text).pop().unwrap_or_default(), duration)
+    };
+    let refreshed = Binding {
+        order: binding("", 8, 0).order,
+        expires_at: NOW as u32 + 100,
+        ..a
+    };
+    let is = |event: &str, duration: &str| (event.to_owned(), duration.to_owned());
+    assert_eq!(duration(&record(&[refreshed]), 40), is("active refreshed", "140"));
+    assert_eq!(duration(&record(&[a]), 64), is("terminated expired", "160"));
+    let mut removed = Vec::new();
+    deregister(
+        Bindings::new(&record(&[a])),
+        |_| true,
+        Removal::Rejected,
+        NOW + 20,
+        &mut removed,
+    );
+    assert_eq!(duration(&removed, 23), is("terminated rejected", "120"));
+    // It expired, and was bound again before that was told.
+    let again = Binding {
+        bound_at: Some(NOW as u32 + 61),
+        expires_at: NOW as u32 + 121,
+        ..refreshed
+    };
+    assert_eq!(duration(&record(&[again]), 62), is("active registered", "1"));
+    let old = Binding { bound_at: None, ..a };
+    let text = written(&Told::default(), &record(&[old]), NOW, true).expect("a document");
+    assert!(!text.contains("duration-registered"), "{text}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn small() -> Binding<'static> {
         order: order("0123456789abcdef@192.168.100.1", 2),
         expires_at: 1_764_003_600,
         updated_at: 1_764_000_000,
+        bound_at: Some(1_763_000_000),
         origin: Origin {
             transport: Transport::Udp,
             listener: 0,
@@ -130,6 +131,23 @@ fn a_plain_registration_fits_into_110_bytes() {
     });
     let with_gruus = record(&[Entry::Binding(Binding { epoch, ..small() })]);
     assert_eq!(with_gruus.len(), bytes.len() + 5, "temporary GRUUs take no more");
+}
+
+#[test]
+fn what_stands_behind_the_origin_is_told_apart() {
+    for bound_at in [None, Some(0), Some(u32::MAX)] {
+        for first_cseq in [None, Some(1), Some(300), Some(u32::MAX)] {
+            let epoch = first_cseq.map(|first_cseq| Epoch { id: 7, first_cseq });
+            let entry = Entry::Binding(Binding {
+                epoch,
+                bound_at,
+                ..small()
+            });
+            let bytes = record(&[entry, Entry::Tombstone(tombstone())]);
+            let read: Vec<_> = Bindings::new(&bytes).entries().map(|(entry, _)| entry).collect();
+            assert_eq!(read, [entry, Entry::Tombstone(tombstone())]);
+        }
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn record(instance: &str, cseq: u32, epoch: Option<u32>) -> Vec<u8> {
         },
         expires_at: NOW as u32 + 60,
         updated_at: NOW as u32,
+        bound_at: None,
         origin: Origin {
             transport: Transport::Udp,
             listener: 0,

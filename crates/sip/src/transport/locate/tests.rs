@@ -144,6 +144,7 @@ fn hops(
         },
         expires_at: 0,
         updated_at: 0,
+        bound_at: None,
         origin: Origin {
             transport,
             listener,
