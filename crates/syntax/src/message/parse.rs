@@ -258,7 +258,7 @@ impl Index {
                 },
             }
         }
-        if self.again != 0
+        if self.again & ONCE != 0
             && let Some(name) = self.repeated()
         {
             note(Fault::Duplicate(name));
@@ -312,6 +312,18 @@ const fn occurs_once(name: Name) -> bool {
         Name::From | Name::To | Name::CallId | Name::CSeq | Name::ContentLength | Name::MaxForwards
     )
 }
+
+/// The names of [`occurs_once`], a bit for each.
+const ONCE: u128 = {
+    let (mut names, mut at) = (0, 0);
+    while at < Name::COUNT {
+        if occurs_once(Name::KNOWN[at]) {
+            names |= 1 << at;
+        }
+        at += 1;
+    }
+    names
+};
 
 /// A field line and those folded into it. Places are counted from its start.
 pub(super) struct Line {
