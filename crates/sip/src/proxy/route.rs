@@ -205,7 +205,10 @@ pub fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
     if taken.left == 0 {
         return None;
     }
-    request.elements(Name::Route).nth(usize::from(taken.pop)).map(uri_of)
+    request
+        .elements(Name::Route)
+        .nth(usize::from(taken.pop))
+        .map(uri_of)
 }
 
 impl Routing<'_> {
