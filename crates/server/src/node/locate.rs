@@ -556,12 +556,9 @@ impl Node {
     }
 
     /// Forwards a request to the targets in the work buffers, and has the devices woken that sleep.
-    pub(super) fn begin(&mut self, request: Message<'_>, start: Start<'_>, now: Now, out: &mut Outbox) {
+    pub(super) fn begin(&mut self, request: Message<'_>, mut start: Start<'_>, now: Now, out: &mut Outbox) {
         self.note_targets();
-        let start = Start {
-            awaited: self.work.asleep.len() as u8,
-            ..start
-        };
+        start.awaited = self.work.asleep.len() as u8;
         self.proxy.start(
             &mut self.endpoint,
             request,

@@ -320,7 +320,7 @@ fn set_target(draft: &mut Draft<'_, '_>, request: Message<'_>, forwarding: &Forw
         draft,
         request,
         forwarding.taken,
-        usize::from(strict_router.is_some()),
+        u16::from(strict_router.is_some()),
     );
     match strict_router {
         Some(next) => {
@@ -371,7 +371,7 @@ pub fn request_line_uri(uri: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Takes what is ours off the route set, and `more` elements behind that.
-fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, taken: Taken, more: usize) {
+fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, taken: Taken, more: u16) {
     let count = taken.pop + more;
     if count == 0 && !taken.strict {
         return;
@@ -379,7 +379,7 @@ fn take_routes(draft: &mut Draft<'_, '_>, request: Message<'_>, taken: Taken, mo
     if taken.left <= more {
         return draft.remove(Name::Route);
     }
-    draft.remove_first_elements(Name::Route, count);
+    draft.remove_first_elements(Name::Route, usize::from(count));
     if taken.strict {
         remove_last_route(draft, request);
     }

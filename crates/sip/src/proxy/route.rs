@@ -83,12 +83,12 @@ impl RouteFlow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// How many elements at the top are ours.
-    pub pop: usize,
+    pub pop: u16,
     /// Whether a strict router had put our Record-Route into the Request-URI: the last element was taken for the
     /// Request-URI and is to be removed.
     pub strict: bool,
     /// How many elements are left then.
-    pub left: usize,
+    pub left: u16,
     /// What is to be cut out of the request, as far as that is in one piece: the elements at the top that are ours, when
     /// they are all that is taken and stand on one line.
     pub cut: Option<Span>,
@@ -98,12 +98,12 @@ pub struct Taken {
 
 impl Taken {
     /// Counts what is left of a request's route set.
-    pub fn of(request: Message<'_>, pop: usize, strict: bool) -> Self {
+    pub fn of(request: Message<'_>, pop: u16, strict: bool) -> Self {
         let all = request.elements(Name::Route).count();
         Self {
             pop,
             strict,
-            left: all.saturating_sub(pop + usize::from(strict)),
+            left: all.saturating_sub(usize::from(pop) + usize::from(strict)) as u16,
             cut: None,
             credentials: None,
         }
@@ -141,7 +141,7 @@ pub fn preprocess<'a>(
     if !request.has(Name::Route) {
         return routing;
     }
-    let (mut pop, mut strict, mut last) = (0, false, None);
+    let (mut pop, mut strict, mut last) = (0u16, false, None);
     if let Some(entry) = token_of(identity, routing.request_uri, &is_ours)
         && let Some(target) = request.elements(Name::Route).last()
     {
@@ -152,7 +152,7 @@ pub fn preprocess<'a>(
         ListItems::new(field.value).map(move |(element, end)| (line, element, end))
     };
     let mut elements = request.fields_of(Name::Route).enumerate().flat_map(on_line);
-    let (mut left, mut popped, mut next_line) = (0, (0, 0), None);
+    let (mut left, mut popped, mut next_line) = (0u16, (0, 0), None);
     while let Some((line, element, end)) = elements.next() {
         match own_entry(&identity.listeners, element, &is_ours) {
             // Two entries stand for one pass through us that changed transport or address, or that follows two flows.
@@ -163,7 +163,7 @@ pub fn preprocess<'a>(
                 popped = (line, end);
             }
             _ => {
-                left = (1 + elements.count()).saturating_sub(usize::from(strict));
+                left = (1 + elements.count() as u16).saturating_sub(u16::from(strict));
                 routing.next = (left > 0).then(|| uri_of(element));
                 next_line = Some(line);
                 break;
@@ -182,7 +182,7 @@ pub fn preprocess<'a>(
         credentials: None,
     };
     let last = last.filter(|_| routing.next.is_none());
-    routing.flow = last.and_then(|last| routing.flow_of(identity, last, pop + usize::from(strict) == 1));
+    routing.flow = last.and_then(|last| routing.flow_of(identity, last, pop + u16::from(strict) == 1));
     routing
 }
 
@@ -205,7 +205,10 @@ pub fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
     if taken.left == 0 {
         return None;
     }
-    request.elements(Name::Route).nth(taken.pop).map(uri_of)
+    request
+        .elements(Name::Route)
+        .nth(usize::from(taken.pop))
+        .map(uri_of)
 }
 
 impl Routing<'_> {

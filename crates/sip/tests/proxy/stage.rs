@@ -36,7 +36,7 @@ pub(crate) struct Way {
 /// What a request asks of the proxy beside its targets.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Manner {
-    pub(crate) pop: usize,
+    pub(crate) pop: u16,
     pub(crate) strict: bool,
     pub(crate) record_route: Option<RecordRoute>,
 }

@@ -153,7 +153,7 @@ impl Step {
     pub(in crate::node) fn route_set(request: Message<'_>, routing: &Routing<'_>) -> Self {
         Self::RouteSet {
             elements: request.elements(Name::Route).count(),
-            ours: routing.taken.pop,
+            ours: usize::from(routing.taken.pop),
             strict: routing.taken.strict,
             token: match routing.token {
                 RouteToken::Absent => Token::Absent,
