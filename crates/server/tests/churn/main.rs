@@ -402,7 +402,7 @@ fn eight_hours_of_phones_that_come_and_go_leave_memory_flat_and_nobody_lost() {
             churn.looked_up
         );
         if hour == 1 {
-            most = bytes + bytes / 8;
+            most = bytes + bytes / 50;
         }
         assert!(
             bytes <= most,

@@ -1,7 +1,7 @@
-//! Where records lie: chunks of atomic words, cut into places. A place is addressed by the number of its first unit, is
-//! never cut again nor joined with another, and is reused for records of about its size. So the first word of a place
-//! stays the sequence word of a place for ever, and a reader that comes late finds a record or a free place, never the
-//! middle of one.
+//! Where records lie: chunks of atomic words, cut into places. A place is addressed by the number of its first unit, and
+//! reused for records that fit; a free one that is much too large may be cut once more, but none is ever joined with
+//! another. So the first word of a place stays the sequence word of a place for ever, and a reader that comes late finds a
+//! record or a free place, never the middle of one.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -44,6 +44,8 @@ pub(super) struct Arena {
 #[derive(Debug)]
 pub(super) struct Allocator {
     free: Box<[Place]>,
+    /// One bit for each size of which there is a free place.
+    sizes: [u64; CHUNK_UNITS as usize / 64 + 1],
     max_bytes: usize,
 }
 
@@ -51,8 +53,31 @@ impl Allocator {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             free: vec![0; CHUNK_UNITS as usize + 1].into_boxed_slice(),
+            sizes: [0; _],
             max_bytes,
         }
+    }
+
+    /// The size of the smallest free place that has so many units.
+    pub(super) fn smallest(&self, units: u32) -> Option<u32> {
+        let first = (units / 64) as usize;
+        let mut wanted = u64::MAX << (units % 64);
+        for (at, sizes) in self.sizes.iter().enumerate().skip(first) {
+            let found = sizes & wanted;
+            if found != 0 {
+                return Some(at as u32 * 64 + found.trailing_zeros());
+            }
+            wanted = u64::MAX;
+        }
+        None
+    }
+
+    /// Makes `place` the first free one of its size, and tells which it was before.
+    fn set_first(&mut self, units: u32, place: Place) -> Place {
+        let bit = 1 << (units % 64);
+        let sizes = &mut self.sizes[(units / 64) as usize];
+        *sizes = if place == 0 { *sizes & !bit } else { *sizes | bit };
+        std::mem::replace(&mut self.free[units as usize], place)
     }
 }
 
@@ -83,16 +108,11 @@ impl Arena {
         self.bytes.load(Ordering::Relaxed) + (CHUNK_UNITS as usize + 1) * size_of::<Place>()
     }
 
-    /// Takes a place of `units` or slightly more: a free one, else a fresh one; `None` when the memory allowed is used up.
+    /// Takes a place of `units` or more: the smallest free one, else a fresh one; `None` when the memory allowed is used up.
     /// The place is marked free until a record is written to it.
     pub(super) fn take(&self, units: u32, allocator: &mut Allocator) -> Option<Place> {
-        let roomy = (units + units / 8).min(CHUNK_UNITS);
-        for size in units..=roomy {
-            let place = allocator.free[size as usize];
-            if place != 0 {
-                allocator.free[size as usize] = self.words(place).map_or(0, record::free_link);
-                return Some(place);
-            }
+        if let Some(size) = allocator.smallest(units) {
+            return self.take_free(size, units, allocator);
         }
         let left = (CHUNK_UNITS - self.cut() % CHUNK_UNITS) % CHUNK_UNITS;
         if left < units {
@@ -105,11 +125,25 @@ impl Arena {
         self.cut_place(units)
     }
 
+    /// Takes a free place of this size. Of one that could hold two such records the rest stays free.
+    fn take_free(&self, size: u32, units: u32, allocator: &mut Allocator) -> Option<Place> {
+        let place = allocator.free[size as usize];
+        let words = self.words(place)?;
+        allocator.set_first(size, record::free_link(words));
+        if size >= 2 * units {
+            let rest = place + units;
+            record::cut(self.words(rest)?, size - units);
+            record::shorten(words, units);
+            self.give_back(rest, size - units, allocator);
+        }
+        Some(place)
+    }
+
     /// Puts a place, already marked free, on the list of its size.
     pub(super) fn give_back(&self, place: Place, units: u32, allocator: &mut Allocator) {
         if let Some(words) = self.words(place) {
-            record::set_free_link(words, allocator.free[units as usize]);
-            allocator.free[units as usize] = place;
+            let after = allocator.set_first(units, place);
+            record::set_free_link(words, after);
         }
     }
 

@@ -178,7 +178,7 @@ impl Table {
             self.remove(found)?;
             Ok(Version::ABSENT)
         } else {
-            self.relocate(aor, found, record)
+            self.relocate(aor, found, record, &mut self.lock())
         }
     }
 
@@ -286,11 +286,13 @@ impl Table {
     /// Looks at a record that was taken out of the wheel because it may be due, and files it again if it stays.
     fn look_at(&self, place: Place, now_secs: u32, structure: &mut Structure) -> Option<Expired> {
         let at = self.due_at(place)?;
+        let (mut aor, mut before, mut left) = (Vec::new(), Vec::new(), Vec::new());
         if at > now_secs {
-            structure.wheel.file(&self.arena, place, at);
+            if !self.tighten(place, structure) {
+                structure.wheel.file(&self.arena, place, at);
+            }
             return None;
         }
-        let (mut aor, mut before, mut left) = (Vec::new(), Vec::new(), Vec::new());
         let (found, _) = self.stop_at(place, &mut aor, &mut before);
         let found = found?;
         unexpired(&before, now_secs, &mut left);
@@ -310,9 +312,27 @@ impl Table {
             self.unlink(words, found, structure);
         } else {
             record::update(words, &left, found.sequence.count() + 1);
-            structure.wheel.file(&self.arena, place, due(&left));
+            if !self.tighten(place, structure) {
+                structure.wheel.file(&self.arena, place, due(&left));
+            }
         }
         Some(Expired { aor, before, left })
+    }
+
+    /// Moves a record out of a place that has become larger than need be, if there is a free one that fits better: records
+    /// grow for a while, and the larger places must not end up with small ones. Whether it did.
+    fn tighten(&self, place: Place, structure: &mut Structure) -> bool {
+        let Some(words) = self.arena.words(place) else {
+            return false;
+        };
+        let (units, needed) = (record::units(words), record::units_needed(words));
+        let better = structure.allocator.smallest(needed);
+        if needed >= units || better.is_none_or(|better| better >= units) {
+            return false;
+        }
+        let (mut aor, mut record) = (Vec::new(), Vec::new());
+        let (found, _) = self.stop_at(place, &mut aor, &mut record);
+        found.is_some_and(|found| self.relocate(&aor, found, &record, structure).is_ok())
     }
 
     /// When the record in a place is due; `None` if there is none.
@@ -455,10 +475,15 @@ impl Table {
         Ok(version(place, count))
     }
 
-    /// Moves a record that outgrows its place.
-    fn relocate(&self, aor: &[u8], found: Found, record: &[u8]) -> Result<Version, Refused> {
-        let mut structure = self.lock();
-        let (place, words) = self.take(aor, record, &mut structure)?;
+    /// Moves a record to a place that fits it better.
+    fn relocate(
+        &self,
+        aor: &[u8],
+        found: Found,
+        record: &[u8],
+        structure: &mut Structure,
+    ) -> Result<Version, Refused> {
+        let (place, words) = self.take(aor, record, structure)?;
         let old = match self.claim(found) {
             Ok(old) => old,
             Err(refused) => {
@@ -473,7 +498,7 @@ impl Table {
             record::set_next(words, record::link(old).1);
             self.link_to(found).set(place);
         });
-        self.release(old, found, &mut structure);
+        self.release(old, found, structure);
         structure.wheel.file(&self.arena, place, due(record));
         Ok(version(place, count))
     }

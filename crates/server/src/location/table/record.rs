@@ -200,8 +200,10 @@ pub(super) fn free(words: &[AtomicU64], count: u64) {
     words[0].store(count << 2 | FREE, Ordering::Release);
 }
 
-/// Makes a place of fresh words.
+/// Makes a place of fresh words, or of the last words of a free one.
 pub(super) fn cut(words: &[AtomicU64], units: u32) {
+    // A reader that still believes in the record that was here must not take these words for it.
+    fence(Ordering::Release);
     Sizes {
         units,
         aor: 0,
@@ -211,9 +213,28 @@ pub(super) fn cut(words: &[AtomicU64], units: u32) {
     words[0].store(FREE, Ordering::Release);
 }
 
-/// The units of a place; they never change.
+/// Makes a free place smaller, once there is one behind it.
+pub(super) fn shorten(words: &[AtomicU64], units: u32) {
+    let sizes = Sizes {
+        units,
+        ..Sizes::of(words)
+    };
+    // Who goes from place to place by their sizes finds the new one.
+    fence(Ordering::Release);
+    sizes.put(words);
+}
+
+/// The units of a place; they change only while it is free.
 pub(super) fn units(words: &[AtomicU64]) -> u32 {
-    Sizes::of(words).units
+    let units = Sizes::of(words).units;
+    fence(Ordering::Acquire);
+    units
+}
+
+/// The units that the record in a place needs. Only for who holds the table's lock.
+pub(super) fn units_needed(words: &[AtomicU64]) -> u32 {
+    let sizes = Sizes::of(words);
+    units_for(sizes.aor, sizes.record)
 }
 
 /// Hash of the record, and the next of its bucket. Only for who holds the table's lock.

@@ -148,6 +148,50 @@ fn freed_places_are_used_again() {
 }
 
 #[test]
+fn places_of_records_that_have_grown_and_shrunk_serve_small_and_large_ones() {
+    const RECORDS: u32 = 1000;
+    let table = table();
+    let length = |number: u32, round: u32| {
+        if (number + round).is_multiple_of(4) {
+            300
+        } else {
+            60
+        }
+    };
+    let put = |number: u32, round: u32, due: u32| {
+        let mut record = vec![round as u8; length(number, round)];
+        record[..4].copy_from_slice(&due.to_le_bytes());
+        table.set(&aor(number), &record).expect("room");
+    };
+    table.begin_at(1000);
+    (0..RECORDS).for_each(|number| put(number, 0, 1000));
+    let mut bytes = 0;
+    // Each time others are the larger ones: the places of those that were are found when they come to be looked at.
+    for round in 1..40 {
+        (0..RECORDS).for_each(|number| put(number, round, 1000 + round));
+        assert_eq!(sweep(&table, 999 + round).0, 0);
+        if round == 2 {
+            bytes = table.arena.bytes();
+        }
+    }
+    assert_eq!(table.arena.bytes(), bytes);
+    // And large places are cut for more small ones.
+    for number in 0..RECORDS {
+        table.set(&aor(number), b"").expect("removed");
+    }
+    for number in 0..2 * RECORDS {
+        table.set(&aor(number), &[1; 40]).expect("room");
+    }
+    assert_eq!(table.arena.bytes(), bytes);
+    let mut listed = 0;
+    table.for_each(&mut |_, record| {
+        assert_eq!(record, [1; 40]);
+        listed += 1;
+    });
+    assert_eq!(listed, 2 * RECORDS);
+}
+
+#[test]
 fn a_record_of_110_bytes_costs_less_than_200() {
     const RECORDS: u32 = 500_000;
     let table = table();
@@ -354,6 +398,72 @@ fn readers_never_see_a_torn_record_nor_anothers_while_writers_compete() {
         .sum();
     assert_eq!(counted, commits.load(Ordering::Relaxed));
     assert!(reads.load(Ordering::Relaxed) > 1000);
+}
+
+/// [`sealed`], due one second later with each count.
+fn sealed_and_due(number: u32, counter: u32) -> Vec<u8> {
+    let mut record = sealed(number, counter);
+    record.splice(..0, (1000 + counter).to_le_bytes());
+    record
+}
+
+#[test]
+fn records_that_a_sweep_moves_meanwhile_are_read_whole_and_written_once() {
+    const HOT: u32 = 64;
+    const ROUNDS: u32 = 400;
+    let table = table();
+    table.begin_at(900);
+    for number in 0..HOT {
+        table.set(&aor(number), &sealed_and_due(number, 0)).expect("room");
+    }
+    let (round, moved) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut record = Vec::new();
+            while round.load(Ordering::Acquire) < u64::from(ROUNDS) {
+                for number in 0..HOT {
+                    assert_ne!(table.read(&aor(number), &mut record), Version::ABSENT);
+                    check_seal(number, &record[4..]);
+                }
+            }
+        });
+        scope.spawn(|| {
+            let mut expired = Vec::new();
+            loop {
+                let now = round.load(Ordering::Acquire) as u32;
+                let places: Vec<_> = (0..HOT)
+                    .map(|number| table.version(&aor(number)).numbers()[0])
+                    .collect();
+                table.sweep(999 + now, &mut expired);
+                let after = (0..HOT).map(|number| table.version(&aor(number)).numbers()[0]);
+                let changed = after.zip(places).filter(|(after, before)| after != before);
+                moved.fetch_add(changed.count() as u64, Ordering::Relaxed);
+                assert!(expired.is_empty(), "{expired:?}");
+                if now == ROUNDS {
+                    break;
+                }
+            }
+        });
+        for counter in 1..=ROUNDS {
+            for number in 0..HOT {
+                let mut record = Vec::new();
+                // A move makes another version of the same record.
+                loop {
+                    let seen = table.read(&aor(number), &mut record);
+                    assert_eq!(record, sealed_and_due(number, counter - 1));
+                    if table
+                        .compare_and_set(&aor(number), seen, &sealed_and_due(number, counter))
+                        .is_ok()
+                    {
+                        break;
+                    }
+                }
+            }
+            round.store(u64::from(counter), Ordering::Release);
+        }
+    });
+    assert!(moved.load(Ordering::Relaxed) > 0, "nothing was moved");
+    assert_eq!(table.len(), HOT as usize);
 }
 
 #[test]
