@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use strowger_sip::transaction::awaits_answer;
 use strowger_sip::{Failure, Flow, Source};
 use strowger_syntax::message::stream::Framer;
 use strowger_syntax::{Limits, Transport};
@@ -155,9 +156,13 @@ impl Connections {
         Some(self.slots.get(index as usize)?.connection.as_ref()?.flow)
     }
 
-    /// Whether this connection is still there and takes messages.
-    pub(crate) fn is_open(&self, flow: Flow) -> bool {
-        flow.shard == self.around.shard && self.get(flow).is_some_and(Connection::takes_messages)
+    /// Whether this connection is still there and takes a message with this token: one that has ended on its peer's side takes
+    /// answers, but no request, since no answer to that could come.
+    pub(crate) fn takes(&self, flow: Flow, token: u64) -> bool {
+        let takes = |connection: &Connection| {
+            connection.takes_messages() && (connection.hears() || !awaits_answer(token))
+        };
+        flow.shard == self.around.shard && self.get(flow).is_some_and(takes)
     }
 
     /// Whether anything waits to be written.

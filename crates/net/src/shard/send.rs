@@ -151,7 +151,7 @@ impl<A: Application> Shard<A> {
         token: u64,
         origin: u16,
     ) {
-        if self.connections.is_open(flow) {
+        if self.connections.takes(flow, token) {
             self.connections.stage(flow, span, token, origin);
         } else {
             // The connection has closed since the other shard found it: a new one is opened if any will do.

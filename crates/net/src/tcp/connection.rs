@@ -126,6 +126,11 @@ impl Connection {
         )
     }
 
+    /// Whether answers would be heard.
+    pub(super) fn hears(&self) -> bool {
+        !matches!(self.state, State::Closing { .. })
+    }
+
     /// Whether a message can be written at once: it is established and nothing waits before it.
     pub(super) fn can_write(&self) -> bool {
         !matches!(self.state, State::Connecting { .. }) && self.output.is_empty()

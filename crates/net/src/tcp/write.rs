@@ -42,7 +42,7 @@ impl Connections {
         if span.is_empty() {
             return;
         }
-        if self.is_open(flow) {
+        if self.takes(flow, token) {
             let sequence = self.staged.len() as u32;
             self.staged.push(Staged {
                 flow,

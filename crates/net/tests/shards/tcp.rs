@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use strowger_net::{ConnectionOptions, Options};
 use strowger_sip::{Destination, Failure, Flow};
 use strowger_syntax::Transport;
 
@@ -162,6 +163,47 @@ fn a_peer_that_shuts_its_side_down_still_gets_its_answer() {
         stream.write_all(&one).expect("write");
         stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
         assert_eq!(read_to_end(&mut stream), one);
+    }
+}
+
+/// What an endpoint gives the request of a client transaction as its token.
+const OF_A_REQUEST: u64 = 2 << 62 | 1;
+
+// RFC 3261 §17.1.4: what cannot be answered is no way.
+#[test]
+fn a_peer_that_shuts_its_side_down_gets_answers_and_no_requests() {
+    let options = options(2);
+    let connections = ConnectionOptions {
+        linger: PATIENCE,
+        ..options.connections.clone()
+    };
+    let rig = Rig::new(
+        &["tcp:127.0.0.1:0"],
+        &Options {
+            connections,
+            ..options
+        },
+    );
+    let mut stream = client(rig.address(0));
+    stream.write_all(&message("silent hop:0")).expect("write");
+    let flow = received_flow(&rig);
+    rig.send(1, Destination::Flow(flow), b"a", OF_A_REQUEST);
+    assert_eq!(read(&mut stream, 1), b"a");
+    stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    std::thread::sleep(Duration::from_millis(200));
+    for shard in [0, 1] {
+        rig.send(shard, Destination::Flow(flow), b"b", OF_A_REQUEST);
+        let (token, failure) = (OF_A_REQUEST, Failure::Closed);
+        assert_eq!(
+            rig.event(),
+            Event::Failed {
+                shard,
+                token,
+                failure
+            }
+        );
+        rig.send(shard, Destination::Flow(flow), b"c", 1);
+        assert_eq!(read(&mut stream, 1), b"c");
     }
 }
 

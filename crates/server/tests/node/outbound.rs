@@ -471,9 +471,8 @@ fn the_flow_that_was_refreshed_last_is_the_first() {
     assert_eq!(site.log(), "a 200, d CANCEL");
 }
 
-// RFC 5626 §9.3, §11.5: the binding whose edge proxy says 430 is gone, the next flow is tried, and nobody who calls is told 430.
-#[test]
-fn a_flow_whose_edge_proxy_has_lost_it_is_unbound() {
+/// A phone with two flows, each to an edge proxy of its own; the one by `f` is newer.
+fn two_edges() -> Site {
     let mut site = Site::of(Plan {
         trusted: &["192.0.2.0/24"],
         ..Plan::default()
@@ -487,6 +486,29 @@ fn a_flow_whose_edge_proxy_has_lost_it_is_unbound() {
         site.pass(2000);
     }
     site.log();
+    site
+}
+
+// RFC 5626 §7: a 408 by way of an edge proxy says that the phone has not answered over this flow, and nothing of the flow itself:
+// the next one is tried, and the binding stays.
+#[test]
+fn a_flow_whose_edge_proxy_gets_no_answer_is_followed_by_the_next() {
+    let mut site = two_edges();
+    for n in [1, 2] {
+        site.send('a', &invite("<sip:alice@192.0.2.10:5060>", n));
+        assert_eq!(site.log(), "a 100, f INVITE");
+        site.answer('f', 100);
+        site.answer('f', 408);
+        assert_eq!(site.log(), "f ACK, e INVITE");
+        site.answer('e', 200);
+        assert_eq!(site.log(), "a 200");
+    }
+}
+
+// RFC 5626 §9.3, §11.5: the binding whose edge proxy says 430 is gone, the next flow is tried, and nobody who calls is told 430.
+#[test]
+fn a_flow_whose_edge_proxy_has_lost_it_is_unbound() {
+    let mut site = two_edges();
     site.send('a', &invite("<sip:alice@192.0.2.10:5060>", 1));
     assert_eq!(site.log(), "a 100, f INVITE");
     assert_eq!(

@@ -177,6 +177,11 @@ fn token(kind: u64, id: Id) -> u64 {
     kind | u64::from(id.index & 0x3fff_ffff) << 32 | u64::from(id.counter)
 }
 
+/// Whether a transmit with this token is a request that an answer is awaited to.
+pub fn awaits_answer(token: u64) -> bool {
+    token & (3 << 62) == CLIENT_TOKEN
+}
+
 /// Whom a token names.
 fn named(token: u64) -> Id {
     Id {
@@ -483,9 +488,7 @@ impl Layer {
 
     /// Where the request of the client transaction went whose transmit has this token.
     pub fn peer_of_token(&self, sent: u64) -> Option<Destination> {
-        (sent & (3 << 62) == CLIENT_TOKEN)
-            .then(|| self.peer_of(named(sent)))
-            .flatten()
+        awaits_answer(sent).then(|| self.peer_of(named(sent))).flatten()
     }
 
     /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.
