@@ -33,6 +33,17 @@ enum Way {
     Unknown,
 }
 
+impl Way {
+    /// By the first hop, and if it fails by the second.
+    fn of(hops: &[Hop]) -> Self {
+        match *hops {
+            [] => Self::None,
+            [only] => Self::To(only, None),
+            [first, other, ..] => Self::To(first, Some(other)),
+        }
+    }
+}
+
 impl Node {
     /// Does what is due for a subscription, and sees to it that it is looked at again in time.
     pub(in crate::node) fn attend(&mut self, id: Id, now: Now, out: &mut Outbox) {
@@ -275,11 +286,7 @@ impl Node {
             }
             Located::Unreachable => {}
         }
-        match hops[..] {
-            [] => Way::None,
-            [only] => Way::To(only, None),
-            [first, other, ..] => Way::To(first, Some(other)),
-        }
+        Way::of(&hops)
     }
 
     /// A NOTIFY was answered.
