@@ -1,14 +1,15 @@
 //! Phones behind NATs: calls reach them after they were idle for longer than the NAT remembers, and after its public address
-//! has changed; in both directions, with all that belongs to a call.
+//! has changed, before a call or during it; over a long way too; in both directions, with all that belongs to a call.
 #![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use system_tests::baresip::Baresip;
-use system_tests::nat::{Internet, Kind, Nat, SERVER, UDP_TIMEOUT};
+use system_tests::nat::{Internet, Kind, Nat, RELAY, SERVER, UDP_TIMEOUT};
 use system_tests::peer::{KeepAlive, sdp};
 use system_tests::pjsua::Pjsua;
+use system_tests::relay::Relay;
 use system_tests::server::{DOMAIN, Server, Setup};
 use system_tests::{Account, Message, Peer, namespace};
 
@@ -67,6 +68,11 @@ impl Phone {
         phone
     }
 
+    /// Its contact, the same for as long as it is there.
+    fn contact(&self) -> String {
+        self.registered.header("Contact").to_owned()
+    }
+
     /// Registers as before, with this sequence number.
     #[track_caller]
     fn register(&mut self, cseq: u32) {
@@ -88,7 +94,46 @@ impl Phone {
             self.peer = connected(&self.nat, "tcp", self.server);
             self.kept = self.peer.keep_alive(KEEP_ALIVE);
         }
-        self.register(2);
+        self.register(self.registered.cseq() + 1);
+    }
+
+    /// The next message that is no provisional response: such a one may come late.
+    #[track_caller]
+    fn next(&self) -> Message {
+        loop {
+            let message = self.peer.next();
+            if message.status().is_none_or(|status| status >= 200) {
+                return message;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn request(&self, method: &str) -> Message {
+        let message = self.next();
+        assert_eq!(
+            message.method(),
+            Some(method),
+            "{:?}: {}",
+            self.kind,
+            message.text()
+        );
+        message
+    }
+
+    #[track_caller]
+    fn ok(&self) -> Message {
+        let message = self.next();
+        assert_eq!(message.status(), Some(200), "{:?}: {}", self.kind, message.text());
+        message
+    }
+
+    /// Answers with 200.
+    #[track_caller]
+    fn accept(&self, request: &Message, tag: &str) -> Message {
+        let ok = Message::response(request, 200, "OK", tag).with("Contact", self.contact());
+        self.peer.send(&ok);
+        ok
     }
 }
 
@@ -113,59 +158,131 @@ fn pairs(internet: &Internet, transport: &str, server: SocketAddr) -> Vec<[Phone
     (0..).zip(Kind::ALL).map(pair).collect()
 }
 
-/// One calls the other: INVITE, a re-INVITE by the called one, and BYE by whom is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Caller,
+    Callee,
+}
+
+/// A call that is up: what both sides have of it.
+struct Call {
+    invite: Message,
+    accepted: Message,
+    arrived: Message,
+    accept: Message,
+    /// Requests sent within it.
+    sent: u32,
+}
+
+impl Call {
+    /// One calls the other, who rings and answers at once.
+    #[track_caller]
+    fn new(caller: &Phone, callee: &Phone) -> Self {
+        let (from, to) = (aor(&caller.user), aor(&callee.user));
+        let invite = caller
+            .peer
+            .request("INVITE", &to, &from, &to)
+            .set("Contact", caller.contact())
+            .with_body("application/sdp", &sdp(40_000));
+        caller.peer.send(&invite);
+        let arrived = callee.request("INVITE");
+        callee
+            .peer
+            .send(&Message::response(&arrived, 180, "Ringing", "callee"));
+        let accept = callee.accept(&arrived, "callee");
+        let accepted = caller.ok();
+        caller.peer.send(&caller.peer.within("ACK", &invite, &accepted));
+        callee.request("ACK");
+        Self {
+            invite,
+            accepted,
+            arrived,
+            accept,
+            sent: 0,
+        }
+    }
+
+    /// A request within it.
+    fn request(&self, phone: &Phone, by: Side, method: &str, number: u32) -> Message {
+        let request = match by {
+            Side::Caller => phone.peer.within(method, &self.invite, &self.accepted),
+            Side::Callee => phone.peer.within_as_callee(method, &self.arrived, &self.accept),
+        };
+        request.set("CSeq", format!("{number} {method}"))
+    }
+
+    /// The sequence number of the next request.
+    fn number(&mut self) -> u32 {
+        self.sent += 1;
+        100 + self.sent
+    }
+
+    /// One side sends a re-INVITE, and the other agrees.
+    #[track_caller]
+    fn change(&mut self, phones: [&Phone; 2], by: Side) {
+        let [one, other] = in_order(phones, by);
+        let number = self.number();
+        let again = self
+            .request(one, by, "INVITE", number)
+            .with("Contact", one.contact())
+            .with_body("application/sdp", &sdp(40_002));
+        one.peer.send(&again);
+        other.accept(&other.request("INVITE"), "");
+        one.ok();
+        one.peer.send(&self.request(one, by, "ACK", number));
+        other.request("ACK");
+    }
+
+    /// One side sends two requests at once, of which the later may be the first that comes.
+    #[track_caller]
+    fn inform_twice(&mut self, phones: [&Phone; 2], by: Side) {
+        let [one, other] = in_order(phones, by);
+        for _ in 0..2 {
+            let number = self.number();
+            one.peer.send(&self.request(one, by, "INFO", number));
+        }
+        let came = [(); 2].map(|()| other.request("INFO"));
+        assert_ne!(came[0].cseq(), came[1].cseq());
+        for info in &came {
+            other.accept(info, "");
+        }
+        one.ok();
+        one.ok();
+    }
+
+    #[track_caller]
+    fn end(mut self, phones: [&Phone; 2], by: Side) {
+        let [one, other] = in_order(phones, by);
+        let number = self.number();
+        one.peer.send(&self.request(one, by, "BYE", number));
+        other.accept(&other.request("BYE"), "");
+        one.ok();
+    }
+}
+
+/// Who acts, and the other one.
+fn in_order([caller, callee]: [&Phone; 2], by: Side) -> [&Phone; 2] {
+    match by {
+        Side::Caller => [caller, callee],
+        Side::Callee => [callee, caller],
+    }
+}
+
+/// A whole call: what belongs to it is sent by the called one, and whoever is said ends it.
 #[track_caller]
-fn call(caller: &Phone, callee: &Phone, caller_ends: bool) {
-    let (a, b) = (&caller.peer, &callee.peer);
-    let invite = a
-        .request(
-            "INVITE",
-            &aor(&callee.user),
-            &aor(&caller.user),
-            &aor(&callee.user),
-        )
-        .with_body("application/sdp", &sdp(40_000));
-    a.send(&invite);
-    let arrived = b.expect_request("INVITE");
-    let accept =
-        Message::response(&arrived, 200, "OK", "callee").with("Contact", format!("<{}>", b.uri("x")));
-    b.send(&accept);
-    let accepted = a.expect_status(200);
-    a.send(&a.within("ACK", &invite, &accepted));
-    b.expect_request("ACK");
-
-    let again = b
-        .within_as_callee("INVITE", &arrived, &accept)
-        .with("Contact", format!("<{}>", b.uri("x")))
-        .with_body("application/sdp", &sdp(40_002));
-    b.send(&again);
-    let offered = a.expect_request("INVITE");
-    a.send(&Message::response(&offered, 200, "OK", "").with("Contact", format!("<{}>", a.uri("y"))));
-    let agreed = b.expect_status(200);
-    let ack = b
-        .within_as_callee("ACK", &arrived, &accept)
-        .set("CSeq", format!("{} ACK", agreed.cseq()));
-    b.send(&ack);
-    a.expect_request("ACK");
-
-    let (ending, other, bye) = if caller_ends {
-        (a, b, a.within("BYE", &invite, &accepted))
-    } else {
-        let bye = b
-            .within_as_callee("BYE", &arrived, &accept)
-            .set("CSeq", "7001 BYE");
-        (b, a, bye)
-    };
-    ending.send(&bye);
-    other.answer(&other.expect_request("BYE"), 200, "OK");
-    ending.expect_status(200);
+fn call(caller: &Phone, callee: &Phone, ended_by: Side) {
+    let phones = [caller, callee];
+    let mut call = Call::new(caller, callee);
+    call.change(phones, Side::Callee);
+    call.inform_twice(phones, Side::Caller);
+    call.end(phones, ended_by);
 }
 
 #[track_caller]
 fn calls(pairs: &[[Phone; 2]]) {
     for [alice, bob] in pairs {
-        call(alice, bob, true);
-        call(bob, alice, false);
+        call(alice, bob, Side::Caller);
+        call(bob, alice, Side::Callee);
     }
 }
 
@@ -196,6 +313,65 @@ fn calls_reach_phones_on_tcp_behind_nats() {
     if namespace::enter("calls_reach_phones_on_tcp_behind_nats") {
         calls_reach_phones_behind_nats("tcp");
     }
+}
+
+/// RFC 5626 §9.4: a side of a call moves while the call is under way. What both sides send afterwards comes to the other one.
+#[track_caller]
+fn calls_go_on_when_a_nat_moves(transport: &str) {
+    let internet = Internet::new();
+    let (_server, at) = server("[nat]\nkeep_alive = \"off\"\n");
+    let mut hosts = 120..;
+    for [mut alice, mut bob] in pairs(&internet, transport, at) {
+        for (moved, ended_by) in [
+            (Side::Caller, Side::Callee),
+            (Side::Callee, Side::Caller),
+            (Side::Caller, Side::Caller),
+            (Side::Callee, Side::Callee),
+        ] {
+            let mut call = Call::new(&alice, &bob);
+            let host = hosts.next().expect("an address");
+            match moved {
+                Side::Caller => alice.move_to(host),
+                Side::Callee => bob.move_to(host),
+            }
+            let phones = [&alice, &bob];
+            for by in [Side::Caller, Side::Callee] {
+                call.change(phones, by);
+            }
+            call.end(phones, ended_by);
+        }
+    }
+}
+
+#[test]
+fn calls_on_udp_go_on_when_a_nat_moves() {
+    if namespace::enter("calls_on_udp_go_on_when_a_nat_moves") {
+        calls_go_on_when_a_nat_moves("udp");
+    }
+}
+
+#[test]
+fn calls_on_tcp_go_on_when_a_nat_moves() {
+    if namespace::enter("calls_on_tcp_go_on_when_a_nat_moves") {
+        calls_go_on_when_a_nat_moves("tcp");
+    }
+}
+
+/// What is on its way takes up to 100 ms, and datagrams overtake each other.
+#[test]
+fn calls_reach_phones_far_away_behind_nats() {
+    if !namespace::enter("calls_reach_phones_far_away_behind_nats") {
+        return;
+    }
+    let internet = Internet::new();
+    let (_server, at) = server("[nat]\nkeep_alive = \"off\"\n");
+    let relay = Relay::udp(RELAY.into(), at, 7);
+    let udp = pairs(&internet, "udp", relay.address());
+    calls(&udp);
+    assert!(relay.overtaken() > 0, "datagrams overtake each other");
+    drop(udp);
+    let relay = Relay::tcp(RELAY.into(), at, 7);
+    calls(&pairs(&internet, "tcp", relay.address()));
 }
 
 fn account<'a>(nat: &Nat, server: SocketAddr, user: &'a str, transport: &'a str, tone: f64) -> Account<'a> {

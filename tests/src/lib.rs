@@ -26,6 +26,7 @@ pub mod ports;
 pub mod process;
 pub mod random;
 pub mod registering;
+pub mod relay;
 pub mod scratch;
 pub mod server;
 pub mod sipp;

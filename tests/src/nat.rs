@@ -16,7 +16,10 @@ use crate::wait;
 /// The server's address on the public network.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 
-/// Its hardware address there: a bridge that has none of its own takes another one with each NAT, and those that are there would
+/// Another address of the server's machine there, for a [`Relay`](crate::relay::Relay).
+pub const RELAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 253);
+
+/// The hardware address of both: a bridge that has none of its own takes another one with each NAT, and those that are there would
 /// go on to send to the former.
 const MAC: &str = "02:00:00:00:00:01";
 
@@ -61,10 +64,12 @@ impl Internet {
                 "0",
             ],
         );
-        run(
-            "ip",
-            &["address", "add", &format!("{SERVER}/24"), "dev", "internet"],
-        );
+        for address in [SERVER, RELAY] {
+            run(
+                "ip",
+                &["address", "add", &format!("{address}/24"), "dev", "internet"],
+            );
+        }
         run("ip", &["link", "set", "internet", "up"]);
         Self
     }
