@@ -8,69 +8,11 @@ use std::time::Duration;
 use system_tests::baresip::Baresip;
 use system_tests::process::Signal;
 use system_tests::sipp::{Run, Transport};
-use system_tests::{Account, Message, Peer, Server, Setup, ports, wait};
+use system_tests::subscriber::{Subscriber, says, version};
+use system_tests::{Account, Peer, Setup, ports, wait};
 
 const ALICE: &str = "sip:alice@strowger.test";
-
-/// Who subscribes, with the request and the 200 that made the subscription.
-struct Subscriber {
-    peer: Peer,
-    request: Message,
-    ok: Message,
-}
-
-impl Subscriber {
-    /// Subscribes to its own registrations, and is told of them.
-    #[track_caller]
-    fn new(server: &Server, expires: u32) -> (Self, Message) {
-        let peer = Peer::udp(server.sip());
-        let request = peer
-            .request("SUBSCRIBE", ALICE, ALICE, ALICE)
-            .with("Event", "reg")
-            .with("Expires", expires.to_string());
-        let ok = peer.exchange_as(&request, "alice", "alicepw");
-        assert_eq!(ok.status(), Some(200), "{}", ok.text());
-        let subscriber = Self { peer, request, ok };
-        let told = subscriber.told();
-        (subscriber, told)
-    }
-
-    /// The next NOTIFY, which is answered.
-    #[track_caller]
-    fn told(&self) -> Message {
-        let notify = self.peer.expect_request("NOTIFY");
-        assert_eq!(notify.header("Call-ID"), self.request.header("Call-ID"));
-        self.peer.send(&Message::response(&notify, 200, "OK", ""));
-        notify
-    }
-
-    /// A SUBSCRIBE in its dialog, with credentials.
-    #[track_caller]
-    fn again(&self, expires: u32) -> Message {
-        let request = self
-            .peer
-            .within("SUBSCRIBE", &self.request, &self.ok)
-            .set("CSeq", format!("{} SUBSCRIBE", 100 + expires))
-            .with("Contact", self.request.header("Contact"))
-            .with("Event", "reg")
-            .with("Expires", expires.to_string());
-        self.peer.exchange_as(&request, "alice", "alicepw")
-    }
-}
-
-fn says(notify: &Message, what: &str) -> bool {
-    notify.text().contains(what)
-}
-
-fn version(notify: &Message) -> u32 {
-    let text = notify.text();
-    let (_, document) = text.split_once("<reginfo ").expect("a document");
-    let (_, rest) = document.split_once("version=\"").expect("a version");
-    rest.split('"')
-        .next()
-        .and_then(|n| n.parse().ok())
-        .expect("a number")
-}
+const CREDENTIALS: Option<(&str, &str)> = Some(("alice", "alicepw"));
 
 fn setup() -> Setup {
     Setup::with_digest().user("alice", "alicepw")
@@ -83,13 +25,13 @@ fn subscriptions_survive_kill_9_and_changes_meanwhile_are_told() {
     let phone = Peer::udp(server.sip());
     let registered = phone.exchange_as(&phone.register(ALICE, 2), "alice", "alicepw");
     assert_eq!(registered.status(), Some(200));
-    let (subscriber, first) = Subscriber::new(&server, 600);
+    let (subscriber, first) = Subscriber::new(&server, ALICE, CREDENTIALS, 600);
     assert!(
         says(&first, "state=\"full\"") && says(&first, "event=\"registered\""),
         "{}",
         first.text()
     );
-    let (gone, _) = Subscriber::new(&server, 600);
+    let (gone, _) = Subscriber::new(&server, ALICE, CREDENTIALS, 600);
     assert_eq!(gone.again(0).status(), Some(200));
     assert!(says(&gone.told(), "terminated;reason=timeout"));
 
@@ -140,7 +82,7 @@ fn an_administrator_sees_and_removes_registrations() {
         phone.exchange_as(&register, "alice", "alicepw").status(),
         Some(200)
     );
-    let (subscriber, _) = Subscriber::new(&server, 600);
+    let (subscriber, _) = Subscriber::new(&server, ALICE, CREDENTIALS, 600);
 
     let listed = server.ctl_json("registrations").to_string();
     for what in [instance, "tester", "\"aor\":\"alice@strowger.test\""] {

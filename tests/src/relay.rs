@@ -15,7 +15,7 @@ use crate::Random;
 /// What each datagram and each piece of a stream takes at least.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// What it takes more at most. There and back is less than T1 (RFC 3261 §17.1.1.1), so that nobody has to repeat anything.
+/// What it takes more at most. There and back is less than T1 (500 ms), so that nobody has to repeat anything.
 const JITTER: Duration = Duration::from_millis(80);
 
 /// What may be on its way at once; what is more is lost, and a stream waits.
