@@ -1,8 +1,11 @@
 //! The node as a notifier of registrations (RFC 6665, RFC 3680).
 
+mod elsewhere;
+mod waiting;
+
 use strowger_server::node::Control;
 use strowger_testkit::message::{authorize, lines, registration, request, with};
-use strowger_testkit::{Plan, Scratch, Site, peer};
+use strowger_testkit::{Plan, Site};
 
 const AOR: &str = "sip:alice@example.test";
 
@@ -513,23 +516,32 @@ fn an_alias_stands_for_its_user() {
     assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
 }
 
-// RFC 3261 §10.3 step 5: the canonical form is one, whatever the domain was called.
+// RFC 6665 §4.2.1.2, RFC 3261 §10.3 step 5: by whatever name of the domain somebody subscribes, speaks or registers, it is one user.
 #[test]
 fn a_user_is_watched_by_every_name_of_the_domain() {
-    for (watched, registered) in [
-        ("example.org", "example.test"),
-        ("EXAMPLE.net", "example.org"),
-        ("example.test", "example.net"),
+    for (watched, speaker, registered) in [
+        ("alice@example.org", "alice@example.org", "example.test"),
+        ("alice@EXAMPLE.net", "alice@EXAMPLE.net", "example.org"),
+        ("alice@example.test", "alice@example.test", "example.net"),
+        ("alice@example.org", "alice@example.test", "example.org"),
+        ("alice@example.test", "1001@example.org", "example.test"),
+        ("1001@EXAMPLE.org", "alice@example.org", "example.net"),
     ] {
         let mut site = Site::of(Plan {
             challenged: DIGEST,
             routing: "domain_aliases = { \"example.org\" = \"example.test\", \"Example.NET\" = \"example.test\" }\n",
             ..Plan::default()
         });
-        let own = subscribe(1, "600").replace("alice@example.test", &format!("alice@{watched}"));
-        let challenge = site.ask('a', &own);
+        let text = subscribe(1, "600")
+            .replace(
+                "From: <sip:alice@example.test>",
+                &format!("From: <sip:{speaker}>"),
+            )
+            .replace(AOR, &format!("sip:{watched}"));
+        let challenge = site.ask('a', &text);
         assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
-        accepted(&mut site, &authorize(&anew(&own, 2), &challenge, "alice", 1));
+        site.send('a', &authorize(&anew(&text, 2), &challenge, "alice", 1));
+        assert_eq!(site.log(), "a 200, a NOTIFY", "{watched} by {speaker}");
         let body = site.last('a', "NOTIFY ").to_owned();
         assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
         site.answer('a', 200);
@@ -562,292 +574,4 @@ fn packages_of_phones_go_to_phones_and_those_of_servers_do_not_come_back() {
     );
     assert!(waiting.starts_with("SIP/2.0 489 "), "{waiting}");
     assert_eq!(lines(&waiting, "Allow-Events"), ["reg"]);
-}
-
-// RFC 6665 §4.2.1.2, RFC 3261 §10.3 step 5: whoever subscribes by another name of the domain is told of the same user.
-#[test]
-fn whoever_subscribes_by_any_name_is_told_of_the_same_user() {
-    for (watched, speaker) in [
-        ("alice@example.org", "alice@example.test"),
-        ("alice@example.test", "1001@example.org"),
-        ("1001@EXAMPLE.org", "alice@example.org"),
-    ] {
-        let mut site = Site::of(Plan {
-            challenged: DIGEST,
-            routing: "domain_aliases = { \"example.org\" = \"example.test\" }\n",
-            ..Plan::default()
-        });
-        let text = subscribe(1, "600")
-            .replace(
-                "From: <sip:alice@example.test>",
-                &format!("From: <sip:{speaker}>"),
-            )
-            .replace(AOR, &format!("sip:{watched}"));
-        let challenge = site.ask('a', &text);
-        assert!(challenge.contains("realm=\"example.test\""), "{challenge}");
-        site.send('a', &authorize(&anew(&text, 2), &challenge, "alice", 1));
-        assert_eq!(site.log(), "a 200, a NOTIFY", "{watched} by {speaker}");
-        let body = site.last('a', "NOTIFY ").to_owned();
-        assert!(body.contains("aor=\"sip:alice@example.test\""), "{body}");
-    }
-}
-
-/// A site that keeps subscriptions in this directory.
-fn keeping(dir: &Scratch) -> Site {
-    Site::of(Plan {
-        subscriptions_in: Some(dir.path().to_owned()),
-        ..Plan::default()
-    })
-}
-
-/// [`subscribed`], where subscriptions are kept.
-#[track_caller]
-fn subscribed_for_good(site: &mut Site) -> (String, String) {
-    let first = subscribe(1, "600");
-    site.send('a', &first);
-    assert_eq!(site.log(), "", "it waits for the disk");
-    site.subscription_kept();
-    assert_eq!(site.log(), "a 200, a NOTIFY");
-    let ok = site.last('a', "SIP/2.0 200").to_owned();
-    site.answer('a', 200);
-    (first, ok)
-}
-
-// RFC 6665 §4.2.1.4: what has ended while its refresh was on its way to the disk is not there any more.
-#[test]
-fn a_refresh_of_a_subscription_that_ends_meanwhile_is_answered_with_481() {
-    let dir = Scratch::new();
-    let mut site = keeping(&dir);
-    let (first, ok) = subscribed_for_good(&mut site);
-    site.pass(6000);
-    register(&mut site, "<sip:alice@192.0.2.10>", 1);
-    assert_eq!(site.log(), "a 200, a NOTIFY");
-    site.send('a', &again(&first, &ok, 2, 900));
-    site.answer('a', 481);
-    assert_eq!(site.log(), "");
-    site.subscription_kept();
-    assert_eq!(site.log(), "a 481");
-    let late = site.ask('a', &again(&first, &ok, 3, 900));
-    assert!(late.starts_with("SIP/2.0 481 "), "{late}");
-    site.assert_ends();
-    drop(site);
-    // Nothing of it is left on the disk either.
-    let mut site = keeping(&dir);
-    site.pass(1000);
-    assert_eq!(site.log(), "");
-}
-
-/// How long a subscriber is told that its subscription lasts after a restart.
-#[track_caller]
-fn lasts_after_restart(dir: &Scratch) -> u64 {
-    let mut site = keeping(dir);
-    site.pass(0);
-    let text = told(&site);
-    let secs = text.split("active;expires=").nth(1);
-    let secs = secs.and_then(|rest| rest.split(' ').next()?.parse().ok());
-    secs.unwrap_or_else(|| panic!("{text}"))
-}
-
-// RFC 6665 §4.2.1.4: a 200 to a refresh holds, whatever is told of the subscription before it is given.
-#[test]
-fn a_notification_does_not_undo_a_refresh() {
-    let dir = Scratch::new();
-    let mut site = keeping(&dir);
-    let (first, ok) = subscribed_for_good(&mut site);
-    drop(site);
-    // The first notification after a restart sets numbers of requests aside.
-    let mut site = keeping(&dir);
-    site.send('a', &again(&first, &ok, 2, 3000));
-    site.pass(0);
-    assert_eq!(site.log(), "a NOTIFY");
-    site.subscription_kept();
-    assert_eq!(site.log(), "a 200, a NOTIFY");
-    drop(site);
-    assert_eq!(lasts_after_restart(&dir), 3000);
-}
-
-// RFC 6665 §4.2.1.4: of two refreshes at once the one that was granted holds.
-#[test]
-fn a_refresh_that_fails_does_not_undo_a_later_one() {
-    let dir = Scratch::new();
-    let mut site = keeping(&dir);
-    let (first, ok) = subscribed_for_good(&mut site);
-    drop(site);
-    let mut site = keeping(&dir);
-    site.send('a', &again(&first, &ok, 2, 900));
-    site.send('a', &again(&first, &ok, 3, 3000));
-    site.subscription_not_kept();
-    site.subscription_kept();
-    assert_eq!(site.log(), "a 503, a 200, a NOTIFY");
-    drop(site);
-    assert_eq!(lasts_after_restart(&dir), 3000);
-}
-
-/// A SUBSCRIBE whose notifications go by a name.
-fn by_name(expires: &str) -> String {
-    with(&subscribe(1, expires), "Record-Route: <sip:edge.test;lr>")
-}
-
-// RFC 6665 §4.4.3: who is told once and no more is told when its way is known, though the subscription is over by then.
-#[test]
-fn a_last_notification_waits_for_the_name_of_its_way() {
-    let mut site = Site::new();
-    site.send('a', &by_name("0"));
-    assert_eq!(site.log(), "a 200");
-    let question = site.question().expect("the name is asked for");
-    site.pass(5000);
-    assert_eq!(site.log(), "");
-    site.answer_question(&question, &[peer::address('d').ip()]);
-    site.pass(300);
-    assert_eq!(site.log(), "d NOTIFY");
-    assert_eq!(told_to('d', &site), "1 pending;expires=0 | ");
-    site.answer('d', 200);
-    site.resolve(&[peer::address('d').ip()]);
-    site.pass(300);
-    assert_eq!(site.log(), "d NOTIFY", "who has answered is told all");
-    assert_eq!(told_to('d', &site), "2 terminated;reason=timeout | 0 full init");
-    site.answer('d', 200);
-    site.assert_ends();
-}
-
-// RFC 3263 §4.2: an answer that holds for no time at all is one for whoever has asked; and who can never be found is given up.
-#[test]
-fn a_name_whose_answers_do_not_last_is_asked_for_each_time() {
-    let (mut site, mut n) = (Site::new(), 0);
-    site.send('a', &by_name("600"));
-    // What it is told first says nothing yet.
-    for what in ["pending", "active", "active"] {
-        site.log();
-        site.resolve(&[peer::address('d').ip()]);
-        site.pass(300);
-        assert_eq!(site.log(), "d NOTIFY", "{what}");
-        assert!(told_to('d', &site).contains(what));
-        site.answer('d', 200);
-        if what == "pending" {
-            continue;
-        }
-        n += 1;
-        site.pass(6000);
-        while site.question().is_some() {}
-        register(&mut site, &format!("<sip:alice@192.0.2.{n}>"), n);
-    }
-    let mut site = Site::new();
-    site.send('a', &by_name("600"));
-    site.pass(10_000);
-    let journal = site.journal().join("\n");
-    assert!(
-        journal.contains("subscription ended") && journal.contains("reason=unreachable"),
-        "{journal}"
-    );
-    site.assert_ends();
-}
-
-/// A SUBSCRIBE of `a` that is to be told at `b`.
-fn subscribe_elsewhere(n: u32, expires: &str) -> String {
-    subscribe(n, expires).replace("<sip:alice@192.0.2.10:5060>", "<sip:alice@192.0.2.11:5060>")
-}
-
-/// What the last NOTIFY to `b` says: its Subscription-State, and whether it has a body.
-fn told_elsewhere(site: &Site) -> (String, bool) {
-    let (head, body) = site.last('b', "NOTIFY ").split_once("\r\n\r\n").expect("a head");
-    (lines(head, "Subscription-State")[0].to_owned(), !body.is_empty())
-}
-
-#[test]
-fn rfc_6665_section_6_3_whom_a_subscriber_names_is_told_little_until_it_answers() {
-    let mut site = Site::new();
-    register(&mut site, "<sip:alice@192.0.2.10>", 1);
-    site.log();
-    let ok = accepted(&mut site, &subscribe_elsewhere(1, "600"));
-    assert_eq!(site.log(), "a 200, b NOTIFY");
-    assert_eq!(told_elsewhere(&site), ("pending;expires=600".to_owned(), false));
-    // What happens meanwhile tells it nothing.
-    register(&mut site, "<sip:alice@192.0.2.20>", 2);
-    assert_eq!(site.log(), "a 200");
-    site.answer('b', 200);
-    assert_eq!(site.log(), "b NOTIFY");
-    assert_eq!(told_elsewhere(&site), ("active;expires=600".to_owned(), true));
-    let full = site.last('b', "NOTIFY ").to_owned();
-    assert!(
-        full.contains(" version=\"0\" state=\"full\"") && full.contains("192.0.2.20"),
-        "{full}"
-    );
-    site.answer('b', 200);
-    site.pass(6000);
-    site.log();
-    register(&mut site, "<sip:alice@192.0.2.20>;expires=0", 3);
-    assert_eq!(site.log(), "a 200, b NOTIFY");
-    assert!(told_elsewhere(&site).1, "it has answered before");
-    site.answer('b', 200);
-    // Somebody else has not.
-    let moved = again(&subscribe_elsewhere(1, "600"), &ok, 2, 600).replace("192.0.2.11", "192.0.2.12");
-    accepted(&mut site, &moved);
-    assert!(site.log().ends_with("a 200, c NOTIFY"));
-    let text = site.last('c', "NOTIFY ").to_owned();
-    assert_eq!(lines(&text, "Content-Length"), ["0"]);
-}
-
-#[test]
-fn rfc_6665_section_6_3_who_does_not_answer_is_sent_few_small_messages() {
-    let mut site = Site::new();
-    let text = subscribe_elsewhere(1, "600");
-    accepted(&mut site, &text);
-    site.pass(32_000);
-    let count = site.log().matches("b NOTIFY").count();
-    assert!((2..=4).contains(&count), "{count} were sent");
-    let bytes = site.last('b', "NOTIFY ").len();
-    assert!(bytes <= 2 * text.len(), "{bytes} bytes for {}", text.len());
-    register(&mut site, "<sip:alice@192.0.2.10>", 1);
-    assert_eq!(site.log(), "a 200", "it is given up");
-    site.assert_ends();
-}
-
-#[test]
-fn rfc_6665_section_4_4_3_a_poll_for_somebody_else_is_told_when_that_has_answered() {
-    let mut site = Site::new();
-    register(&mut site, "<sip:alice@192.0.2.10>", 1);
-    accepted(&mut site, &subscribe_elsewhere(1, "0"));
-    assert_eq!(told_elsewhere(&site), ("pending;expires=0".to_owned(), false));
-    site.answer('b', 200);
-    assert_eq!(
-        told_elsewhere(&site),
-        ("terminated;reason=timeout".to_owned(), true)
-    );
-    site.answer('b', 200);
-    site.assert_ends();
-}
-
-#[test]
-fn rfc_3261_section_18_1_1_large_notifications_to_elsewhere_go_by_tcp_and_back_to_udp() {
-    let mut site = Site::new();
-    for n in 1..=8 {
-        register(
-            &mut site,
-            &format!("<sip:alice@192.0.2.{n};line=0123456789abcdef>"),
-            n,
-        );
-    }
-    // Whoever is at the address that subscribed gets them where its datagrams come from.
-    accepted(&mut site, &subscribe(1, "600"));
-    assert!(site.last('a', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
-    site.answer('a', 200);
-    site.log();
-    accepted(&mut site, &subscribe_elsewhere(2, "600"));
-    assert_eq!(site.log(), "a 200, b NOTIFY");
-    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/TCP"));
-    assert!(told_elsewhere(&site).1);
-    // Nobody listens there: then it is asked by datagrams first.
-    site.fail_last();
-    assert_eq!(site.log(), "b NOTIFY");
-    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
-    assert!(!told_elsewhere(&site).1);
-    site.answer('b', 200);
-    assert_eq!(site.log(), "b NOTIFY");
-    assert!(site.last('b', "NOTIFY ").contains("Via: SIP/2.0/UDP"));
-    assert!(told_elsewhere(&site).1);
-    site.answer('b', 200);
-    site.log();
-    site.pass(6000);
-    register(&mut site, "<sip:alice@192.0.2.1>;expires=0", 9);
-    assert_eq!(site.log(), "a 200, a NOTIFY, b NOTIFY");
 }
