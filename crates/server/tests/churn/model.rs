@@ -24,8 +24,6 @@ pub(crate) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Granted {
     Changed,
-    /// It removes what is not there.
-    Unchanged,
     /// There would be too many contacts.
     Refused,
 }
@@ -53,8 +51,6 @@ impl Model {
     pub(crate) fn register(&mut self, user: u32, changes: &[Change], now: u64) -> Granted {
         let mut next = self.users[user as usize].clone();
         next.retain(|_, end| *end > now);
-        let binds = changes.iter().any(|change| matches!(change, Change::Bind(..)));
-        let before = next.len();
         for change in changes {
             match *change {
                 Change::Bind(contact, seconds) => _ = next.insert(contact, now + seconds),
@@ -65,10 +61,7 @@ impl Model {
         if next.len() > MOST {
             return Granted::Refused;
         }
-        // What has ended still waits to be told of then.
-        if !binds && next.len() == before {
-            return Granted::Unchanged;
-        }
+        // Also what removes nothing leaves a trace by UDP, and with it goes what has ended.
         self.ends.extend(next.values().map(|end| (*end, user)));
         self.users[user as usize] = next;
         Granted::Changed
