@@ -117,12 +117,13 @@ impl Node {
             let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
             select(request, self.challenger(request), &space)
         };
-        let selected = match selected {
+        let selected = match &selected {
             None => {
                 self.note_credentials(None, || CredentialsOutcome::Absent);
                 return Checked::Absent;
             }
             Some(Err(rejection)) => {
+                let rejection = *rejection;
                 self.note_credentials(None, || rejection.into());
                 return Checked::Rejected(rejection);
             }
@@ -131,7 +132,7 @@ impl Node {
         let name = selected.given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         if self.is_shut_out(ingress, user, now) {
-            self.note_credentials(Some(&selected), || CredentialsOutcome::Banned);
+            self.note_credentials(Some(selected), || CredentialsOutcome::Banned);
             self.tell_refused(request, ingress, Why::Banned, now);
             return Checked::ShutOut;
         }
@@ -143,7 +144,7 @@ impl Node {
         let (realm, hashes) = (&self.work.realm, &mut self.work.request_hashes);
         let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
         let ha1 = |algorithm| self.shared.subscribers.ha1(user, realm, algorithm);
-        let checked = check_response(&selected, &facts, &space, hashes, ha1);
+        let checked = check_response(selected, &facts, &space, hashes, ha1);
         match self.may_count(request, ingress, user, &checked, now) {
             Ok(Progress::On) => {}
             Ok(Progress::Waits) => return Checked::Waits,
@@ -151,7 +152,7 @@ impl Node {
         }
         match checked {
             Err(rejection) => {
-                self.note_credentials(Some(&selected), || rejection.into());
+                self.note_credentials(Some(selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
@@ -159,11 +160,11 @@ impl Node {
             Ok(proof) => {
                 let address = self.whose(request, spoken_for.as_deref(), user);
                 if address == Resolved::Unknown {
-                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
+                    self.note_credentials(Some(selected), || CredentialsOutcome::NotOwner);
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     return Checked::NotOwner;
                 }
-                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
+                self.note_credentials(Some(selected), || CredentialsOutcome::right_for(address));
                 Checked::Right(Right { proof, address })
             }
         }

@@ -576,6 +576,9 @@ fn is_noted(changes: Changes) -> bool {
 
 /// Step 2, and §8.2.2.3: whether all extensions that are required are known.
 pub(super) fn check_extensions(request: Message<'_>, shared: &Shared) -> Result<(), Reject> {
+    if !request.has(Name::Require) {
+        return Ok(());
+    }
     let supported = match shared.policy.registrar.outbound {
         true => SUPPORTED,
         false => WITHOUT_OUTBOUND,

@@ -24,9 +24,10 @@ pub(super) fn refresh(
     contacts: &mut Vec<u8>,
 ) -> Option<Changes> {
     let mut heads = record.heads();
-    let head = heads
-        .next()
-        .filter(|head| !head.is_tombstone() && head.ends_at > now)?;
+    let head = heads.next()?;
+    if head.is_tombstone() || head.ends_at <= now {
+        return None;
+    }
     let params = params_of(request.only(Name::Contact)?, head.contact)?;
     if heads.next().is_some() || request.has(Name::Path) {
         return None;
