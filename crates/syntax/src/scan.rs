@@ -577,10 +577,15 @@ pub fn escape_quoted_into(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The text that the inside of a quoted string stands for; allocates only when there is an escape in it.
+#[inline]
 pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if memchr::memchr(b'\\', inside).is_none() {
-        return inside.into();
+    match find_near(inside, b'\\') {
+        None => inside.into(),
+        Some(_) => without_escapes(inside).into(),
     }
+}
+
+fn without_escapes(inside: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(inside.len());
     let mut bytes = inside.iter();
     while let Some(&byte) = bytes.next() {
@@ -590,7 +595,7 @@ pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
             byte
         });
     }
-    out.into()
+    out
 }
 
 #[cfg(test)]
