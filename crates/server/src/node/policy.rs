@@ -9,6 +9,7 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::{Keys, Now, Outbox, Reject};
 use strowger_syntax::message::Span;
+use strowger_syntax::scan::find_near;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -291,11 +292,21 @@ impl Node {
 
     /// A registrar and a notifier challenge as the servers that they are (RFC 6665 §4.2.1.3), everything else is on its way to
     /// somebody else.
+    #[inline]
     fn challenger(&self, request: Message<'_>) -> Challenger {
         match request.method() {
             Method::Register => Challenger::Server,
-            Method::Subscribe if self.is_served(request) => Challenger::Server,
+            Method::Subscribe => self.challenger_of_subscriber(request),
             _ => Challenger::Proxy,
+        }
+    }
+
+    #[inline(never)]
+    fn challenger_of_subscriber(&self, request: Message<'_>) -> Challenger {
+        if self.is_served(request) {
+            Challenger::Server
+        } else {
+            Challenger::Proxy
         }
     }
 
@@ -391,7 +402,5 @@ fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri
 
 /// The user part of a digest username, which some clients give with its domain.
 fn local_part(name: &[u8]) -> &[u8] {
-    name.iter()
-        .position(|&b| b == b'@')
-        .map_or(name, |at| &name[..at])
+    find_near(name, b'@').map_or(name, |at| &name[..at])
 }

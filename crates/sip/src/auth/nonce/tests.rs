@@ -51,10 +51,16 @@ fn a_nonce_is_read_back_and_none_other_is() {
 fn numbers_are_written_in_the_alphabet_of_base64url() {
     for at in 0..8 {
         for sextet in 0..64 {
-            let text = encode([sextet << (42 - 6 * at), SEXTETS_8, 0]);
+            let numbers = [sextet << (42 - 6 * at), SEXTETS_8, 0];
             let mut expected = *b"AAAAAAAA________AAAAAAAA";
             expected[at as usize] = ALPHABET[sextet as usize];
-            assert_eq!(text, expected);
+            assert_eq!(encode(numbers), expected);
+            assert_eq!(decode(&expected), Some(numbers));
+        }
+        for byte in (0..=255_u8).filter(|byte| !ALPHABET.contains(byte)) {
+            let mut text = [b'x'; NONCE_LEN];
+            text[at as usize] = byte;
+            assert_eq!(decode(&text), None, "{byte}");
         }
     }
 }
