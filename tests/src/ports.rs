@@ -1,5 +1,6 @@
 //! Ports that nobody uses.
 
+use std::fs::File;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -8,8 +9,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 20_000;
 
-/// The part of the ports that is this process's own, `N/M`: which, and of how many. Who runs several at a time says it.
-const PART: &str = "STROWGER_TEST_PORTS";
+/// How many test processes at the same time have ports of their own.
+const PARTS: u16 = 20;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
@@ -45,30 +46,18 @@ fn take(count: u16) -> u16 {
 
 /// The first port of this process, and how many it has.
 static RANGE: LazyLock<(u16, u16)> = LazyLock::new(|| {
-    let part = std::env::var(PART).ok();
-    let part = part.as_deref().and_then(|part| part.split_once('/'));
-    let part = part.and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
-    // Nobody has said it: processes that run at the same time begin at different places.
-    let (part, of) = part.unwrap_or_else(|| (std::process::id() % 20, 20));
-    range(part, of)
+    // The lock ends with the process, however that ends.
+    let claim = |part: &u16| {
+        let path = std::env::temp_dir().join(format!("strowger-test-ports-{part}"));
+        let file = File::create(path).ok()?;
+        file.try_lock().ok()?;
+        Some(file)
+    };
+    let part = (0..PARTS).find_map(|part| Some((part, claim(&part)?)));
+    let Some((part, file)) = part else {
+        panic!("{PARTS} processes of tests run already");
+    };
+    std::mem::forget(file);
+    let ports = COUNT / PARTS;
+    (FIRST + part * ports, ports)
 });
-
-fn range(part: u32, of: u32) -> (u16, u16) {
-    let ports = COUNT / of as u16;
-    (FIRST + part as u16 * ports, ports)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_do_not_overlap_and_end_before_the_kernels_own() {
-        for part in 1..5 {
-            let (before, ports) = range(part - 1, 5);
-            assert_eq!(before + ports, range(part, 5).0);
-        }
-        let (last, ports) = range(4, 5);
-        assert!(last + ports <= FIRST + COUNT);
-    }
-}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::report::{Ran, Report, announce, cargo, counted};
-use crate::{needs, system, target};
+use crate::{needs, target};
 
 /// Where the scenarios are looked for when no folder is given, from the folder that the project is in.
 const BESIDE: &str = "shared/corpus/sipp";
@@ -57,7 +57,7 @@ pub(crate) fn play(root: &Path, folder: &Path, words: &[&str]) -> Ran {
         "--",
     ];
     let mut command = cargo(root, &run);
-    system::at_ports(&mut command, system::AT_A_TIME)
+    command
         .arg(folder)
         .args(words)
         .env("STROWGER_BIN", target(root).join("release/strowger"));

@@ -10,7 +10,7 @@ use std::{io, thread};
 use crate::report::{Counts, cargo, counts_in};
 
 /// Programs that run at a time.
-pub(crate) const AT_A_TIME: usize = 4;
+const AT_A_TIME: usize = 4;
 
 /// Tests that one of them runs at a time.
 const THREADS: &str = "3";
@@ -27,9 +27,6 @@ const LONGEST: &[&str] = &[
     "power_loss",
     "reload",
 ];
-
-/// Tells a program which part of the ports is its own: `N/M`, the part and how many there are.
-const PORTS: &str = "STROWGER_TEST_PORTS";
 
 /// One of the tests' programs.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,12 +59,6 @@ pub(crate) fn build(root: &Path) -> Option<Vec<Program>> {
     output.status.success().then_some(programs)
 }
 
-/// Gives a program the ports that no other has that runs at the same time.
-pub(crate) fn at_ports(command: &mut Command, part: usize) -> &mut Command {
-    // One more than run at a time, for what runs beside them.
-    command.env(PORTS, format!("{part}/{}", AT_A_TIME + 1))
-}
-
 /// Runs them; whether all passed, and how many tests did. What each printed is shown when it has ended.
 pub(crate) fn run(
     root: &Path,
@@ -84,13 +75,13 @@ pub(crate) fn run(
     let next = || waiting.lock().ok()?.next();
     let ran = Mutex::new((true, Counts::default()));
     thread::scope(|scope| {
-        for part in 0..AT_A_TIME {
+        for _ in 0..AT_A_TIME {
             let (next, ran, logs) = (&next, &ran, &logs);
             scope.spawn(move || {
                 while let Some(program) = next() {
                     let log = logs.join(format!("{}.log", program.name));
                     let started = Instant::now();
-                    let passed = program.run(root, part, environment, &log);
+                    let passed = program.run(root, environment, &log);
                     let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
                     let counts = counts_in(&text);
                     print!(
@@ -113,9 +104,9 @@ pub(crate) fn run(
 }
 
 impl Program {
-    fn run(&self, root: &Path, part: usize, environment: &[(&str, String)], log: &Path) -> io::Result<bool> {
+    fn run(&self, root: &Path, environment: &[(&str, String)], log: &Path) -> io::Result<bool> {
         let log = File::create(log)?;
-        let status = at_ports(&mut Command::new(&self.path), part)
+        let status = Command::new(&self.path)
             .current_dir(root.join("tests"))
             .env("RUST_TEST_THREADS", THREADS)
             .envs(environment.iter().map(|(key, value)| (key, value)))

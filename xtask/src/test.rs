@@ -35,16 +35,14 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         move || needs::install(&python)
     });
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
-    let fuzzer = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
-    report.cargo("crates of the fuzzer fetched", root, &fuzzer);
     check::steps(root, &mut report);
     let peers = report.run("peers installed", || peers.join().unwrap_or(false));
-    // Here and not in the check, for its crates must have been fetched; in the folder of the others, which it shares them with.
-    let target_dir = target.display().to_string();
-    let place = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", &target_dir];
-    let clippy = ["clippy", "--offline", "--locked", "--quiet"];
-    let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
-    report.cargo("clippy of the fuzzer", root, &clippy);
+    let clippy = ["clippy", "--offline", "--quiet", "--package", check::FUZZER];
+    report.cargo(
+        "clippy of the fuzzer",
+        root,
+        &[&clippy[..], &["--", "-D", "warnings"]].concat(),
+    );
     let mut builds = Builds::default();
     let built = report.run("release build", || {
         builds = build(root, &target);
