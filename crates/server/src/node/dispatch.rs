@@ -364,7 +364,8 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11). It is answered as by a stateless UAS (RFC 3261 §8.2.7): no transaction
+    /// is under way that a copy of an OPTIONS could be merged with (RFC 3261 §8.2.2.2), so each copy gets the answer of the first.
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
