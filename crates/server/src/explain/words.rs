@@ -548,6 +548,10 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
                 format!("{words}; its device sleeps: it is pushed, and is a target once it has registered");
             good("binding", "RFC 8599 §5.6.2", text)
         }
+        BindingUse::NotQueued => {
+            let text = format!("{words}; left out: its device sleeps, and the caller does not want to wait");
+            bad("binding", "RFC 3841 §9.1", text)
+        }
         BindingUse::Replaced => {
             let text = format!("{words}; left out: its device has registered from elsewhere since");
             plain("binding", "RFC 8599 §5.3", text)

@@ -536,12 +536,12 @@ impl Node {
             }
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
             (_, Bound::User(uri)) => {
-                let patience = patience(case.request.method(), decision);
+                let patience = patience(case.request, decision);
                 self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
             (_, Bound::Foreign(_))
-                if self.candidate_asleep(&case.routing, patience(case.request.method(), decision), now) => {}
+                if self.candidate_asleep(&case.routing, patience(case.request, decision), now) => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
@@ -685,11 +685,11 @@ impl Node {
 }
 
 /// Whether a request can wait for a device to be woken: only in a transaction.
-pub(super) fn patience(method: Method, decision: &Decision<'_>) -> Patience {
-    match method {
+pub(super) fn patience(request: Message<'_>, decision: &Decision<'_>) -> Patience {
+    match request.method() {
         Method::Ack | Method::Cancel => Patience::None,
         _ if decision.role.mode == Mode::Stateless => Patience::None,
-        _ => Patience::Some,
+        _ => Patience::wanted(request),
     }
 }
 

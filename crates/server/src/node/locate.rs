@@ -43,11 +43,22 @@ pub(super) struct Onward<'a> {
     pub(super) trunk: Option<NonZeroU32>,
 }
 
-/// Whether a request can wait for what is not known yet.
+/// Whether a request can wait for what is not known yet, and for devices that sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
     Some,
     None,
+    /// It could, but its caller does not want it to wait for devices (RFC 3841 §9.1).
+    Unwanted,
+}
+
+impl Patience {
+    /// What a request says that can wait. That is the only queue here (RFC 3841 §9.1), and a dialog is in none: whoever has answered
+    /// is there.
+    pub(super) fn wanted(request: Message<'_>) -> Self {
+        let is_queued = request.to_tag().is_some() || Disposition::of(request).queue.unwrap_or(true);
+        if is_queued { Self::Some } else { Self::Unwanted }
+    }
 }
 
 /// What the candidates of a request come to.
@@ -201,13 +212,16 @@ impl Node {
             ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
         };
+        let mut has_others = false;
         self.add_bindings(source, patience, now, |binding| {
-            match suits(request, binding.params) {
+            let suits = suits(request, binding.params);
+            has_others |= suits == Suits::NotByItself;
+            match suits {
                 Suits::Rank(rank) => Ok(terms(binding, rank)),
                 Suits::Not | Suits::NotByItself => Err(BindingUse::Unsuited),
             }
         });
-        if self.work.candidates.is_empty() {
+        if has_others && self.work.candidates.is_empty() {
             self.add_bindings(source, patience, now, |binding| {
                 match suits(request, binding.params) {
                     Suits::NotByItself => Ok(terms(binding, 0)),
@@ -222,7 +236,8 @@ impl Node {
     }
 
     /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says of each all but the way,
-    /// or why it is none. Devices that sleep are woken only for requests that can wait.
+    /// or why it is none. Devices that sleep are woken only for requests that can wait; for those that are not to wait they are
+    /// out of reach.
     pub(super) fn add_bindings(
         &mut self,
         source: &Source,
@@ -238,19 +253,26 @@ impl Node {
         let bindings = newest_first(record.live(now.wall_secs()));
         let is_one = bindings.len() == 1;
         for binding in bindings {
-            let asleep = match sleep_of(shared, record, &binding, now) {
-                Sleep::Awake => false,
-                Sleep::Asleep => patience == Patience::Some,
-                Sleep::Replaced => {
-                    let used = BindingUse::Replaced;
-                    self.trace.note(|| Step::binding(&binding, used, now));
-                    continue;
-                }
-            };
-            if asleep && let Ok(terms) = terms(&binding) {
-                let used = BindingUse::Pushed;
+            let sleep = sleep_of(shared, record, &binding, now);
+            if sleep == Sleep::Replaced {
+                let used = BindingUse::Replaced;
                 self.trace.note(|| Step::binding(&binding, used, now));
-                work.candidates.add_asleep(binding.contact, &work.aor, terms);
+                continue;
+            }
+            if sleep == Sleep::Asleep
+                && patience != Patience::None
+                && let Ok(terms) = terms(&binding)
+            {
+                let is_queued = patience == Patience::Some;
+                let used = if is_queued {
+                    BindingUse::Pushed
+                } else {
+                    BindingUse::NotQueued
+                };
+                self.trace.note(|| Step::binding(&binding, used, now));
+                if is_queued {
+                    work.candidates.add_asleep(binding.contact, &work.aor, terms);
+                }
                 continue;
             }
             let Some(way) = way_of(shared, from, &binding) else {

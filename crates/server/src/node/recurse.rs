@@ -143,7 +143,8 @@ impl Node {
             }
             Meant::Instance(..) | Meant::Nobody => return,
         };
-        self.add_bindings(source, Patience::Some, now, |binding| match &only {
+        let patience = Patience::wanted(request);
+        self.add_bindings(source, patience, now, |binding| match &only {
             Some(instance) if !is_of(binding, instance) => Err(BindingUse::OtherInstance),
             _ if suits(request, binding.params) == Suits::Not => Err(BindingUse::Unsuited),
             _ => Ok(terms),

@@ -496,6 +496,8 @@ pub enum BindingUse {
     NoWay,
     /// Its device sleeps: it is pushed, and is a target once it has registered (RFC 8599 §5.6.2).
     Pushed,
+    /// Its device sleeps, and the caller does not want to wait (RFC 3841 §9.1).
+    NotQueued,
     /// Its device has registered from elsewhere since.
     Replaced,
     /// It is not what the caller wants (RFC 3841).

@@ -1,4 +1,4 @@
-//! RFC 3261 §8.2.2.2: copies of a SUBSCRIBE that come another way, as they do when it was forked on its way here.
+//! RFC 3261: copies of a SUBSCRIBE that come another way, as they do when it was forked on its way here.
 
 use strowger_testkit::message::{authorize, lines, request, start_line};
 use strowger_testkit::{Plan, Scratch, Site};
@@ -12,8 +12,9 @@ fn copy(text: &str) -> String {
     text.replace("z9hG4bK", "z9hG4bKelsewhere")
 }
 
+// §8.2.2.2: the first one counts.
 #[test]
-fn rfc_3261_section_8_2_2_2_a_subscribe_that_came_another_way_before_makes_no_second_subscription() {
+fn a_subscribe_that_came_another_way_before_makes_no_second_subscription() {
     for is_challenged in [false, true] {
         let mut site = if is_challenged {
             digest(&[], &[])
@@ -40,8 +41,9 @@ fn rfc_3261_section_8_2_2_2_a_subscribe_that_came_another_way_before_makes_no_se
     }
 }
 
+// §8.2.2.2: From tag, Call-ID and CSeq, of what is under way.
 #[test]
-fn rfc_3261_section_8_2_2_2_only_what_is_the_same_is_merged() {
+fn only_what_is_the_same_is_merged() {
     let mut site = Site::new();
     let first = subscribe(1, "600");
     accepted(&mut site, &first);
@@ -65,9 +67,9 @@ fn rfc_3261_section_8_2_2_2_only_what_is_the_same_is_merged() {
     accepted(&mut site, &copy(&first).replace("z9hG4bK", "z9hG4bKlate"));
 }
 
-// A poll has no subscription any more, but a transaction.
+// §8.2.2.2: a poll has no subscription any more, but a transaction.
 #[test]
-fn rfc_3261_section_8_2_2_2_a_poll_is_answered_once() {
+fn a_poll_is_answered_once() {
     let mut site = Site::new();
     let poll = subscribe(1, "0");
     accepted(&mut site, &poll);
@@ -86,8 +88,9 @@ fn rfc_3261_section_8_2_2_2_a_poll_is_answered_once() {
     site.assert_ends();
 }
 
+// §8.2.2.2: also before the first one is answered.
 #[test]
-fn rfc_3261_section_8_2_2_2_a_copy_is_refused_while_the_first_one_waits_for_the_disk() {
+fn a_copy_is_refused_while_the_first_one_waits_for_the_disk() {
     let dir = Scratch::new();
     let mut site = Site::of(Plan {
         subscriptions_in: Some(dir.path().to_owned()),
@@ -100,9 +103,9 @@ fn rfc_3261_section_8_2_2_2_a_copy_is_refused_while_the_first_one_waits_for_the_
     assert_eq!(site.log(), "a 200, a NOTIFY");
 }
 
-// RFC 3261 §8.2.7: no transaction is under way that it could be merged with.
+// §8.2.7, §8.2.2.2: no transaction is under way that it could be merged with.
 #[test]
-fn rfc_3261_section_8_2_2_2_each_copy_of_an_options_is_answered() {
+fn each_copy_of_an_options_is_answered() {
     let mut site = Site::new();
     let options = request('a', "OPTIONS", "sip:example.test", 1);
     for text in [&options, &copy(&options)] {
