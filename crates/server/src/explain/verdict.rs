@@ -188,6 +188,7 @@ fn because(steps: &[Step]) -> String {
             used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,
             ..
         } => Some("none of its bindings can be reached".to_owned()),
+        Step::Insecure { .. } => Some("nothing insecure may be used for a SIPS URI".to_owned()),
         Step::Binding {
             used: BindingUse::NotQueued,
             ..

@@ -157,6 +157,7 @@ impl Step {
                 servers,
                 cached,
             } => servers_line(name, servers, *cached),
+            Self::Insecure { uri, why } => insecure(uri, *why),
             Self::Target {
                 uri,
                 routes,
@@ -537,6 +538,14 @@ fn span(seconds: u64) -> String {
         (0, ..) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
     }
+}
+
+fn insecure(uri: &str, why: InsecureWhy) -> Line {
+    let why = match why {
+        InsecureWhy::Uri => "it is no SIPS URI, as the request is for one",
+        InsecureWhy::Way => "the way to it is not secure, as it has to be for a SIPS URI",
+    };
+    bad("target", "RFC 5630 §5.3", format!("{uri}; left out: {why}"))
 }
 
 fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, write_public_contacts};
+use strowger_sip::registrar::{Bindings, is_secure, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -583,6 +583,7 @@ impl Node {
             next,
             next_uri: None,
             size,
+            secure: is_secure(routing.request_uri),
             trunk: None,
         }
     }

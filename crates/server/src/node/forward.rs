@@ -139,7 +139,7 @@ impl Node {
                     trunk: role.trunk,
                     ..self.onward(case)
                 };
-                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+                self.look_up(&onward, Waiting::stateful(&start, &onward), now, out);
             }
         }
         Ok(())

@@ -39,6 +39,8 @@ pub(super) struct Onward<'a> {
     /// That, or else its Request-URI, if it is at hand.
     pub(super) next_uri: Option<&'a SipUri<'a>>,
     pub(super) size: Size,
+    /// Whether it is for a SIPS URI.
+    pub(super) secure: bool,
     /// The trunk that it goes out by.
     pub(super) trunk: Option<NonZeroU32>,
 }
@@ -100,11 +102,12 @@ pub(super) struct Waiting {
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
+    secure: bool,
 }
 
 impl Waiting {
     /// A request that has its server transaction.
-    pub(super) fn stateful(start: &Start<'_>, size: Size) -> Self {
+    pub(super) fn stateful(start: &Start<'_>, onward: &Onward<'_>) -> Self {
         Self {
             server: Some(start.server),
             ingress: *start.ingress,
@@ -117,7 +120,8 @@ impl Waiting {
             account: start.account,
             flows: start.flows,
             redirect: None,
-            size,
+            size: onward.size,
+            secure: onward.secure,
         }
     }
 
@@ -170,6 +174,7 @@ impl Waiting {
             flows: Flows::default(),
             redirect: None,
             size: onward.size,
+            secure: onward.secure,
         }
     }
 
@@ -188,6 +193,7 @@ impl Waiting {
             flows: Flows::default(),
             redirect: Some((redirect, followed)),
             size: onward.size,
+            secure: onward.secure,
         }
     }
 }
@@ -320,6 +326,9 @@ impl Node {
     /// Finds the ways to the candidates (RFC 3263 §4) as far as they are known, and if all are, makes the target set of those
     /// that can be reached. With `Patience::None` what is not known is no target.
     pub(super) fn locate_candidates(&mut self, onward: &Onward<'_>, patience: Patience, now: Now) -> Found {
+        if onward.secure {
+            self.leave_out_insecure();
+        }
         let from = departure_of(&self.endpoint.identity, &self.shared.policy.routes, onward);
         let mut found = Found::Targets;
         let work = self.work.candidates.parts_mut();
@@ -330,11 +339,7 @@ impl Node {
             }
             let first = work.hops.len();
             let hops = &mut *work.hops;
-            let located = match onward.next_uri {
-                Some(uri) if candidate.is_as_asked(work.text) => locate(uri, onward.size),
-                _ => locate_uri(candidate.next_hop(work.text, onward.next), onward.size),
-            };
-            match located {
+            match locate_candidate(candidate, work.text, onward) {
                 Located::Address(ip, ways) => ways.put(from, ip, hops),
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
@@ -373,9 +378,14 @@ impl Node {
     /// Why a request goes nowhere although there are candidates.
     pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
         let candidates = &self.work.candidates;
+        if onward.secure {
+            return self.no_secure_way();
+        }
         let is_named = |candidate: &Candidate| {
-            let next_hop = candidate.next_hop(candidates.text(), onward.next);
-            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
+            matches!(
+                locate_candidate(candidate, candidates.text(), onward),
+                Located::Name(_)
+            )
         };
         if candidates.list().iter().any(is_named) {
             no_address()
@@ -405,8 +415,7 @@ impl Node {
             if candidate.way != Way::ByUri {
                 continue;
             }
-            let next_hop = candidate.next_hop(candidates.text(), onward.next);
-            let asked = match locate_uri(next_hop, onward.size) {
+            let asked = match locate_candidate(candidate, candidates.text(), onward) {
                 Located::Name(next_hop) if !is_full => {
                     self.trace.note(|| Step::looked_up(&next_hop));
                     self.shared.dns.ask_for(&next_hop, asker)
@@ -453,6 +462,7 @@ impl Node {
                 next: next_route(request, waiting.taken),
                 next_uri: None,
                 size: waiting.size,
+                secure: waiting.secure,
                 trunk: waiting.account,
             };
             self.locate_candidates(&onward, Patience::None, now);
@@ -697,12 +707,24 @@ fn no_address() -> Reject {
     Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
 }
 
-/// The way to the host of a URI, which may be none at all.
-fn locate_uri(uri: &[u8], size: Size) -> Located<'_> {
-    match Uri::parse(uri) {
-        Ok(Uri::Sip(sip)) => locate(&sip, size),
+/// The way to a candidate, by where it is to go next. What is for a SIPS URI goes as to one, whatever leads there (RFC 3261 §16.6
+/// step 7).
+fn locate_candidate<'a>(candidate: &Candidate, text: &'a [u8], onward: &Onward<'a>) -> Located<'a> {
+    if let Some(uri) = onward.next_uri.filter(|_| candidate.is_as_asked(text)) {
+        return locate_by(uri, onward);
+    }
+    match Uri::parse(candidate.next_hop(text, onward.next)) {
+        Ok(Uri::Sip(sip)) => locate_by(&sip, onward),
         _ => Located::Unreachable,
     }
+}
+
+fn locate_by<'a>(uri: &SipUri<'a>, onward: &Onward<'_>) -> Located<'a> {
+    if onward.secure && !uri.secure {
+        let secure = SipUri { secure: true, ..*uri };
+        return locate(&secure, onward.size);
+    }
+    locate(uri, onward.size)
 }
 
 /// The number at the beginning of a value such as Retry-After (RFC 3261 §20.33).

@@ -222,6 +222,13 @@ pub enum Step {
         /// Whether that was known from an answer before.
         cached: bool,
     },
+    /// What a request for a SIPS URI may not be sent to (RFC 5630 §5.3).
+    Insecure {
+        /// Its URI.
+        uri: String,
+        /// Why not.
+        why: InsecureWhy,
+    },
     /// A target, and the ways to it (RFC 3261 §16.6 step 7).
     Target {
         /// Its Request-URI.
@@ -478,6 +485,16 @@ pub enum RouteAction {
     Reply,
     /// They are told where else to ask.
     Redirect,
+}
+
+/// Why a request for a SIPS URI may not go somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InsecureWhy {
+    /// That is no SIPS URI.
+    Uri,
+    /// The way there is not secure.
+    Way,
 }
 
 /// What becomes of a binding.

@@ -7,7 +7,7 @@ use super::{DEVICE, SERVICES, call_with_purr, device, invite, later, register, s
 
 const NOT_QUEUED: &str = "Request-Disposition: no-queue";
 
-// §9.1: whoever is out of reach for the moment is not waited for; nobody is pushed.
+// RFC 3841 §9.1: whoever is out of reach for the moment is not waited for; nobody is pushed.
 #[test]
 fn a_call_that_is_not_to_be_queued_is_refused_at_once() {
     let mut site = site();
@@ -36,7 +36,7 @@ fn a_call_that_is_not_to_be_queued_is_refused_at_once() {
     site.assert_ends();
 }
 
-// §9.1: those who can be reached ring, and the device does not when it wakes by itself.
+// RFC 3841 §9.1: those who can be reached ring, and the device does not when it wakes by itself.
 #[test]
 fn a_call_that_is_not_to_be_queued_rings_at_phones_that_are_awake() {
     let mut site = site();
@@ -55,7 +55,7 @@ fn a_call_that_is_not_to_be_queued_rings_at_phones_that_are_awake() {
     site.assert_ends();
 }
 
-// §9.1, RFC 3261 §16.7 step 4: it is no reason to wait that somebody else sent the call on.
+// RFC 3841 §9.1, RFC 3261 §16.7 step 4: it is no reason to wait that somebody else sent the call on.
 #[test]
 fn a_call_that_is_sent_on_is_not_queued_either() {
     let mut site = Site::of(Plan {
