@@ -657,6 +657,7 @@ fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
         RoleWhy::Own => "it is the node's own matter",
         RoleWhy::AckOrCancel => "no transaction knows this ACK or CANCEL",
         RoleWhy::Dialog => "its dialog was set up through us",
+        RoleWhy::Transports => "somebody has to retransmit between datagrams and a connection",
     };
     plain("role", clause, format!("{what} ({why})"))
 }

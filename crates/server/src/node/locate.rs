@@ -127,6 +127,11 @@ impl Waiting {
 
     /// The request as the proxy takes it; `None` without a server transaction.
     fn start(&self) -> Option<Start<'_>> {
+        self.server.map(|server| self.start_with(server))
+    }
+
+    /// The request as the proxy takes it, with this server transaction.
+    pub(super) fn start_with(&self, server: Id) -> Start<'_> {
         let Self {
             ref ingress,
             loop_part,
@@ -139,8 +144,8 @@ impl Waiting {
             flows,
             ..
         } = *self;
-        Some(Start {
-            server: self.server?,
+        Start {
+            server,
             ingress,
             loop_part,
             taken,
@@ -151,7 +156,17 @@ impl Waiting {
             keeps_others,
             account,
             flows,
-        })
+        }
+    }
+
+    /// How the request came.
+    pub(super) fn ingress(&self) -> &Ingress {
+        &self.ingress
+    }
+
+    /// What it is forwarded by without transactions.
+    pub(super) fn forwarded(&self) -> (Taken, Option<RecordRoute>, u64) {
+        (self.taken, self.record_route, self.loop_part)
     }
 
     /// A request that is forwarded without state.
@@ -562,16 +577,7 @@ impl Node {
             return self.go_on_elsewhere(request, &source, (redirect, followed), now, out);
         }
         let Some(start) = waiting.start() else {
-            let key = self.endpoint.identity.server_key(request);
-            return self.forward_stateless(
-                request,
-                &waiting.ingress,
-                key,
-                waiting.taken,
-                waiting.record_route,
-                waiting.loop_part,
-                out,
-            );
+            return self.go_on_stateless(request, waiting, now, out);
         };
         if self.work.targets.is_empty() && self.work.asleep.is_empty() {
             self.refuse(

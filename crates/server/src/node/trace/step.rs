@@ -597,6 +597,8 @@ pub enum RoleWhy {
     AckOrCancel,
     /// The dialog was set up through us, whatever the mode.
     Dialog,
+    /// It comes by datagrams and leaves by a connection, or the other way round (RFC 3261 §16.1).
+    Transports,
 }
 
 /// Why the node stays on the path of a dialog, or does not.
