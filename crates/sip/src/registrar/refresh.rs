@@ -7,7 +7,7 @@ use strowger_syntax::{Message, Name};
 
 use super::answer::put_contact;
 use super::binding::{Bindings, Origin, RecordWriter};
-use super::gruu::knows_gruu;
+use super::gruu::{is_secure, knows_gruu};
 use super::params::is_kept;
 use super::policy::Policy;
 use super::register::{Changes, LARGEST_ENTRY, expires_field, order, user_agent};
@@ -29,7 +29,7 @@ pub(super) fn refresh(
         return None;
     }
     let params = params_of(request.only(Name::Contact)?, head.contact)?;
-    if heads.next().is_some() || request.has(Name::Path) {
+    if heads.next().is_some() || request.has(Name::Path) || is_secure(head.contact) {
         return None;
     }
     let (stored, epoch) = head.params_if_of(user_agent(request), origin, out)?;
