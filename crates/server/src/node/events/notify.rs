@@ -213,6 +213,10 @@ impl Node {
         };
         let client = layer.send(Method::Notify, hop.to, user, now.mono_ms(), out, write);
         layer.set_check(client, check);
+        // Nobody waits for the answer to the one before, which a refresh has overtaken: it is sent no more.
+        if let Some(before) = subscription.client.replace(client) {
+            layer.drop_client(before);
+        }
         out.of_call(None);
         Some((number, client))
     }

@@ -305,6 +305,7 @@ impl Node {
             set_aside: SET_ASIDE,
             origin: self.origin_of(ingress),
             course: Course::new(now.mono_ms(), u64::from(asked.secs) * 1000),
+            client: None,
             told: Told::default(),
             ends_at: now.wall_secs() + u64::from(asked.secs),
             timer: TimerId::NONE,
@@ -403,6 +404,9 @@ impl Node {
             _ => return Err(unknown()),
         };
         let owner = self.check_refresher(id, request, sender, now)?;
+        if self.is_full(true) {
+            return Err(try_later());
+        }
         let subscription = self.events.subscriptions.get_mut(id).ok_or_else(unknown)?;
         let before = subscription.bytes();
         if subscription.dialog.refresh(request, asked.contact).is_err() {

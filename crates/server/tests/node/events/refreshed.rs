@@ -1,7 +1,7 @@
 //! Who may go on with a subscription (RFC 6665 §4.2.1.3), and how often (§4.2.2).
 
-use strowger_testkit::message::{authorize, start_line};
-use strowger_testkit::Site;
+use strowger_testkit::message::{authorize, lines, start_line};
+use strowger_testkit::{Plan, Site};
 use strowger_testkit::reload::Next;
 
 use super::{accepted, again, anew, digest, subscribe, subscribed};
@@ -70,11 +70,54 @@ fn who_may_watch_no_longer_does_not_refresh() {
     assert_eq!(by(&mut site, "carol", &refresh(3), 3), "SIP/2.0 200 OK");
     site.answer('a', 200);
     site.reload(&Next {
-        policy: |policy| policy.events.watchers.clear(),
+        policy: |policy| policy.events.watchers = [].into(),
         ..Next::default()
     });
     site.log();
     let refused = by(&mut site, "carol", &refresh(4), 4);
     assert_eq!(refused, "SIP/2.0 403 Forbidden");
     assert!(!site.log().contains("NOTIFY"));
+}
+
+// RFC 6665 §4.2.2: whoever refreshes often and answers nothing is sent the last notification again, not each of them.
+#[test]
+fn one_notification_is_under_way_however_often_it_is_refreshed() {
+    let mut site = Site::new();
+    let (first, ok) = subscribed(&mut site);
+    for cseq in 2..=30 {
+        accepted(&mut site, &again(&first, &ok, cseq, 900));
+        assert_eq!(site.log(), "a 200, a NOTIFY", "{cseq}");
+    }
+    site.pass(600);
+    assert_eq!(site.log(), "a NOTIFY");
+    let last = site.last('a', "NOTIFY ").to_owned();
+    assert_eq!(lines(&last, "CSeq"), ["30 NOTIFY"]);
+    site.answer('a', 200);
+    site.pass(4000);
+    assert_eq!(site.log(), "");
+}
+
+// RFC 6665 §6.3: refreshes take no more transactions than everything else that was begun.
+#[test]
+fn refreshes_are_limited_as_all_requests_are() {
+    let mut site = Site::of(Plan {
+        max_transactions: 40,
+        ..Plan::default()
+    });
+    let (first, ok) = subscribed(&mut site);
+    let mut refused = 0;
+    for cseq in 2..=400 {
+        site.send('a', &again(&first, &ok, cseq, 900));
+        let answer = site.last('a', "SIP/2.0").to_owned();
+        if answer.starts_with("SIP/2.0 503 ") {
+            assert_eq!(lines(&answer, "Retry-After"), ["5"]);
+            refused += 1;
+        }
+    }
+    assert!(refused >= 350, "{refused}");
+    // It was not lost.
+    site.answer('a', 200);
+    site.pass(32_000);
+    site.send('a', &again(&first, &ok, 500, 900));
+    assert_eq!(start_line(site.last('a', "SIP/2.0")), "SIP/2.0 200 OK");
 }
