@@ -261,6 +261,34 @@ fn a_service_route_is_followed() {
     assert_eq!(lines(site.last('e', "INVITE"), "Route"), ["<sip:192.0.2.14;lr>"]);
 }
 
+/// RFC 3608 §6.1: a Service-Route is forgotten when the registrar refuses to go on, and when the registration has expired.
+#[test]
+fn a_service_route_is_forgotten() {
+    const OUT: &str = "[[route]]\nwhen.prefix = [\"0\"]\nto = \"provider\"\n";
+    let routing: &'static str = Box::leak((OUT.to_owned() + REGISTER).into_boxed_str());
+    for is_refused in [true, false] {
+        let mut site = site(routing);
+        site.pass(1);
+        let route = format!("{CONTACT}\r\nService-Route: <sip:192.0.2.14;lr>");
+        let ok = site.response('d', 200, &route);
+        site.send('d', &ok);
+        site.log();
+        if is_refused {
+            while !site.log().contains("d REGISTER") {
+                site.pass(10_000);
+            }
+            let refusal = site.response('d', 403, "");
+            site.send('d', &refusal);
+        } else {
+            site.pass(3_700_000);
+        }
+        site.log();
+        site.send('a', &request('a', "INVITE", "sip:0301234@example.test", 1));
+        let log = site.log();
+        assert!(!log.contains("e INVITE"), "{is_refused}: {log}");
+    }
+}
+
 /// A provider need not authenticate only where that is said, and even then gets nowhere but to where its calls go.
 #[test]
 fn a_trusted_provider_calls_us_and_nobody_else() {
