@@ -330,6 +330,24 @@ fn a_trusted_provider_calls_us_and_nobody_else() {
     assert!(site.log().contains("e 407"), "a stranger is one");
 }
 
+/// Who was a provider is a stranger again when the registration has ended.
+#[test]
+fn a_provider_is_trusted_as_long_as_it_is_registered_with() {
+    const TRUSTED: &str = "trusted = true\nto = [\"sip:bob@example.test\"]\n";
+    let routing: &'static str = Box::leak((REGISTER.to_owned() + TRUSTED).into_boxed_str());
+    let mut site = registered(routing);
+    register_bob(&mut site);
+    site.pass(3_500_000);
+    site.log();
+    site.send('d', &to_contact(2));
+    assert_eq!(site.log(), "d 100, b INVITE");
+    site.answer('b', 486);
+    site.pass(100_000);
+    site.log();
+    site.send('d', &to_contact(3));
+    assert!(site.log().contains("d 407"));
+}
+
 /// Registers `b` although digest is on.
 fn register_bob(site: &mut Site) {
     let text = request('b', "REGISTER", "sip:example.test", 90)
