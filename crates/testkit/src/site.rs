@@ -627,6 +627,13 @@ impl Site {
         self.user_questions.as_mut()?.try_recv().ok()
     }
 
+    /// Removes a user from those that the node keeps.
+    #[track_caller]
+    pub fn remove_user(&mut self, user: &str) {
+        let user = user.parse().expect("a user");
+        self.shared.subscribers.remove(&user).expect("it is removed");
+    }
+
     /// The server of users answers a question with this status and body; it fails with what means nothing.
     pub fn answer_user(&mut self, question: &subscriber::Question, status: u16, body: &str) {
         let (subscribers, now_ms) = (Arc::clone(&self.shared.subscribers), self.now.mono_ms());

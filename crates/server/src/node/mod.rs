@@ -502,6 +502,7 @@ impl Node {
         self.pings.start(&shared.policy.nat, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         self.follow_trunks(&former_listeners, now, out);
+        self.review_subscriptions(now, out);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
     }

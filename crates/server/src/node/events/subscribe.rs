@@ -7,9 +7,9 @@ use strowger_sip::registrar::{Bindings, Origin};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
+use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::scan::put_number;
-use strowger_syntax::header::NameAddr;
 use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Method, Name, Status, Uri};
 
@@ -234,7 +234,12 @@ impl Node {
     }
 
     /// Whether the address-of-record in the work buffers is the speaker's own, if the speaker may be told of it.
-    fn check_watcher(&mut self, speaker: Option<&Vec<u8>>, sender: Sender, now: Now) -> Result<bool, Reject> {
+    pub(super) fn check_watcher(
+        &mut self,
+        speaker: Option<&Vec<u8>>,
+        sender: Sender,
+        now: Now,
+    ) -> Result<bool, Reject> {
         let resolved = self.follow_alias();
         let owner = speaker == Some(&self.work.aor);
         let may_watch = |speaker: &Vec<u8>| {
@@ -265,7 +270,7 @@ impl Node {
     }
 
     /// The address-of-record that a URI names, if that is ours; an alias stands for its user.
-    fn user_of(&mut self, sip: SipUri<'_>) -> Option<Vec<u8>> {
+    pub(super) fn user_of(&mut self, sip: SipUri<'_>) -> Option<Vec<u8>> {
         if !self.shared.is_ours(&sip) {
             return None;
         }
@@ -403,7 +408,13 @@ impl Node {
             Some((id, subscription)) if is_it(subscription) => id,
             _ => return Err(unknown()),
         };
-        let owner = self.check_refresher(id, request, sender, now)?;
+        let owner = match self.check_refresher(id, request, sender, now) {
+            Ok(owner) => owner,
+            Err(reject) => {
+                self.review(id, now, out);
+                return Err(reject);
+            }
+        };
         if self.is_full(true) {
             return Err(try_later());
         }
