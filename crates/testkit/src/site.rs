@@ -609,8 +609,12 @@ impl Site {
     /// The push service has taken a push, or why it has not.
     pub fn answer_push(&mut self, ask: &Ask, result: Result<(), NotPushed>) {
         let (shard, ticket) = ask.asker;
+        let is_failed = result.is_err();
         let pushed = Pushed { ticket, result };
         self.control(usize::from(shard), Control::Pushed(Box::new(pushed)));
+        for other in (0..self.shards.len()).filter(|&other| is_failed && other != usize::from(shard)) {
+            self.control(other, Control::NotPushed(ask.device));
+        }
     }
 
     /// The devices whose registrations are refreshed by a push now, if it was looked for them so many seconds ago: whose they are.

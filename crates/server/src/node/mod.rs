@@ -92,6 +92,8 @@ pub enum Control {
     SubscriptionsKept(Vec<Settled>),
     /// A device was pushed, or could not be.
     Pushed(Box<Pushed>),
+    /// The device of this number could not be pushed, as another shard wanted.
+    NotPushed(u64),
     /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
     /// said is known.
     UserLookedUp {
@@ -646,6 +648,7 @@ impl Application for Node {
             }
             Control::ListSubscriptions(reply) => drop(reply.send(self.list_subscriptions(now))),
             Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
+            Control::NotPushed(device) => self.on_not_pushed(device, now, out),
             Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),
