@@ -398,7 +398,6 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         let Case { request, ingress, .. } = *case;
-        let tag = request.to_tag().unwrap_or(&[]);
         let origin = self.origin_of(ingress);
         let is_it = |subscription: &Subscription| {
             (subscription.package, &*subscription.id) == (asked.package, asked.id)
@@ -438,7 +437,7 @@ impl Node {
         let kept = subscription.kept();
         self.events.bytes = (self.events.bytes + after).saturating_sub(before);
         let grant = Grant {
-            tag: tag.into(),
+            tag: kept.dialog.local_tag.clone(),
             secs: asked.secs,
         };
         let change = Change::Refresh(id, asked.secs, [before_it, lasting]);
