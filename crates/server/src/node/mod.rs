@@ -163,6 +163,10 @@ pub struct Node {
     refused: refused::Quota,
     tally: Arc<Tally>,
     trace: Tracer,
+    /// What it was last told to hold.
+    told: Held,
+    /// Whether it had nothing under way at the end of the last turn.
+    was_idle: bool,
     /// When the sizes of what is held are told again while there is work, in milliseconds.
     sizes_due_ms: u64,
     draining: bool,
@@ -256,6 +260,8 @@ impl Node {
             refused: refused::Quota::default(),
             tally,
             trace: Tracer::default(),
+            told: Held::default(),
+            was_idle: false,
             sizes_due_ms: 0,
             draining: false,
             work: Work::default(),
@@ -287,6 +293,8 @@ impl Node {
             refused: refused::Quota::default(),
             tally: Arc::default(),
             trace: Tracer::listening(),
+            told: Held::default(),
+            was_idle: false,
             sizes_due_ms: 0,
             draining: self.draining,
             work: Work::default(),
@@ -521,6 +529,7 @@ impl Node {
         }
     }
 
+    /// Tells what is held, if that has changed; and how large it is, from time to time while there is work, and at its end.
     fn publish(&mut self, now: Now) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -531,9 +540,15 @@ impl Node {
             message_bytes: layer.pool.used_bytes(),
             spare_bytes: layer.pool.free_bytes(),
         };
-        self.tally.publish(&held);
+        let told = std::mem::replace(&mut self.told, held);
+        if told != held {
+            self.tally.publish(&held);
+        }
         // As long as there is work, there is a turn after this one.
-        if now.mono_ms() < self.sizes_due_ms && !self.is_idle() {
+        let is_idle = self.is_idle();
+        let has_ended = is_idle && (told != held || !self.was_idle);
+        self.was_idle = is_idle;
+        if now.mono_ms() < self.sizes_due_ms && !has_ended {
             return;
         }
         self.sizes_due_ms = now.mono_ms() + SIZES_MS;
@@ -669,10 +684,13 @@ impl Application for Node {
         if self.registrations.are_to_start() && !self.draining {
             return Some(0);
         }
-        let timers = self.endpoint.layer.wheel.next_deadline();
-        let own = [self.probes.deadline(), self.pings.deadline()];
-        let own = own.into_iter().flatten().filter(|_| !self.draining);
-        own.chain(timers).min().map(|ms| ms * 1_000_000)
+        let or_never = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
+        let mut next_ms = or_never(self.endpoint.layer.wheel.next_deadline());
+        if !self.draining {
+            let own = or_never(self.probes.deadline()).min(or_never(self.pings.deadline()));
+            next_ms = next_ms.min(own);
+        }
+        (next_ms != u64::MAX).then(|| next_ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {
