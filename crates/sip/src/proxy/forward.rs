@@ -6,6 +6,7 @@ mod tests;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
+use smallvec::SmallVec;
 use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
 use strowger_syntax::scan::{number, put_number, put_octet};
@@ -100,15 +101,17 @@ pub fn write_forward(
 
 /// Where a request changes on which no step has to be done that moves more than a piece of Route.
 struct Places {
-    /// Where Record-Route or Path stands.
-    record_route: u16,
+    /// Where Record-Route or Path is written, if it is.
+    record_route: Option<u16>,
     via: u16,
-    route: Span,
+    /// What is cut out of Route, if anything is.
+    route: Option<Span>,
     max_forwards: Span,
     hops: u64,
     /// The value, if there is one.
     max_breadth: Option<Span>,
-    credentials: Span,
+    /// The line that ends here, if one does.
+    credentials: Option<Span>,
 }
 
 /// What is done at a place.
@@ -125,22 +128,19 @@ enum Step {
 impl Places {
     fn of(identity: &Identity, request: Message<'_>, forwarding: &Forwarding<'_>) -> Option<Self> {
         let taken = forwarding.taken;
-        let route = match taken.cut {
-            Some(cut) => cut,
-            None if taken.pop == 0 && !taken.strict => Span::default(),
-            None => return None,
-        };
+        if taken.cut.is_none() && (taken.pop > 0 || taken.strict) {
+            return None;
+        }
         let credentials = match taken.credentials {
-            Some(line) => line,
-            None if !request.has(Name::ProxyAuthorization) => Span::default(),
-            None => {
+            None if request.has(Name::ProxyAuthorization) => {
                 let mut ours = own_credentials(identity, request);
-                let line = ours.next().unwrap_or_default();
+                let line = ours.next();
                 if ours.next().is_some() {
                     return None;
                 }
                 line
             }
+            known => known,
         };
         let in_pieces = !forwarding.routes.is_empty() || !request.has(Name::ContentLength);
         if in_pieces || next_route(request, taken).is_some_and(|next| !is_loose(next)) {
@@ -148,17 +148,17 @@ impl Places {
         }
         let via = request.field(Name::Via)?.line.start;
         let max_forwards = request.field(Name::MaxForwards)?;
-        let stays = forwarding
-            .record_route
-            .map_or(Name::RecordRoute, |stays| stays.field());
-        let record_route = match request.field(stays) {
-            Some(field) => field.line.start,
-            None => request.fields().next()?.line.start,
+        let record_route = match forwarding.record_route {
+            Some(stays) => {
+                let others = request.field(stays.field());
+                Some(others.or_else(|| request.fields().next())?.line.start)
+            }
+            None => None,
         };
         Some(Self {
             record_route,
             via,
-            route,
+            route: taken.cut,
             max_forwards: max_forwards.span,
             hops: hops_left(max_forwards.value),
             max_breadth: request.field(Name::MaxBreadth).map(|field| field.span),
@@ -167,15 +167,19 @@ impl Places {
     }
 
     /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> [(u16, Step); 6] {
-        let mut places = [
+    fn in_order(&self) -> SmallVec<[(u16, Step); 6]> {
+        let start = |span: Option<Span>| span.map(|span| span.start);
+        let mut places = SmallVec::new();
+        for (place, step) in [
             (self.record_route, Step::RecordRoute),
-            (self.via, Step::Via),
-            (self.route.start, Step::Route),
-            (self.max_forwards.start, Step::MaxForwards),
-            (self.max_breadth.map_or(0, |span| span.start), Step::MaxBreadth),
-            (self.credentials.start, Step::Credentials),
-        ];
+            (Some(self.via), Step::Via),
+            (start(self.route), Step::Route),
+            (Some(self.max_forwards.start), Step::MaxForwards),
+            (start(self.max_breadth), Step::MaxBreadth),
+            (start(self.credentials), Step::Credentials),
+        ] {
+            places.extend(place.map(|place| (place, step)));
+        }
         places.sort_by_key(|&(place, _)| place);
         places
     }
@@ -217,7 +221,7 @@ fn write_at_places(
                 copy.stamp_via(forwarding.arrival.stamp);
             }
             Step::Route => {
-                copy.instead_of(places.route);
+                copy.instead_of(places.route.unwrap_or_default());
             }
             Step::MaxForwards => {
                 let breadth = places.max_breadth.is_none().then_some(forwarding.breadth);
@@ -229,7 +233,7 @@ fn write_at_places(
                 }
             }
             Step::Credentials => {
-                copy.instead_of(places.credentials);
+                copy.instead_of(places.credentials.unwrap_or_default());
             }
         }
     }
