@@ -128,10 +128,10 @@ impl Node {
                 mode => self.why_role(mode),
             },
         });
-        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
+        let mut start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.begin(case.request, start, now, out);
+                self.begin(case.request, &mut start, now, out);
                 self.account(now);
             }
             Found::Names => {
