@@ -163,10 +163,8 @@ pub struct Node {
     refused: refused::Quota,
     tally: Arc<Tally>,
     trace: Tracer,
-    /// What it was last told to hold.
-    told: Held,
-    /// Whether it had nothing under way at the end of the last turn.
-    was_idle: bool,
+    /// Whether it held nothing at the end of the last turn.
+    is_empty: bool,
     /// When the sizes of what is held are told again while there is work, in milliseconds.
     sizes_due_ms: u64,
     draining: bool,
@@ -260,8 +258,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally,
             trace: Tracer::default(),
-            told: Held::default(),
-            was_idle: false,
+            is_empty: false,
             sizes_due_ms: 0,
             draining: false,
             work: Work::default(),
@@ -293,8 +290,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally: Arc::default(),
             trace: Tracer::listening(),
-            told: Held::default(),
-            was_idle: false,
+            is_empty: false,
             sizes_due_ms: 0,
             draining: self.draining,
             work: Work::default(),
@@ -529,7 +525,7 @@ impl Node {
         }
     }
 
-    /// Tells what is held, if that has changed; and how large it is, from time to time while there is work, and at its end.
+    /// Tells what is held; and how large it is, from time to time while there is work, and at its end.
     fn publish(&mut self, now: Now) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -540,15 +536,13 @@ impl Node {
             message_bytes: layer.pool.used_bytes(),
             spare_bytes: layer.pool.free_bytes(),
         };
-        let told = std::mem::replace(&mut self.told, held);
-        if told != held {
-            self.tally.publish(&held);
-        }
-        // As long as there is work, there is a turn after this one.
+        self.tally.publish(&held);
         let is_idle = self.is_idle();
-        let has_ended = is_idle && (told != held || !self.was_idle);
-        self.was_idle = is_idle;
-        if now.mono_ms() < self.sizes_due_ms && !has_ended {
+        let is_empty = is_idle && servers + clients + self.calls.len() + self.events.len() == 0;
+        let was_empty = std::mem::replace(&mut self.is_empty, is_empty);
+        // As long as there is work, there is a turn after this one; and from nothing to nothing there is nothing to tell.
+        let may_wait = !is_idle || (was_empty && is_empty);
+        if may_wait && now.mono_ms() < self.sizes_due_ms {
             return;
         }
         self.sizes_due_ms = now.mono_ms() + SIZES_MS;

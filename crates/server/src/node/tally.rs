@@ -41,7 +41,7 @@ pub struct Tally {
 macro_rules! held {
     ($($(#[$struct_doc:meta])* $struct:ident $counts:ident { $($(#[$doc:meta])* $field:ident)* })*) => {$(
         $(#[$struct_doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug)]
         pub(super) struct $struct {
             $($(#[$doc])* pub(super) $field: usize,)*
         }

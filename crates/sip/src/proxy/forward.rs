@@ -6,7 +6,6 @@ mod tests;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use smallvec::SmallVec;
 use strowger_syntax::header::Credentials;
 use strowger_syntax::message::{Draft, Edits, ListItems, Rewrite, Span};
 use strowger_syntax::scan::{number, put_number, put_octet};
@@ -114,6 +113,9 @@ struct Places {
     credentials: Option<Span>,
 }
 
+/// The place of what is not done, behind all others.
+const NOWHERE: u16 = u16::MAX;
+
 /// What is done at a place.
 #[derive(Clone, Copy)]
 enum Step {
@@ -167,21 +169,18 @@ impl Places {
     }
 
     /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> SmallVec<[(u16, Step); 6]> {
-        let start = |span: Option<Span>| span.map(|span| span.start);
-        let mut places = SmallVec::new();
-        for (place, step) in [
-            (self.record_route, Step::RecordRoute),
-            (Some(self.via), Step::Via),
+    fn in_order(&self) -> impl Iterator<Item = (u16, Step)> {
+        let start = |span: Option<Span>| span.map_or(NOWHERE, |span| span.start);
+        let mut places = [
+            (self.record_route.unwrap_or(NOWHERE), Step::RecordRoute),
+            (self.via, Step::Via),
             (start(self.route), Step::Route),
-            (Some(self.max_forwards.start), Step::MaxForwards),
+            (self.max_forwards.start, Step::MaxForwards),
             (start(self.max_breadth), Step::MaxBreadth),
             (start(self.credentials), Step::Credentials),
-        ] {
-            places.extend(place.map(|place| (place, step)));
-        }
+        ];
         places.sort_by_key(|&(place, _)| place);
-        places
+        places.into_iter().take_while(|&(place, _)| place != NOWHERE)
     }
 }
 
