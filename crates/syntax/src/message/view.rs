@@ -144,14 +144,8 @@ impl<'a> Message<'a> {
     pub fn has_second_via(self) -> bool {
         match self.first_field(Name::Via) {
             Some(via) if via.value == self.index.via.value => {
-                let below = usize::from(self.index.first[Name::Via as usize]) + 1;
-                let below = self.index.fields.get(below..).unwrap_or(&[]);
-                let is_via = |field: &&Field| field.name() == Name::Via;
-                self.index.occurs_again(Name::Via)
-                    && below
-                        .iter()
-                        .filter(is_via)
-                        .any(|field| has_element(field.value.of(self.bytes)))
+                let below = self.fields_of(Name::Via).skip(1);
+                self.index.occurs_again(Name::Via) && below.map(|f| f.value).any(has_element)
             }
             _ => self.elements(Name::Via).nth(1).is_some(),
         }

@@ -44,6 +44,14 @@ impl Way {
     }
 }
 
+/// How long the next hop of a NOTIFY is waited for. Nobody else can answer within a dialog; but before there is one it may be dead.
+fn patience(standing: Standing) -> Patience {
+    match standing {
+        Standing::Pending => Patience::Usual,
+        Standing::Active | Standing::Terminated(_) => Patience::Whole,
+    }
+}
+
 impl Node {
     /// Does what is due for a subscription, and sees to it that it is looked at again in time.
     pub(in crate::node) fn attend(&mut self, id: Id, now: Now, out: &mut Outbox) {
@@ -188,11 +196,7 @@ impl Node {
             method: Method::Notify,
             to: hop.to,
             user,
-            // Nobody else can answer within a dialog.
-            patience: match standing {
-                Standing::Pending => Patience::Usual,
-                _ => Patience::Whole,
-            },
+            patience: patience(standing),
         };
         let (dialog, identity) = (&subscription.dialog, &self.endpoint.identity);
         out.of_call(Some(&dialog.call_id));
