@@ -348,6 +348,29 @@ fn a_dead_name_server_is_told_and_its_last_answers_go_on() {
     names.signal(Signal::Continue);
 }
 
+#[test]
+fn an_operator_sees_what_is_known_and_has_it_forgotten() {
+    let closed = SocketAddr::from(([127, 0, 0, 2], ports::free()));
+    let mut names = NameServer::start("");
+    let server = server(&names, "");
+    let (caller, former, next) = (caller(&server), element(&server, 3), element(&server, 4));
+    names.change(&srv(&[(1, 1, closed), (2, 1, former.address())]));
+    call(&caller, &former);
+    let listed = server.ctl(&["dns"]).stdout;
+    for said in [
+        format!("udp:{closed}"),
+        "avoided".to_owned(),
+        format!("1 udp:{}", former.address()),
+    ] {
+        assert!(listed.contains(&said), "{said}: {listed}");
+    }
+    names.change(&srv(&[(1, 1, next.address())]));
+    call(&caller, &former);
+    let flushed = server.ctl(&["dns", "flush", "far.test"]).stdout;
+    assert_eq!(flushed, "forgotten: 1 answers of DNS, 1 avoided hops\n");
+    call(&caller, &next);
+}
+
 // RFC 3261 §16.6 step 7: the next Route element decides, and within a dialog the remote target's name.
 #[test]
 fn a_route_and_the_contact_of_a_dialog_may_be_names() {

@@ -154,18 +154,33 @@ impl Avoided {
         }
     }
 
+    /// Avoids no longer what this is true of; how many hops that were.
+    pub fn forget(&self, now_ms: u64, is_meant: impl Fn(Transport, SocketAddr) -> bool) -> usize {
+        let avoided = self
+            .avoided(now_ms)
+            .filter(|&(_, transport, to, _)| is_meant(transport, to));
+        avoided.map(|(place, ..)| place.rest.store(0, Relaxed)).count()
+    }
+
     /// All that are avoided, and for how many milliseconds more.
     pub fn list(&self, now_ms: u64) -> Vec<(Transport, SocketAddr, u64)> {
+        let avoided = self.avoided(now_ms);
+        avoided
+            .map(|(_, transport, to, left_ms)| (transport, to, left_ms))
+            .collect()
+    }
+
+    /// The same, each with its place.
+    fn avoided(&self, now_ms: u64) -> impl Iterator<Item = (&Place, Transport, SocketAddr, u64)> {
         let places = self.sets.iter().flatten();
-        let avoided = places.filter_map(|place| {
+        places.filter_map(move |place| {
             let rest = place.rest.load(Relaxed);
             let left_ms = place.until_ms().checked_sub(now_ms).filter(|&left| left > 0)?;
             let peer = rest >> TIME_BITS;
             let transport = *Transport::ALL.get(peer as usize & 0xff)?;
             let ip = Ipv6Addr::from_bits(place.ip.load(Relaxed)).to_canonical();
-            Some((transport, SocketAddr::new(ip, (peer >> 8) as u16), left_ms))
-        });
-        avoided.collect()
+            Some((place, transport, SocketAddr::new(ip, (peer >> 8) as u16), left_ms))
+        })
     }
 }
 
