@@ -67,7 +67,7 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
 }
 
 fn client(args: &args::Ctl) -> Result<Client, Failed> {
-    let dir = args.place.config()?.data_dir;
+    let dir = args.place.data_dir()?;
     let Some(address) = &args.admin else {
         return match find(&dir)? {
             Found::Server(client) => Ok(client),
