@@ -308,7 +308,7 @@ pub(crate) enum CtlCommand {
     /// Put the configuration file as it is now into force, listeners included; no call is lost.
     ///
     /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
-    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, [dns], location.store and
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
     /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
     Reload(Reload),
     /// The targets of target groups, and how they are.

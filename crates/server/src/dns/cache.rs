@@ -1,7 +1,7 @@
 //! What DNS has said. Shards read it without waiting; only the worker writes.
 
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use siphasher::sip128::SipHasher13;
@@ -23,9 +23,9 @@ const MANY: u8 = 15;
 pub struct Cache {
     entries: papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>,
     hasher: SipHasher13,
-    most: usize,
-    longest_ms: u64,
-    longest_negative_ms: u64,
+    most: AtomicUsize,
+    longest_ms: AtomicU64,
+    longest_negative_ms: AtomicU64,
 }
 
 struct Entry {
@@ -96,9 +96,39 @@ impl Cache {
         Self {
             entries: papaya::HashMap::default(),
             hasher: SipHasher13::new_with_key(&key),
-            most: settings.cache_entries as usize,
-            longest_ms: millis(settings.max_ttl),
-            longest_negative_ms: millis(settings.max_negative_ttl),
+            most: AtomicUsize::new(settings.cache_entries as usize),
+            longest_ms: AtomicU64::new(millis(settings.max_ttl)),
+            longest_negative_ms: AtomicU64::new(millis(settings.max_negative_ttl)),
+        }
+    }
+
+    /// Goes on with other bounds, which hold for what is known, too.
+    pub(super) fn bound(&self, settings: &config::Dns, now_ms: u64) {
+        self.most.store(settings.cache_entries as usize, Relaxed);
+        self.longest_ms.store(millis(settings.max_ttl), Relaxed);
+        let negative_ms = millis(settings.max_negative_ttl);
+        self.longest_negative_ms.store(negative_ms, Relaxed);
+        let entries = self.entries.pin();
+        for (&key, entry) in &entries {
+            let latest_ms = now_ms.saturating_add(self.longest_of(&entry.servers));
+            if entry.ends_ms > latest_ms {
+                entries.update(key, |entry| Entry {
+                    renewed_ms: entry.renewed_ms.min(latest_ms),
+                    ends_ms: entry.ends_ms.min(latest_ms),
+                    ..entry.copy()
+                });
+            }
+        }
+        if entries.len() > settings.cache_entries as usize {
+            self.make_room(settings.cache_entries as usize, now_ms);
+        }
+    }
+
+    /// For how many milliseconds such an answer holds at most.
+    fn longest_of(&self, servers: &[Server]) -> u64 {
+        match servers {
+            [] => self.longest_negative_ms.load(Relaxed),
+            _ => self.longest_ms.load(Relaxed),
         }
     }
 
@@ -115,7 +145,9 @@ impl Cache {
         Self {
             entries,
             hasher: self.hasher,
-            ..*self
+            most: AtomicUsize::new(self.most.load(Relaxed)),
+            longest_ms: AtomicU64::new(self.longest_ms.load(Relaxed)),
+            longest_negative_ms: AtomicU64::new(self.longest_negative_ms.load(Relaxed)),
         }
     }
 
@@ -165,15 +197,12 @@ impl Cache {
             true => Standing::Failed,
             false => Standing::Answered,
         };
-        let longest_ms = if servers.is_empty() {
-            self.longest_negative_ms
-        } else {
-            self.longest_ms
-        };
+        let longest_ms = self.longest_of(&servers);
         let uses = known.map_or(0, |known| known.uses.load(Relaxed));
         let ttl_ms = (u64::from(answer.ttl_secs) * 1000).min(longest_ms);
-        if known.is_none() && entries.len() >= self.most {
-            self.make_room(now_ms);
+        let most = self.most.load(Relaxed);
+        if known.is_none() && entries.len() >= most {
+            self.make_room(most - (most / GIVEN_UP).max(1), now_ms);
         }
         let entry = Entry {
             host,
@@ -188,10 +217,10 @@ impl Cache {
         entries.insert(key, entry);
     }
 
-    /// Lets go of what is over, and if that is not enough, of what was read least or ends soonest.
-    fn make_room(&self, now_ms: u64) {
+    /// Lets go of what is over, and if more than `kept` would be left, of what was read least or ends soonest.
+    fn make_room(&self, kept: usize, now_ms: u64) {
         let entries = self.entries.pin();
-        let wanted = (self.most / GIVEN_UP).max(1);
+        let wanted = entries.len().saturating_sub(kept);
         let mut order: Vec<_> = entries
             .iter()
             .map(|(&key, entry)| {
@@ -427,5 +456,34 @@ mod tests {
         assert!(shown(&cache, 1000).is_empty());
         cache.put(host("far.test"), WANTED, answer(1, 100, false), 2000);
         assert_eq!(read(&cache, "far.test", 2000), Some((1, Age::Fresh)));
+    }
+
+    #[test]
+    fn other_bounds_hold_for_what_is_known() {
+        let cache = cache(100);
+        for number in 0..100 {
+            cache.put(host(&format!("h{number}.test")), WANTED, answer(1, 900, false), 0);
+        }
+        cache.put(host("none.test"), WANTED, answer(0, 900, false), 0);
+        for name in ["h7.test", "none.test"] {
+            assert!(read(&cache, name, 0).is_some());
+        }
+        let settings = Dns {
+            cache_entries: 16,
+            max_ttl: Duration::from_secs(50),
+            max_negative_ttl: Duration::from_secs(10),
+            ..Dns::default()
+        };
+        cache.bound(&settings, 1000);
+        assert_eq!(cache.len(), 16);
+        let left = |name| shown(&cache, 1000).into_iter().find(|known| known.0 == name);
+        assert_eq!(left("h7.test"), Some(("h7.test".to_owned(), 1, false, 50_000)));
+        assert_eq!(
+            left("none.test"),
+            Some(("none.test".to_owned(), 0, false, 10_000))
+        );
+        cache.put(host("new.test"), WANTED, answer(1, 900, false), 1000);
+        assert_eq!(left("new.test").map(|known| known.3), Some(50_000));
+        assert!(cache.len() <= 16);
     }
 }

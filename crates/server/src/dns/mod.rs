@@ -149,6 +149,15 @@ impl Dns {
         self.questions.try_send(question).is_ok()
     }
 
+    /// Goes on with other settings. What other servers have said is forgotten.
+    pub fn reconfigure(&self, former: &config::Dns, next: &config::Dns, now_ms: u64) {
+        if former.servers != next.servers {
+            self.cache.forget_all();
+        }
+        self.cache.bound(next, now_ms);
+        self.avoided.bound(next.avoid_failed, now_ms);
+    }
+
     /// What can be reached from now on: DNS is asked for nothing else. What it has said when that was another is forgotten.
     pub fn carry(&self, listeners: &Listeners) {
         let carried = Carried::by(listeners).to_bits();
