@@ -92,7 +92,7 @@ fn what_is_not_taken_is_told_with_file_and_line_and_the_rest_is_there() {
     let data = scratch.join("data");
     let text = format!("alice@{DOMAIN},alicepw\nhunter2\nbob@{DOMAIN},bobpw\ncarol@elsewhere.test\n");
     let file = scratch.write("users.csv", text);
-    let server = Setup::new().data(&data).start();
+    let mut server = Setup::new().data(&data).start();
     for beside in [true, false] {
         let ended = strowger(&[
             "user",
@@ -114,7 +114,7 @@ fn what_is_not_taken_is_told_with_file_and_line_and_the_rest_is_there() {
         };
         assert!(ended.stdout.contains(expected), "{ended:?}");
         if beside {
-            server.process().signal(Signal::Kill);
+            server.end(Signal::Kill);
         }
     }
     let ended = import(&file, &data);

@@ -405,6 +405,7 @@ fn a_large_request_goes_back_to_udp_when_tcp_is_refused() {
 /// A TCP listener whose queue is full: the kernel answers no SYN to its port any more. The connections that fill it.
 fn silent_listener(address: SocketAddr) -> (Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.set_reuse_address(true).expect("an option");
     listener.bind(&address.into()).expect("a free port");
     listener.listen(0).expect("a listener");
     let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();

@@ -22,6 +22,10 @@ use system_tests::Setup;
 /// How many cases are played at the same time.
 const AT_A_TIME: usize = 4;
 
+/// Scenarios whose two sides race each other: both pause for 200 ms before the BYE, and SIPp takes one that comes before its own
+/// pause has ended for a fault. They may be played once more.
+const RACES: &[&str] = &["siphon/b2bua_reinvite_bleg_uas"];
+
 /// What became of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -85,7 +89,9 @@ fn play(folder: &Path, cases: &[&Case]) -> BTreeMap<&'static str, Outcome> {
 /// Plays a case; those of registration also with a registrar that does not know outbound (RFC 5626).
 fn play_one(folder: &Path, case: &Case) -> Outcome {
     let is_registration = |name: &&str| name.starts_with("sipssert/registration/");
+    let races = case.scenarios.iter().any(|name| RACES.contains(name));
     match play_on(folder, case, (case.setup)()) {
+        Outcome::Failed(_) if races => play_on(folder, case, (case.setup)()),
         Outcome::Passed if case.scenarios.iter().any(is_registration) => {
             play_on(folder, case, (case.setup)().without_outbound())
         }

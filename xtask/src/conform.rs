@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::report::Report;
+use crate::report::{Ran, Report, announce, cargo, counted};
 use crate::{needs, target};
 
 /// Where the scenarios are looked for when no folder is given, from the folder that the project is in.
 const BESIDE: &str = "shared/corpus/sipp";
 
-const STEP: &str = "scenarios of others";
+/// The step that plays them.
+pub(crate) const STEP: &str = "scenarios of others";
 
 /// Runs all scenarios of a folder, or those whose names have one of the words in them; true when none failed.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
@@ -30,7 +31,8 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
     let mut report = Report::default();
     let build = ["build", "--release", "--package", "strowger"];
     if report.cargo("release build", root, &build) {
-        play(&mut report, root, &folder, words);
+        announce(STEP);
+        report.add(STEP, &play(root, &folder, words));
     } else {
         report.not_run(STEP);
     }
@@ -44,9 +46,7 @@ pub(crate) fn beside(root: &Path) -> Option<PathBuf> {
 }
 
 /// Plays them against the release binary that is there.
-pub(crate) fn play(report: &mut Report, root: &Path, folder: &Path, words: &[&str]) {
-    let binary = target(root).join("release/strowger").display().to_string();
-    let folder = folder.display().to_string();
+pub(crate) fn play(root: &Path, folder: &Path, words: &[&str]) -> Ran {
     let run = [
         "run",
         "--quiet",
@@ -56,6 +56,10 @@ pub(crate) fn play(report: &mut Report, root: &Path, folder: &Path, words: &[&st
         "conform",
         "--",
     ];
-    let arguments = [&run[..], &[folder.as_str()], words].concat();
-    report.cargo_test(STEP, root, &arguments, &[("STROWGER_BIN", binary)]);
+    let mut command = cargo(root, &run);
+    command
+        .arg(folder)
+        .args(words)
+        .env("STROWGER_BIN", target(root).join("release/strowger"));
+    Ran::of(|| counted(&mut command))
 }

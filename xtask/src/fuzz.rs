@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, thread};
 
+use crate::check::FUZZER;
 use crate::report::cargo;
 
 /// The targets, each a program of `fuzz/`.
@@ -65,15 +66,15 @@ pub(crate) fn build(root: &Path, target: &Path, targets: &[&str]) -> Option<Path
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
     // With a target, cargo keeps the flags off build scripts and macros, which run without the fuzzer.
-    let mut command = cargo(root, &["build", "--locked", "--release", "--quiet"]);
+    let mut command = cargo(root, &["build", "--locked", "--profile", "fuzz", "--quiet"]);
     command
         .args(programs(targets))
-        .args(["--manifest-path", "fuzz/Cargo.toml", "--target", host])
+        .args(["--package", FUZZER, "--target", host])
         .arg("--target-dir")
         .arg(&place)
         .env("RUSTFLAGS", INSTRUMENTATION);
     let built = command.status().is_ok_and(|status| status.success());
-    built.then(|| place.join(host).join("release"))
+    built.then(|| place.join(host).join("fuzz"))
 }
 
 /// What asks cargo for the programs of these targets and no others.

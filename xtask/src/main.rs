@@ -7,6 +7,7 @@ mod fuzz;
 mod needs;
 mod report;
 mod rfc;
+mod system;
 mod test;
 mod tidy;
 

@@ -1,6 +1,7 @@
 //! Runs the steps of a command one after the other and says at the end what ran, what passed and how long it took.
 
 use std::io::{BufRead, BufReader};
+use std::ops::AddAssign;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +20,33 @@ pub(crate) enum Outcome {
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// What came of a step that ran beside another.
+pub(crate) struct Ran {
+    passed: bool,
+    counts: Counts,
+    took: Duration,
+}
+
+impl Ran {
+    /// Runs it and takes the time.
+    pub(crate) fn of(step: impl FnOnce() -> (bool, Counts)) -> Self {
+        let started = Instant::now();
+        let (passed, counts) = step();
+        Self {
+            passed,
+            counts,
+            took: started.elapsed(),
+        }
+    }
 }
 
 struct Step {
@@ -47,9 +75,18 @@ impl Step {
 }
 
 /// The steps so far.
-#[derive(Default)]
 pub(crate) struct Report {
+    started: Instant,
     steps: Vec<Step>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            steps: Vec::new(),
+        }
+    }
 }
 
 impl Report {
@@ -58,7 +95,7 @@ impl Report {
         announce(name);
         let started = Instant::now();
         let passed = step();
-        self.push(name, passed, None, started);
+        self.push(name, passed, None, started.elapsed());
         passed
     }
 
@@ -80,12 +117,15 @@ impl Report {
         environment: &[(&str, String)],
     ) -> bool {
         announce(name);
-        let started = Instant::now();
         let mut command = cargo(root, arguments);
         command.envs(environment.iter().map(|(key, value)| (key, value)));
-        let (passed, counts) = counted(&mut command);
-        self.push(name, passed, Some(counts), started);
-        passed
+        self.add(name, &Ran::of(|| counted(&mut command)))
+    }
+
+    /// Notes a step that has run; true when it passed.
+    pub(crate) fn add(&mut self, name: &'static str, ran: &Ran) -> bool {
+        self.push(name, ran.passed, Some(ran.counts), ran.took);
+        ran.passed
     }
 
     /// Notes a step that could not be tried.
@@ -104,13 +144,13 @@ impl Report {
         self.steps.iter().all(|step| step.outcome == Outcome::Passed)
     }
 
-    fn push(&mut self, name: &'static str, passed: bool, counts: Option<Counts>, started: Instant) {
+    fn push(&mut self, name: &'static str, passed: bool, counts: Option<Counts>, took: Duration) {
         let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
         self.steps.push(Step {
             name,
             outcome,
             counts,
-            took: started.elapsed(),
+            took,
         });
     }
 
@@ -120,7 +160,6 @@ impl Report {
             "step", "outcome", "passed", "failed", "seconds"
         );
         let mut total = Counts::default();
-        let mut took = Duration::ZERO;
         for step in &self.steps {
             let outcome = match step.outcome {
                 Outcome::Passed => "ok",
@@ -139,9 +178,7 @@ impl Report {
                 step.took.as_secs_f64()
             );
             let counts = step.counted();
-            total.passed += counts.passed;
-            total.failed += counts.failed;
-            took += step.took;
+            total += counts;
         }
         text += &format!(
             "{:<34} {:<8} {:>8} {:>8} {:>9.1}\n",
@@ -149,14 +186,15 @@ impl Report {
             "",
             "",
             "",
-            took.as_secs_f64()
+            self.started.elapsed().as_secs_f64()
         );
         text += &format!("{} passed, {} failed\n", total.passed, total.failed);
         text
     }
 }
 
-fn announce(name: &str) {
+/// Says what begins.
+pub(crate) fn announce(name: &str) {
     println!("\n== {name}");
 }
 
@@ -168,7 +206,8 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn counted(command: &mut Command) -> (bool, Counts) {
+/// Runs `cargo test`, or what closes like it; its output is shown as it comes.
+pub(crate) fn counted(command: &mut Command) -> (bool, Counts) {
     let mut counts = Counts::default();
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
@@ -181,12 +220,21 @@ fn counted(command: &mut Command) -> (bool, Counts) {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             println!("{line}");
             if let Some(result) = counts_of(&line) {
-                counts.passed += result.passed;
-                counts.failed += result.failed;
+                counts += result;
             }
         }
     }
     (child.wait().is_ok_and(|status| status.success()), counts)
+}
+
+/// What all closing lines of a test runner's output say together.
+pub(crate) fn counts_in(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    output
+        .lines()
+        .filter_map(counts_of)
+        .for_each(|of_one| counts += of_one);
+    counts
 }
 
 /// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; ...`.
@@ -235,7 +283,7 @@ mod tests {
     #[test]
     fn tests_that_could_not_be_built_are_not_left_out_of_the_count() {
         let mut report = Report::default();
-        report.push("tests", false, Some(Counts::default()), Instant::now());
+        report.push("tests", false, Some(Counts::default()), Duration::ZERO);
         assert!(
             report.table().ends_with("0 passed, 1 failed\n"),
             "{}",

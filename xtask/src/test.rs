@@ -1,11 +1,10 @@
 //! `cargo xtask test`: the whole gate, as continuous integration runs it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::thread;
 
-use crate::report::{Report, cargo};
-use crate::{bench, check, conform, fuzz, needs, target};
+use crate::report::{Ran, Report, announce};
+use crate::{bench, check, conform, fuzz, needs, system, target};
 
 /// How much of the system tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,28 +18,31 @@ pub(crate) enum Extent {
 /// Tests below the system that have large counts: package and test. They run in release, because the counts are large.
 const LARGE: &[(&str, &str)] = &[("strowger-sip", "model"), ("strowger-server", "sim")];
 
+/// The step that runs the system tests.
+const SYSTEM_TESTS: &str = "system tests";
+
 /// What asks a test for its large counts.
 const FULL: &str = "STROWGER_FULL";
-
-/// What has cargo build the system tests, and run them.
-const SYSTEM_TESTS: &[&str] = &["test", "--offline", "--package", "system-tests"];
 
 /// Runs everything; true when all passed.
 pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let mut report = Report::default();
     let target = target(root);
     let python = needs::pjsua_python(&target);
-    let peers = report.run("peers installed", || needs::install(&python));
+    // Beside the check, which needs none of them.
+    let peers = thread::spawn({
+        let python = python.clone();
+        move || needs::install(&python)
+    });
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
-    let fuzzer = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
-    report.cargo("crates of the fuzzer fetched", root, &fuzzer);
     check::steps(root, &mut report);
-    // Here and not in the check, for its crates must have been fetched; in the folder of the others, which it shares them with.
-    let target_dir = target.display().to_string();
-    let place = ["--manifest-path", "fuzz/Cargo.toml", "--target-dir", &target_dir];
-    let clippy = ["clippy", "--offline", "--locked", "--quiet"];
-    let clippy = [&clippy[..], &place, &["--", "-D", "warnings"]].concat();
-    report.cargo("clippy of the fuzzer", root, &clippy);
+    let peers = report.run("peers installed", || peers.join().unwrap_or(false));
+    let clippy = ["clippy", "--offline", "--quiet", "--package", check::FUZZER];
+    report.cargo(
+        "clippy of the fuzzer",
+        root,
+        &[&clippy[..], &["--", "-D", "warnings"]].concat(),
+    );
     let mut builds = Builds::default();
     let built = report.run("release build", || {
         builds = build(root, &target);
@@ -61,26 +63,21 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         Some(cases) if peers => _ = report.run("instructions", || bench::compare_with(root, &target, &cases)),
         _ => report.not_run("instructions"),
     }
-    if peers && built {
-        let mut environment = vec![
-            (
-                "STROWGER_BIN",
-                target.join("release/strowger").display().to_string(),
-            ),
-            ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
-            // Most of their time they wait for others.
-            ("RUST_TEST_THREADS", "4".to_owned()),
-        ];
-        if extent == Extent::Full {
-            environment.push((FULL, "1".to_owned()));
+    match builds.system_tests {
+        Some(programs) if peers && built => {
+            let mut environment = vec![
+                (
+                    "STROWGER_BIN",
+                    target.join("release/strowger").display().to_string(),
+                ),
+                ("STROWGER_PJSUA_PYTHON", python.display().to_string()),
+            ];
+            if extent == Extent::Full {
+                environment.push((FULL, "1".to_owned()));
+            }
+            play(&mut report, root, &target, &programs, &environment);
         }
-        let arguments = [SYSTEM_TESTS, &["--no-fail-fast"]].concat();
-        report.cargo_test("system tests", root, &arguments, &environment);
-        if let Some(folder) = conform::beside(root) {
-            conform::play(&mut report, root, &folder, &[]);
-        }
-    } else {
-        report.not_run("system tests");
+        _ => report.not_run(SYSTEM_TESTS),
     }
     report.close()
 }
@@ -92,27 +89,43 @@ struct Builds {
     cases: Option<PathBuf>,
     /// The folder of the fuzzer's programs.
     fuzzers: Option<PathBuf>,
+    system_tests: Option<Vec<system::Program>>,
 }
 
 /// Builds the server and the instruction cases, and at the same time the fuzzer's programs and the system tests: the link of the
 /// former is mostly one thread's work. Each is in a folder of its own, so that neither cargo waits for the other.
 fn build(root: &Path, target: &Path) -> Builds {
     thread::scope(|scope| {
-        let fuzzers = scope.spawn(|| {
-            let fuzzers = fuzz::build(root, target, fuzz::TARGETS);
-            // Where this fails, the step that runs them fails and says why.
-            let system_tests = [SYSTEM_TESTS, &["--no-run", "--quiet"]].concat();
-            let _ = cargo(root, &system_tests)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-            fuzzers
-        });
+        let others = scope.spawn(|| (fuzz::build(root, target, fuzz::TARGETS), system::build(root)));
+        let cases = bench::build_with_server(root);
+        let (fuzzers, system_tests) = others.join().unwrap_or_default();
         Builds {
-            cases: bench::build_with_server(root),
-            fuzzers: fuzzers.join().ok().flatten(),
+            cases,
+            fuzzers,
+            system_tests,
         }
     })
+}
+
+/// Runs the system tests, and beside them the scenarios of others where they are there.
+fn play(
+    report: &mut Report,
+    root: &Path,
+    target: &Path,
+    programs: &[system::Program],
+    environment: &[(&str, String)],
+) {
+    announce(SYSTEM_TESTS);
+    let (tests, scenarios) = thread::scope(|scope| {
+        let scenarios =
+            conform::beside(root).map(|folder| scope.spawn(move || conform::play(root, &folder, &[])));
+        let tests = Ran::of(|| system::run(root, target, programs, environment));
+        (tests, scenarios.and_then(|scenarios| scenarios.join().ok()))
+    });
+    report.add(SYSTEM_TESTS, &tests);
+    if let Some(scenarios) = scenarios {
+        report.add(conform::STEP, &scenarios);
+    }
 }
 
 /// Runs the tests below the system with their large counts.

@@ -26,6 +26,7 @@ mod recurse;
 mod refused;
 mod registrar;
 mod routes;
+mod secure;
 mod shared;
 mod tally;
 pub(crate) mod trace;

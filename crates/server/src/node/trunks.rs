@@ -463,7 +463,7 @@ impl Node {
         number: usize,
         now: Now,
     ) -> bool {
-        let patience = patience(case.request.method(), decision);
+        let patience = patience(case.request, decision);
         self.work.candidates.clear();
         let routes = Arc::clone(&self.shared.policy.routes);
         let Some(trunk) = routes.trunks().get(number) else {

@@ -558,13 +558,15 @@ fn open_location(
     key: [u8; 16],
     answers: &Shardward,
 ) -> Result<Arc<dyn Location>, StartError> {
+    let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     if config.location.store == Store::Memory {
-        return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
+        let store = Memory::new(key, MEMORY_STORE);
+        store.begin_at(now_secs);
+        return Ok(Arc::new(store));
     }
     let send = sender(answers);
     let answer: Answer = Arc::new(move |shard, committed| send(shard, Control::Committed(committed)));
     let settings = Settings::new(key, config.location.durability);
-    let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))

@@ -19,6 +19,7 @@ mod routes;
 mod routing;
 mod scripts;
 mod secrecy;
+mod secure;
 mod shards;
 mod torture;
 mod torture_cases;

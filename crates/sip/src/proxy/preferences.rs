@@ -19,6 +19,8 @@ pub struct Disposition {
     pub recurse: Option<bool>,
     /// Whether several targets are tried at once (`parallel`) or one after the other (`sequential`).
     pub parallel: Option<bool>,
+    /// Whether it may wait for somebody who cannot be reached at the moment (`queue`), or is refused at once (`no-queue`).
+    pub queue: Option<bool>,
 }
 
 impl Disposition {
@@ -36,6 +38,7 @@ impl Disposition {
                 ("fork", "no-fork", &mut asked.fork),
                 ("recurse", "no-recurse", &mut asked.recurse),
                 ("parallel", "sequential", &mut asked.parallel),
+                ("queue", "no-queue", &mut asked.queue),
             ] {
                 if is(yes) || is(no) {
                     *place = Some(is(yes));
