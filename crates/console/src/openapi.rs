@@ -105,6 +105,7 @@ fn paths() -> Value {
         "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
         "/api/v1/trunks": json!({ "get": list("Trunks: the providers that the node registers itself with", "Trunk") }),
+        "/api/v1/dns": dns(),
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
@@ -174,6 +175,20 @@ fn bans() -> Value {
                     "type": "array", "items": { "$ref": "#/components/schemas/Ban" } } } } },
                 "404": failure("There is no such ban."), "422": failure("The source is no address.")
             }
+        }
+    })
+}
+
+fn dns() -> Value {
+    json!({
+        "get": list("What DNS has said of names, and next hops that are avoided because they have failed", "DnsEntry"),
+        "delete": {
+            "summary": "Forget that: names are asked for anew, hops tried in their order",
+            "parameters": [
+                { "name": "name", "in": "query", "required": false, "schema": { "type": "string" },
+                  "description": "A host name with the hops that it leads to, or the address of hops; without it, everything." }
+            ],
+            "responses": { "200": answer("How much was forgotten.", "DnsFlushed") }
         }
     })
 }
@@ -284,6 +299,17 @@ fn target() -> Value {
     }))
 }
 
+fn dns_entry() -> Value {
+    let text = json!({ "type": "string" });
+    object(json!({
+        "id": text, "name": { "type": "string", "description": "A host name, or a hop as udp:192.0.2.7:5060." },
+        "wanted": { "type": "string", "description": "What was asked of the name." },
+        "state": { "enum": ["found", "none", "failed", "avoided"] },
+        "servers": { "type": "array", "items": text, "description": "RANK WEIGHT TRANSPORT:ADDRESS:PORT; * is left to the URI." },
+        "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." }
+    }))
+}
+
 fn trunk() -> Value {
     let (text, perhaps_text) = (json!({ "type": "string" }), json!({ "type": ["string", "null"] }));
     let seconds = |of: &str| json!({ "type": ["integer", "null"], "minimum": 0, "description": format!("Seconds until {of}.") });
@@ -347,6 +373,8 @@ fn schemas() -> Value {
         "Explanation": explanation(),
         "GroupTarget": target(),
         "Trunk": trunk(),
+        "DnsEntry": dns_entry(),
+        "DnsFlushed": object(json!({ "names": number, "hops": number })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }

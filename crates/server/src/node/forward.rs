@@ -397,6 +397,14 @@ impl Node {
         path
     }
 
+    /// The call that a request within a dialog is of.
+    pub(super) fn call_begun(&self, request: Message<'_>) -> Option<Id> {
+        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
+        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag()?);
+        // Either side may speak: the caller's tag is in From or in To.
+        self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
+    }
+
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
@@ -417,15 +425,12 @@ impl Node {
                 if is_new {
                     self.tally.call_started();
                 }
-                if let Some(target) = self.work.entered.take() {
-                    self.calls.enter(call, target);
+                if let Some(stay) = self.work.entered.take() {
+                    self.calls.enter(call, stay);
                 }
                 Some(call)
             }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
+            (Method::Invite | Method::Update | Method::Bye, Some(_)) => self.call_begun(request),
             _ => None,
         }
     }

@@ -642,6 +642,7 @@ impl Node {
             let progress = Progress {
                 call,
                 method,
+                place: None,
                 status: reject.status,
                 session_expires: None,
                 cause: Some(cause),

@@ -60,7 +60,7 @@ use crate::admin;
 use crate::events::Settled;
 use crate::location::{Committed, Slot, Watcher};
 use crate::push::Pushed;
-use crate::routing::Dialled;
+use crate::routing::{Dialled, Stay};
 use calls::Calls;
 use candidates::Sleeper;
 use events::{Events, is_notify};
@@ -69,7 +69,6 @@ use own_names::OwnNames;
 use pings::Pings;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
-use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 use trunks::{Registrations, is_registration};
@@ -209,7 +208,7 @@ struct Work {
     /// A request with another header.
     rewritten: Kept,
     dialled: Dialled,
-    entered: Entered,
+    entered: Option<Stay>,
     /// Where bindings have changed.
     changed: Vec<Slot>,
     /// What came of asking for the users of the request that goes on.

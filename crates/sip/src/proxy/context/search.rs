@@ -2,9 +2,10 @@
 //! what is given up.
 
 use strowger_syntax::message::Edits;
-use strowger_syntax::{Message, Method};
+use strowger_syntax::{Message, Method, Status};
 
 use super::super::forward::{BranchKind, Forwarding, write_forward};
+use super::super::progress::Progress;
 use super::super::targets::TargetSet;
 use super::super::ways::AllWays;
 use super::branch::{Branch, BranchState, NEVER};
@@ -122,6 +123,16 @@ impl Proxy {
                 credentials: &[],
                 now_ms,
             };
+            if let (Some(call), place @ Some(_)) = (context.call, branch.place) {
+                self.progress.push_back(Progress {
+                    call,
+                    method: context.method,
+                    place,
+                    status: Status::TRYING,
+                    session_expires: None,
+                    cause: None,
+                });
+            }
             pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
         }
         Opened::Sent
