@@ -116,11 +116,15 @@ fn paths() -> Value {
             "responses": { "200": answer("It is in force.", "Reloaded"),
                            "409": failure("None waits to be confirmed, or the former one cannot be put into force.") }
         } },
-        "/api/v1/drain": { "post": {
-            "summary": "Finish what was begun, then end",
-            "responses": { "202": { "description": "It has begun to." } }
-        } }
+        "/api/v1/drain": drain()
     })
+}
+
+fn drain() -> Value {
+    json!({ "post": {
+        "summary": "Finish what was begun, then end",
+        "responses": { "202": { "description": "It has begun to." } }
+    } })
 }
 
 fn reload() -> Value {
@@ -324,6 +328,20 @@ fn trunk() -> Value {
     }))
 }
 
+fn registration() -> Value {
+    let (text, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+    );
+    let perhaps_text = json!({ "type": ["string", "null"] });
+    object(json!({
+        "aor": text, "contact": text, "expires_in": number,
+        "registered_for": { "type": ["integer", "null"], "minimum": 0, "description": "Seconds." }, "q": { "type": ["integer", "null"], "description": "Thousandths." },
+        "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
+        "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
+    }))
+}
+
 fn schemas() -> Value {
     let text = json!({ "type": "string" });
     let perhaps_text = json!({ "type": ["string", "null"] });
@@ -348,12 +366,7 @@ fn schemas() -> Value {
             "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
-        "Registration": object(json!({
-            "aor": text, "contact": text, "expires_in": number,
-            "registered_for": { "type": ["integer", "null"], "minimum": 0, "description": "Seconds." }, "q": { "type": ["integer", "null"], "description": "Thousandths." },
-            "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
-            "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
-        })),
+        "Registration": registration(),
         "Subscription": object(json!({
             "id": text, "event": text, "aor": text, "subscriber": text, "expires_in": number, "notified": number,
             "transport": text, "source": text, "call_id": text

@@ -177,7 +177,7 @@ mod tests {
             ("data_dir = \"d\"\nshards = \n", Some("d".into())),
             ("colour = 1\ndata_dir = 'd'\n[[listen\n", Some("d".into())),
             ("shards = 0\n[location]\ndata_dir = \"d\"\n", Some(default)),
-            ("data_dir = \"d\nshards = 2\n", None),
+            ("data_dir = \"d\nshards = 2\n", Some("d".into())),
             ("data_dir = 7\n", None),
             ("data_dir = \"\"\n", None),
             ("shards = \n", None),

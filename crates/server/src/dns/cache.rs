@@ -460,7 +460,7 @@ mod tests {
 
     #[test]
     fn other_bounds_hold_for_what_is_known() {
-        let cache = cache(100);
+        let cache = cache(200);
         for number in 0..100 {
             cache.put(host(&format!("h{number}.test")), WANTED, answer(1, 900, false), 0);
         }

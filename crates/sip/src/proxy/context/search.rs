@@ -65,6 +65,18 @@ impl<'a> Opening<'a> {
     }
 }
 
+/// That a target's turn has come, for an account of calls that knows it by a number.
+fn turn_of(context: &ResponseContext, branch: &Branch) -> Option<Progress> {
+    Some(Progress {
+        call: context.call?,
+        method: context.method,
+        place: Some(branch.place?),
+        status: Status::TRYING,
+        session_expires: None,
+        cause: None,
+    })
+}
+
 impl Proxy {
     /// Sends the request to the next group of targets, if the breadth that is free allows it.
     pub(super) fn open_group(
@@ -104,8 +116,7 @@ impl Proxy {
             if branch.state != BranchState::Waiting || branch.group != group {
                 continue;
             }
-            branch.state = BranchState::Done;
-            branch.breadth = shares.next().unwrap_or(1);
+            (branch.state, branch.breadth) = (BranchState::Done, shares.next().unwrap_or(1));
             branch.until = given_up_at(branch.until, pending.started_ms, now_ms);
             let hop = match first_hops {
                 Some(targets) => targets.first_hop(number),
@@ -123,16 +134,7 @@ impl Proxy {
                 credentials: &[],
                 now_ms,
             };
-            if let (Some(call), place @ Some(_)) = (context.call, branch.place) {
-                self.progress.push_back(Progress {
-                    call,
-                    method: context.method,
-                    place,
-                    status: Status::TRYING,
-                    session_expires: None,
-                    cause: None,
-                });
-            }
+            self.progress.extend(turn_of(context, branch));
             pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
         }
         Opened::Sent
