@@ -284,10 +284,10 @@ impl<'a> Wanted<'a> {
         self.target.is_none() && self.expires > 0 && !self.superseded
     }
 
-    /// Whether its flow takes the place of one of an earlier life of its user agent, which was at another URI: a late duplicate
-    /// must not bring that back.
+    /// Whether its flow takes the place of one of an earlier life of its user agent: a late duplicate must not bring that back,
+    /// at whichever URI it was.
     fn replaces(&self, head: &Head<'_>, order: Order<'_>) -> bool {
-        self.flow.is_some() && head.contact != self.contact && head.order.call_id != order.call_id
+        self.flow.is_some() && head.order.call_id != order.call_id
     }
 
     /// Whether it stands for the same binding as another address of the request that is none yet.
@@ -447,10 +447,15 @@ impl<'a> Step<'a, '_> {
     }
 
     /// The order of the requests of one user agent: one with the same Call-ID that is not later than what made or removed
-    /// the binding aborts the update.
+    /// the binding aborts the update. A flow may have been at any URI (RFC 5626 §6), so each removal by its user agent counts,
+    /// unless the binding itself shows the order.
     fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
         let bound = wanted.target.and_then(|at| self.current.get(at));
-        let removed = self.tombstones().filter(|head| wanted.is_at(head.contact));
+        let is_ordered = bound.is_some_and(|head| head.order.call_id == self.order.call_id);
+        let may_be_any = wanted.flow.is_some() && !is_ordered;
+        let removed = self
+            .tombstones()
+            .filter(|head| may_be_any || wanted.is_at(head.contact));
         let mut known = bound.into_iter().chain(removed).map(|head| head.order);
         match known.find(|known| self.comes_too_late(*known)) {
             Some(known) => Err(out_of_order(self.order, known)),
