@@ -29,6 +29,10 @@ const MOST_TOMBSTONES: usize = 32;
 const NO_CONTACT: &[u8] = b"*";
 /// How many bytes one binding may take.
 pub(super) const LARGEST_ENTRY: usize = 4096;
+/// The longest record, in bytes.
+pub const LARGEST_RECORD: usize = 32 * 1024;
+/// The longest instance-id, in bytes: each stands in the answer twice, as it is and in a GRUU.
+const LONGEST_INSTANCE: usize = 256;
 /// How much of a User-Agent is kept.
 const USER_AGENT_LEN: usize = 64;
 
@@ -366,7 +370,7 @@ impl<'a> Step<'a, '_> {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
             self.check_order(one)?;
-            one.turn = self.turn(one);
+            one.turn = self.turn(one)?;
         }
         supersede(wanted);
         let path = self.path()?;
@@ -384,13 +388,17 @@ impl<'a> Step<'a, '_> {
     }
 
     /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
-    fn turn(&self, one: &Wanted<'_>) -> Option<Turn> {
-        if one.expires == 0 || one.params.text().is_empty() {
-            return None;
+    fn turn(&self, one: &Wanted<'_>) -> Result<Option<Turn>, Reject> {
+        let len = one.params.text().len();
+        if one.expires == 0 || len == 0 {
+            return Ok(None);
+        }
+        if len > LONGEST_INSTANCE && instance_of(one.params).is_some_and(|id| id.len() > LONGEST_INSTANCE) {
+            return Err(bad_request("Instance ID Too Long"));
         }
         let live = self.live().filter_map(|(_, head)| head.binding());
         let register = Registering::of(self.request, self.order, self.now);
-        Some(epoch::turn(one.params, one.flow, live, register))
+        Ok(Some(epoch::turn(one.params, one.flow, live, register)))
     }
 
     /// RFC 5626 §6: which addresses are flows of instances.
@@ -548,6 +556,9 @@ impl<'a> Step<'a, '_> {
             burial.mark(&mut writer);
         }
         writer.finish();
+        if out.len() > LARGEST_RECORD {
+            fit(out)?;
+        }
         Ok(Outcome::Changed(changes))
     }
 
@@ -665,6 +676,32 @@ impl<'a> Step<'a, '_> {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
         }
         Ok(())
+    }
+}
+
+/// Takes the oldest tombstones out of a record that is too long, so that what only removes is always carried out.
+///
+/// # Errors
+/// 513 if the bindings alone are too long.
+#[cold]
+fn fit(record: &mut Vec<u8>) -> Result<(), Reject> {
+    let whole = std::mem::take(record);
+    let mut excess = whole.len() - LARGEST_RECORD;
+    let mut writer = RecordWriter::new(record);
+    for head in Bindings::new(&whole).heads() {
+        if excess > 0 && head.is_tombstone() {
+            excess = excess.saturating_sub(head.encoded.len());
+        } else {
+            writer.copy(head.ends_at, head.encoded);
+        }
+    }
+    writer.finish();
+    match excess {
+        0 => Ok(()),
+        _ => Err(Reject::because(
+            Status::MESSAGE_TOO_LARGE,
+            "Contacts Too Large Together",
+        )),
     }
 }
 
