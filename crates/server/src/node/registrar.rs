@@ -175,7 +175,7 @@ impl Node {
     }
 
     /// Whether it is a REGISTER of somebody else's user from where visitors may register.
-    fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+    pub(super) fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
         let policy = &self.shared.policy;
         !policy.visitors.is_empty()
             && effective::is_trusted(&policy.visitors, ingress.source.remote.ip())
@@ -360,6 +360,7 @@ impl Node {
                     true => self.check_instances(request),
                     false => Ok(()),
                 };
+                let checked = checked.and_then(|()| self.check_visitor(request, ingress, now));
                 if let Err(reject) = checked {
                     self.refuse_register(admitted, &reject, now, out);
                     return Run::Answered;
