@@ -32,6 +32,7 @@ mod tally;
 pub(crate) mod trace;
 mod trunks;
 mod user_lookup;
+mod visitors;
 mod waking;
 
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ pub use candidates::{Candidate, Candidates, Origin, Terms, Way};
 pub use journal::{Journal, JournalEnd};
 pub use shared::{EventPolicy, NodePolicy, Shared};
 pub use tally::Tally;
+pub use visitors::Visitors;
 
 use crate::admin;
 use crate::events::Settled;
