@@ -429,7 +429,7 @@ fn is_tel(uri: &[u8]) -> bool {
 
 /// Whether a Request-URI says that its user is a telephone number (RFC 3261 §19.1.1).
 fn is_phone(uri: &[u8]) -> bool {
-    uri.contains(&b';') && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
+    memchr::memchr(b';', uri).is_some() && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
 }
 
 /// Appends the Request-URI that a target gets.

@@ -36,7 +36,7 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::events::{self, Events, Kept, Most, Settled};
 use crate::location::{Answer, Expired, Location, Memory, OpenError, Settings, Sqlite, Swept};
-use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally};
+use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally, Visitors};
 use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
 use crate::subscriber::{self, Subscribers, lookup, read_file};
@@ -378,6 +378,7 @@ fn open(
     let (push, asks) = Services::new(&config.push, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
+        visitors: Arc::new(Visitors::of(&*location)),
         ours,
         location,
         subscribers: Arc::new(subscribers),
@@ -508,6 +509,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
         visitors: location.visitors.clone(),
+        max_visitors: location.max_visitors as usize,
         third_parties: location.third_parties.clone(),
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),

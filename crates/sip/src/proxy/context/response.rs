@@ -90,19 +90,18 @@ impl Proxy {
             }
             return Some(false);
         }
-        let has_next = match status {
+        let branch = match status {
             Status::SERVICE_UNAVAILABLE | Status::FLOW_FAILED | Status::REQUEST_TIMEOUT => {
-                self.leads_on(endpoint, user, status)
+                if let Some(cause) = self.leads_on(endpoint, user, status) {
+                    self.branch_failed(endpoint, user, cause, now_ms, out);
+                    self.conclude(endpoint, user.context, now_ms, out);
+                    return None;
+                }
+                let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
+                pending.branches.get_mut(usize::from(user.branch))?
             }
-            _ => None,
+            _ => branch,
         };
-        if let Some(cause) = has_next {
-            self.branch_failed(endpoint, user, cause, now_ms, out);
-            self.conclude(endpoint, user.context, now_ms, out);
-            return None;
-        }
-        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
-        let branch = pending.branches.get_mut(usize::from(user.branch))?;
         let was_given_up = branch.state == BranchState::CancelWanted;
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
