@@ -14,7 +14,7 @@ use strowger_server::defence::Defence;
 use strowger_server::dns::{Dns, Question};
 use strowger_server::events::{self, Events, Kept, Most, Settled};
 use strowger_server::location::{Durability, Location, Memory};
-use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally};
+use strowger_server::node::{EventPolicy, Journal, JournalEnd, Node, NodePolicy, Shared, Tally, Visitors};
 use strowger_server::push::{Ask, Services};
 use strowger_server::routing::Routes;
 use strowger_server::subscriber::{self, Subscribers};
@@ -194,12 +194,14 @@ impl Plan {
         let (settle, settled) = blocking::channel();
         let (events, kept) = events_of(self.subscriptions_in.as_deref(), settle);
         let shared = Arc::new(Shared {
+            visitors: Arc::new(Visitors::of(&*location)),
             ours: effective::ours(&config, &listens(), &Machine::default()),
             policy: NodePolicy {
                 challenged: self.challenged.iter().map(|&method| method.to_owned()).collect(),
                 algorithms: self.algorithms,
                 trusted: config.trusted.clone(),
                 visitors: config.location.visitors.clone(),
+                max_visitors: config.location.max_visitors as usize,
                 third_parties: config.location.third_parties.clone(),
                 routes: Arc::new(Routes::new(&config)),
                 udp_limit: 1300,

@@ -30,6 +30,8 @@ pub struct Location {
     pub when_full: WhenFull,
     /// Networks whose phones may register here with addresses of other domains (RFC 3261 §10.2).
     pub visitors: Vec<Cidr>,
+    /// How many of them may be registered at a time.
+    pub max_visitors: u32,
     /// Who may register for others.
     pub third_parties: Vec<ThirdParty>,
     /// Whether phones are known by their instance and flow if they want to be (RFC 5626).
@@ -51,6 +53,7 @@ impl Default for Location {
             max_contacts: 10,
             when_full: WhenFull::Refuse,
             visitors: Vec::new(),
+            max_visitors: 1000,
             third_parties: Vec::new(),
             outbound: true,
             flow_timer: Duration::from_secs(120),
@@ -68,6 +71,13 @@ pub(super) const LOCATION: &[Key<Location>] = &[
               by an address of ours: who registers as alice@far.test is alice%40far.test@example.test here. Without it such a \
               REGISTER gets 404 (RFC 3261 §10.3 step 5).",
         read: |location, item, report| set(&mut location.visitors, read_visitors(item, report)),
+    },
+    Key {
+        name: "max_visitors",
+        example: "1000",
+        given: Given::Default,
+        doc: "Visitors that may be registered at a time, as each is believed to be whoever it says; one more gets 503.",
+        read: |location, item, report| set(&mut location.max_visitors, item.integer(1..=1_000_000, report)),
     },
     Key {
         name: "third_parties",

@@ -49,6 +49,7 @@ pub(super) fn all(config: &Config, facts: &Facts) -> Vec<Finding> {
     domains(config, facts, &mut found);
     authentication(config, &mut found);
     trusted(config, &mut found);
+    visitors(config, &mut found);
     transports(config, &mut found);
     keep_alive(config, &mut found);
     machine(config, facts, &mut found);
@@ -296,6 +297,19 @@ fn trusted(config: &Config, found: &mut Vec<Finding>) {
             "list the addresses of the provider's servers",
         ));
     }
+}
+
+/// Phones that register without a password, from addresses that anybody can write into a datagram.
+fn visitors(config: &Config, found: &mut Vec<Finding>) {
+    let by_udp = |uri: &ListenUri| uri.transport == Transport::Udp && is_open(*uri);
+    if config.location.visitors.is_empty() || !uris(config).iter().any(by_udp) {
+        return;
+    }
+    let what = "`location.visitors` lets phones register without a password by UDP, where a source address can be forged";
+    let why = "whoever can send such datagrams registers visitors, or removes them, as if it were in these networks";
+    let mend = "name only networks for which the routers before this server drop forged addresses (BCP 38), and keep \
+                `location.max_visitors` small";
+    found.push(finding(Warning, "visitors", what, why, mend));
 }
 
 /// Addresses with one transport only.

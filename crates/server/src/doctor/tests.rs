@@ -180,6 +180,12 @@ fn what_lets_strangers_in_is_found() {
         let text = format!("trusted = [{trusted:?}]\n{}", OPEN.replace("ADVERTISE", ""));
         one(&config(&text), &facts(), expected);
     }
+    let visited = OPEN.replace("ADVERTISE", "") + "[location]\nvisitors = [\"10.0.0.0/8\"]\n";
+    one(
+        &config(&visited),
+        &facts(),
+        "Warning visitors: `location.visitors` lets",
+    );
     let narrow = format!(
         "trusted = [\"10.0.0.0/8\", \"192.0.2.0/24\", \"2001:db8::/32\"]\n{}",
         OPEN.replace("ADVERTISE", "")

@@ -16,7 +16,7 @@ use crate::defence::Defence;
 use crate::dns::Dns;
 use crate::events::Events;
 use crate::location::{Location, OpenError, Settings, Sqlite};
-use crate::node::Shared;
+use crate::node::{Shared, Visitors};
 use crate::push::Services;
 use crate::running::{endpoint_config, node_policy};
 use crate::subscriber::{Subscribers, read_file};
@@ -92,6 +92,7 @@ impl Candidate {
         }
         let shared = Shared {
             policy: node_policy(config, BOOT),
+            visitors: Arc::new(Visitors::of(&*location)),
             ours: effective::ours(config, &listens, &machine),
             location,
             subscribers: Arc::new(subscribers),

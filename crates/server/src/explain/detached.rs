@@ -41,6 +41,7 @@ impl Detached {
             subscribers: shared.subscribers.silenced(),
             nonces: Arc::new(shared.nonces.copy()),
             defence: shared.defence.copy(),
+            visitors: Arc::new(shared.visitors.copy()),
             dns: Arc::new(dns),
             events: Arc::new(Events::new(None)),
             push,

@@ -32,9 +32,8 @@ pub use crate::database::{Durability, OpenError, StoreFailure};
 /// The longest address-of-record a store takes, in bytes.
 pub const MAX_AOR: usize = 1024;
 
-/// The longest record a store takes, in bytes. Whoever makes records bounds the bindings of one address-of-record so
-/// that they stay below it.
-pub const MAX_RECORD: usize = 32 * 1024;
+/// The longest record a store takes, in bytes. The registrar, which makes them, makes none that is longer.
+pub const MAX_RECORD: usize = registrar::LARGEST_RECORD;
 
 /// The state of one record, as it was read. What it is made of is known to the store alone (a place in memory and a sequence
 /// there, or a number that a database counts up): who gets one compares it and gives it back. It changes with every commit,

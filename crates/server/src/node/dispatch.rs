@@ -252,7 +252,7 @@ impl Node {
                 self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
             }
         };
-        self.work.entered.leave();
+        self.work.entered = None;
         followed
     }
 

@@ -117,12 +117,14 @@ impl Node {
     /// Whether a request that was to be forwarded without transactions needs them, as it comes by datagrams and leaves for its target
     /// in the work buffers by a connection, or the other way round (RFC 3261 §16.1).
     fn needs_state(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+        if matches!(request.method(), Method::Ack | Method::Cancel) {
+            return false;
+        }
         let targets = &self.work.targets;
         let first = targets.targets().iter().min_by_key(|target| target.turn.group);
         let hop = first.and_then(|target| targets.hops(target).first());
         let comes_by = ingress.source.transport;
-        !matches!(request.method(), Method::Ack | Method::Cancel)
-            && hop.is_some_and(|hop| hop.transport.is_reliable() != comes_by.is_reliable())
+        hop.is_some_and(|hop| hop.transport.is_reliable() != comes_by.is_reliable())
     }
 
     /// A request that was to be forwarded without transactions goes to the target in the work buffers, now that its name is known.
@@ -152,7 +154,7 @@ impl Node {
             why: RoleWhy::Transports,
         });
         let server = self.begin_server(request, ingress, key, now, out);
-        self.begin(request, waiting.start_with(server), now, out);
+        self.begin(request, &mut waiting.start_with(server), now, out);
     }
 
     /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
@@ -180,10 +182,10 @@ impl Node {
             },
             why,
         });
-        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
+        let mut start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.begin(case.request, start, now, out);
+                self.begin(case.request, &mut start, now, out);
                 self.account(now);
             }
             Found::Names => {
@@ -395,6 +397,14 @@ impl Node {
         path
     }
 
+    /// The call that a request within a dialog is of.
+    pub(super) fn call_begun(&self, request: Message<'_>) -> Option<Id> {
+        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
+        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag()?);
+        // Either side may speak: the caller's tag is in From or in To.
+        self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
+    }
+
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
@@ -415,15 +425,12 @@ impl Node {
                 if is_new {
                     self.tally.call_started();
                 }
-                if let Some(target) = self.work.entered.take() {
-                    self.calls.enter(call, target);
+                if let Some(stay) = self.work.entered.take() {
+                    self.calls.enter(call, stay);
                 }
                 Some(call)
             }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
+            (Method::Invite | Method::Update | Method::Bye, Some(_)) => self.call_begun(request),
             _ => None,
         }
     }

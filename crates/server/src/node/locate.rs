@@ -273,16 +273,16 @@ impl Node {
         let record = Bindings::new(&work.record);
         let bindings = newest_first(record.live(now.wall_secs()));
         let is_one = bindings.len() == 1;
-        for binding in bindings {
-            let sleep = sleep_of(shared, record, &binding, now);
+        for binding in &bindings {
+            let sleep = sleep_of(shared, record, binding, now);
             if sleep == Sleep::Replaced {
                 let used = BindingUse::Replaced;
-                self.trace.note(|| Step::binding(&binding, used, now));
+                self.trace.note(|| Step::binding(binding, used, now));
                 continue;
             }
             if sleep == Sleep::Asleep
                 && patience != Patience::None
-                && let Ok(terms) = terms(&binding)
+                && let Ok(terms) = terms(binding)
             {
                 let is_queued = patience == Patience::Some;
                 let used = if is_queued {
@@ -290,30 +290,30 @@ impl Node {
                 } else {
                     BindingUse::NotQueued
                 };
-                self.trace.note(|| Step::binding(&binding, used, now));
+                self.trace.note(|| Step::binding(binding, used, now));
                 if is_queued {
                     work.candidates.add_asleep(binding.contact, &work.aor, terms);
                 }
                 continue;
             }
-            let Some(way) = way_of(shared, from, &binding) else {
-                self.trace.note(|| Step::not_reached(&binding, shared, now));
+            let Some(way) = way_of(shared, from, binding) else {
+                self.trace.note(|| Step::not_reached(binding, shared, now));
                 continue;
             };
-            let terms = match terms(&binding) {
+            let terms = match terms(binding) {
                 Ok(terms) => terms,
                 Err(used) => {
-                    self.trace.note(|| Step::binding(&binding, used, now));
+                    self.trace.note(|| Step::binding(binding, used, now));
                     continue;
                 }
             };
             let place = work.candidates.list().len() as u32;
-            let known = (!is_one).then(|| instances.place_of(&binding, place));
+            let known = (!is_one).then(|| instances.place_of(binding, place));
             let stands_in_for = known.flatten();
             let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
-            self.trace.note(|| Step::binding(&binding, used, now));
+            self.trace.note(|| Step::binding(binding, used, now));
             work.stays |= !binding.path.is_empty() && binding.instance().is_some();
-            work.candidates.add_bound(&binding, terms, way);
+            work.candidates.add_bound(binding, terms, way);
             if let Some(place) = stands_in_for {
                 work.candidates.stand_in(place);
             }
@@ -576,7 +576,7 @@ impl Node {
             let source = waiting.ingress.source;
             return self.go_on_elsewhere(request, &source, (redirect, followed), now, out);
         }
-        let Some(start) = waiting.start() else {
+        let Some(mut start) = waiting.start() else {
             return self.go_on_stateless(request, waiting, now, out);
         };
         if self.work.targets.is_empty() && self.work.asleep.is_empty() {
@@ -589,18 +589,18 @@ impl Node {
                 out,
             );
         } else {
-            self.begin(request, start, now, out);
+            self.begin(request, &mut start, now, out);
         }
     }
 
     /// Forwards a request to the targets in the work buffers, and has the devices woken that sleep.
-    pub(super) fn begin(&mut self, request: Message<'_>, mut start: Start<'_>, now: Now, out: &mut Outbox) {
+    pub(super) fn begin(&mut self, request: Message<'_>, start: &mut Start<'_>, now: Now, out: &mut Outbox) {
         self.note_targets();
         start.awaited = self.work.asleep.len() as u8;
         self.proxy.start(
             &mut self.endpoint,
             request,
-            &start,
+            start,
             &self.work.targets,
             now.mono_ms(),
             out,
@@ -642,6 +642,7 @@ impl Node {
             let progress = Progress {
                 call,
                 method,
+                place: None,
                 status: reject.status,
                 session_expires: None,
                 cause: Some(cause),

@@ -30,14 +30,19 @@ impl Node {
     /// Makes targets of the contacts that came in 3xx responses.
     pub(super) fn recurse(&mut self, now: Now, out: &mut Outbox) {
         while let Some(redirect) = self.proxy.next_redirect() {
-            let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
-            self.follow(redirect, (&mut text, &mut index), now, out);
-            self.work.kept = Some(Kept { text, index });
-            self.account(now);
+            self.follow(redirect, now, out);
         }
     }
 
-    fn follow(
+    #[cold]
+    fn follow(&mut self, redirect: Id, now: Now, out: &mut Outbox) {
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.follow_kept(redirect, (&mut text, &mut index), now, out);
+        self.work.kept = Some(Kept { text, index });
+        self.account(now);
+    }
+
+    fn follow_kept(
         &mut self,
         redirect: Id,
         (text, index): (&mut Vec<u8>, &mut Index),

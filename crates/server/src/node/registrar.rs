@@ -31,6 +31,9 @@ use crate::subscriber::Resolved;
 /// How often the procedure is run again because the record had changed meanwhile.
 const ATTEMPTS: u8 = 3;
 
+/// The largest datagram there is, in bytes: what IPv4 leaves for UDP.
+const LARGEST_DATAGRAM: usize = 65_507;
+
 /// Extensions that may be required of the node.
 const SUPPORTED: &[&str] = &["path", "gruu", "outbound"];
 /// The same where outbound is switched off.
@@ -180,7 +183,7 @@ impl Node {
 
     /// Whether it is a REGISTER of somebody else's user from where visitors may register.
     #[inline]
-    fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+    pub(super) fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
         !self.shared.policy.visitors.is_empty() && self.is_from_afar(request, ingress)
     }
 
@@ -368,8 +371,13 @@ impl Node {
                     true => self.check_instances(request),
                     false => Ok(()),
                 };
+                let checked = checked.and_then(|()| self.check_visitor(request, ingress, now));
                 if let Err(reject) = checked {
                     self.refuse_register(admitted, &reject, now, out);
+                    return Run::Answered;
+                }
+                if !self.is_answerable(admitted, now, &mut out.bytes) {
+                    self.refuse_register(admitted, &answer_too_large(), now, out);
                     return Run::Answered;
                 }
                 let waiting = (attempt + 1, changes);
@@ -377,6 +385,22 @@ impl Node {
             }
         }
         Run::Answered
+    }
+
+    /// Whether the 200 by the next record in the work buffers fits into a datagram, if it is to go by one: who never hears of a
+    /// binding must not have it. `scratch` is left as it is.
+    fn is_answerable(&mut self, admitted: &Admitted<'_>, now: Now, scratch: &mut Vec<u8>) -> bool {
+        let (record, request) = (self.work.next_record.len(), admitted.request.bytes().len());
+        if admitted.ingress.source.flow.is_some() || is_surely_short(record, request) {
+            return true;
+        }
+        let start = scratch.len();
+        std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+        self.append_answer(admitted, now, scratch);
+        std::mem::swap(&mut self.work.record, &mut self.work.next_record);
+        let len = scratch.len() - start;
+        scratch.truncate(start);
+        len <= LARGEST_DATAGRAM
     }
 
     /// Commits the next record in the work buffers, and answers when that is done at once.
@@ -507,10 +531,15 @@ impl Node {
 
     /// Step 8: the 200 with all current bindings, from the record in the work buffers.
     fn answer_register(&mut self, admitted: &Admitted<'_>, now: Now, out: &mut Outbox) {
+        let start = out.bytes.len();
+        let is_sent = self.append_answer(admitted, now, &mut out.bytes);
+        if out.bytes.len() - start > LARGEST_DATAGRAM && admitted.ingress.source.flow.is_none() {
+            out.bytes.truncate(start);
+            return self.refuse_register(admitted, &answer_too_large(), now, out);
+        }
         self.tally.registered();
         self.trace.note(|| Step::Answered { status: 200 });
-        let start = out.bytes.len();
-        if self.append_answer(admitted, now, &mut out.bytes) {
+        if is_sent {
             out.send_from(start, admitted.ingress.to(), 0);
         }
     }
@@ -578,6 +607,18 @@ impl Node {
         let sender = self.sender_by_source(ingress);
         self.reject(request, ingress, sender, reject, now, out);
     }
+}
+
+/// Whether the answer to a request of so many bytes surely fits into a datagram if the record has so many: it has the lines of
+/// the request, the record, the instances' IDs once more in at most three times as many bytes, and for each binding, which takes
+/// 60 bytes or more, the address-of-record in its GRUUs, which takes less than twice the request.
+fn is_surely_short(record: usize, request: usize) -> bool {
+    record <= 4096 && request <= 8192 && record * request <= 1_000_000
+}
+
+/// 513: by another transport it can be told.
+fn answer_too_large() -> Reject {
+    Reject::because(Status::MESSAGE_TOO_LARGE, "Answer Too Large For UDP")
 }
 
 /// Whether the log says what a REGISTER did.

@@ -16,8 +16,8 @@ impl Node {
         for candidate in &mut *work.list {
             let uri = candidate.uri(work.text);
             let is_insecure = |first: u32, end: u32| {
-                let mut hops = work.hops[first as usize..end as usize].iter();
-                hops.any(|hop| !hop.transport.is_secure())
+                let hops = work.hops.get(first as usize..end as usize).unwrap_or(&[]);
+                hops.iter().any(|hop| !hop.transport.is_secure())
             };
             let why = match candidate.way {
                 Way::Nowhere => continue,

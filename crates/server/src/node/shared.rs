@@ -1,4 +1,5 @@
-//! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path.
+//! What all shards of a node share: policy, stores, secrets' tables. Nothing in it is locked on a request's path, but for what counts
+//! visitors on that of their REGISTERs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use strowger_sip::registrar;
 use strowger_syntax::Method;
 use strowger_syntax::uri::{SipUri, Uri};
 
+use super::visitors::Visitors;
 use crate::config::effective::{self, Ours};
 use crate::config::{Cidr, Config, ThirdParty};
 use crate::defence::Defence;
@@ -31,6 +33,8 @@ pub struct NodePolicy {
     pub trusted: Vec<Cidr>,
     /// Networks that visitors may register from.
     pub visitors: Vec<Cidr>,
+    /// How many visitors may be registered at a time.
+    pub max_visitors: usize,
     /// Who may register for others.
     pub third_parties: Vec<ThirdParty>,
     /// What becomes of requests for others.
@@ -86,6 +90,8 @@ pub struct Shared {
     pub events: Arc<Events>,
     /// The services that wake devices.
     pub push: Services,
+    /// Who is registered without a password.
+    pub visitors: Arc<Visitors>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -114,6 +120,7 @@ impl Shared {
             dns: Arc::clone(&self.dns),
             events: Arc::clone(&self.events),
             push: self.push.reconfigured(&config.push),
+            visitors: Arc::clone(&self.visitors),
         }
     }
 

@@ -24,7 +24,7 @@ use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
 use strowger_syntax::scan::put_visible;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 pub use numbers::Obstacle;
 pub use reload::{Ready, Surroundings};
@@ -36,7 +36,7 @@ use crate::defence::{Ban, Bans, Defence};
 use crate::dns::{self, Dns, Question};
 use crate::events::{self, Events, Kept, Most, Settled};
 use crate::location::{Answer, Expired, Location, Memory, OpenError, Settings, Sqlite, Swept};
-use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally};
+use crate::node::{Control, EventPolicy, Journal, Node, NodePolicy, Shared, Tally, Visitors};
 use crate::push::{self, Ask, Services, Sweep};
 use crate::routing::Routes;
 use crate::subscriber::{self, Subscribers, lookup, read_file};
@@ -126,6 +126,8 @@ pub struct Running {
     data_dir: String,
     bans: Bans,
     handle: Handle<Control>,
+    /// The way to DNS.
+    records: watch::Sender<Arc<dns::System>>,
     shards: Mutex<Option<Shards<Control>>>,
     tallies: Vec<Arc<Tally>>,
     journals: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -171,7 +173,7 @@ impl Running {
         let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies, kept)?;
         let handle = shards.handle();
         introduce(&answers, &handle);
-        opened.questions.answer(config, &shared, &handle);
+        let records = opened.questions.answer(config, &shared, &handle);
         let active = Active {
             config: config.clone(),
             shared,
@@ -191,6 +193,7 @@ impl Running {
             data_dir: data_dir.path().display().to_string(),
             bans: Bans::default(),
             handle,
+            records,
             shards: Mutex::new(Some(shards)),
             tallies,
             journals: Mutex::new(journals),
@@ -334,12 +337,18 @@ struct Questions {
 }
 
 impl Questions {
-    /// Has them answered as long as the shards live.
-    fn answer(self, config: &Config, shared: &Shared, handle: &Handle<Control>) {
-        let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), self.names, system, handle.clone());
+    /// Has them answered as long as the shards live; names by the way to DNS that is told here.
+    fn answer(
+        self,
+        config: &Config,
+        shared: &Shared,
+        handle: &Handle<Control>,
+    ) -> watch::Sender<Arc<dns::System>> {
+        let (records, told) = watch::channel(Arc::new(dns::System::new(&config.dns)));
+        dns::spawn(Arc::clone(&shared.dns), self.names, told, handle.clone());
         push::spawn(&shared.push, self.asks, handle.clone());
         lookup::spawn(&shared.subscribers, self.users, handle.clone());
+        records
     }
 }
 
@@ -369,6 +378,7 @@ fn open(
     let (push, asks) = Services::new(&config.push, table_key);
     let shared = Shared {
         policy: node_policy(config, boot),
+        visitors: Arc::new(Visitors::of(&*location)),
         ours,
         location,
         subscribers: Arc::new(subscribers),
@@ -499,6 +509,7 @@ pub(crate) fn node_policy(config: &Config, boot: u32) -> NodePolicy {
         algorithms: config.auth.algorithms.clone(),
         trusted: config.trusted.clone(),
         visitors: location.visitors.clone(),
+        max_visitors: location.max_visitors as usize,
         third_parties: location.third_parties.clone(),
         routes: Arc::new(Routes::new(config)),
         udp_limit: usize::from(config.proxy.udp_limit),

@@ -14,6 +14,10 @@ pub(crate) type Contacts = BTreeMap<u32, u64>;
 pub(crate) enum Change {
     /// The contact is bound for so many seconds.
     Bind(u32, u64),
+    /// The phone of the contact, which is known by its flow, is bound there and nowhere else (RFC 5626 §6).
+    Move(u32, u64),
+    /// The phone of the contact, which is known by its flow, is removed, wherever it was.
+    Leave(u32),
     /// The contact is removed.
     Remove(u32),
     /// All contacts are removed.
@@ -55,6 +59,11 @@ impl Model {
             match *change {
                 Change::Bind(contact, seconds) => _ = next.insert(contact, now + seconds),
                 Change::Remove(contact) => _ = next.remove(&contact),
+                Change::Move(contact, seconds) => {
+                    next.retain(|bound, _| !is_of_one_phone(*bound, contact));
+                    next.insert(contact, now + seconds);
+                }
+                Change::Leave(contact) => next.retain(|bound, _| !is_of_one_phone(*bound, contact)),
                 Change::RemoveAll => next.clear(),
             }
         }
@@ -109,4 +118,9 @@ impl Model {
         let live = |contacts: &Contacts| contacts.values().filter(|end| **end > now).count();
         self.users.iter().map(live).sum()
     }
+}
+
+/// Whether two contacts are of one phone of a user.
+fn is_of_one_phone(a: u32, b: u32) -> bool {
+    a >> 16 == b >> 16
 }

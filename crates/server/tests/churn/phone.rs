@@ -18,6 +18,10 @@ pub(crate) struct Phone {
     cseq: u32,
     address: u32,
     lifetime: u64,
+    /// Whether it is known by its flow (RFC 5626 §6).
+    outbound: bool,
+    /// How often it will still change its address at once, or leave.
+    restless: u32,
 }
 
 /// What a phone does when its time has come.
@@ -50,6 +54,8 @@ impl Phone {
             cseq: 0,
             address: 0,
             lifetime,
+            outbound: random.below(3) == 0,
+            restless: 0,
         }
     }
 
@@ -64,7 +70,20 @@ impl Phone {
     }
 
     pub(crate) fn act(&mut self, random: &mut Random) -> Act {
-        let bind = |phone: &Self| Change::Bind(phone.contact(), phone.lifetime);
+        if self.restless > 0 {
+            self.restless -= 1;
+            let change = match random.below(2) {
+                0 => {
+                    self.address += 1;
+                    self.bind()
+                }
+                _ => self.leave(),
+            };
+            return Act {
+                next: 500 + random.below(3000),
+                ..self.request(vec![change], random)
+            };
+        }
         match random.below(100) {
             // It dies, and is there again later, half of the time elsewhere.
             0..3 => {
@@ -82,14 +101,21 @@ impl Phone {
             3..7 => {
                 let old = self.contact();
                 self.address += 1;
-                let mut changes = vec![bind(self)];
+                let mut changes = vec![self.bind()];
+                if self.outbound {
+                    self.restless = 3;
+                    return Act {
+                        next: 500 + random.below(3000),
+                        ..self.request(changes, random)
+                    };
+                }
                 if random.below(2) == 0 {
                     changes.insert(0, Change::Remove(old));
                 }
                 self.request(changes, random)
             }
             7..10 => {
-                let changes = vec![Change::Remove(self.contact())];
+                let changes = vec![self.leave()];
                 let next = 1000 * (10 + random.below(1200));
                 Act {
                     next,
@@ -112,7 +138,21 @@ impl Phone {
                     next: 500 + random.below(31_500),
                 }
             }
-            _ => self.request(vec![bind(self)], random),
+            _ => self.request(vec![self.bind()], random),
+        }
+    }
+
+    fn bind(&self) -> Change {
+        match self.outbound {
+            true => Change::Move(self.contact(), self.lifetime),
+            false => Change::Bind(self.contact(), self.lifetime),
+        }
+    }
+
+    fn leave(&self) -> Change {
+        match self.outbound {
+            true => Change::Leave(self.contact()),
+            false => Change::Remove(self.contact()),
         }
     }
 
@@ -144,11 +184,16 @@ impl Phone {
             cseq,
             ..
         } = self;
+        let flow = format!(";reg-id=1;+sip.instance=\"<urn:x:{number}>\"");
         let contacts: Vec<_> = changes
             .iter()
             .map(|change| match change {
                 Change::Bind(contact, seconds) => format!("<{}>;expires={seconds}", uri(*contact)),
                 Change::Remove(contact) => format!("<{}>;expires=0", uri(*contact)),
+                Change::Move(contact, seconds) => {
+                    format!("<{}>{flow};expires={seconds}", uri(*contact))
+                }
+                Change::Leave(contact) => format!("<{}>{flow};expires=0", uri(*contact)),
                 Change::RemoveAll => "*".to_owned(),
             })
             .collect();

@@ -6,6 +6,7 @@ mod defence;
 mod events;
 mod gruu;
 mod keep_alive;
+mod methods;
 mod multicast;
 mod names;
 mod outbound;

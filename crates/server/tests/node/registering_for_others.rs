@@ -54,6 +54,56 @@ fn a_visitor_is_called_by_an_address_of_the_visited_domain() {
 }
 
 #[test]
+fn visitors_are_bounded_in_number() {
+    let two = "[location]\nvisitors = [\"192.0.2.10/31\"]\nmax_visitors = 2\n";
+    let mut site = site(&["REGISTER"], two);
+    let register = |who, name: &str, n| register(who, &format!("sip:{name}@far.test"), n);
+    for (name, n) in [("zoe", 1), ("yan", 2), ("zoe", 3)] {
+        assert_eq!(
+            start_line(&site.ask('a', &register('a', name, n))),
+            "SIP/2.0 200 OK"
+        );
+    }
+    let refused = site.ask('a', &register('a', "xia", 4));
+    assert_eq!(start_line(&refused), "SIP/2.0 503 Too Many Visitors");
+    assert_eq!(lines(&refused, "Retry-After"), ["60"]);
+    // Who leaves makes room, and so does who is not heard of any more.
+    let gone = register('a', "yan", 5).replace("Expires: 600", "Expires: 0");
+    assert_eq!(start_line(&site.ask('a', &gone)), "SIP/2.0 200 OK");
+    assert_eq!(
+        start_line(&site.ask('b', &register('b', "xia", 6))),
+        "SIP/2.0 200 OK"
+    );
+    site.pass(600_000);
+    for (name, n) in [("wen", 7), ("vic", 8)] {
+        assert_eq!(
+            start_line(&site.ask('a', &register('a', name, n))),
+            "SIP/2.0 200 OK"
+        );
+    }
+}
+
+#[test]
+fn a_visitor_is_changed_only_from_where_it_has_registered() {
+    let mut site = site(&["REGISTER"], VISITORS);
+    let zoe = |who, n| register(who, "sip:zoe@far.test", n);
+    site.ask('a', &zoe('a', 1));
+    let all = zoe('b', 3)
+        .replace("<sip:x@192.0.2.11:5060>", "*")
+        .replace("Expires: 600", "Expires: 0");
+    assert!(all.contains("Contact: *"), "{all}");
+    for text in [zoe('b', 2), all] {
+        assert_eq!(
+            start_line(&site.ask('b', &text)),
+            "SIP/2.0 403 Visitor Is Elsewhere"
+        );
+    }
+    assert_eq!(start_line(&site.ask('a', &zoe('a', 4))), "SIP/2.0 200 OK");
+    site.pass(600_000);
+    assert_eq!(start_line(&site.ask('b', &zoe('b', 5))), "SIP/2.0 200 OK");
+}
+
+#[test]
 fn users_of_ours_need_their_password_also_where_visitors_register() {
     let mut site = site(&["REGISTER"], VISITORS);
     let text = register('a', "sip:alice@example.test", 1);

@@ -491,3 +491,30 @@ fn each_200_to_a_register_tells_the_service_route() {
     let ok = Site::new().ask('b', &bob(1));
     assert_eq!(lines(&ok, "Service-Route"), [] as [&str; 0]);
 }
+
+#[test]
+fn a_binding_whose_answer_fits_into_no_datagram_is_refused_and_not_made() {
+    let mut site = Site::new();
+    let aor = format!("sip:{}@example.test", "%25".repeat(1000));
+    let register = |n: u32| {
+        let (pad, id) = ("x".repeat(2500), "X".repeat(250));
+        let contact = format!("<sip:{n}{pad}@192.0.2.11>;+sip.instance=\"<{id}{n:04}>\"");
+        with(&registration('b', &aor, &contact, n), "Supported: gruu")
+    };
+    let mut made = 0;
+    let refused = loop {
+        let answer = site.ask('b', &register(made + 1));
+        if start_line(&answer) != "SIP/2.0 200 OK" {
+            break answer;
+        }
+        made += 1;
+        assert_eq!(lines(&answer, "Contact").len(), made as usize);
+    };
+    assert_eq!(start_line(&refused), "SIP/2.0 513 Answer Too Large For UDP");
+    assert!((5..10).contains(&made), "{made}");
+    let fetch = registration('b', &aor, "x", 20).replace("Contact: x\r\nExpires: 600\r\n", "");
+    assert_eq!(lines(&site.ask('b', &fetch), "Contact").len(), made as usize);
+    let fetch = with(&fetch, "Supported: gruu").replace("CSeq: 20", "CSeq: 21");
+    assert_eq!(start_line(&site.ask('b', &fetch)), "SIP/2.0 200 OK");
+    site.assert_ends();
+}

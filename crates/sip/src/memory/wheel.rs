@@ -73,17 +73,17 @@ impl<T: Copy> Wheel<T> {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
-        if let Some(at) = deadline_ms
-            && node.slot < DUE
-            && at >= node.at_ms
-        {
+        if let Some(at) = deadline_ms {
+            let is_later = at >= std::mem::replace(&mut node.at_ms, at);
             // Its slot comes up before that: it is moved on from there.
-            node.at_ms = at;
-            return;
+            if node.slot < DUE && is_later {
+                return;
+            }
         }
-        self.unlink(index);
-        if let (Some(at_ms), Some(node)) = (deadline_ms, self.nodes.get_mut(index)) {
-            node.at_ms = at_ms;
+        if node.slot != IDLE {
+            self.unlink(index);
+        }
+        if deadline_ms.is_some() {
             self.link(index);
         }
     }

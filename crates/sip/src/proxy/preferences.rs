@@ -24,12 +24,18 @@ pub struct Disposition {
 }
 
 impl Disposition {
-    /// What a request says.
+    /// What a request says; few say anything.
+    #[inline]
     pub fn of(request: Message<'_>) -> Self {
-        let mut asked = Self::default();
-        if !request.has(Name::RequestDisposition) {
-            return asked;
+        if request.has(Name::RequestDisposition) {
+            Self::read(request)
+        } else {
+            Self::default()
         }
+    }
+
+    fn read(request: Message<'_>) -> Self {
+        let mut asked = Self::default();
         for directive in request.elements(Name::RequestDisposition) {
             let is = |word: &str| directive.eq_ignore_ascii_case(word.as_bytes());
             for (yes, no, place) in [

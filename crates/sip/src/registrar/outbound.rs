@@ -83,6 +83,8 @@ fn is_supported(request: Message<'_>) -> bool {
 
 /// Whether the flow of a REGISTER is kept by whoever it came to first: that is us, or it says so in its Path value, which is the
 /// last one, as each proxy on the way puts its own on top (RFC 5626 §5.1, RFC 3327 §5.2).
+/// RFC 5626 §6 calls that value the first URI: the first that was put in, not the first in the field, which would be that of the
+/// proxy next to us. That one knows nothing of the flow, and no erratum that is known says otherwise.
 fn is_flow_kept(request: Message<'_>) -> bool {
     if !request.has_second_via() {
         return true;

@@ -49,8 +49,8 @@ pub(super) fn refresh(
         return None;
     }
     let knows_gruu = has_instance(stored) && knows_gruu(request);
-    // Temporary GRUUs that begin or hold no more are for the whole procedure.
-    if (epoch.is_none() && knows_gruu) || (epoch.is_some() && !same_call) {
+    // Temporary GRUUs that begin or hold no more are for the whole procedure, and so is the next life of a flow.
+    if (epoch.is_none() && knows_gruu) || (!same_call && (epoch.is_some() || head.is_outbound())) {
         return None;
     }
     let mut writer = RecordWriter::new(out);

@@ -31,6 +31,10 @@ const MOST_TOMBSTONES: usize = 32;
 const NO_CONTACT: &[u8] = b"*";
 /// How many bytes one binding may take.
 pub(super) const LARGEST_ENTRY: usize = 4096;
+/// The longest record, in bytes.
+pub const LARGEST_RECORD: usize = 32 * 1024;
+/// The longest instance-id, in bytes: each stands in the answer twice, as it is and in a GRUU.
+const LONGEST_INSTANCE: usize = 256;
 /// How much of a User-Agent is kept.
 const USER_AGENT_LEN: usize = 64;
 
@@ -286,10 +290,10 @@ impl<'a> Wanted<'a> {
         self.target.is_none() && self.expires > 0 && !self.superseded
     }
 
-    /// Whether its flow takes the place of one of an earlier life of its user agent, which was at another URI: a late duplicate
-    /// must not bring that back.
+    /// Whether its flow takes the place of one of an earlier life of its user agent: a late duplicate must not bring that back,
+    /// at whichever URI it was.
     fn replaces(&self, head: &Head<'_>, order: Order<'_>) -> bool {
-        self.flow.is_some() && head.contact != self.contact && head.order.call_id != order.call_id
+        self.flow.is_some() && head.order.call_id != order.call_id
     }
 
     /// Whether it stands for the same binding as another address of the request that is none yet.
@@ -368,7 +372,7 @@ impl<'a> Step<'a, '_> {
             one.expires = self.grant(one.asked)?;
             one.target = self.find(one)?;
             self.check_order(one)?;
-            one.turn = self.turn(one);
+            one.turn = self.turn(one)?;
         }
         self.check_secure(wanted)?;
         supersede(wanted);
@@ -405,13 +409,17 @@ impl<'a> Step<'a, '_> {
     }
 
     /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
-    fn turn(&self, one: &Wanted<'_>) -> Option<Turn> {
-        if one.expires == 0 || one.params.text().is_empty() {
-            return None;
+    fn turn(&self, one: &Wanted<'_>) -> Result<Option<Turn>, Reject> {
+        let len = one.params.text().len();
+        if one.expires == 0 || len == 0 {
+            return Ok(None);
+        }
+        if len > LONGEST_INSTANCE && instance_of(one.params).is_some_and(|id| id.len() > LONGEST_INSTANCE) {
+            return Err(bad_request("Instance ID Too Long"));
         }
         let live = self.live().filter_map(|(_, head)| head.binding());
         let register = Registering::of(self.request, self.order, self.now);
-        Some(epoch::turn(one.params, one.flow, live, register))
+        Ok(Some(epoch::turn(one.params, one.flow, live, register)))
     }
 
     /// RFC 5626 §6: which addresses are flows of instances.
@@ -468,10 +476,15 @@ impl<'a> Step<'a, '_> {
     }
 
     /// The order of the requests of one user agent: one with the same Call-ID that is not later than what made or removed
-    /// the binding aborts the update.
+    /// the binding aborts the update. A flow may have been at any URI (RFC 5626 §6), so each removal by its user agent counts,
+    /// unless the binding itself shows the order.
     fn check_order(&self, wanted: &Wanted<'_>) -> Result<(), Reject> {
         let bound = wanted.target.and_then(|at| self.current.get(at));
-        let removed = self.tombstones().filter(|head| wanted.is_at(head.contact));
+        let is_ordered = bound.is_some_and(|head| head.order.call_id == self.order.call_id);
+        let may_be_any = wanted.flow.is_some() && !is_ordered;
+        let removed = self
+            .tombstones()
+            .filter(|head| may_be_any || wanted.is_at(head.contact));
         let mut known = bound.into_iter().chain(removed).map(|head| head.order);
         match known.find(|known| self.comes_too_late(*known)) {
             Some(known) => Err(out_of_order(self.order, known)),
@@ -564,6 +577,9 @@ impl<'a> Step<'a, '_> {
             burial.mark(&mut writer);
         }
         writer.finish();
+        if out.len() > LARGEST_RECORD {
+            fit(out)?;
+        }
         Ok(Outcome::Changed(changes))
     }
 
@@ -681,6 +697,32 @@ impl<'a> Step<'a, '_> {
             return Err(Reject::because(Status::MESSAGE_TOO_LARGE, "Contact Too Large"));
         }
         Ok(())
+    }
+}
+
+/// Takes the oldest tombstones out of a record that is too long, so that what only removes is always carried out.
+///
+/// # Errors
+/// 513 if the bindings alone are too long.
+#[cold]
+fn fit(record: &mut Vec<u8>) -> Result<(), Reject> {
+    let whole = std::mem::take(record);
+    let mut excess = whole.len() - LARGEST_RECORD;
+    let mut writer = RecordWriter::new(record);
+    for head in Bindings::new(&whole).heads() {
+        if excess > 0 && head.is_tombstone() {
+            excess = excess.saturating_sub(head.encoded.len());
+        } else {
+            writer.copy(head.ends_at, head.encoded);
+        }
+    }
+    writer.finish();
+    match excess {
+        0 => Ok(()),
+        _ => Err(Reject::because(
+            Status::MESSAGE_TOO_LARGE,
+            "Contacts Too Large Together",
+        )),
     }
 }
 

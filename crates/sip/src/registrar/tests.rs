@@ -561,3 +561,40 @@ fn step_8_path_and_date_are_in_the_answer() {
     let expected = "Path: <sip:p2.example.test;lr>\r\nPath: <sip:p1.example.test;lr>\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
     assert_eq!(String::from_utf8_lossy(&out), expected);
 }
+
+// What a store does not take is refused with the reason, and can be removed.
+#[test]
+fn contacts_that_are_too_large_together_are_refused() {
+    let mut store = Store::new();
+    store.policy.max_contacts = 20;
+    let contact = |number: u32| format!("Contact: <sip:{number}{}@192.0.2.1>\r\n", "x".repeat(4000));
+    let mut bound = 0;
+    let reject = loop {
+        match store.send("x", bound + 1, &contact(bound)) {
+            Ok(_) => bound += 1,
+            Err(reject) => break reject,
+        }
+    };
+    assert_eq!((reject.status.code(), bound), (513, 8));
+    assert_eq!(reject.reason, "Contacts Too Large Together");
+    assert_eq!(
+        store.send("x", 20, &contact(3).replace('>', ">;expires=0")),
+        changed(0, 0, 1)
+    );
+    assert_eq!(
+        store.send("x", 21, &contact(9)),
+        changed(1, 0, 0),
+        "the tombstone makes room"
+    );
+    let all = "Contact: *\r\nExpires: 0\r\n";
+    assert_eq!(store.send("y", 1, all), changed(0, 0, 8));
+    assert!(store.record.len() <= LARGEST_RECORD);
+}
+
+#[test]
+fn an_instance_id_is_bounded() {
+    let mut store = Store::new();
+    let contact = |len| format!("Contact: <sip:a@h>;+sip.instance=\"<{}>\"\r\n", "X".repeat(len));
+    assert_eq!(status(store.send("x", 1, &contact(257))), 400);
+    assert_eq!(store.send("x", 2, &contact(256)), changed(1, 0, 0));
+}

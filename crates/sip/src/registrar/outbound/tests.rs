@@ -313,6 +313,106 @@ const RULES: &[(&str, &[Sent])] = &[
         ],
     ),
     (
+        "RFC 5626 §6, RFC 3261 §10.3 step 7: a late duplicate brings a removed flow back at none of its URIs",
+        &[
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(2),
+                "x 2",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(2),
+                "x 3",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\";expires=0",
+                "200 outbound",
+            ),
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "500 CSeq Out Of Order",
+            ),
+            (
+                Phone(2),
+                "x 2",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "500 CSeq Out Of Order",
+            ),
+            (
+                Phone(1),
+                "x 4",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+        ],
+    ),
+    (
+        "RFC 5626 §6, RFC 3261 §10.3 step 6: nor one that was removed with all others",
+        &[
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(2),
+                "x 2",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (Phone(2), "x 3", "Contact: *|Expires: 0", "200"),
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "500 CSeq Out Of Order",
+            ),
+        ],
+    ),
+    (
+        "RFC 5626 §6, RFC 3261 §10.3 step 7: nor that of an earlier life, wherever the phone is now",
+        &[
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(2),
+                "x 2",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(2),
+                "y 1",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+            (
+                Phone(1),
+                "x 1",
+                "Supported: outbound|Contact: <sip:a@h1>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "500 CSeq Out Of Order",
+            ),
+            (
+                Phone(2),
+                "y 2",
+                "Supported: outbound|Contact: <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+                "200 outbound <sip:a@h2>;reg-id=1;I=\"<urn:uuid:1>\"",
+            ),
+        ],
+    ),
+    (
         "RFC 5626 §4.2.2: what removes a binding names the same flow",
         &[
             (
