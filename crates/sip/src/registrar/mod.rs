@@ -32,5 +32,7 @@ pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow
 pub use policy::{PathPolicy, Policy, WhenFull};
 pub use purr::{PurrKey, purr_of};
 pub use push::{PushParams, may_have_push, write_public_uri, write_shown_text, write_shown_uri};
-pub use register::{Changes, LARGEST_RECORD, Outcome, TOMBSTONE_SECS, has_registered, is_merged, register};
+pub use register::{
+    Changes, LARGEST_RECORD, Outcome, TOMBSTONE_SECS, asked_expires, has_registered, is_merged, register,
+};
 pub use removal::without_binding;

@@ -279,7 +279,7 @@ impl<'a> Wanted<'a> {
         let Some(turn) = self.turn.filter(|turn| turn.renews) else {
             return false;
         };
-        instance_of(self.params).is_some_and(|instance| epoch::is_of(binding, instance))
+        instance_of(self.params).is_some_and(|instance| binding.is_of(instance))
             && epoch::renewed(binding, turn.epoch) != binding.epoch
     }
 
@@ -320,6 +320,11 @@ pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)
         .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
+}
+
+/// The seconds that a contact is asked to be bound for, whose expires parameter is `param`; `None` if nothing is said (§10.2.1.1).
+pub fn asked_expires(request: Message<'_>, param: Option<u32>) -> Option<u32> {
+    param.or_else(|| expires_field(request))
 }
 
 struct Step<'a, 's> {
@@ -419,9 +424,7 @@ impl<'a> Step<'a, '_> {
 
     /// The expiration interval that one address asks for: its parameter, else the Expires field, else the default.
     fn asked(&self, asked: Option<u32>) -> u32 {
-        asked
-            .or_else(|| expires_field(self.request))
-            .unwrap_or(self.policy.default_expires)
+        asked_expires(self.request, asked).unwrap_or(self.policy.default_expires)
     }
 
     /// The expiration interval that it is granted.
