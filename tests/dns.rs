@@ -350,6 +350,58 @@ fn a_dead_name_server_is_told_and_its_last_answers_go_on() {
     names.signal(Signal::Continue);
 }
 
+#[test]
+fn an_operator_sees_what_is_known_and_has_it_forgotten() {
+    let closed = SocketAddr::from(([127, 0, 0, 2], ports::free()));
+    let mut names = NameServer::start("");
+    let server = server(&names, "");
+    let (caller, former, next) = (caller(&server), element(&server, 3), element(&server, 4));
+    names.change(&srv(&[(1, 1, closed), (2, 1, former.address())]));
+    call(&caller, &former);
+    let listed = server.ctl(&["dns"]).stdout;
+    for said in [
+        format!("udp:{closed}"),
+        "avoided".to_owned(),
+        format!("1 udp:{}", former.address()),
+    ] {
+        assert!(listed.contains(&said), "{said}: {listed}");
+    }
+    names.change(&srv(&[(1, 1, next.address())]));
+    call(&caller, &former);
+    let flushed = server.ctl(&["dns", "flush", "far.test"]).stdout;
+    assert_eq!(flushed, "forgotten: 1 answers of DNS, 1 avoided hops\n");
+    call(&caller, &next);
+}
+
+#[test]
+fn another_name_server_is_asked_after_a_reload() {
+    let (mut former_names, mut next_names) = (NameServer::start(""), NameServer::start(""));
+    let server = server(&former_names, "timeout = \"500ms\"\nattempts = 1\n");
+    let (caller, former, next) = (caller(&server), element(&server, 3), element(&server, 4));
+    former_names.change(&srv(&[(1, 1, former.address())]));
+    next_names.change(&srv(&[(1, 1, next.address())]));
+    call(&caller, &former);
+    let text = std::fs::read_to_string(server.config()).expect("the test's own");
+    let apply = |text: &str| {
+        std::fs::write(server.config(), text).expect("the test's own");
+        let ended = server.ctl(&["reload"]);
+        assert!(ended.succeeded(), "{ended:?}");
+    };
+    let asked = |names: &NameServer| format!("servers = [\"{}\"]", names.address());
+    apply(&text.replace(&asked(&former_names), &asked(&next_names)));
+    call(&caller, &next);
+    // What was said stays while the servers do.
+    apply(&text.replace(
+        &asked(&former_names),
+        &format!("{}\ncache_entries = 20", asked(&next_names)),
+    ));
+    let before = next_names.questions().len();
+    call(&caller, &next);
+    assert_eq!(next_names.questions().len(), before);
+    apply(&text);
+    call(&caller, &former);
+}
+
 // RFC 3261 §16.6 step 7: the next Route element decides, and within a dialog the remote target's name.
 #[test]
 fn a_route_and_the_contact_of_a_dialog_may_be_names() {

@@ -470,6 +470,26 @@ fn sighup_reloads_and_a_wrong_file_is_told_in_the_log() {
     assert_eq!(config(&server)["generation"], 2);
 }
 
+// The server says what is wrong, not the command that looks for it in the same file.
+#[test]
+fn a_server_is_found_by_a_file_that_is_broken() {
+    let server = Setup::new().start();
+    write(&server, &text(&server).replace("shards = 2", "shards = \"two\""));
+    let file = server.config().to_string_lossy();
+    let ctl = |what| system_tests::server::strowger(&["ctl", what, "--config", &file]);
+    let refused = ctl("reload");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stdout.contains(&format!("{file}:3:10: ")), "{refused:?}");
+    assert_eq!(server.metric("strowger_reloads_total{result=\"refused\"}"), 1);
+    assert!(ctl("status").succeeded());
+    // Where it cannot be told which server is meant, none is asked.
+    write(&server, "data_dir = \"\n");
+    let wrong = ctl("status");
+    assert_eq!(wrong.code, Some(1));
+    let told = format!("{}{}", wrong.stdout, wrong.stderr);
+    assert!(told.contains(&format!("{file}:1:")), "{wrong:?}");
+}
+
 #[test]
 fn after_kill_9_it_starts_with_the_file_as_it_is() {
     let mut server = Setup::new().start();

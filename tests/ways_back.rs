@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use system_tests::digest::Answer;
 use system_tests::peer::sdp;
 use system_tests::server::{DOMAIN, Server, Setup};
 use system_tests::{Message, Peer};
@@ -59,6 +60,54 @@ fn a_phone_behind_a_nat_hears_all_of_a_call() {
         call_and_hang_up(&server, &phone, contact);
         let gone = phone.register(&aor("bob"), 0).set("Contact", contact);
         assert_eq!(phone.exchange(&gone).status(), Some(200));
+    }
+}
+
+/// RFC 5626 §5.3.2: a caller who has not registered, and whose contact names an address behind its NAT, hears what its callee has to say
+/// in the call over the flow that it has called by.
+#[test]
+fn a_caller_behind_a_nat_who_is_not_registered_hears_its_callee() {
+    let open = Setup::new().start();
+    let closed = Setup::with_digest()
+        .user("bob", "bobpw")
+        .user("alice", "alicepw")
+        .start();
+    for (server, is_closed) in [(&open, false), (&closed, true)] {
+        let phone = Peer::udp(server.sip());
+        let phone = match is_closed {
+            true => phone.registered_as(&aor("bob"), "bobpw"),
+            false => phone.registered(&aor("bob")),
+        };
+        for caller in [Peer::udp(server.sip()), Peer::tcp(server.sip())] {
+            let contact = "<sip:alice@10.0.0.5:5060>";
+            let mut sent = invite(&caller).set("Contact", contact);
+            if is_closed {
+                let challenge = caller.exchange(&sent);
+                assert_eq!(challenge.status(), Some(407));
+                sent = Answer::new("alice", "alicepw").to(&sent, &challenge);
+            }
+            caller.send(&sent);
+            let arrived = phone.expect_request("INVITE");
+            let accepted = phone.answer(&arrived, 200, "OK");
+            let accepted_there = caller.expect_status(200);
+            caller.send(&caller.within("ACK", &sent, &accepted_there));
+            phone.expect_request("ACK");
+            let again = phone
+                .within_as_callee("INVITE", &arrived, &accepted)
+                .with("Contact", format!("<{}>", phone.uri("bob")));
+            phone.send(&again);
+            let heard = caller.expect_request("INVITE");
+            assert_eq!(heard.uri(), "sip:alice@10.0.0.5:5060");
+            caller.send(&Message::response(&heard, 200, "OK", "caller").with("Contact", contact));
+            phone.expect_status(200);
+            let ack = phone.within_as_callee("ACK", &arrived, &accepted);
+            phone.send(&ack.set("CSeq", "7000 ACK"));
+            caller.expect_request("ACK");
+            let bye = phone.within_as_callee("BYE", &arrived, &accepted);
+            phone.send(&bye.set("CSeq", "7001 BYE"));
+            caller.answer(&caller.expect_request("BYE"), 200, "OK");
+            phone.expect_status(200);
+        }
     }
 }
 

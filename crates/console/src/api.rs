@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Deserialize;
 use strowger_server::admin::{
-    Admin, Deregister, DrainTarget, Explain, Filter, MESSAGE_LIMIT, NewUser, PageRequest, Secret,
-    State as NodeState, Unban, UserId, rollback_after,
+    Admin, Deregister, DnsFlush, DnsFlushed, DrainTarget, Explain, Filter, MESSAGE_LIMIT, NewUser,
+    PageRequest, Secret, State as NodeState, Unban, UserId, rollback_after,
 };
 
 use crate::access::{Access, guard};
@@ -52,6 +52,7 @@ pub(crate) fn router<A: Admin>(admin: Arc<A>, access: Access) -> Router {
         .route("/api/v1/bans", get(bans::<A>).delete(unban::<A>))
         .route("/api/v1/groups", get(groups::<A>).put(drain_target::<A>))
         .route("/api/v1/trunks", get(trunks::<A>))
+        .route("/api/v1/dns", get(dns::<A>).delete(flush_dns::<A>))
         .route("/api/v1/drain", post(drain::<A>))
         .route(
             "/api/v1/explain",
@@ -253,6 +254,22 @@ async fn groups<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Resu
 async fn trunks<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
     let (filter, page) = query?.0.split();
     Ok(Json(admin.trunks(filter, page).await?).into_response())
+}
+
+async fn dns<A: Admin>(State(admin): State<Arc<A>>, query: ListQuery) -> Result<Response, ApiError> {
+    let (filter, page) = query?.0.split();
+    Ok(Json(admin.dns(filter, page).await?).into_response())
+}
+
+async fn flush_dns<A: Admin>(
+    State(admin): State<Arc<A>>,
+    query: Result<Query<DnsFlush>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let which = query?.0;
+    let flushed = admin.flush_dns(which.clone()).await?;
+    let DnsFlushed { names, hops } = flushed;
+    tracing::info!(name = which.name, names, hops, "DNS answers forgotten");
+    Ok(Json(flushed).into_response())
 }
 
 async fn drain_target<A: Admin>(

@@ -105,6 +105,7 @@ fn paths() -> Value {
         "/api/v1/explain": explaining(),
         "/api/v1/groups": groups(),
         "/api/v1/trunks": json!({ "get": list("Trunks: the providers that the node registers itself with", "Trunk") }),
+        "/api/v1/dns": dns(),
         "/api/v1/reload": reload(),
         "/api/v1/reload/confirm": { "post": {
             "summary": "Keep the configuration in force",
@@ -115,11 +116,15 @@ fn paths() -> Value {
             "responses": { "200": answer("It is in force.", "Reloaded"),
                            "409": failure("None waits to be confirmed, or the former one cannot be put into force.") }
         } },
-        "/api/v1/drain": { "post": {
-            "summary": "Finish what was begun, then end",
-            "responses": { "202": { "description": "It has begun to." } }
-        } }
+        "/api/v1/drain": drain()
     })
+}
+
+fn drain() -> Value {
+    json!({ "post": {
+        "summary": "Finish what was begun, then end",
+        "responses": { "202": { "description": "It has begun to." } }
+    } })
 }
 
 fn reload() -> Value {
@@ -174,6 +179,20 @@ fn bans() -> Value {
                     "type": "array", "items": { "$ref": "#/components/schemas/Ban" } } } } },
                 "404": failure("There is no such ban."), "422": failure("The source is no address.")
             }
+        }
+    })
+}
+
+fn dns() -> Value {
+    json!({
+        "get": list("What DNS has said of names, and next hops that are avoided because they have failed", "DnsEntry"),
+        "delete": {
+            "summary": "Forget that: names are asked for anew, hops tried in their order",
+            "parameters": [
+                { "name": "name", "in": "query", "required": false, "schema": { "type": "string" },
+                  "description": "A host name with the hops that it leads to, or the address of hops; without it, everything." }
+            ],
+            "responses": { "200": answer("How much was forgotten.", "DnsFlushed") }
         }
     })
 }
@@ -284,6 +303,17 @@ fn target() -> Value {
     }))
 }
 
+fn dns_entry() -> Value {
+    let text = json!({ "type": "string" });
+    object(json!({
+        "id": text, "name": { "type": "string", "description": "A host name, or a hop as udp:192.0.2.7:5060." },
+        "wanted": { "type": "string", "description": "What was asked of the name." },
+        "state": { "enum": ["found", "none", "failed", "avoided"] },
+        "servers": { "type": "array", "items": text, "description": "RANK WEIGHT TRANSPORT:ADDRESS:PORT; * is left to the URI." },
+        "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." }
+    }))
+}
+
 fn trunk() -> Value {
     let (text, perhaps_text) = (json!({ "type": "string" }), json!({ "type": ["string", "null"] }));
     let seconds = |of: &str| json!({ "type": ["integer", "null"], "minimum": 0, "description": format!("Seconds until {of}.") });
@@ -295,6 +325,20 @@ fn trunk() -> Value {
         "expires_in": seconds("the registration expires"),
         "next_in": seconds("it is refreshed or tried again"),
         "contact": perhaps_text, "address": perhaps_text, "service_route": perhaps_text, "path": perhaps_text
+    }))
+}
+
+fn registration() -> Value {
+    let (text, number) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer", "minimum": 0 }),
+    );
+    let perhaps_text = json!({ "type": ["string", "null"] });
+    object(json!({
+        "aor": text, "contact": text, "expires_in": number,
+        "registered_for": { "type": ["integer", "null"], "minimum": 0, "description": "Seconds." }, "q": { "type": ["integer", "null"], "description": "Thousandths." },
+        "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
+        "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
     }))
 }
 
@@ -322,12 +366,7 @@ fn schemas() -> Value {
             "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }
         })),
-        "Registration": object(json!({
-            "aor": text, "contact": text, "expires_in": number,
-            "registered_for": { "type": ["integer", "null"], "minimum": 0, "description": "Seconds." }, "q": { "type": ["integer", "null"], "description": "Thousandths." },
-            "transport": text, "source": perhaps_text, "user_agent": perhaps_text,
-            "instance": perhaps_text, "path": perhaps_text, "call_id": text, "cseq": number
-        })),
+        "Registration": registration(),
         "Subscription": object(json!({
             "id": text, "event": text, "aor": text, "subscriber": text, "expires_in": number, "notified": number,
             "transport": text, "source": text, "call_id": text
@@ -347,6 +386,8 @@ fn schemas() -> Value {
         "Explanation": explanation(),
         "GroupTarget": target(),
         "Trunk": trunk(),
+        "DnsEntry": dns_entry(),
+        "DnsFlushed": object(json!({ "names": number, "hops": number })),
         "User": object(json!({
             "address": text, "display_name": perhaps_text, "aliases": texts,
             "contacts": { "type": ["integer", "null"], "description": "Registered contacts." }

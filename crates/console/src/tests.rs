@@ -267,6 +267,20 @@ impl Admin for Fake {
         Ok(Page::cut(targets, &page, |target| &target.id))
     }
 
+    async fn dns(&self, filter: Filter, page: PageRequest) -> Result<Page<DnsEntry>, AdminError> {
+        let names = [a_name()]
+            .into_iter()
+            .filter(|name| filter.matches(&[&name.id]))
+            .collect();
+        Ok(Page::cut(names, &page, |name| &name.id))
+    }
+
+    async fn flush_dns(&self, which: DnsFlush) -> Result<DnsFlushed, AdminError> {
+        let is_known = which.name.is_none_or(|name| name == a_name().name);
+        let names = u64::from(is_known);
+        Ok(DnsFlushed { names, hops: 0 })
+    }
+
     async fn trunks(&self, filter: Filter, page: PageRequest) -> Result<Page<Trunk>, AdminError> {
         let trunks = [a_trunk()]
             .into_iter()
@@ -604,6 +618,36 @@ async fn bans_are_listed_and_lifted_by_source_and_account() {
         let answer = node.own("DELETE", &format!("/api/v1/bans?{query}"), "").await;
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
     }
+}
+
+fn a_name() -> DnsEntry {
+    DnsEntry {
+        id: "name far.test servers".to_owned(),
+        name: "far.test".to_owned(),
+        wanted: "servers".to_owned(),
+        state: DnsState::Found,
+        servers: vec!["10 60 udp:192.0.2.7:5060".to_owned()],
+        expires_in: 60,
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_names_is_listed_and_forgotten() {
+    let node = start().await;
+    let page = node.own("GET", "/api/v1/dns?q=FAR", "").await.json();
+    assert_eq!(page["items"][0]["state"], "found");
+    for (query, names) in [("", 1), ("?name=far.test", 1), ("?name=near.test", 0)] {
+        let flushed = node.own("DELETE", &format!("/api/v1/dns{query}"), "").await;
+        assert_eq!(
+            (flushed.status, &flushed.json()["names"]),
+            (200, &names.into()),
+            "{query}"
+        );
+    }
+    assert_eq!(
+        node.own("DELETE", "/api/v1/dns?host=far.test", "").await.status,
+        400
+    );
 }
 
 fn a_target(state: &str) -> GroupTarget {

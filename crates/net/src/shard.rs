@@ -80,6 +80,11 @@ fn hear<'s>(
     Ok(())
 }
 
+/// When an application wants to be woken, in monotonic nanoseconds.
+fn wake_at(app: &impl Application) -> u64 {
+    app.deadline().unwrap_or(NEVER)
+}
+
 /// Readiness events taken from the kernel in one turn.
 const EVENTS: usize = 256;
 
@@ -131,6 +136,8 @@ pub(super) struct Shard<A: Application> {
     more: bool,
     /// Something waits for room in a ring.
     waits: bool,
+    /// When the application wanted to be woken next, at the end of the last turn.
+    wake_at: u64,
     woken: bool,
     draining: bool,
     naps: Naps,
@@ -163,6 +170,7 @@ impl<A: Application> Shard<A> {
         let mut pool = Pool::new(id, options.ring);
         Ok(Self {
             id,
+            wake_at: wake_at(&app),
             app,
             now: Now::default(),
             out: Outbox::default(),
@@ -219,12 +227,14 @@ impl<A: Application> Shard<A> {
         if self.connections.deadline() <= self.now.mono_ns {
             self.connections.sweep(self.now.mono_ns);
         }
-        self.woken = self.app.deadline().is_some_and(|at| at <= self.now.mono_ns);
+        // What has come up only in this turn makes the next one follow at once.
+        self.woken = self.wake_at <= self.now.mono_ns;
         if self.woken {
             self.app.wake(self.now, &mut self.out);
         }
         self.flush();
         self.app.turn_ended(self.now);
+        self.wake_at = wake_at(&self.app);
     }
 
     /// Takes what epoll tells. What is left out is told again, for it is level-triggered; another one begins each time, or
@@ -309,8 +319,7 @@ impl<A: Application> Shard<A> {
         // The time at which the turn began: a wake-up that is late by the length of a turn is not worth another look at
         // the clock.
         let now = self.now.mono_ns;
-        let mut wake_at = self.app.deadline().unwrap_or(NEVER);
-        wake_at = wake_at.min(self.connections.deadline());
+        let mut wake_at = self.wake_at.min(self.connections.deadline());
         if self.woken {
             wake_at = wake_at.max(now + RETRY_NS);
         }

@@ -25,6 +25,8 @@ pub enum Extra {
     AllowEvents,
     /// Accept, Accept-Encoding and Accept-Language, for a body that is not understood (RFC 3261 §8.2.3).
     Accept,
+    /// Warning, with its code and text (RFC 3261 §20.43).
+    Warning(u16, &'static str),
 }
 
 /// An answer of 3xx to 6xx made here.
@@ -97,6 +99,12 @@ impl Reject {
             Extra::RetryAfter(seconds) => writer.field_with(Name::RetryAfter, number(seconds)),
             Extra::Allow => writer.field(Name::Allow, ALLOW.as_bytes()),
             Extra::AllowEvents => writer.field_with(Name::AllowEvents, write_packages),
+            Extra::Warning(code, text) => writer.field_with(Name::Warning, |out| {
+                strowger_syntax::scan::put_number(out, u64::from(code));
+                for part in [" strowger \"", text, "\""] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            }),
             Extra::Accept => ACCEPT.iter().fold(writer, |writer, &(name, value)| {
                 writer.field(name, value.as_bytes())
             }),

@@ -308,7 +308,7 @@ pub(crate) enum CtlCommand {
     /// Put the configuration file as it is now into force, listeners included; no call is lost.
     ///
     /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
-    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, [dns], location.store and
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
     /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
     Reload(Reload),
     /// The targets of target groups, and how they are.
@@ -323,6 +323,15 @@ pub(crate) enum CtlCommand {
         #[arg(value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// What DNS has said of names, and next hops that are tried last because they have failed.
+    #[command(args_conflicts_with_subcommands = true)]
+    Dns {
+        /// Only those that contain this.
+        #[arg(value_name = "TEXT")]
+        filter: Option<String>,
+        #[command(subcommand)]
+        what: Option<DnsCommand>,
+    },
     /// Let a target of a group run empty, or use it again.
     Group {
         /// The group.
@@ -333,6 +342,16 @@ pub(crate) enum CtlCommand {
     },
     /// Finish what was begun, then end.
     Drain,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Forget it: names are asked for anew, hops tried in their order.
+    Flush {
+        /// Only this host name and the hops that it leads to, or the hops at this address.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -480,6 +499,10 @@ mod tests {
             "strowger ctl subscriptions alice",
             "strowger ctl bans --json",
             "strowger ctl groups --json",
+            "strowger ctl dns --json",
+            "strowger ctl dns far.test --data-dir d",
+            "strowger ctl dns flush",
+            "strowger ctl dns flush far.test --json --data-dir d",
             "strowger ctl trunks --json",
             "strowger ctl group trunks drain sip:gw1.example.test",
             "strowger ctl group trunks resume sip:gw1.example.test --data-dir d",

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use strowger_server::admin::{
-    Ban, Call, ConfigStatus, Deregister, DrainTarget, GroupTarget, PAGE_LIMIT, Page, Registration, Reloaded,
-    State, Status, Subscription, Trunk,
+    Ban, Call, ConfigStatus, Deregister, DnsEntry, DnsFlushed, DrainTarget, GroupTarget, PAGE_LIMIT, Page,
+    Registration, Reloaded, State, Status, Subscription, Trunk,
 };
 
-use crate::args::{self, CtlCommand, GroupCommand};
+use crate::args::{self, CtlCommand, DnsCommand, GroupCommand};
 use crate::check::tell;
 use crate::client::{Client, Content, escaped};
 use crate::failed::Failed;
@@ -47,6 +47,11 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
         CtlCommand::Reload(how) => reload(&client, how, args.json),
         CtlCommand::Groups { filter } => groups(&client, filter.as_deref(), args.json),
         CtlCommand::Trunks { filter } => trunks(&client, filter.as_deref(), args.json),
+        CtlCommand::Dns {
+            what: Some(DnsCommand::Flush { name }),
+            ..
+        } => flush_dns(&client, name.as_deref(), args.json),
+        CtlCommand::Dns { filter, .. } => dns(&client, filter.as_deref(), args.json),
         CtlCommand::Group { name, what } => group(&client, name, what, args.json),
         CtlCommand::Drain => {
             client.request("POST", "/api/v1/drain", &Content::None)?;
@@ -62,7 +67,7 @@ pub(crate) fn ctl(args: &args::Ctl) -> Result<(), Failed> {
 }
 
 fn client(args: &args::Ctl) -> Result<Client, Failed> {
-    let dir = args.place.config()?.data_dir;
+    let dir = args.place.data_dir()?;
     let Some(address) = &args.admin else {
         return match find(&dir)? {
             Found::Server(client) => Ok(client),
@@ -392,6 +397,52 @@ fn trunks(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Faile
             ]
         },
     )
+}
+
+/// Servers of a name that stand in its line.
+const SERVERS_SHOWN: usize = 4;
+
+fn dns(client: &Client, filter: Option<&str>, json: bool) -> Result<(), Failed> {
+    let heads = ["name or hop", "wanted", "state", "for", "servers"];
+    list(
+        client,
+        "dns",
+        filter,
+        json,
+        heads,
+        "nothing is known",
+        |entry: DnsEntry| {
+            let shown = entry.servers.len().min(SERVERS_SHOWN);
+            let mut servers = entry.servers[..shown].join(", ");
+            if shown < entry.servers.len() {
+                servers += &format!(" and {} more", entry.servers.len() - shown);
+            }
+            [
+                entry.name,
+                entry.wanted,
+                entry.state.as_str().to_owned(),
+                span(entry.expires_in),
+                servers,
+            ]
+        },
+    )
+}
+
+fn flush_dns(client: &Client, name: Option<&str>, json: bool) -> Result<(), Failed> {
+    let path = match name {
+        Some(name) => format!("/api/v1/dns?name={}", escaped(name)),
+        None => "/api/v1/dns".to_owned(),
+    };
+    let flushed: DnsFlushed = client.ask("DELETE", &path, &Content::None)?;
+    let mut out = stdout().lock();
+    if json {
+        let flushed = serde_json::to_string(&flushed).map_err(std::io::Error::from)?;
+        writeln!(out, "{flushed}")?;
+    } else {
+        let DnsFlushed { names, hops } = flushed;
+        writeln!(out, "forgotten: {names} answers of DNS, {hops} avoided hops")?;
+    }
+    Ok(())
 }
 
 fn group(client: &Client, name: &str, what: &GroupCommand, json: bool) -> Result<(), Failed> {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use strowger_server::admin::Secret;
-use strowger_server::config::{Config, Flags};
+use strowger_server::config::{Config, Flags, data_dir_in};
 use strowger_server::data_dir::{DataDirError, holder, read_admin_token};
 
 use crate::args::Place;
 use crate::client::Client;
 use crate::failed::Failed;
-use crate::load::load;
+use crate::load::{load, read};
 
 const ADMIN_ADDR: &str = "admin.addr";
 
@@ -30,6 +30,20 @@ impl Place {
             ..Flags::default()
         };
         load(self.config.as_deref(), &flags)
+    }
+
+    /// The data directory of the server of this place. Whatever else is wrong with the file is for that server to say: it has read
+    /// the file when that was right.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, Failed> {
+        match (self.config(), &self.data_dir, &self.config) {
+            (Ok(config), ..) => Ok(config.data_dir),
+            (Err(Failed::Config(wrong)), None, Some(file)) => match data_dir_in(&read(file)?) {
+                Some(dir) => Ok(dir),
+                None => Err(Failed::Config(wrong)),
+            },
+            (Err(Failed::Config(_)), Some(dir), Some(_)) if !dir.as_os_str().is_empty() => Ok(dir.clone()),
+            (Err(failed), ..) => Err(failed),
+        }
     }
 }
 

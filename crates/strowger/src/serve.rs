@@ -12,6 +12,7 @@ use strowger_server::config::{Config, Source};
 use strowger_server::data_dir::DataDir;
 use strowger_server::running::{Running, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::administration::{Console, Followers, Moves, Place};
 use crate::args;
@@ -109,9 +110,14 @@ async fn run(config: Config, start: Start) -> Result<(), Failed> {
         logging,
     };
     node.follow(source, Box::new(followers));
+    let asked = Arc::new(Notify::new());
+    let follower = Arc::clone(&node);
+    tokio::spawn(reload_when_asked(Arc::clone(&asked), move || {
+        reload(Arc::clone(&follower))
+    }));
     loop {
         tokio::select! {
-            () = wait_for_the_end(&mut signals, &node) => break,
+            () = wait_for_the_end(&mut signals, &asked, &node) => break,
             () = moves.moved() => console.follow(&moves.place(), &node, &token, data_dir.path().to_owned()),
         }
     }
@@ -151,17 +157,26 @@ fn ready(node: &Running, admin: Option<SocketAddr>) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn wait_for_the_end(signals: &mut Signals, node: &Arc<Running>) {
+/// Reloads as often as it is asked to; asked any number of times while a reload goes on, once more after that.
+async fn reload_when_asked<R: Future<Output = ()>>(asked: Arc<Notify>, mut reload: impl FnMut() -> R) {
+    loop {
+        asked.notified().await;
+        reload().await;
+    }
+}
+
+/// Reads the node's configuration again; what comes of it is in the log.
+async fn reload(node: Arc<Running>) {
+    tracing::info!("SIGHUP: reading the configuration again");
+    let _ = node.reload(None).await;
+}
+
+async fn wait_for_the_end(signals: &mut Signals, reload: &Notify, node: &Running) {
     loop {
         tokio::select! {
             wish = signals.next() => match wish {
                 Wish::End => return,
-                Wish::Reload => {
-                    tracing::info!("SIGHUP: reading the configuration again");
-                    let node = Arc::clone(node);
-                    // What comes of it is in the log.
-                    tokio::spawn(async move { node.reload(None).await });
-                }
+                Wish::Reload => reload.notify_one(),
             },
             () = node.drain_asked() => return,
         }
@@ -207,4 +222,37 @@ impl Signals {
 enum Wish {
     End,
     Reload,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn signals_that_come_while_it_reloads_lead_to_one_more_reload() {
+        let (asked, may_end) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let begun = Arc::new(AtomicU32::new(0));
+        let (ends, begins) = (Arc::clone(&may_end), Arc::clone(&begun));
+        tokio::spawn(reload_when_asked(Arc::clone(&asked), move || {
+            let ends = Arc::clone(&ends);
+            begins.fetch_add(1, Ordering::Relaxed);
+            async move { ends.acquire().await.expect("it is open").forget() }
+        }));
+        // Whatever can go on has gone on then: there is one thread.
+        let settled = || tokio::time::sleep(Duration::from_millis(1));
+        for (signals, reloads) in [(1, 1), (5, 1), (0, 2), (0, 2), (1, 3)] {
+            (0..signals).for_each(|_| asked.notify_one());
+            settled().await;
+            assert_eq!(begun.load(Ordering::Relaxed), reloads);
+            if signals != 1 {
+                may_end.add_permits(1);
+                settled().await;
+            }
+        }
+    }
 }

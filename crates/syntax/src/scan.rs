@@ -510,14 +510,20 @@ pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
 /// Whether a text is an IPv4 address as [`put_ip`] writes it.
 #[inline]
 pub fn spells_ipv4(text: &[u8], address: Ipv4Addr) -> bool {
-    let mut rest = text;
-    for (word, len) in octets(address) {
-        match rest.strip_prefix(&word.to_le_bytes()[..len]) {
-            Some(behind) => rest = behind,
-            None => return false,
-        }
+    let [(high, high_len), (low, low_len)] = octets(address);
+    let spelled = u128::from(high) | u128::from(low) << (8 * high_len);
+    let len = high_len + low_len;
+    if text.len() != len {
+        return false;
     }
-    rest.is_empty()
+    match (text.first_chunk(), text.last_chunk()) {
+        // Between them they have all of it.
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) == spelled as u64
+                && u64::from_le_bytes(*last) == (spelled >> (8 * (len - 8))) as u64
+        }
+        _ => text == &spelled.to_le_bytes()[..len],
+    }
 }
 
 #[cold]
@@ -577,10 +583,15 @@ pub fn escape_quoted_into(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The text that the inside of a quoted string stands for; allocates only when there is an escape in it.
+#[inline]
 pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if memchr::memchr(b'\\', inside).is_none() {
-        return inside.into();
+    match find_near(inside, b'\\') {
+        None => inside.into(),
+        Some(_) => without_escapes(inside).into(),
     }
+}
+
+fn without_escapes(inside: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(inside.len());
     let mut bytes = inside.iter();
     while let Some(&byte) = bytes.next() {
@@ -590,7 +601,7 @@ pub fn unescape_quoted(inside: &[u8]) -> std::borrow::Cow<'_, [u8]> {
             byte
         });
     }
-    out.into()
+    out
 }
 
 #[cfg(test)]
@@ -673,5 +684,40 @@ mod tests {
         put_socket_address(&mut out, "[2001:db8::7]:5060".parse().expect("address"));
         put_socket_address(&mut out, "0.255.0.1:1".parse().expect("address"));
         assert_eq!(out, b"192.0.2.102001:db8::7[2001:db8::7]:50600.255.0.1:1");
+    }
+
+    #[test]
+    fn a_text_spells_the_address_that_is_written_so_and_no_other() {
+        let texts = [
+            "1.2.3.4",
+            "10.2.3.4",
+            "10.20.3.4",
+            "127.0.0.1",
+            "192.0.2.10",
+            "192.168.100.200",
+        ];
+        for text in texts {
+            let address: Ipv4Addr = text.parse().expect("an address");
+            for other in texts {
+                assert_eq!(
+                    spells_ipv4(other.as_bytes(), address),
+                    text == other,
+                    "{other} for {text}"
+                );
+            }
+            for at in 0..text.len() {
+                let mut changed = text.as_bytes().to_vec();
+                changed[at] ^= 1;
+                assert!(!spells_ipv4(&changed, address), "{at} of {text}");
+                changed.remove(at);
+                assert!(!spells_ipv4(&changed, address), "without {at} of {text}");
+            }
+            assert!(
+                !spells_ipv4(&[text.as_bytes(), b"0"].concat(), address),
+                "{text}0"
+            );
+        }
+        assert!(!spells_ipv4(b"", Ipv4Addr::LOCALHOST));
+        assert!(!spells_ipv4(b"127.000.0.1", Ipv4Addr::LOCALHOST));
     }
 }

@@ -2,6 +2,7 @@
 //! [`Admin`]; the console and the command line speak it.
 
 mod bans;
+mod dns;
 mod explain;
 mod groups;
 mod metrics;
@@ -11,6 +12,7 @@ mod secret;
 mod trunks;
 mod users;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use crate::config::Diagnostic;
 use crate::explain::Explanation;
 
 pub use bans::{Ban, Unban};
+pub use dns::{DnsEntry, DnsFlush, DnsFlushed, DnsState};
 pub use explain::{Explain, MESSAGE_LIMIT};
 pub use groups::{DrainTarget, GroupTarget};
 pub use metrics::{Family, Kind, Sample};
@@ -123,6 +126,16 @@ pub trait Admin: Send + Sync + 'static {
         filter: Filter,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<Trunk>, AdminError>> + Send;
+
+    /// What DNS has said of names, and which next hops are avoided because they have failed.
+    fn dns(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<DnsEntry>, AdminError>> + Send;
+
+    /// Forgets that, or part of it.
+    fn flush_dns(&self, which: DnsFlush) -> impl Future<Output = Result<DnsFlushed, AdminError>> + Send;
 
     /// The figures of the node.
     fn metrics(&self) -> impl Future<Output = Result<Vec<Family>, AdminError>> + Send;
@@ -321,6 +334,55 @@ impl<T> Page<T> {
     }
 }
 
+/// Gathers one page of entries that come one by one, in any order, and may be too many to be held.
+#[derive(Debug)]
+pub struct Gathering<T> {
+    request: PageRequest,
+    kept: BTreeMap<String, T>,
+    more: bool,
+    total: u64,
+}
+
+impl<T> Gathering<T> {
+    /// Of nothing yet.
+    pub fn new(request: PageRequest) -> Self {
+        Self {
+            request,
+            kept: BTreeMap::new(),
+            more: false,
+            total: 0,
+        }
+    }
+
+    /// An entry that matches, by its key, which must be unique; it is made only if it may be on the page.
+    pub fn offer(&mut self, key: String, make: impl FnOnce(&str) -> T) {
+        self.total += 1;
+        if key <= self.request.after && !self.request.after.is_empty() {
+            return;
+        }
+        let is_full = self.kept.len() == self.request.entries();
+        self.more |= is_full;
+        if is_full && self.kept.last_key_value().is_some_and(|(last, _)| *last < key) {
+            return;
+        }
+        let entry = make(&key);
+        self.kept.insert(key, entry);
+        if is_full {
+            self.kept.pop_last();
+        }
+    }
+
+    /// The page.
+    pub fn page(self) -> Page<T> {
+        let last = self.kept.last_key_value().map(|(key, _)| key.clone());
+        Page {
+            next: last.filter(|_| self.more),
+            items: self.kept.into_values().collect(),
+            total: Some(self.total),
+        }
+    }
+}
+
 /// How the node is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -424,7 +486,7 @@ pub struct Call {
     pub to: String,
     /// How far it is.
     pub state: CallState,
-    /// When it began, in seconds since the Unix epoch.
+    /// When its INVITE was let through (behind challenges, before the next hop was found), in seconds since the Unix epoch.
     pub since: u64,
     /// Branches it was forked to.
     pub branches: u16,
@@ -481,6 +543,28 @@ mod tests {
             seen,
             (0..25).map(|number| format!("u{number:02}")).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_page_that_is_gathered_is_the_one_that_would_be_cut() {
+        let all: Vec<String> = (0..25).map(|number| format!("u{:02}", number * 7 % 25)).collect();
+        for limit in [1, 10, 24, 25, 26] {
+            let mut request = PageRequest {
+                limit,
+                ..PageRequest::default()
+            };
+            loop {
+                let mut gathering = Gathering::new(request.clone());
+                all.iter()
+                    .for_each(|key| gathering.offer(key.clone(), str::to_owned));
+                let page = gathering.page();
+                assert_eq!(page, Page::cut(all.clone(), &request, String::as_str));
+                match page.next {
+                    Some(next) => request.after = next,
+                    None => break,
+                }
+            }
+        }
     }
 
     #[test]

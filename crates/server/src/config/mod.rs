@@ -55,7 +55,7 @@ pub use register::Register;
 pub use registering::{Others, ThirdParty};
 pub use route::Route;
 pub use secret::{SecretPlace, Unreadable};
-pub use source::{Key, LoadError, Loaded, Source};
+pub use source::{Key, LoadError, Loaded, Source, data_dir_in};
 pub use users::{LookupMethod, UserLookup, UserSource};
 pub use value::{AdminListen, Cidr, HostPort, ListenUri, transport_name};
 

@@ -115,6 +115,18 @@ impl Source {
     }
 }
 
+/// The data directory that a file names which may be wrong in other places. `None` when that cannot be told: what is no TOML
+/// may have been meant to name one.
+pub fn data_dir_in(text: &[u8]) -> Option<PathBuf> {
+    let text = String::from_utf8_lossy(text);
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    match table.get_ref().get("data_dir").map(Spanned::get_ref) {
+        Some(DeValue::String(dir)) if !dir.is_empty() => Some(PathBuf::from(dir.as_ref())),
+        None if errors.is_empty() => Some(Config::default().data_dir),
+        _ => None,
+    }
+}
+
 impl Loaded {
     /// What is wrong with a value that reads well, where it is written.
     pub fn diagnostic(&self, key: Key, what: impl Into<String>, mend: impl Into<String>) -> Diagnostic {
@@ -155,6 +167,23 @@ mod tests {
         assert_eq!(place(&loaded, Key::Of("location", "durability")), "f:1:1");
         loaded.source.flags.listen = vec!["udp:127.0.0.1:3".to_owned()];
         assert_eq!(place(&loaded, Key::Listener(0)), "--listen");
+    }
+
+    #[test]
+    fn a_data_directory_is_found_in_a_file_that_is_wrong_elsewhere() {
+        let default = Config::default().data_dir;
+        for (text, dir) in [
+            ("data_dir = \"d\"\nshards = \"two\"\n", Some("d".into())),
+            ("data_dir = \"d\"\nshards = \n", Some("d".into())),
+            ("colour = 1\ndata_dir = 'd'\n[[listen\n", Some("d".into())),
+            ("shards = 0\n[location]\ndata_dir = \"d\"\n", Some(default)),
+            ("data_dir = \"d\nshards = 2\n", Some("d".into())),
+            ("data_dir = 7\n", None),
+            ("data_dir = \"\"\n", None),
+            ("shards = \n", None),
+        ] {
+            assert_eq!(data_dir_in(text.as_bytes()), dir, "{text}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Avoided {
     sets: Box<[[Place; WAYS]]>,
     /// The end of the last avoidance: behind it nobody has to look.
     latest_ms: AtomicU64,
-    usual_ms: u64,
+    usual_ms: AtomicU64,
     key: MacKey,
 }
 
@@ -63,14 +63,27 @@ fn peer_bits(transport: Transport, port: u16) -> u64 {
     u64::from(port) << 8 | transport as u64
 }
 
+fn bounded_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).map_or(LONGEST_MS, |ms| ms.min(LONGEST_MS))
+}
+
 impl Avoided {
     /// Nothing is avoided yet; what fails will be for so long. `key` is secret.
     pub fn new(usual: Duration, key: [u8; 16]) -> Self {
         Self {
             sets: (0..SETS).map(|_| Default::default()).collect(),
             latest_ms: AtomicU64::new(0),
-            usual_ms: u64::try_from(usual.as_millis()).map_or(LONGEST_MS, |ms| ms.min(LONGEST_MS)),
+            usual_ms: AtomicU64::new(bounded_ms(usual)),
             key: MacKey::new(key),
+        }
+    }
+
+    /// What fails from now on is avoided for so long; what is avoided already no longer than was said then, and not at all when
+    /// nothing is to be.
+    pub(super) fn bound(&self, usual: Duration, now_ms: u64) {
+        self.usual_ms.store(bounded_ms(usual), Relaxed);
+        if usual.is_zero() {
+            self.forget(now_ms, |_, _| true);
         }
     }
 
@@ -83,7 +96,7 @@ impl Avoided {
         Self {
             sets: self.sets.iter().map(|set| set.each_ref().map(place)).collect(),
             latest_ms: AtomicU64::new(self.latest_ms.load(Relaxed)),
-            usual_ms: self.usual_ms,
+            usual_ms: AtomicU64::new(self.usual_ms.load(Relaxed)),
             key: self.key.clone(),
         }
     }
@@ -112,8 +125,9 @@ impl Avoided {
     /// A hop has failed. A peer that said 503 may have said for how many seconds.
     pub fn failed(&self, to: Destination, retry_after: Option<u64>, now_ms: u64) {
         let asked = retry_after.map(|secs| secs.saturating_mul(1000).min(LONGEST_MS));
-        let pause_ms = asked.map_or(self.usual_ms, |asked| asked.max(self.usual_ms));
-        let Some((transport, to)) = peer_of(to).filter(|_| self.usual_ms > 0) else {
+        let usual_ms = self.usual_ms.load(Relaxed);
+        let pause_ms = asked.map_or(usual_ms, |asked| asked.max(usual_ms));
+        let Some((transport, to)) = peer_of(to).filter(|_| usual_ms > 0) else {
             return;
         };
         let until_ms = (now_ms + pause_ms) & ((1 << TIME_BITS) - 1);
@@ -154,18 +168,33 @@ impl Avoided {
         }
     }
 
+    /// Avoids no longer what this is true of; how many hops that were.
+    pub fn forget(&self, now_ms: u64, is_meant: impl Fn(Transport, SocketAddr) -> bool) -> usize {
+        let avoided = self
+            .avoided(now_ms)
+            .filter(|&(_, transport, to, _)| is_meant(transport, to));
+        avoided.map(|(place, ..)| place.rest.store(0, Relaxed)).count()
+    }
+
     /// All that are avoided, and for how many milliseconds more.
     pub fn list(&self, now_ms: u64) -> Vec<(Transport, SocketAddr, u64)> {
+        let avoided = self.avoided(now_ms);
+        avoided
+            .map(|(_, transport, to, left_ms)| (transport, to, left_ms))
+            .collect()
+    }
+
+    /// The same, each with its place.
+    fn avoided(&self, now_ms: u64) -> impl Iterator<Item = (&Place, Transport, SocketAddr, u64)> {
         let places = self.sets.iter().flatten();
-        let avoided = places.filter_map(|place| {
+        places.filter_map(move |place| {
             let rest = place.rest.load(Relaxed);
             let left_ms = place.until_ms().checked_sub(now_ms).filter(|&left| left > 0)?;
             let peer = rest >> TIME_BITS;
             let transport = *Transport::ALL.get(peer as usize & 0xff)?;
             let ip = Ipv6Addr::from_bits(place.ip.load(Relaxed)).to_canonical();
-            Some((transport, SocketAddr::new(ip, (peer >> 8) as u16), left_ms))
-        });
-        avoided.collect()
+            Some((place, transport, SocketAddr::new(ip, (peer >> 8) as u16), left_ms))
+        })
     }
 }
 
@@ -253,6 +282,22 @@ mod tests {
         let avoided = Avoided::new(Duration::ZERO, [7; 16]);
         avoided.failed(hop(1).to, Some(60), 0);
         assert!(!avoided.any(0));
+    }
+
+    #[test]
+    fn another_time_is_for_what_fails_from_then_on_and_none_for_nothing() {
+        let avoided = avoided();
+        avoided.failed(hop(1).to, None, 0);
+        avoided.bound(Duration::from_secs(10), 0);
+        avoided.failed(hop(2).to, None, 0);
+        let left = || {
+            let mut left: Vec<_> = avoided.list(0).iter().map(|&(.., left_ms)| left_ms).collect();
+            left.sort();
+            left
+        };
+        assert_eq!(left(), [10_000, 30_000]);
+        avoided.bound(Duration::ZERO, 0);
+        assert!(left().is_empty());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What DNS has said. Shards read it without waiting; only the worker writes.
 
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use siphasher::sip128::SipHasher13;
-use strowger_sip::transport::{Server, Wanted};
+use strowger_sip::transport::{Server, Transport, Wanted};
 
 use super::{Answer, HostName};
 use crate::config;
@@ -23,15 +23,16 @@ const MANY: u8 = 15;
 pub struct Cache {
     entries: papaya::HashMap<u128, Entry, BuildHasherDefault<Identity>>,
     hasher: SipHasher13,
-    most: usize,
-    longest_ms: u64,
-    longest_negative_ms: u64,
+    most: AtomicUsize,
+    longest_ms: AtomicU64,
+    longest_negative_ms: AtomicU64,
 }
 
 struct Entry {
     host: HostName,
     wanted: Wanted,
     servers: Vec<Server>,
+    standing: Standing,
     /// When it is renewed if somebody reads it, and when it is no longer true.
     renewed_ms: u64,
     ends_ms: u64,
@@ -39,6 +40,32 @@ struct Entry {
     is_asked: AtomicBool,
     /// How often it was read, as far as [`MANY`]; half of it is forgotten whenever room is made.
     uses: AtomicU8,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It was answered.
+    Answered,
+    /// It was not, and no former answer is known.
+    Failed,
+    /// The answer was given up. Who waited for it reads it still; nobody else does.
+    Forgotten,
+}
+
+/// An answer, as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The name.
+    pub host: &'a HostName,
+    /// What was asked.
+    pub wanted: Wanted,
+    /// What was said; nothing means that there is nothing.
+    pub servers: &'a [Server],
+    /// Whether nobody has answered.
+    pub failed: bool,
+    /// For how many milliseconds it still holds.
+    pub left_ms: u64,
 }
 
 /// How old an answer is.
@@ -69,9 +96,39 @@ impl Cache {
         Self {
             entries: papaya::HashMap::default(),
             hasher: SipHasher13::new_with_key(&key),
-            most: settings.cache_entries as usize,
-            longest_ms: millis(settings.max_ttl),
-            longest_negative_ms: millis(settings.max_negative_ttl),
+            most: AtomicUsize::new(settings.cache_entries as usize),
+            longest_ms: AtomicU64::new(millis(settings.max_ttl)),
+            longest_negative_ms: AtomicU64::new(millis(settings.max_negative_ttl)),
+        }
+    }
+
+    /// Goes on with other bounds, which hold for what is known, too.
+    pub(super) fn bound(&self, settings: &config::Dns, now_ms: u64) {
+        self.most.store(settings.cache_entries as usize, Relaxed);
+        self.longest_ms.store(millis(settings.max_ttl), Relaxed);
+        let negative_ms = millis(settings.max_negative_ttl);
+        self.longest_negative_ms.store(negative_ms, Relaxed);
+        let entries = self.entries.pin();
+        for (&key, entry) in &entries {
+            let latest_ms = now_ms.saturating_add(self.longest_of(&entry.servers));
+            if entry.ends_ms > latest_ms {
+                entries.update(key, |entry| Entry {
+                    renewed_ms: entry.renewed_ms.min(latest_ms),
+                    ends_ms: entry.ends_ms.min(latest_ms),
+                    ..entry.copy()
+                });
+            }
+        }
+        if entries.len() > settings.cache_entries as usize {
+            self.make_room(settings.cache_entries as usize, now_ms);
+        }
+    }
+
+    /// For how many milliseconds such an answer holds at most.
+    fn longest_of(&self, servers: &[Server]) -> u64 {
+        match servers {
+            [] => self.longest_negative_ms.load(Relaxed),
+            _ => self.longest_ms.load(Relaxed),
         }
     }
 
@@ -88,7 +145,9 @@ impl Cache {
         Self {
             entries,
             hasher: self.hasher,
-            ..*self
+            most: AtomicUsize::new(self.most.load(Relaxed)),
+            longest_ms: AtomicU64::new(self.longest_ms.load(Relaxed)),
+            longest_negative_ms: AtomicU64::new(self.longest_negative_ms.load(Relaxed)),
         }
     }
 
@@ -129,24 +188,27 @@ impl Cache {
         let entries = self.entries.pin();
         let key = self.key(&host, wanted);
         let known = entries.get(&key);
-        let (servers, holds_ms) = match known.filter(|_| answer.failed) {
+        let kept = known.filter(|known| answer.failed && known.standing != Standing::Forgotten);
+        let (servers, holds_ms) = match kept {
             Some(known) => (known.servers.clone(), known.ends_ms),
             None => (answer.servers, 0),
         };
-        let longest_ms = if servers.is_empty() {
-            self.longest_negative_ms
-        } else {
-            self.longest_ms
+        let standing = match answer.failed && servers.is_empty() {
+            true => Standing::Failed,
+            false => Standing::Answered,
         };
+        let longest_ms = self.longest_of(&servers);
         let uses = known.map_or(0, |known| known.uses.load(Relaxed));
         let ttl_ms = (u64::from(answer.ttl_secs) * 1000).min(longest_ms);
-        if known.is_none() && entries.len() >= self.most {
-            self.make_room(now_ms);
+        let most = self.most.load(Relaxed);
+        if known.is_none() && entries.len() >= most {
+            self.make_room(most - (most / GIVEN_UP).max(1), now_ms);
         }
         let entry = Entry {
             host,
             wanted,
             servers,
+            standing,
             renewed_ms: now_ms + ttl_ms - ttl_ms / RENEWED_AT,
             ends_ms: holds_ms.max(now_ms + ttl_ms),
             is_asked: AtomicBool::new(false),
@@ -155,10 +217,10 @@ impl Cache {
         entries.insert(key, entry);
     }
 
-    /// Lets go of what is over, and if that is not enough, of what was read least or ends soonest.
-    fn make_room(&self, now_ms: u64) {
+    /// Lets go of what is over, and if more than `kept` would be left, of what was read least or ends soonest.
+    fn make_room(&self, kept: usize, now_ms: u64) {
         let entries = self.entries.pin();
-        let wanted = (self.most / GIVEN_UP).max(1);
+        let wanted = entries.len().saturating_sub(kept);
         let mut order: Vec<_> = entries
             .iter()
             .map(|(&key, entry)| {
@@ -176,9 +238,34 @@ impl Cache {
         }
     }
 
-    /// Forgets all answers.
-    pub(super) fn clear(&self) {
-        self.entries.pin().clear();
+    /// Forgets all answers; how many that were. Requests that have waited for one and were told that it is there go on with it.
+    pub(super) fn forget_all(&self) -> usize {
+        let entries = self.entries.pin();
+        entries.keys().filter(|&&key| self.forget(key).is_some()).count()
+    }
+
+    /// Forgets what was said of a name, and shows it; how many answers that were.
+    pub(super) fn forget_name(&self, host: &HostName, mut show: impl FnMut(&[Server])) -> usize {
+        let any = [false, true].map(|secure| Wanted::AnyServers { secure });
+        let by_transport = Transport::ALL.map(Wanted::Servers);
+        let all = [Wanted::Addresses].into_iter().chain(any).chain(by_transport);
+        let forgotten = all.filter_map(|wanted| self.forget(self.key(host, wanted)));
+        forgotten.inspect(|servers| show(servers)).count()
+    }
+
+    /// Forgets an answer; what it was.
+    fn forget(&self, key: u128) -> Option<Vec<Server>> {
+        let entries = self.entries.pin();
+        entries
+            .get(&key)
+            .filter(|known| known.standing != Standing::Forgotten)?;
+        let forgotten = entries.update(key, |known| Entry {
+            standing: Standing::Forgotten,
+            renewed_ms: 0,
+            ends_ms: 0,
+            ..known.copy()
+        });
+        forgotten.map(|entry| entry.servers.clone())
     }
 
     /// How many answers are known.
@@ -191,15 +278,18 @@ impl Cache {
         self.len() == 0
     }
 
-    /// Shows all of them: the name, what was asked, what was said, and for how many milliseconds it still holds.
-    pub fn for_each(&self, now_ms: u64, mut show: impl FnMut(&HostName, Wanted, &[Server], u64)) {
+    /// Shows all that are not forgotten, in no order.
+    pub fn for_each(&self, now_ms: u64, mut show: impl FnMut(&Known<'_>)) {
         for (_, entry) in &self.entries.pin() {
-            show(
-                &entry.host,
-                entry.wanted,
-                &entry.servers,
-                entry.ends_ms.saturating_sub(now_ms),
-            );
+            if entry.standing != Standing::Forgotten {
+                show(&Known {
+                    host: &entry.host,
+                    wanted: entry.wanted,
+                    servers: &entry.servers,
+                    failed: entry.standing == Standing::Failed,
+                    left_ms: entry.ends_ms.saturating_sub(now_ms),
+                });
+            }
         }
     }
 }
@@ -325,5 +415,75 @@ mod tests {
             assert!(read(&cache, "used.test", number).is_some(), "{number}");
             assert!(read(&cache, &format!("h{number}.test"), number).is_some());
         }
+    }
+
+    /// All that is shown: name, servers, whether it failed, milliseconds left.
+    fn shown(cache: &Cache, now_ms: u64) -> Vec<(String, usize, bool, u64)> {
+        let mut shown = Vec::new();
+        cache.for_each(now_ms, |known| {
+            let name = known.host.as_str().to_owned();
+            shown.push((name, known.servers.len(), known.failed, known.left_ms));
+        });
+        shown.sort();
+        shown
+    }
+
+    #[test]
+    fn what_is_forgotten_is_asked_anew_and_is_there_for_who_has_waited_for_it() {
+        let cache = cache(16);
+        cache.put(host("far.test"), WANTED, answer(2, 100, false), 0);
+        cache.put(
+            host("far.test"),
+            Wanted::Servers(Transport::Tcp),
+            answer(1, 100, false),
+            0,
+        );
+        cache.put(host("near.test"), WANTED, answer(1, 100, false), 0);
+        let mut seen = 0;
+        assert_eq!(
+            cache.forget_name(&host("FAR.test."), |servers| seen += servers.len()),
+            2
+        );
+        assert_eq!(seen, 3);
+        assert_eq!(cache.forget_name(&host("far.test"), |_| {}), 0);
+        assert_eq!(read(&cache, "far.test", 1000), Some((2, Age::Over)));
+        assert_eq!(shown(&cache, 1000), [("near.test".to_owned(), 1, false, 99_000)]);
+        // A failure does not bring back what was forgotten.
+        cache.put(host("far.test"), WANTED, answer(0, 10, true), 1000);
+        assert_eq!(read(&cache, "far.test", 1000), Some((0, Age::Fresh)));
+        assert_eq!(shown(&cache, 1000)[0], ("far.test".to_owned(), 0, true, 10_000));
+        assert_eq!(cache.forget_all(), 2);
+        assert!(shown(&cache, 1000).is_empty());
+        cache.put(host("far.test"), WANTED, answer(1, 100, false), 2000);
+        assert_eq!(read(&cache, "far.test", 2000), Some((1, Age::Fresh)));
+    }
+
+    #[test]
+    fn other_bounds_hold_for_what_is_known() {
+        let cache = cache(200);
+        for number in 0..100 {
+            cache.put(host(&format!("h{number}.test")), WANTED, answer(1, 900, false), 0);
+        }
+        cache.put(host("none.test"), WANTED, answer(0, 900, false), 0);
+        for name in ["h7.test", "none.test"] {
+            assert!(read(&cache, name, 0).is_some());
+        }
+        let settings = Dns {
+            cache_entries: 16,
+            max_ttl: Duration::from_secs(50),
+            max_negative_ttl: Duration::from_secs(10),
+            ..Dns::default()
+        };
+        cache.bound(&settings, 1000);
+        assert_eq!(cache.len(), 16);
+        let left = |name| shown(&cache, 1000).into_iter().find(|known| known.0 == name);
+        assert_eq!(left("h7.test"), Some(("h7.test".to_owned(), 1, false, 50_000)));
+        assert_eq!(
+            left("none.test"),
+            Some(("none.test".to_owned(), 0, false, 10_000))
+        );
+        cache.put(host("new.test"), WANTED, answer(1, 900, false), 1000);
+        assert_eq!(left("new.test").map(|known| known.3), Some(50_000));
+        assert!(cache.len() <= 16);
     }
 }

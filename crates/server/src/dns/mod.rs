@@ -11,6 +11,7 @@ mod system;
 mod worker;
 mod zone;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -19,7 +20,7 @@ use strowger_sip::transport::{Listeners, NextHop, Server, Transport, Wanted};
 use tokio::sync::mpsc;
 
 pub use avoided::Avoided;
-pub use cache::{Age, Cache};
+pub use cache::{Age, Cache, Known};
 pub use name::HostName;
 pub(crate) use observed::Observed;
 pub use procedure::{Answer, Carried};
@@ -64,6 +65,15 @@ pub struct Dns {
     questions: mpsc::Sender<Question>,
     carried: AtomicU32,
     counts: Counts,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Answers of DNS.
+    pub names: usize,
+    /// Hops that were avoided.
+    pub hops: usize,
 }
 
 /// How often DNS was asked, by what came of it.
@@ -139,12 +149,45 @@ impl Dns {
         self.questions.try_send(question).is_ok()
     }
 
+    /// Goes on with other settings. What other servers have said is forgotten.
+    pub fn reconfigure(&self, former: &config::Dns, next: &config::Dns, now_ms: u64) {
+        if former.servers != next.servers {
+            self.cache.forget_all();
+        }
+        self.cache.bound(next, now_ms);
+        self.avoided.bound(next.avoid_failed, now_ms);
+    }
+
     /// What can be reached from now on: DNS is asked for nothing else. What it has said when that was another is forgotten.
     pub fn carry(&self, listeners: &Listeners) {
         let carried = Carried::by(listeners).to_bits();
         if self.carried.swap(carried, Ordering::Relaxed) != carried {
-            self.cache.clear();
+            self.cache.forget_all();
         }
+    }
+
+    /// Forgets all answers, and avoids no hop any longer; or does so with those of a name and with the hops that it leads to,
+    /// or with the hops at an address, written as `192.0.2.7`, with a port, or with a transport and a port
+    /// (`tcp:192.0.2.7:5060`).
+    pub fn forget(&self, what: Option<&str>, now_ms: u64) -> Forgotten {
+        let Some(what) = what else {
+            return Forgotten {
+                names: self.cache.forget_all(),
+                hops: self.avoided.forget(now_ms, |_, _| true),
+            };
+        };
+        let mut addresses = Vec::new();
+        let mut note = |servers: &[Server]| {
+            addresses.extend(servers.iter().flat_map(|server| server.addresses.iter().copied()));
+        };
+        let names = HostName::new(what.as_bytes()).map_or(0, |host| self.cache.forget_name(&host, &mut note));
+        let ip = what.trim_start_matches('[').trim_end_matches(']');
+        addresses.extend(ip.parse::<IpAddr>().ok());
+        let hops = self.avoided.forget(now_ms, |transport, to| {
+            let is_named = what == to.to_string() || what == format!("{}:{to}", transport.uri_param());
+            is_named || addresses.contains(&to.ip())
+        });
+        Forgotten { names, hops }
     }
 
     fn carried(&self) -> Carried {

@@ -25,6 +25,19 @@ pub(crate) struct System {
 }
 
 impl System {
+    /// The way to DNS when other settings are configured; `None` if it is as it was.
+    ///
+    /// # Errors
+    /// There is no name server.
+    pub(crate) fn changed(former: &config::Dns, next: &config::Dns) -> Result<Option<Self>, NetError> {
+        let way = |settings: &config::Dns| (settings.timeout, settings.attempts);
+        if former.servers == next.servers && way(former) == way(next) {
+            return Ok(None);
+        }
+        let resolver = Some(Self::resolver(next)?);
+        Ok(Some(Self { resolver }))
+    }
+
     /// As configured.
     pub(crate) fn new(settings: &config::Dns) -> Self {
         let resolver = Self::resolver(settings);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use strowger_net::Handle;
 use strowger_sip::memory::Id;
 use strowger_sip::transport::Wanted;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::procedure::servers_of;
@@ -24,14 +24,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What is looked up, and who waits for it.
 type UnderWay = HashMap<(HostName, Wanted), Vec<(u16, Id)>>;
 
-/// Answers questions until nobody can ask any more.
+/// Answers questions until nobody can ask any more, each from the records that there are when it is looked at.
 pub(crate) fn spawn<R: Records>(
     dns: Arc<Dns>,
     mut questions: mpsc::Receiver<Question>,
-    records: R,
+    records: watch::Receiver<Arc<R>>,
     shards: Handle<Control>,
 ) {
-    let records = Arc::new(records);
     tokio::spawn(async move {
         let (mut under_way, mut tasks) = (UnderWay::new(), JoinSet::new());
         loop {
@@ -51,7 +50,7 @@ pub(crate) fn spawn<R: Records>(
                     let is_new = !under_way.contains_key(&(host, wanted));
                     under_way.entry((host, wanted)).or_default().extend(asker);
                     if is_new {
-                        let (records, carried) = (Arc::clone(&records), dns.carried());
+                        let (records, carried) = (Arc::clone(&records.borrow()), dns.carried());
                         tasks.spawn(async move {
                             let answer = servers_of(&records, host.as_str(), wanted, carried).await;
                             (host, wanted, answer)

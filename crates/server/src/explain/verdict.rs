@@ -188,6 +188,11 @@ fn because(steps: &[Step]) -> String {
             used: BindingUse::NamesUs | BindingUse::NoWay | BindingUse::Unsuited,
             ..
         } => Some("none of its bindings can be reached".to_owned()),
+        Step::Insecure { .. } => Some("nothing insecure may be used for a SIPS URI".to_owned()),
+        Step::Binding {
+            used: BindingUse::NotQueued,
+            ..
+        } => Some("its device sleeps, and the caller does not want to wait".to_owned()),
         Step::Gruu { instance: None, kind } => Some(match kind {
             GruuKind::Public => "the phone that its GRUU means is not registered".to_owned(),
             GruuKind::Temporary => "its temporary GRUU does not hold any more".to_owned(),

@@ -157,6 +157,7 @@ impl Step {
                 servers,
                 cached,
             } => servers_line(name, servers, *cached),
+            Self::Insecure { uri, why } => insecure(uri, *why),
             Self::Target {
                 uri,
                 routes,
@@ -539,6 +540,14 @@ fn span(seconds: u64) -> String {
     }
 }
 
+fn insecure(uri: &str, why: InsecureWhy) -> Line {
+    let why = match why {
+        InsecureWhy::Uri => "it is no SIPS URI, as the request is for one",
+        InsecureWhy::Way => "the way to it is not secure, as it has to be for a SIPS URI",
+    };
+    bad("target", "RFC 5630 §5.3", format!("{uri}; left out: {why}"))
+}
+
 fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
     let words = binding.words();
     match used {
@@ -547,6 +556,10 @@ fn binding_line(binding: &BindingSeen, used: BindingUse) -> Line {
             let text =
                 format!("{words}; its device sleeps: it is pushed, and is a target once it has registered");
             good("binding", "RFC 8599 §5.6.2", text)
+        }
+        BindingUse::NotQueued => {
+            let text = format!("{words}; left out: its device sleeps, and the caller does not want to wait");
+            bad("binding", "RFC 3841 §9.1", text)
         }
         BindingUse::Replaced => {
             let text = format!("{words}; left out: its device has registered from elsewhere since");
@@ -644,6 +657,7 @@ fn role_line(role: RoleTaken, why: RoleWhy) -> Line {
         RoleWhy::Own => "it is the node's own matter",
         RoleWhy::AckOrCancel => "no transaction knows this ACK or CANCEL",
         RoleWhy::Dialog => "its dialog was set up through us",
+        RoleWhy::Transports => "somebody has to retransmit between datagrams and a connection",
     };
     plain("role", clause, format!("{what} ({why})"))
 }

@@ -16,6 +16,11 @@ impl Memory {
             table: Table::new(key, max_bytes),
         }
     }
+
+    /// Tells an empty store what time it is, in Unix seconds, so that what comes is filed right from the beginning.
+    pub fn begin_at(&self, now_secs: u32) {
+        self.table.begin_at(now_secs);
+    }
 }
 
 impl Location for Memory {

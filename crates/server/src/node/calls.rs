@@ -1,7 +1,6 @@
 //! The calls of a shard: a small record from INVITE to the final answer of BYE.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -14,7 +13,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::journal::Journal;
 use super::tally::Tally;
 use crate::admin::{self, CallState};
-use crate::routing::TargetState;
+use crate::routing::{GroupTarget, Stay};
 
 /// How long an answered call is kept when nothing refreshes or ends it.
 const LONGEST_MS: u64 = 12 * 3600 * 1000;
@@ -31,6 +30,7 @@ enum State {
 #[derive(Clone, Debug)]
 struct Record {
     key: u64,
+    /// When its INVITE was let through: behind challenges, before names are looked up and devices woken.
     started_ms: u64,
     answered_ms: u64,
     timer: TimerId,
@@ -43,14 +43,14 @@ struct Record {
 }
 
 /// All calls of a shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Calls {
     records: Slab<Record>,
     /// Of the records: apart from the transactions' messages, which have a limit of their own.
     texts: Pool,
     by_key: HashMap<u64, Id, foldhash::fast::FixedState>,
-    /// Where calls have the place of a target that may have only so many.
-    places: HashMap<Id, Arc<TargetState>, foldhash::fast::FixedState>,
+    /// The places that calls have at targets of groups.
+    stays: HashMap<Id, Stay, foldhash::fast::FixedState>,
 }
 
 impl Record {
@@ -81,8 +81,10 @@ impl Calls {
     /// A copy that holds no places at targets.
     pub(super) fn copy(&self) -> Self {
         Self {
-            places: HashMap::default(),
-            ..self.clone()
+            stays: HashMap::default(),
+            records: self.records.clone(),
+            texts: self.texts.clone(),
+            by_key: self.by_key.clone(),
         }
     }
 
@@ -142,13 +144,16 @@ impl Calls {
     }
 
     /// A call has a place at a target until it ends.
-    pub(super) fn enter(&mut self, call: Id, target: Arc<TargetState>) {
-        if let Some(before) = self.places.insert(call, target) {
-            before.leave();
-        }
+    pub(super) fn enter(&mut self, call: Id, stay: Stay) {
+        self.stays.insert(call, stay);
     }
 
-    /// The proxy passed an answer on.
+    /// Whether this target has the call.
+    pub(super) fn is_at(&self, call: Id, target: &GroupTarget) -> bool {
+        self.stays.get(&call).is_some_and(|stay| stay.is_at(target))
+    }
+
+    /// The proxy passed an answer on, or a target's turn has come.
     pub(super) fn on_progress(
         &mut self,
         progress: &Progress,
@@ -161,6 +166,14 @@ impl Calls {
             return;
         };
         let status = progress.status;
+        // Within a dialog the call stays with whom it was set up.
+        if let Some(place) = progress.place
+            && progress.method == Method::Invite
+            && record.state != State::Answered
+            && let Some(stay) = self.stays.get_mut(&progress.call)
+        {
+            stay.move_to(place);
+        }
         match (progress.method, status.class()) {
             (Method::Invite, 1) if record.state == State::Trying && status != Status::TRYING => {
                 record.state = State::Ringing;
@@ -218,9 +231,7 @@ impl Calls {
             return;
         };
         self.by_key.remove(&record.key);
-        if let Some(target) = self.places.remove(&call) {
-            target.leave();
-        }
+        self.stays.remove(&call);
         if is_sparse(self.by_key.len(), self.by_key.capacity()) {
             self.by_key.shrink_to(4 * self.by_key.len());
         }

@@ -56,6 +56,8 @@ pub struct Candidate {
     pub ring_timeout_ms: Option<u32>,
     /// On which of its answers the next group is tried.
     pub failover: Failover,
+    /// Its place among the targets of a target group, if it is one of those.
+    pub place: Option<u8>,
     /// What made it one.
     pub origin: Origin,
     /// How it is reached.
@@ -73,6 +75,8 @@ pub struct Terms {
     pub ring_timeout_ms: Option<u32>,
     /// See [`Candidate::failover`].
     pub failover: Failover,
+    /// See [`Candidate::place`].
+    pub place: Option<u8>,
     /// See [`Candidate::origin`].
     pub origin: Origin,
     /// See [`Candidate::way`].
@@ -97,6 +101,7 @@ impl Terms {
             group: 0,
             ring_timeout_ms: None,
             failover: Failover::ANY,
+            place: None,
             origin,
             way,
         }
@@ -138,6 +143,7 @@ impl Candidates {
             group,
             ring_timeout_ms,
             failover,
+            place,
             origin,
             way,
         } = terms;
@@ -146,6 +152,7 @@ impl Candidates {
             group,
             ring_timeout_ms,
             failover,
+            place,
             origin,
             way,
             instead_of: None,
@@ -356,6 +363,7 @@ impl Candidate {
             group: self.group,
             ring_timeout_ms: self.ring_timeout_ms,
             failover: self.failover,
+            place: self.place,
             origin: self.origin,
             way: self.way,
         }
@@ -366,6 +374,7 @@ impl Candidate {
             group: self.group,
             ring_ms: self.ring_timeout_ms,
             failover: self.failover,
+            place: self.place,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing, preprocess, validate};
-use strowger_sip::registrar::{Bindings, write_public_contacts};
+use strowger_sip::registrar::{Bindings, is_secure, write_public_contacts};
 use strowger_sip::transaction::ServerKey;
 use strowger_sip::transport::Size;
 use strowger_sip::uas::check_content;
@@ -252,7 +252,7 @@ impl Node {
                 self.carry_out(&case, &bound, sender, &decision, loop_part, now, out)
             }
         };
-        self.work.entered.leave();
+        self.work.entered = None;
         followed
     }
 
@@ -364,7 +364,8 @@ impl Node {
         }
     }
 
-    /// A request for the node itself (RFC 3261 §8.2, §11).
+    /// A request for the node itself (RFC 3261 §8.2, §11). It is answered as by a stateless UAS (RFC 3261 §8.2.7): no transaction
+    /// is under way that a copy of an OPTIONS could be merged with (RFC 3261 §8.2.2.2), so each copy gets the answer of the first.
     fn on_own(&mut self, request: Message<'_>, ingress: &Ingress, out: &mut Outbox) -> Result<(), Reject> {
         match request.method() {
             Method::Options => {
@@ -535,12 +536,12 @@ impl Node {
             }
             (_, Bound::Node) => return Err(Reject::new(Status::NOT_FOUND)),
             (_, Bound::User(uri)) => {
-                let patience = patience(case.request.method(), decision);
+                let patience = patience(case.request, decision);
                 self.candidates_of_user(case, uri, &decision.role, sender, patience, now)?;
             }
             (_, Bound::Foreign(_)) if self.candidates_by_route(case, sender, now)? => {}
             (_, Bound::Foreign(_))
-                if self.candidate_asleep(&case.routing, patience(case.request.method(), decision), now) => {}
+                if self.candidate_asleep(&case.routing, patience(case.request, decision), now) => {}
             (_, Bound::Foreign(sip)) if self.candidate_of_flow(case, sip, now)? => {}
             (_, Bound::Foreign(_)) => self.candidate_by_uri(case, decision),
         }
@@ -582,6 +583,7 @@ impl Node {
             next,
             next_uri: None,
             size,
+            secure: is_secure(routing.request_uri),
             trunk: None,
         }
     }
@@ -684,11 +686,11 @@ impl Node {
 }
 
 /// Whether a request can wait for a device to be woken: only in a transaction.
-pub(super) fn patience(method: Method, decision: &Decision<'_>) -> Patience {
-    match method {
+pub(super) fn patience(request: Message<'_>, decision: &Decision<'_>) -> Patience {
+    match request.method() {
         Method::Ack | Method::Cancel => Patience::None,
         _ if decision.role.mode == Mode::Stateless => Patience::None,
-        _ => Patience::Some,
+        _ => Patience::wanted(request),
     }
 }
 

@@ -7,7 +7,7 @@ use strowger_sip::proxy::{
     BranchKind, Disposition, Flows, Forwarding, RecordRoute, Recursion, RouteToken, Routing, Start, Taken,
     max_breadth, write_forward,
 };
-use strowger_sip::transaction::ServerKey;
+use strowger_sip::transaction::{Matched, ServerKey};
 use strowger_sip::{Extra, Now, Outbox, Reject};
 use strowger_syntax::message::write_without_top_via;
 use strowger_syntax::{Message, Method, Status};
@@ -84,20 +84,77 @@ impl Node {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
-        let method = case.request.method();
-        if decision.role.mode == Mode::Stateless || matches!(method, Method::Ack | Method::Cancel) {
-            self.trace.note(|| Step::Role {
-                role: RoleTaken::Stateless,
-                why: match decision.role.mode {
-                    Mode::Stateless => self.why_role(Mode::Stateless),
-                    _ => RoleWhy::AckOrCancel,
-                },
-            });
-            let record_route = self.register_route(case);
-            self.send_stateless(case, record_route, loop_part, found, now, out);
-            return Ok(());
+        let role = &decision.role;
+        let is_of_invite = matches!(case.request.method(), Method::Ack | Method::Cancel);
+        if role.mode != Mode::Stateless && !is_of_invite {
+            let why = match role.mode {
+                Mode::Redirect => RoleWhy::Dialog,
+                mode => self.why_role(mode),
+            };
+            return self.send_stateful(case, sender, (role, why), loop_part, found, now, out);
         }
-        self.send_stateful(case, sender, &decision.role, loop_part, found, now, out)
+        if found == Found::Targets && self.needs_state(case.request, case.ingress) {
+            let role = Role {
+                mode: Mode::Transaction,
+                recurse: false,
+                ..*role
+            };
+            let role = (&role, RoleWhy::Transports);
+            return self.send_stateful(case, sender, role, loop_part, found, now, out);
+        }
+        self.trace.note(|| Step::Role {
+            role: RoleTaken::Stateless,
+            why: match role.mode {
+                Mode::Stateless => self.why_role(Mode::Stateless),
+                _ => RoleWhy::AckOrCancel,
+            },
+        });
+        let record_route = self.register_route(case);
+        self.send_stateless(case, record_route, loop_part, found, now, out);
+        Ok(())
+    }
+
+    /// Whether a request that was to be forwarded without transactions needs them, as it comes by datagrams and leaves for its target
+    /// in the work buffers by a connection, or the other way round (RFC 3261 §16.1).
+    fn needs_state(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+        if matches!(request.method(), Method::Ack | Method::Cancel) {
+            return false;
+        }
+        let targets = &self.work.targets;
+        let first = targets.targets().iter().min_by_key(|target| target.turn.group);
+        let hop = first.and_then(|target| targets.hops(target).first());
+        let comes_by = ingress.source.transport;
+        hop.is_some_and(|hop| hop.transport.is_reliable() != comes_by.is_reliable())
+    }
+
+    /// A request that was to be forwarded without transactions goes to the target in the work buffers, now that its name is known.
+    pub(super) fn go_on_stateless(
+        &mut self,
+        request: Message<'_>,
+        waiting: &Waiting,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let (key, ingress) = (self.endpoint.identity.server_key(request), waiting.ingress());
+        if !self.needs_state(request, ingress) {
+            let (taken, record_route, loop_part) = waiting.forwarded();
+            return self.forward_stateless(request, ingress, key, taken, record_route, loop_part, out);
+        }
+        // It may have come again while it waited.
+        if self.endpoint.layer.on_request(request, key, now.mono_ms(), out) != Matched::New {
+            return;
+        }
+        if self.is_full(false) {
+            let reject = Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5));
+            let sender = self.sender_by_source(ingress);
+            return self.reject(request, ingress, sender, &reject, now, out);
+        }
+        self.trace.note(|| Step::Role {
+            role: RoleTaken::TransactionStateful,
+            why: RoleWhy::Transports,
+        });
+        let server = self.begin_server(request, ingress, key, now, out);
+        self.begin(request, &mut waiting.start_with(server), now, out);
     }
 
     /// Forwards in transactions (§16.2), at once or when the next hop's address is known.
@@ -109,7 +166,7 @@ impl Node {
         &mut self,
         case: &Case<'_>,
         sender: Sender,
-        role: &Role,
+        (role, why): (&Role, RoleWhy),
         loop_part: u64,
         found: Found,
         now: Now,
@@ -123,15 +180,12 @@ impl Node {
                 Some(_) => RoleTaken::CallStateful,
                 None => RoleTaken::TransactionStateful,
             },
-            why: match role.mode {
-                Mode::Redirect => RoleWhy::Dialog,
-                mode => self.why_role(mode),
-            },
+            why,
         });
-        let start = self.accept(case, role, record_route, recursion, loop_part, now, out);
+        let mut start = self.accept(case, role, record_route, recursion, loop_part, now, out);
         match found {
             Found::Targets => {
-                self.begin(case.request, start, now, out);
+                self.begin(case.request, &mut start, now, out);
                 self.account(now);
             }
             Found::Names => {
@@ -139,7 +193,7 @@ impl Node {
                     trunk: role.trunk,
                     ..self.onward(case)
                 };
-                self.look_up(&onward, Waiting::stateful(&start, onward.size), now, out);
+                self.look_up(&onward, Waiting::stateful(&start, &onward), now, out);
             }
         }
         Ok(())
@@ -213,8 +267,34 @@ impl Node {
             || is_full(self.endpoint.layer.pool.used_bytes(), policy.max_kept_bytes)
     }
 
-    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2), and its
-    /// place in the account of calls.
+    /// The server transaction of a request that is going to be forwarded, with the 100 for an INVITE (§16.2).
+    fn begin_server(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        key: ServerKey,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Id {
+        let method = request.method();
+        let layer = &mut self.endpoint.layer;
+        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
+        if method == Method::Invite {
+            let start = out.bytes.len();
+            let trying = Reject::new(Status::TRYING);
+            self.endpoint
+                .identity
+                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
+            // A transaction just made takes a provisional response.
+            let _ = self
+                .endpoint
+                .layer
+                .respond(server, Status::TRYING, start, now.mono_ms(), out);
+        }
+        server
+    }
+
+    /// The server transaction of a request that is going to be forwarded, and its place in the account of calls.
     #[expect(
         clippy::too_many_arguments,
         reason = "the request, what is known of it, and where effects go"
@@ -236,21 +316,7 @@ impl Node {
             key,
             ..
         } = *case;
-        let method = request.method();
-        let layer = &mut self.endpoint.layer;
-        let server = layer.accept(key, method, ingress.to(), ingress.fallback(), now.mono_ms(), out);
-        if method == Method::Invite {
-            let start = out.bytes.len();
-            let trying = Reject::new(Status::TRYING);
-            self.endpoint
-                .identity
-                .write_reject(request, ingress.stamp, &trying, &mut out.bytes);
-            // A transaction just made takes a provisional response.
-            let _ = self
-                .endpoint
-                .layer
-                .respond(server, Status::TRYING, start, now.mono_ms(), out);
-        }
+        let server = self.begin_server(request, ingress, key, now, out);
         let call = self.call_of(request, ingress, role, now);
         Start {
             server,
@@ -331,6 +397,14 @@ impl Node {
         path
     }
 
+    /// The call that a request within a dialog is of.
+    pub(super) fn call_begun(&self, request: Message<'_>) -> Option<Id> {
+        let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
+        let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag()?);
+        // Either side may speak: the caller's tag is in From or in To.
+        self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
+    }
+
     fn call_of(&mut self, request: Message<'_>, ingress: &Ingress, role: &Role, now: Now) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag());
@@ -351,15 +425,12 @@ impl Node {
                 if is_new {
                     self.tally.call_started();
                 }
-                if let Some(target) = self.work.entered.take() {
-                    self.calls.enter(call, target);
+                if let Some(stay) = self.work.entered.take() {
+                    self.calls.enter(call, stay);
                 }
                 Some(call)
             }
-            // Either side may speak: the caller's tag is in From or in To.
-            (Method::Invite | Method::Update | Method::Bye, Some(to)) => {
-                self.calls.find(key(from)).or_else(|| self.calls.find(key(to)))
-            }
+            (Method::Invite | Method::Update | Method::Bye, Some(_)) => self.call_begun(request),
             _ => None,
         }
     }

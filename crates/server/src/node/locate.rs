@@ -39,15 +39,28 @@ pub(super) struct Onward<'a> {
     /// That, or else its Request-URI, if it is at hand.
     pub(super) next_uri: Option<&'a SipUri<'a>>,
     pub(super) size: Size,
+    /// Whether it is for a SIPS URI.
+    pub(super) secure: bool,
     /// The trunk that it goes out by.
     pub(super) trunk: Option<NonZeroU32>,
 }
 
-/// Whether a request can wait for what is not known yet.
+/// Whether a request can wait for what is not known yet, and for devices that sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
     Some,
     None,
+    /// It could, but its caller does not want it to wait for devices (RFC 3841 §9.1).
+    Unwanted,
+}
+
+impl Patience {
+    /// What a request says that can wait. That is the only queue here (RFC 3841 §9.1), and a dialog is in none: whoever has answered
+    /// is there.
+    pub(super) fn wanted(request: Message<'_>) -> Self {
+        let is_queued = request.to_tag().is_some() || Disposition::of(request).queue.unwrap_or(true);
+        if is_queued { Self::Some } else { Self::Unwanted }
+    }
 }
 
 /// What the candidates of a request come to.
@@ -89,11 +102,12 @@ pub(super) struct Waiting {
     /// The 3xx that it stands for, and which of its contacts have become candidates.
     redirect: Option<(Id, u64)>,
     size: Size,
+    secure: bool,
 }
 
 impl Waiting {
     /// A request that has its server transaction.
-    pub(super) fn stateful(start: &Start<'_>, size: Size) -> Self {
+    pub(super) fn stateful(start: &Start<'_>, onward: &Onward<'_>) -> Self {
         Self {
             server: Some(start.server),
             ingress: *start.ingress,
@@ -106,12 +120,18 @@ impl Waiting {
             account: start.account,
             flows: start.flows,
             redirect: None,
-            size,
+            size: onward.size,
+            secure: onward.secure,
         }
     }
 
     /// The request as the proxy takes it; `None` without a server transaction.
     fn start(&self) -> Option<Start<'_>> {
+        self.server.map(|server| self.start_with(server))
+    }
+
+    /// The request as the proxy takes it, with this server transaction.
+    pub(super) fn start_with(&self, server: Id) -> Start<'_> {
         let Self {
             ref ingress,
             loop_part,
@@ -124,8 +144,8 @@ impl Waiting {
             flows,
             ..
         } = *self;
-        Some(Start {
-            server: self.server?,
+        Start {
+            server,
             ingress,
             loop_part,
             taken,
@@ -136,7 +156,17 @@ impl Waiting {
             keeps_others,
             account,
             flows,
-        })
+        }
+    }
+
+    /// How the request came.
+    pub(super) fn ingress(&self) -> &Ingress {
+        &self.ingress
+    }
+
+    /// What it is forwarded by without transactions.
+    pub(super) fn forwarded(&self) -> (Taken, Option<RecordRoute>, u64) {
+        (self.taken, self.record_route, self.loop_part)
     }
 
     /// A request that is forwarded without state.
@@ -159,6 +189,7 @@ impl Waiting {
             flows: Flows::default(),
             redirect: None,
             size: onward.size,
+            secure: onward.secure,
         }
     }
 
@@ -177,6 +208,7 @@ impl Waiting {
             flows: Flows::default(),
             redirect: Some((redirect, followed)),
             size: onward.size,
+            secure: onward.secure,
         }
     }
 }
@@ -201,13 +233,16 @@ impl Node {
             ring_timeout_ms: role.ring_ms,
             ..Terms::new(Origin::Binding, Way::Nowhere)
         };
+        let mut has_others = false;
         self.add_bindings(source, patience, now, |binding| {
-            match suits(request, binding.params) {
+            let suits = suits(request, binding.params);
+            has_others |= suits == Suits::NotByItself;
+            match suits {
                 Suits::Rank(rank) => Ok(terms(binding, rank)),
                 Suits::Not | Suits::NotByItself => Err(BindingUse::Unsuited),
             }
         });
-        if self.work.candidates.is_empty() {
+        if has_others && self.work.candidates.is_empty() {
             self.add_bindings(source, patience, now, |binding| {
                 match suits(request, binding.params) {
                     Suits::NotByItself => Ok(terms(binding, 0)),
@@ -222,7 +257,8 @@ impl Node {
     }
 
     /// Adds bindings of the address-of-record in the work buffers to the candidates; `terms` says of each all but the way,
-    /// or why it is none. Devices that sleep are woken only for requests that can wait.
+    /// or why it is none. Devices that sleep are woken only for requests that can wait; for those that are not to wait they are
+    /// out of reach.
     pub(super) fn add_bindings(
         &mut self,
         source: &Source,
@@ -237,40 +273,47 @@ impl Node {
         let record = Bindings::new(&work.record);
         let bindings = newest_first(record.live(now.wall_secs()));
         let is_one = bindings.len() == 1;
-        for binding in bindings {
-            let asleep = match sleep_of(shared, record, &binding, now) {
-                Sleep::Awake => false,
-                Sleep::Asleep => patience == Patience::Some,
-                Sleep::Replaced => {
-                    let used = BindingUse::Replaced;
-                    self.trace.note(|| Step::binding(&binding, used, now));
-                    continue;
-                }
-            };
-            if asleep && let Ok(terms) = terms(&binding) {
-                let used = BindingUse::Pushed;
-                self.trace.note(|| Step::binding(&binding, used, now));
-                work.candidates.add_asleep(binding.contact, &work.aor, terms);
+        for binding in &bindings {
+            let sleep = sleep_of(shared, record, binding, now);
+            if sleep == Sleep::Replaced {
+                let used = BindingUse::Replaced;
+                self.trace.note(|| Step::binding(binding, used, now));
                 continue;
             }
-            let Some(way) = way_of(shared, from, &binding) else {
-                self.trace.note(|| Step::not_reached(&binding, shared, now));
+            if sleep == Sleep::Asleep
+                && patience != Patience::None
+                && let Ok(terms) = terms(binding)
+            {
+                let is_queued = patience == Patience::Some;
+                let used = if is_queued {
+                    BindingUse::Pushed
+                } else {
+                    BindingUse::NotQueued
+                };
+                self.trace.note(|| Step::binding(binding, used, now));
+                if is_queued {
+                    work.candidates.add_asleep(binding.contact, &work.aor, terms);
+                }
+                continue;
+            }
+            let Some(way) = way_of(shared, from, binding) else {
+                self.trace.note(|| Step::not_reached(binding, shared, now));
                 continue;
             };
-            let terms = match terms(&binding) {
+            let terms = match terms(binding) {
                 Ok(terms) => terms,
                 Err(used) => {
-                    self.trace.note(|| Step::binding(&binding, used, now));
+                    self.trace.note(|| Step::binding(binding, used, now));
                     continue;
                 }
             };
             let place = work.candidates.list().len() as u32;
-            let known = (!is_one).then(|| instances.place_of(&binding, place));
+            let known = (!is_one).then(|| instances.place_of(binding, place));
             let stands_in_for = known.flatten();
             let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
-            self.trace.note(|| Step::binding(&binding, used, now));
+            self.trace.note(|| Step::binding(binding, used, now));
             work.stays |= !binding.path.is_empty() && binding.instance().is_some();
-            work.candidates.add_bound(&binding, terms, way);
+            work.candidates.add_bound(binding, terms, way);
             if let Some(place) = stands_in_for {
                 work.candidates.stand_in(place);
             }
@@ -298,6 +341,9 @@ impl Node {
     /// Finds the ways to the candidates (RFC 3263 §4) as far as they are known, and if all are, makes the target set of those
     /// that can be reached. With `Patience::None` what is not known is no target.
     pub(super) fn locate_candidates(&mut self, onward: &Onward<'_>, patience: Patience, now: Now) -> Found {
+        if onward.secure {
+            self.leave_out_insecure();
+        }
         let from = departure_of(&self.endpoint.identity, &self.shared.policy.routes, onward);
         let mut found = Found::Targets;
         let work = self.work.candidates.parts_mut();
@@ -308,11 +354,7 @@ impl Node {
             }
             let first = work.hops.len();
             let hops = &mut *work.hops;
-            let located = match onward.next_uri {
-                Some(uri) if candidate.is_as_asked(work.text) => locate(uri, onward.size),
-                _ => locate_uri(candidate.next_hop(work.text, onward.next), onward.size),
-            };
-            match located {
+            match locate_candidate(candidate, work.text, onward) {
                 Located::Address(ip, ways) => ways.put(from, ip, hops),
                 Located::Unreachable => {}
                 Located::Name(next_hop) => {
@@ -351,9 +393,14 @@ impl Node {
     /// Why a request goes nowhere although there are candidates.
     pub(super) fn no_way(&self, onward: &Onward<'_>) -> Reject {
         let candidates = &self.work.candidates;
+        if onward.secure {
+            return self.no_secure_way();
+        }
         let is_named = |candidate: &Candidate| {
-            let next_hop = candidate.next_hop(candidates.text(), onward.next);
-            matches!(locate_uri(next_hop, onward.size), Located::Name(_))
+            matches!(
+                locate_candidate(candidate, candidates.text(), onward),
+                Located::Name(_)
+            )
         };
         if candidates.list().iter().any(is_named) {
             no_address()
@@ -383,8 +430,7 @@ impl Node {
             if candidate.way != Way::ByUri {
                 continue;
             }
-            let next_hop = candidate.next_hop(candidates.text(), onward.next);
-            let asked = match locate_uri(next_hop, onward.size) {
+            let asked = match locate_candidate(candidate, candidates.text(), onward) {
                 Located::Name(next_hop) if !is_full => {
                     self.trace.note(|| Step::looked_up(&next_hop));
                     self.shared.dns.ask_for(&next_hop, asker)
@@ -431,6 +477,7 @@ impl Node {
                 next: next_route(request, waiting.taken),
                 next_uri: None,
                 size: waiting.size,
+                secure: waiting.secure,
                 trunk: waiting.account,
             };
             self.locate_candidates(&onward, Patience::None, now);
@@ -529,17 +576,8 @@ impl Node {
             let source = waiting.ingress.source;
             return self.go_on_elsewhere(request, &source, (redirect, followed), now, out);
         }
-        let Some(start) = waiting.start() else {
-            let key = self.endpoint.identity.server_key(request);
-            return self.forward_stateless(
-                request,
-                &waiting.ingress,
-                key,
-                waiting.taken,
-                waiting.record_route,
-                waiting.loop_part,
-                out,
-            );
+        let Some(mut start) = waiting.start() else {
+            return self.go_on_stateless(request, waiting, now, out);
         };
         if self.work.targets.is_empty() && self.work.asleep.is_empty() {
             self.refuse(
@@ -551,18 +589,18 @@ impl Node {
                 out,
             );
         } else {
-            self.begin(request, start, now, out);
+            self.begin(request, &mut start, now, out);
         }
     }
 
     /// Forwards a request to the targets in the work buffers, and has the devices woken that sleep.
-    pub(super) fn begin(&mut self, request: Message<'_>, mut start: Start<'_>, now: Now, out: &mut Outbox) {
+    pub(super) fn begin(&mut self, request: Message<'_>, start: &mut Start<'_>, now: Now, out: &mut Outbox) {
         self.note_targets();
         start.awaited = self.work.asleep.len() as u8;
         self.proxy.start(
             &mut self.endpoint,
             request,
-            &start,
+            start,
             &self.work.targets,
             now.mono_ms(),
             out,
@@ -604,6 +642,7 @@ impl Node {
             let progress = Progress {
                 call,
                 method,
+                place: None,
                 status: reject.status,
                 session_expires: None,
                 cause: Some(cause),
@@ -675,12 +714,24 @@ fn no_address() -> Reject {
     Reject::because(Status::BAD_GATEWAY, "Next Hop Has No Address")
 }
 
-/// The way to the host of a URI, which may be none at all.
-fn locate_uri(uri: &[u8], size: Size) -> Located<'_> {
-    match Uri::parse(uri) {
-        Ok(Uri::Sip(sip)) => locate(&sip, size),
+/// The way to a candidate, by where it is to go next. What is for a SIPS URI goes as to one, whatever leads there (RFC 3261 §16.6
+/// step 7).
+fn locate_candidate<'a>(candidate: &Candidate, text: &'a [u8], onward: &Onward<'a>) -> Located<'a> {
+    if let Some(uri) = onward.next_uri.filter(|_| candidate.is_as_asked(text)) {
+        return locate_by(uri, onward);
+    }
+    match Uri::parse(candidate.next_hop(text, onward.next)) {
+        Ok(Uri::Sip(sip)) => locate_by(&sip, onward),
         _ => Located::Unreachable,
     }
+}
+
+fn locate_by<'a>(uri: &SipUri<'a>, onward: &Onward<'_>) -> Located<'a> {
+    if onward.secure && !uri.secure {
+        let secure = SipUri { secure: true, ..*uri };
+        return locate(&secure, onward.size);
+    }
+    locate(uri, onward.size)
 }
 
 /// The number at the beginning of a value such as Retry-After (RFC 3261 §20.33).

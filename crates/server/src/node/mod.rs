@@ -26,6 +26,7 @@ mod recurse;
 mod refused;
 mod registrar;
 mod routes;
+mod secure;
 mod shared;
 mod tally;
 pub(crate) mod trace;
@@ -61,7 +62,7 @@ use crate::admin;
 use crate::events::Settled;
 use crate::location::{Committed, Slot, Watcher};
 use crate::push::Pushed;
-use crate::routing::Dialled;
+use crate::routing::{Dialled, Stay};
 use calls::Calls;
 use candidates::Sleeper;
 use events::{Events, is_notify};
@@ -70,7 +71,6 @@ use own_names::OwnNames;
 use pings::Pings;
 use probes::{Probes, is_probe};
 use registrar::PendingRegister;
-use routes::Entered;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 use trunks::{Registrations, is_registration};
@@ -165,6 +165,8 @@ pub struct Node {
     refused: refused::Quota,
     tally: Arc<Tally>,
     trace: Tracer,
+    /// Whether it held nothing at the end of the last turn.
+    is_empty: bool,
     /// When the sizes of what is held are told again while there is work, in milliseconds.
     sizes_due_ms: u64,
     draining: bool,
@@ -208,7 +210,7 @@ struct Work {
     /// A request with another header.
     rewritten: Kept,
     dialled: Dialled,
-    entered: Entered,
+    entered: Option<Stay>,
     /// Where bindings have changed.
     changed: Vec<Slot>,
     /// What came of asking for the users of the request that goes on.
@@ -258,6 +260,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally,
             trace: Tracer::default(),
+            is_empty: false,
             sizes_due_ms: 0,
             draining: false,
             work: Work::default(),
@@ -289,6 +292,7 @@ impl Node {
             refused: refused::Quota::default(),
             tally: Arc::default(),
             trace: Tracer::listening(),
+            is_empty: false,
             sizes_due_ms: 0,
             draining: self.draining,
             work: Work::default(),
@@ -523,6 +527,7 @@ impl Node {
         }
     }
 
+    /// Tells what is held; and how large it is, from time to time while there is work, and at its end.
     fn publish(&mut self, now: Now) {
         let layer = &self.endpoint.layer;
         let (servers, clients) = layer.counts();
@@ -534,8 +539,12 @@ impl Node {
             spare_bytes: layer.pool.free_bytes(),
         };
         self.tally.publish(&held);
-        // As long as there is work, there is a turn after this one.
-        if now.mono_ms() < self.sizes_due_ms && !self.is_idle() {
+        let is_idle = self.is_idle();
+        let is_empty = is_idle && servers + clients + self.calls.len() + self.events.len() == 0;
+        let was_empty = std::mem::replace(&mut self.is_empty, is_empty);
+        // As long as there is work, there is a turn after this one; and from nothing to nothing there is nothing to tell.
+        let may_wait = !is_idle || (was_empty && is_empty);
+        if may_wait && now.mono_ms() < self.sizes_due_ms {
             return;
         }
         self.sizes_due_ms = now.mono_ms() + SIZES_MS;
@@ -671,10 +680,13 @@ impl Application for Node {
         if self.registrations.are_to_start() && !self.draining {
             return Some(0);
         }
-        let timers = self.endpoint.layer.wheel.next_deadline();
-        let own = [self.probes.deadline(), self.pings.deadline()];
-        let own = own.into_iter().flatten().filter(|_| !self.draining);
-        own.chain(timers).min().map(|ms| ms * 1_000_000)
+        let or_never = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
+        let mut next_ms = or_never(self.endpoint.layer.wheel.next_deadline());
+        if !self.draining {
+            let own = or_never(self.probes.deadline()).min(or_never(self.pings.deadline()));
+            next_ms = next_ms.min(own);
+        }
+        (next_ms != u64::MAX).then(|| next_ms * 1_000_000)
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox) {

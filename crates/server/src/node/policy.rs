@@ -9,6 +9,7 @@ use strowger_sip::auth::{
 use strowger_sip::endpoint::{Identity, Ingress};
 use strowger_sip::{Keys, Now, Outbox, Reject};
 use strowger_syntax::message::Span;
+use strowger_syntax::scan::find_near;
 use strowger_syntax::uri::{SipUri, Uri, escape};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -117,12 +118,13 @@ impl Node {
             let space = space(&self.shared, &self.endpoint.identity, &self.work.realm, ingress);
             select(request, self.challenger(request), &space)
         };
-        let selected = match selected {
+        let selected = match &selected {
             None => {
                 self.note_credentials(None, || CredentialsOutcome::Absent);
                 return Checked::Absent;
             }
             Some(Err(rejection)) => {
+                let rejection = *rejection;
                 self.note_credentials(None, || rejection.into());
                 return Checked::Rejected(rejection);
             }
@@ -131,7 +133,7 @@ impl Node {
         let name = selected.given.username.map(|name| name.text());
         let user = local_part(name.as_deref().unwrap_or(&[]));
         if self.is_shut_out(ingress, user, now) {
-            self.note_credentials(Some(&selected), || CredentialsOutcome::Banned);
+            self.note_credentials(Some(selected), || CredentialsOutcome::Banned);
             self.tell_refused(request, ingress, Why::Banned, now);
             return Checked::ShutOut;
         }
@@ -143,7 +145,7 @@ impl Node {
         let (realm, hashes) = (&self.work.realm, &mut self.work.request_hashes);
         let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
         let ha1 = |algorithm| self.shared.subscribers.ha1(user, realm, algorithm);
-        let checked = check_response(&selected, &facts, &space, hashes, ha1);
+        let checked = check_response(selected, &facts, &space, hashes, ha1);
         match self.may_count(request, ingress, user, &checked, now) {
             Ok(Progress::On) => {}
             Ok(Progress::Waits) => return Checked::Waits,
@@ -151,7 +153,7 @@ impl Node {
         }
         match checked {
             Err(rejection) => {
-                self.note_credentials(Some(&selected), || rejection.into());
+                self.note_credentials(Some(selected), || rejection.into());
                 self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
                 Checked::Rejected(rejection)
@@ -159,11 +161,11 @@ impl Node {
             Ok(proof) => {
                 let address = self.whose(request, spoken_for.as_deref(), user);
                 if address == Resolved::Unknown {
-                    self.note_credentials(Some(&selected), || CredentialsOutcome::NotOwner);
+                    self.note_credentials(Some(selected), || CredentialsOutcome::NotOwner);
                     self.tell_refused(request, ingress, Why::NotOwner, now);
                     return Checked::NotOwner;
                 }
-                self.note_credentials(Some(&selected), || CredentialsOutcome::right_for(address));
+                self.note_credentials(Some(selected), || CredentialsOutcome::right_for(address));
                 Checked::Right(Right { proof, address })
             }
         }
@@ -290,11 +292,21 @@ impl Node {
 
     /// A registrar and a notifier challenge as the servers that they are (RFC 6665 §4.2.1.3), everything else is on its way to
     /// somebody else.
+    #[inline]
     fn challenger(&self, request: Message<'_>) -> Challenger {
         match request.method() {
             Method::Register => Challenger::Server,
-            Method::Subscribe if self.is_served(request) => Challenger::Server,
+            Method::Subscribe => self.challenger_of_subscriber(request),
             _ => Challenger::Proxy,
+        }
+    }
+
+    #[inline(never)]
+    fn challenger_of_subscriber(&self, request: Message<'_>) -> Challenger {
+        if self.is_served(request) {
+            Challenger::Server
+        } else {
+            Challenger::Proxy
         }
     }
 
@@ -390,7 +402,5 @@ fn write_realm(shared: &Shared, request: Message<'_>, spoken_for: Option<&SipUri
 
 /// The user part of a digest username, which some clients give with its domain.
 fn local_part(name: &[u8]) -> &[u8] {
-    name.iter()
-        .position(|&b| b == b'@')
-        .map_or(name, |at| &name[..at])
+    find_near(name, b'@').map_or(name, |at| &name[..at])
 }

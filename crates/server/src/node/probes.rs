@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strowger_sip::endpoint::Identity;
 use strowger_sip::memory::{Id, Slab};
-use strowger_sip::transaction::User;
+use strowger_sip::transaction::{Patience, Sending, User};
 use strowger_sip::transport::branch::hex_digits;
 use strowger_sip::transport::{Departure, Hop, Located, Server, Size, locate};
 use strowger_sip::{Now, Outbox};
@@ -117,16 +117,17 @@ impl Node {
             context,
             branch: PROBE,
         };
-        let (identity, mut check) = (&self.endpoint.identity, 0);
-        let count = self.probes.count;
-        let client = self.endpoint.layer.send(
-            Method::Options,
-            hop.to,
+        let sending = Sending {
+            method: Method::Options,
+            to: hop.to,
             user,
-            now.mono_ms(),
-            out,
-            |client, bytes| {
-                check = identity.branches.check(identity.shard, client);
+            patience: Patience::Usual,
+        };
+        let (identity, count) = (&self.endpoint.identity, self.probes.count);
+        self.endpoint
+            .layer
+            .send(sending, now.mono_ms(), out, |client, bytes| {
+                let check = identity.branches.check(identity.shard, client);
                 let asking = Asking {
                     uri: target.text(),
                     hop: &hop,
@@ -135,9 +136,8 @@ impl Node {
                     count,
                 };
                 write_options(identity, &asking, now, bytes);
-            },
-        );
-        self.endpoint.layer.set_check(client, check);
+                check
+            });
     }
 
     /// The first hop to a target.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use strowger_sip::endpoint::{Arrival, Ingress};
 use strowger_sip::memory::Id;
 use strowger_sip::proxy::{Recursion, Suits, TargetSet, suits};
+use strowger_sip::registrar::is_secure;
 use strowger_sip::transaction::KEPT;
 use strowger_sip::transport::Size;
 use strowger_sip::{Now, Outbox, Source};
@@ -29,14 +30,19 @@ impl Node {
     /// Makes targets of the contacts that came in 3xx responses.
     pub(super) fn recurse(&mut self, now: Now, out: &mut Outbox) {
         while let Some(redirect) = self.proxy.next_redirect() {
-            let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
-            self.follow(redirect, (&mut text, &mut index), now, out);
-            self.work.kept = Some(Kept { text, index });
-            self.account(now);
+            self.follow(redirect, now, out);
         }
     }
 
-    fn follow(
+    #[cold]
+    fn follow(&mut self, redirect: Id, now: Now, out: &mut Outbox) {
+        let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();
+        self.follow_kept(redirect, (&mut text, &mut index), now, out);
+        self.work.kept = Some(Kept { text, index });
+        self.account(now);
+    }
+
+    fn follow_kept(
         &mut self,
         redirect: Id,
         (text, index): (&mut Vec<u8>, &mut Index),
@@ -73,6 +79,7 @@ impl Node {
             next: None,
             next_uri: None,
             size,
+            secure: is_secure(request.request_uri()),
             trunk: None,
         };
         match self.locate_candidates(&onward, Patience::Some, now) {
@@ -104,8 +111,8 @@ impl Node {
                 continue;
             };
             let Uri::Sip(sip) = address.uri else { continue };
-            // A sips request goes by nothing else (§16.7 step 4).
-            if secure && !sip.secure {
+            // A sips request goes by nothing else (§16.7 step 4), and no other one by that (RFC 5630 §5.3).
+            if secure != sip.secure {
                 continue;
             }
             let Suits::Rank(rank) = suits(request, address.params.text()) else {
@@ -143,7 +150,8 @@ impl Node {
             }
             Meant::Instance(..) | Meant::Nobody => return,
         };
-        self.add_bindings(source, Patience::Some, now, |binding| match &only {
+        let patience = Patience::wanted(request);
+        self.add_bindings(source, patience, now, |binding| match &only {
             Some(instance) if !binding.is_of(instance) => Err(BindingUse::OtherInstance),
             _ if suits(request, binding.params) == Suits::Not => Err(BindingUse::Unsuited),
             _ => Ok(terms),
@@ -200,10 +208,4 @@ fn source_of(arrival: &Arrival) -> Source {
         remote: nobody,
         flow: None,
     }
-}
-
-/// Whether it is a sips URI.
-fn is_secure(uri: &[u8]) -> bool {
-    uri.get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }

@@ -151,7 +151,14 @@ impl Node {
         if self.is_retired(ingress) {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
-        check_extensions(request, &self.shared).and_then(|()| check_content(request))
+        // Nearly all ask for no extension and have no body.
+        if request.has(Name::Require) {
+            check_extensions(request, &self.shared)?;
+        }
+        if request.body().is_empty() {
+            return Ok(());
+        }
+        check_content(request)
     }
 
     /// Whether whoever sends a REGISTER has to show credentials.
@@ -175,10 +182,14 @@ impl Node {
     }
 
     /// Whether it is a REGISTER of somebody else's user from where visitors may register.
+    #[inline]
     pub(super) fn is_visitor(&self, request: Message<'_>, ingress: &Ingress) -> bool {
-        let policy = &self.shared.policy;
-        !policy.visitors.is_empty()
-            && effective::is_trusted(&policy.visitors, ingress.source.remote.ip())
+        !self.shared.policy.visitors.is_empty() && self.is_from_afar(request, ingress)
+    }
+
+    #[cold]
+    fn is_from_afar(&self, request: Message<'_>, ingress: &Ingress) -> bool {
+        effective::is_trusted(&self.shared.policy.visitors, ingress.source.remote.ip())
             && spoken_for(request).is_some_and(|sip| {
                 !self.shared.is_ours(&sip) && sip.user.is_some_and(|user| !user.is_empty())
             })

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use strowger_sip::memory::Id;
 use strowger_sip::proxy::{Disposition, RouteToken, Routing};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::{Extra, Now, Outbox, Reject};
@@ -19,34 +20,11 @@ use super::trace::{DroppedWhy, RoleTaken, RoleWhy, Step, Tracer};
 use crate::config::route::{Reply, Translation};
 use crate::config::{Fork, Mode};
 use crate::routing::{
-    Action, Decision, Dialled, Facts, Group, Redirect, Routes, Target, TargetState, decide, explain,
+    Action, Decision, Dialled, Facts, Group, Health, Redirect, Routes, Target, decide, explain,
 };
 
 /// After how many seconds a caller may try again when all targets of a group have what they may have.
 const RETRY_AFTER: u32 = 5;
-
-/// The target that has given a place to the call that is under way in the dispatcher.
-#[derive(Debug, Default)]
-pub(super) struct Entered(Option<Arc<TargetState>>);
-
-impl Entered {
-    fn put(&mut self, target: &Arc<TargetState>) {
-        self.leave();
-        self.0 = Some(Arc::clone(target));
-    }
-
-    /// The place goes to whoever keeps an account of the call.
-    pub(super) fn take(&mut self) -> Option<Arc<TargetState>> {
-        self.0.take()
-    }
-
-    /// The place is given back.
-    pub(super) fn leave(&mut self) {
-        if let Some(target) = self.0.take() {
-            target.leave();
-        }
-    }
-}
 
 impl Node {
     /// Whether the Request-URI is a number that has to be looked up in the dial plan, or could be.
@@ -215,39 +193,60 @@ impl Node {
         let method = case.request.method();
         let sets_up = case.request.to_tag().is_none() && !matches!(method, Method::Ack | Method::Cancel);
         let is_call = method == Method::Invite && decision.role.mode == Mode::Stateful;
-        let order = group.order(self.draw_key(case));
         let ring_timeout_ms = decision.role.ring_ms.or(group.ring_ms);
-        let (secs, mut place) = (now.wall_secs(), 0);
-        for target in order
-            .places()
-            .iter()
-            .filter_map(|&at| group.targets.get(usize::from(at)))
-        {
-            let usable = if place == 0 && sets_up {
-                target.enter(is_call, secs)
-            } else {
-                target.has_room(secs)
+        let begun = self.call_begun(case.request);
+        let (secs, mut turn) = (now.wall_secs(), 0);
+        for at in self.order_of(case, group, begun) {
+            let Some(target) = group.targets.get(usize::from(at)) else {
+                continue;
+            };
+            let usable = match (sets_up, turn) {
+                (true, 0) => target.enter(is_call, secs),
+                (true, _) => target.has_room(secs),
+                // What was begun goes on, however full the target is.
+                _ if case.request.to_tag().is_some() => {
+                    !target.is_down() || begun.is_some_and(|call| self.calls.is_at(call, target))
+                }
+                _ => target.health() == Health::Up,
             };
             self.trace.note(|| Step::group_target(group, target, usable));
             if !usable {
                 continue;
             }
-            if place == 0 && sets_up && is_call {
-                self.work.entered.put(&target.state);
+            if turn == 0 && sets_up && is_call {
+                self.work.entered = Some(group.stay(at));
             }
             let terms = Terms {
-                group: place,
+                group: turn,
                 ring_timeout_ms,
                 failover: group.failover,
+                place: Some(at),
                 ..Terms::new(Origin::Group, Way::ByUri)
             };
             self.add_target(case, &target.target, |out| target.target.write_route(out), terms);
-            place += 1;
+            turn += 1;
             if decision.role.mode == Mode::Stateless {
                 break;
             }
         }
-        place
+        turn
+    }
+
+    /// The places of a group's targets in the order of the draw, but first the one that has the call already.
+    fn order_of(
+        &self,
+        case: &Case<'_>,
+        group: &Group,
+        begun: Option<Id>,
+    ) -> impl Iterator<Item = u8> + use<> {
+        let order = group.order(self.draw_key(case));
+        let own = begun.and_then(|call| {
+            let at = |target| self.calls.is_at(call, target);
+            group.targets.iter().position(at)
+        });
+        let own = own.and_then(|own| u8::try_from(own).ok());
+        own.into_iter()
+            .chain(order.into_iter().filter(move |&at| Some(at) != own))
     }
 
     /// What a draw among targets depends on: the call, so that all of its requests get the same.
@@ -430,7 +429,7 @@ fn is_tel(uri: &[u8]) -> bool {
 
 /// Whether a Request-URI says that its user is a telephone number (RFC 3261 §19.1.1).
 fn is_phone(uri: &[u8]) -> bool {
-    uri.contains(&b';') && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
+    memchr::memchr(b';', uri).is_some() && matches!(Uri::parse(uri), Ok(Uri::Sip(sip)) if sip.is_phone())
 }
 
 /// Appends the Request-URI that a target gets.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use strowger_sip::auth::{Answers, Unanswerable};
 use strowger_sip::memory::{Id, Slab, TimerId};
 use strowger_sip::proxy::{Challenged, Suits, suits};
-use strowger_sip::transaction::{Timed, User};
+use strowger_sip::transaction::{Patience, Sending, Timed, User};
 use strowger_sip::transport::{Departure, Hop, Listeners, Located, Server, Size, locate};
 use strowger_sip::ua::{Registration, Standing, Step, Why};
 use strowger_sip::{Destination, Now, Outbox};
@@ -341,24 +341,24 @@ impl Node {
             context: id,
             branch: REGISTER,
         };
-        let (identity, mut check) = (&self.endpoint.identity, 0);
-        let registration = &mut kept.registration;
+        let sending = Sending {
+            method: Method::Register,
+            to: hop.to,
+            user,
+            patience: Patience::Usual,
+        };
+        let (identity, registration) = (&self.endpoint.identity, &mut kept.registration);
         let former = out.call;
         out.of_call(Some(registration.call_id()));
-        let client = self.endpoint.layer.send(
-            Method::Register,
-            hop.to,
-            user,
-            now.mono_ms(),
-            out,
-            |client, bytes| {
-                check = identity.branches.check(identity.shard, client);
+        self.endpoint
+            .layer
+            .send(sending, now.mono_ms(), out, |client, bytes| {
+                let check = identity.branches.check(identity.shard, client);
                 let key = &identity.keys.user_agent;
                 registration.write(identity, key, &hop, (client, check), bytes);
-            },
-        );
+                check
+            });
         out.call = former;
-        self.endpoint.layer.set_check(client, check);
     }
 
     /// A next hop has challenged a request. True when that was for a trunk, and is dealt with (RFC 3261 §22.3).
@@ -463,7 +463,7 @@ impl Node {
         number: usize,
         now: Now,
     ) -> bool {
-        let patience = patience(case.request.method(), decision);
+        let patience = patience(case.request, decision);
         self.work.candidates.clear();
         let routes = Arc::clone(&self.shared.policy.routes);
         let Some(trunk) = routes.trunks().get(number) else {

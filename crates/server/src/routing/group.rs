@@ -17,6 +17,8 @@ pub struct Group {
     pub name: String,
     /// The targets.
     pub targets: Vec<GroupTarget>,
+    /// What is known of each, for the calls that they have.
+    states: Arc<[Arc<TargetState>]>,
     /// How it is found out which are up.
     pub probe: Option<Probe>,
     /// The answers on which the next one is tried.
@@ -124,6 +126,11 @@ impl TargetState {
         Some(down)
     }
 
+    /// A call has come to it that nobody asked it about.
+    fn enter(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A call of it has ended.
     pub fn leave(&self) {
         let less = |calls: u32| Some(calls.saturating_sub(1));
@@ -133,12 +140,54 @@ impl TargetState {
     }
 }
 
+/// The place that a call has at a target of a group; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Stay {
+    states: Arc<[Arc<TargetState>]>,
+    at: u8,
+}
+
+impl Stay {
+    /// The call is for another target of the group now, whether or not that may have one more: it has it.
+    pub fn move_to(&mut self, place: u8) {
+        if place == self.at {
+            return;
+        }
+        if let Some(next) = self.states.get(usize::from(place)) {
+            next.enter();
+            self.state().inspect(|former| former.leave());
+            self.at = place;
+        }
+    }
+
+    /// Whether it is at this target.
+    pub fn is_at(&self, target: &GroupTarget) -> bool {
+        self.state()
+            .is_some_and(|state| Arc::ptr_eq(state, &target.state))
+    }
+
+    fn state(&self) -> Option<&Arc<TargetState>> {
+        self.states.get(usize::from(self.at))
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.state().inspect(|state| state.leave());
+    }
+}
+
 impl GroupTarget {
+    /// Whether it does not answer probes.
+    pub fn is_down(&self) -> bool {
+        self.is_probed && self.state.down.load(Ordering::Relaxed)
+    }
+
     /// Whether it may be used.
     pub fn health(&self) -> Health {
         if self.state.draining.load(Ordering::Relaxed) {
             Health::Draining
-        } else if self.is_probed && self.state.down.load(Ordering::Relaxed) {
+        } else if self.is_down() {
             Health::Down
         } else {
             Health::Up
@@ -156,7 +205,7 @@ impl GroupTarget {
             && self.max_calls.is_none_or(|most| self.state.calls() < most)
     }
 
-    /// Takes a place for a new request; for a call (`is_call`) until [`TargetState::leave`]. False when there is none, or the
+    /// Takes a place for a new request; for a call (`is_call`) until its [`Stay`] is over. False when there is none, or the
     /// target may not be used.
     pub fn enter(&self, is_call: bool, now_secs: u64) -> bool {
         if !self.has_room(now_secs) {
@@ -213,6 +262,15 @@ pub struct Order {
     len: usize,
 }
 
+impl IntoIterator for Order {
+    type Item = u8;
+    type IntoIter = std::iter::Take<std::array::IntoIter<u8, MAX_TARGETS>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.places.into_iter().take(self.len)
+    }
+}
+
 impl Order {
     /// The places.
     pub fn places(&self) -> &[u8] {
@@ -244,11 +302,20 @@ impl Group {
         Order { places, len }
     }
 
+    /// The place that a call has got at one of the targets by [`GroupTarget::enter`].
+    pub fn stay(&self, place: u8) -> Stay {
+        Stay {
+            states: Arc::clone(&self.states),
+            at: place,
+        }
+    }
+
     /// Goes on with what is known of its targets at this moment, by itself.
     pub(super) fn detach(&mut self) {
         for target in &mut self.targets {
             target.state = Arc::new(target.state.copy());
         }
+        self.states = states_of(&self.targets);
     }
 
     /// Goes on with what is known of its targets.
@@ -259,6 +326,7 @@ impl Group {
                 target.state = Arc::clone(&same.state);
             }
         }
+        self.states = states_of(&self.targets);
     }
 
     /// The target of a URI as it is written.
@@ -281,18 +349,27 @@ fn hash_of(text: &[u8]) -> u64 {
         .fold(0x9E37_79B9_7F4A_7C15, |hash, &b| mix(hash ^ u64::from(b)))
 }
 
+fn states_of(targets: &[GroupTarget]) -> Arc<[Arc<TargetState>]> {
+    targets.iter().map(|target| Arc::clone(&target.state)).collect()
+}
+
 /// Compiles groups.
 pub(super) fn compile(groups: &[config::Group]) -> Vec<Group> {
-    let compile = |group: &config::Group| Group {
-        name: group.name.clone(),
-        targets: group
+    let compile = |group: &config::Group| {
+        let is_probed = group.probe.is_some();
+        let targets = group
             .targets
             .iter()
-            .map(|target| compile_target(target, group.probe.is_some()))
-            .collect(),
-        probe: group.probe,
-        failover: Failover::on(&group.failover),
-        ring_ms: group.ring_timeout.map(millis),
+            .map(|target| compile_target(target, is_probed));
+        let targets: Vec<_> = targets.collect();
+        Group {
+            name: group.name.clone(),
+            states: states_of(&targets),
+            targets,
+            probe: group.probe,
+            failover: Failover::on(&group.failover),
+            ring_ms: group.ring_timeout.map(millis),
+        }
     };
     groups.iter().map(compile).collect()
 }

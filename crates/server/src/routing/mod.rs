@@ -26,7 +26,7 @@ use strowger_syntax::{Message, Transport};
 
 pub use bits::MAX_ROUTES;
 pub use explain::{Considered, explain};
-pub use group::{Group, GroupTarget, Health, Order, TargetState};
+pub use group::{Group, GroupTarget, Health, Order, Stay, TargetState};
 pub use headers::HeaderRules;
 pub use number::{Dialled, NumberPlan};
 pub use pattern::Pattern;

@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use super::Running;
 use super::reload::Pending;
 use crate::admin::{
-    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DrainTarget, Ending, Explain,
-    Family, Filter, GroupTarget, Import, Kind, NewUser, Page, PageRequest, Registration, Reloaded, Sample,
-    Secret, State, Status, Subscription, Trunk, Unban, User, UserId,
+    Admin, AdminError, AuthStatus, Ban, Call, ConfigStatus, Counts, Deregister, DnsEntry, DnsFlush,
+    DnsFlushed, DrainTarget, Ending, Explain, Family, Filter, GroupTarget, Import, Kind, NewUser, Page,
+    PageRequest, Registration, Reloaded, Sample, Secret, State, Status, Subscription, Trunk, Unban, User,
+    UserId,
 };
 use crate::config::effective::{self, Because};
 use crate::explain::Explanation;
@@ -470,6 +471,19 @@ impl Admin for Running {
         let mut all: Vec<_> = shared.policy.routes.groups().iter().flat_map(targets).collect();
         all.retain(|target| filter.matches(&[&target.id]));
         Ok(Page::cut(all, &page, |target| &target.id))
+    }
+
+    async fn dns(&self, filter: Filter, page: PageRequest) -> Result<Page<DnsEntry>, AdminError> {
+        let now_ms = strowger_net::now().mono_ms();
+        self.beside(move |shared| DnsEntry::page(&shared.dns, &filter, page, now_ms))
+            .await
+    }
+
+    async fn flush_dns(&self, which: DnsFlush) -> Result<DnsFlushed, AdminError> {
+        let now_ms = strowger_net::now().mono_ms();
+        let name = which.name.as_deref().map(str::trim).map(str::to_owned);
+        self.beside(move |shared| shared.dns.forget(name.as_deref(), now_ms).into())
+            .await
     }
 
     async fn drain_target(&self, which: DrainTarget) -> Result<GroupTarget, AdminError> {

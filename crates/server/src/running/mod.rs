@@ -24,7 +24,7 @@ use strowger_sip::transaction::Timers;
 use strowger_sip::transport::Listeners;
 use strowger_syntax::Limits;
 use strowger_syntax::scan::put_visible;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 pub use numbers::Obstacle;
 pub use reload::{Ready, Surroundings};
@@ -126,6 +126,8 @@ pub struct Running {
     data_dir: String,
     bans: Bans,
     handle: Handle<Control>,
+    /// The way to DNS.
+    records: watch::Sender<Arc<dns::System>>,
     shards: Mutex<Option<Shards<Control>>>,
     tallies: Vec<Arc<Tally>>,
     journals: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -171,7 +173,7 @@ impl Running {
         let (shards, journals) = start_shards(listeners, &options, &shared, &endpoint, &tallies, kept)?;
         let handle = shards.handle();
         introduce(&answers, &handle);
-        opened.questions.answer(config, &shared, &handle);
+        let records = opened.questions.answer(config, &shared, &handle);
         let active = Active {
             config: config.clone(),
             shared,
@@ -191,6 +193,7 @@ impl Running {
             data_dir: data_dir.path().display().to_string(),
             bans: Bans::default(),
             handle,
+            records,
             shards: Mutex::new(Some(shards)),
             tallies,
             journals: Mutex::new(journals),
@@ -334,12 +337,18 @@ struct Questions {
 }
 
 impl Questions {
-    /// Has them answered as long as the shards live.
-    fn answer(self, config: &Config, shared: &Shared, handle: &Handle<Control>) {
-        let system = dns::System::new(&config.dns);
-        dns::spawn(Arc::clone(&shared.dns), self.names, system, handle.clone());
+    /// Has them answered as long as the shards live; names by the way to DNS that is told here.
+    fn answer(
+        self,
+        config: &Config,
+        shared: &Shared,
+        handle: &Handle<Control>,
+    ) -> watch::Sender<Arc<dns::System>> {
+        let (records, told) = watch::channel(Arc::new(dns::System::new(&config.dns)));
+        dns::spawn(Arc::clone(&shared.dns), self.names, told, handle.clone());
         push::spawn(&shared.push, self.asks, handle.clone());
         lookup::spawn(&shared.subscribers, self.users, handle.clone());
+        records
     }
 }
 
@@ -551,13 +560,15 @@ fn open_location(
     key: [u8; 16],
     answers: &Shardward,
 ) -> Result<Arc<dyn Location>, StartError> {
+    let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     if config.location.store == Store::Memory {
-        return Ok(Arc::new(Memory::new(key, MEMORY_STORE)));
+        let store = Memory::new(key, MEMORY_STORE);
+        store.begin_at(now_secs);
+        return Ok(Arc::new(store));
     }
     let send = sender(answers);
     let answer: Answer = Arc::new(move |shard, committed| send(shard, Control::Committed(committed)));
     let settings = Settings::new(key, config.location.durability);
-    let now_secs = (strowger_net::now().wall_ms / 1000) as u32;
     Ok(Arc::new(
         Sqlite::open(data_dir, settings, now_secs, answer).map_err(StartError::Database)?,
     ))

@@ -17,6 +17,7 @@ use super::{Active, Running, endpoint_config, machine, node_policy, options, war
 use crate::admin::{AdminError, Family, Kind, Reloaded, Sample};
 use crate::config::effective;
 use crate::config::{Config, Key, LoadError, Loaded, Source};
+use crate::dns::System;
 use crate::node::{Control, Reload, Shared};
 
 /// How long it takes until a shard that is busy is asked again, and a rollback that failed is tried again.
@@ -119,6 +120,8 @@ struct Prepared {
     retired: Vec<u16>,
     closed: Vec<u16>,
     ready: Option<Ready>,
+    /// Another way to DNS.
+    records: Option<System>,
 }
 
 impl Running {
@@ -305,11 +308,19 @@ impl Running {
         let surroundings = self.origin.get().map(|origin| &origin.surroundings);
         let ready = surroundings.map(|surroundings| surroundings.prepare(&former.config, config));
         let ready = ready.transpose().map_err(|obstacle| vec![obstacle])?;
+        let records = System::changed(&former.config.dns, &config.dns).map_err(|error| {
+            vec![Obstacle {
+                key: Key::Of("dns", "servers"),
+                what: format!("there is no name server: {error}"),
+                mend: "name one in `dns.servers`, or in /etc/resolv.conf".to_owned(),
+            }]
+        })?;
         let names = Names {
             added: step.added.clone(),
             removed: step.removed.clone(),
         };
-        let prepared = self.put_together(config.clone(), numbers, step, ready, generation)?;
+        let mut prepared = self.put_together(config.clone(), numbers, step, ready, generation)?;
+        prepared.records = records;
         Ok((prepared, names))
     }
 
@@ -361,6 +372,7 @@ impl Running {
             retired: step.retired,
             closed: step.closed,
             ready,
+            records: None,
         })
     }
 
@@ -398,12 +410,18 @@ impl Running {
             retired,
             closed,
             ready,
+            records,
         } = prepared;
         if let Some(ready) = ready {
             (ready.enter)();
         }
         active.shared.subscribers.serve(&active.config.domains);
-        active.shared.dns.carry(&active.endpoint.listeners);
+        if let Some(records) = records {
+            self.records.send_replace(Arc::new(records));
+        }
+        let (dns, now_ms) = (&active.shared.dns, strowger_net::now().mono_ms());
+        dns.reconfigure(&self.active().config.dns, &active.config.dns, now_ms);
+        dns.carry(&active.endpoint.listeners);
         let changes = Changes {
             listening: numbers.listening(),
             joining,
@@ -517,7 +535,6 @@ fn fixed(former: &Config, next: &Config) -> Vec<Obstacle> {
             Key::Top("shards"),
             effective::shards(former, cores) == effective::shards(next, cores),
         ),
-        (Key::Top("dns"), former.dns == next.dns),
         (Key::Of("auth", "users"), former.auth.users == next.auth.users),
         (Key::Top("user_lookup"), former.user_lookup == next.user_lookup),
         (Key::Of("location", "store"), before.store == after.store),

@@ -1,6 +1,7 @@
 //! The node as a notifier of registrations (RFC 6665, RFC 3680).
 
 mod elsewhere;
+mod merged;
 mod waiting;
 
 use strowger_server::node::Control;

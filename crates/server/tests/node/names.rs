@@ -217,6 +217,27 @@ fn a_server_that_has_failed_is_tried_last_for_a_while() {
     site.assert_ends();
 }
 
+// RFC 3263 §4.3, RFC 3261 §16.7 step 6: a call to somebody of another domain goes on to the next server of that when one says 503, of
+// which the caller hears nothing; if all say so it is told 500.
+#[test]
+fn a_call_to_another_domain_goes_on_to_its_next_server_after_a_503() {
+    for (last, told) in [(486, "g ACK, a 486"), (503, "g ACK, a 500")] {
+        let mut site = site();
+        site.send('a', &request('a', "INVITE", FAR, 1));
+        let question = site.question().expect("a question");
+        site.answer_with(&question, servers(&[(0, 0, 'f'), (1, 0, 'g')]), 600);
+        assert_eq!(site.log(), "a 100, f INVITE");
+        let busy = site.response('f', 503, "Retry-After: 60");
+        site.send('f', &busy);
+        assert_eq!(site.log(), "f ACK, g INVITE");
+        let sent = site.last('g', "INVITE");
+        assert_eq!(start_line(sent), format!("INVITE {FAR} SIP/2.0"));
+        site.answer('g', last);
+        assert_eq!(site.log(), told);
+        site.assert_ends();
+    }
+}
+
 #[test]
 fn a_server_that_answers_is_not_avoided_any_more() {
     let mut site = site();

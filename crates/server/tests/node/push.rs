@@ -1,6 +1,8 @@
 //! RFC 8599 through the node: contacts whose devices sleep, what the registrar promises them, and requests that wait until they
 //! are awake.
 
+mod not_queued;
+
 use strowger_server::config::{KeepAlive, Nat};
 use strowger_server::push::NotPushed;
 use strowger_testkit::message::{in_dialog, lines, registration, request, routed, start_line, with};

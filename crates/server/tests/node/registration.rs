@@ -49,6 +49,24 @@ fn a_binding_is_made_told_found_and_removed() {
     site.assert_ends();
 }
 
+// §10.3 step 7: a phone that has been started anew counts its requests anew, under another Call-ID.
+#[test]
+fn a_register_with_another_call_id_counts_whatever_its_cseq() {
+    let mut site = Site::new();
+    site.ask('b', &bob(9));
+    site.pass(100_000);
+    let anew = |n| bob(n).replace("call1@b", "anew@b");
+    let ok = site.ask('b', &anew(3));
+    assert_eq!(start_line(&ok), "SIP/2.0 200 OK");
+    assert_eq!(lines(&ok, "Contact"), ["<sip:bob@192.0.2.11:5060>;expires=600"]);
+    // From then on it is that one's order that counts.
+    let late = site.ask('b', &anew(2));
+    assert_eq!(start_line(&late), "SIP/2.0 500 CSeq Out Of Order");
+    let gone = anew(4).replace("Expires: 600", "Expires: 0");
+    assert_eq!(lines(&site.ask('b', &gone), "Contact"), [] as [&str; 0]);
+    site.assert_ends();
+}
+
 #[test]
 fn a_binding_that_has_expired_is_found_no_more() {
     let mut site = Site::new();

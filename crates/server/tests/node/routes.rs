@@ -1,7 +1,7 @@
 //! Routes of the configuration in a whole node: each role, what is answered, what changes on the way, and numbers.
 
 use strowger_server::config::Mode;
-use strowger_testkit::message::{ack, lines, registration, request, start_line, with};
+use strowger_testkit::message::{ack, in_dialog, lines, registration, request, routed, start_line, with};
 use strowger_testkit::{Plan, Site};
 
 /// A site whose `a` and `l` may relay.
@@ -465,6 +465,67 @@ fn a_group_gives_each_target_no_more_calls_than_it_may_have() {
     site.log();
     site.send('a', &invite(uri, 5));
     assert_eq!(site.log(), "a 100, d INVITE", "the first call is over");
+}
+
+/// A request within the dialog of this 200, to where the call was for.
+fn within(method: &str, uri: &str, ok: &str, n: u32) -> String {
+    let text = in_dialog(method, ok, n);
+    let contact = start_line(&text).split(' ').nth(1).unwrap_or_default().to_owned();
+    routed(&text.replacen(&contact, uri, 1), ok)
+}
+
+/// Answers the last INVITE with 200; how that came to the caller.
+fn pick_up(site: &mut Site, who: char) -> String {
+    let route = format!(
+        "Record-Route: {}",
+        lines(site.last(who, "INVITE"), "Record-Route")[0]
+    );
+    let ok = site.response(who, 200, &route);
+    site.send(who, &ok);
+    site.last('a', "SIP/2.0 200").to_owned()
+}
+
+const ALSO_IN_DIALOGS: &str = "[[route]]\nwhen = { prefix = [\"+\"], in_dialog = true }\nto = \"g\"\n";
+
+#[test]
+fn a_target_that_is_full_gets_the_requests_of_its_own_calls() {
+    let mut site = site(Box::leak(format!("{GROUP}{ALSO_IN_DIALOGS}").into_boxed_str()));
+    let uri = "sip:+1@example.test";
+    site.send('a', &invite(uri, 1));
+    let ok = pick_up(&mut site, 'd');
+    site.send('a', &invite(uri, 2));
+    assert_eq!(site.log(), "a 100, d INVITE, a 200, a 100, e INVITE");
+    for method in ["ACK", "INFO", "INVITE", "BYE"] {
+        site.send('a', &within(method, uri, &ok, 1));
+        if method != "ACK" {
+            site.answer('d', 200);
+        }
+    }
+    assert_eq!(
+        site.log(),
+        "d ACK, d INFO, a 200, a 100, d INVITE, a 200, d BYE, a 200"
+    );
+}
+
+#[test]
+fn a_call_counts_for_the_target_that_it_was_handed_on_to() {
+    let groups = "[[group]]\nname = \"g\"\ntargets = [{ uri = \"sip:192.0.2.13\", max_calls = 1 }, { uri = \"sip:192.0.2.14\", \
+                  priority = 1, max_calls = 1 }, { uri = \"sip:192.0.2.15\", priority = 2 }]\nfailover = [404]\n[[route]]\n\
+                  when.prefix = [\"+\"]\nto = \"g\"\n";
+    let mut site = site(Box::leak(format!("{groups}{ALSO_IN_DIALOGS}").into_boxed_str()));
+    let uri = "sip:+1@example.test";
+    site.send('a', &invite(uri, 1));
+    site.answer('d', 404);
+    assert_eq!(site.log(), "a 100, d INVITE, d ACK, e INVITE");
+    let ok = pick_up(&mut site, 'e');
+    for n in [2, 3] {
+        site.send('a', &invite(uri, n));
+    }
+    assert_eq!(site.log(), "a 200, a 100, d INVITE, a 100, f INVITE");
+    site.send('a', &within("BYE", uri, &ok, 1));
+    site.answer('e', 200);
+    site.send('a', &invite(uri, 4));
+    assert_eq!(site.log(), "e BYE, a 200, a 100, e INVITE");
 }
 
 #[test]

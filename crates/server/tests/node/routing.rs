@@ -341,7 +341,6 @@ fn a_user_of_ours_is_found_by_every_name_of_ours() {
         "sip:bob@example.test",
         "sip:bob@EXAMPLE.test.",
         "sip:bob@example.test:5060",
-        "sips:bob@example.test",
         "sip:%62ob@example.test;x=y",
     ] {
         let mut site = Site::new();
@@ -460,6 +459,58 @@ fn a_stateless_node_forwards_both_ways_and_keeps_nothing() {
     assert_eq!(site.log(), "b INVITE, b INVITE, b CANCEL, a 180, a 487, b ACK");
     assert_eq!(lines(site.last('a', "SIP/2.0 487"), "Via").len(), 1);
     site.assert_ends();
+}
+
+// §16.1: between datagrams and a connection somebody has to see that everything arrives, whatever the mode.
+#[test]
+fn a_stateless_node_takes_part_in_what_needs_transactions() {
+    let stateless = || {
+        Site::of(Plan {
+            mode: Mode::Stateless,
+            trusted: &["192.0.2.10/32"],
+            ..Plan::default()
+        })
+    };
+    let mut site = stateless();
+    let register = registration('b', BOB, "<sip:bob@192.0.2.11:40000;transport=tcp>", 1);
+    site.send_tcp('b', &register.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    site.log();
+    let explained = site.explain('a', request('a', "INVITE", BOB, 1).as_bytes(), false, "");
+    let texts: Vec<_> = explained.steps.iter().map(|step| step.line().text).collect();
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("somebody has to retransmit between datagrams and a connection")),
+        "{texts:#?}"
+    );
+    for method in ["INVITE", "MESSAGE"] {
+        let text = request('a', method, BOB, if method == "INVITE" { 1 } else { 2 });
+        site.send('a', &text);
+        site.send('a', &text);
+        let trying = if method == "INVITE" { "a 100, " } else { "" };
+        let again = if method == "INVITE" { ", a 100" } else { "" };
+        assert_eq!(site.log(), format!("{trying}b {method}{again}"));
+        assert_eq!(lines(site.last('b', method), "Record-Route"), [] as [&str; 0]);
+        let answer = site
+            .response('b', 404, "")
+            .replace("SIP/2.0/UDP 192.0.2.1", "SIP/2.0/TCP 192.0.2.1");
+        site.send_tcp('b', &answer);
+        let ack = if method == "INVITE" { "b ACK, " } else { "" };
+        assert_eq!(site.log(), format!("{ack}a 404"));
+    }
+    site.assert_ends();
+
+    // Where only DNS knows how it leaves, and it comes again meanwhile.
+    let mut site = stateless();
+    let text = request('a', "INVITE", "sip:x@far.test;transport=tcp", 1);
+    site.send('a', &text);
+    site.send('a', &text);
+    let far = ["192.0.2.15".parse().expect("an address")];
+    site.resolve(&far);
+    while let Some(question) = site.question() {
+        site.answer_question(&question, &far);
+    }
+    assert_eq!(site.log(), "a 100, f INVITE, a 100");
 }
 
 // §16.11, §18.2.2: whoever is sent a branch of ours could name anybody behind it.

@@ -5,6 +5,7 @@ use std::fmt;
 use md5::Md5;
 use md5::block_api::compress;
 use sha2::{Digest, Sha256, Sha512_256};
+use strowger_syntax::scan::find_near;
 
 /// A digest algorithm. The `-sess` variants are neither offered nor accepted: their A1 holds the nonces of the first
 /// challenge of a session (RFC 7616 §3.4.2), which would be state for every phone and proves nothing more.
@@ -101,7 +102,7 @@ impl Text {
     /// Appends the inside of a quoted string without the backslashes that escape (RFC 7616 `unq`).
     #[inline]
     pub(super) fn push_unquoted(&mut self, inside: &[u8]) {
-        if inside.contains(&b'\\') {
+        if find_near(inside, b'\\').is_some() {
             return unquoted(inside).for_each(|piece| self.push(piece));
         }
         self.push(inside);

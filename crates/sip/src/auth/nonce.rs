@@ -95,11 +95,27 @@ const NO_SEXTET: u8 = 0xff;
 fn encode(numbers: [u64; 3]) -> [u8; NONCE_LEN] {
     let mut text = [0; NONCE_LEN];
     for (eight, number) in text.as_chunks_mut::<8>().0.iter_mut().zip(numbers) {
-        for (i, character) in eight.iter_mut().enumerate() {
-            *character = ALPHABET[(number >> (42 - 6 * i)) as usize & 63];
-        }
+        *eight = characters(sextets(number)).to_be_bytes();
     }
     text
+}
+
+/// A 1 in each byte.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// The eight groups of six bits of a number, the highest first, each in a byte of its own.
+fn sextets(number: u64) -> u64 {
+    let halves = (number & 0xffff_ff00_0000) << 8 | number & 0xff_ffff;
+    let quarters = (halves & 0x00ff_f000_00ff_f000) << 4 | halves & 0x0000_0fff_0000_0fff;
+    (quarters & 0x0fc0_0fc0_0fc0_0fc0) << 2 | quarters & 0x003f_003f_003f_003f
+}
+
+/// The characters of eight sextets: all at once by the ranges of the alphabet, each of which lies at another distance from
+/// its characters. No byte overflows or borrows.
+fn characters(sextets: u64) -> u64 {
+    let from = |first: u64| (sextets + EACH * (0x80 - first)) >> 7 & EACH;
+    let letters = sextets + EACH * u64::from(b'A') + from(26) * u64::from(b'a' - b'A' - 26);
+    letters - from(52) * u64::from(b'a' - 26 + 52 - b'0') - from(62) * 13 + from(63) * 49
 }
 
 fn decode(text: &[u8; NONCE_LEN]) -> Option<[u64; 3]> {

@@ -134,8 +134,15 @@ impl Pool {
         bytes.unwrap_or(&[])
     }
 
-    /// Takes a buffer back.
+    /// Takes a buffer back, if there is one.
+    #[inline]
     pub fn give(&mut self, stored: Stored) {
+        if stored.len > 0 {
+            self.take_back(stored);
+        }
+    }
+
+    fn take_back(&mut self, stored: Stored) {
         let len = stored.len as usize;
         let (class, size) = class_of(len);
         let Some(class) = self.classes.get_mut(class) else {

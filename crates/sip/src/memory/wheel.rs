@@ -35,6 +35,8 @@ pub struct Wheel<T> {
     nodes: Chunks<Node<T>>,
     heads: Box<[u32]>,
     occupied: [u64; LEVELS],
+    /// One bit for each level that has an occupied slot.
+    levels: u8,
     /// Everything before this is in the list of what is due.
     elapsed_ms: u64,
 }
@@ -45,6 +47,7 @@ impl<T> Default for Wheel<T> {
             nodes: Chunks::default(),
             heads: vec![NONE; LEVELS * SLOTS + 1].into_boxed_slice(),
             occupied: [0; LEVELS],
+            levels: 0,
             elapsed_ms: 0,
         }
     }
@@ -70,17 +73,17 @@ impl<T: Copy> Wheel<T> {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
-        if let Some(at) = deadline_ms
-            && node.slot < DUE
-            && at >= node.at_ms
-        {
+        if let Some(at) = deadline_ms {
+            let is_later = at >= std::mem::replace(&mut node.at_ms, at);
             // Its slot comes up before that: it is moved on from there.
-            node.at_ms = at;
-            return;
+            if node.slot < DUE && is_later {
+                return;
+            }
         }
-        self.unlink(index);
-        if let (Some(at_ms), Some(node)) = (deadline_ms, self.nodes.get_mut(index)) {
-            node.at_ms = at_ms;
+        if node.slot != IDLE {
+            self.unlink(index);
+        }
+        if deadline_ms.is_some() {
             self.link(index);
         }
     }
@@ -111,7 +114,10 @@ impl<T: Copy> Wheel<T> {
     /// The next occupied slot: level, slot and start. A timer lives on the level of the highest 6-bit digit in which it
     /// differs from `elapsed_ms`, so what is on a finer level comes first.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
-        let level = self.occupied.iter().position(|&o| o != 0)?;
+        if self.levels == 0 {
+            return None;
+        }
+        let level = self.levels.trailing_zeros() as usize;
         let now = self.elapsed_ms >> (6 * level);
         let ahead = self.occupied[level]
             .rotate_right((now % 64) as u32)
@@ -133,7 +139,7 @@ impl<T: Copy> Wheel<T> {
     /// Links everything of a slot anew: to what is due, or to a finer level.
     fn empty_slot(&mut self, level: usize, slot: usize) {
         let mut index = std::mem::replace(&mut self.heads[level * SLOTS + slot], NONE);
-        self.occupied[level] &= !(1 << slot);
+        self.vacate(level, slot);
         while let Some(node) = self.nodes.get_mut(index) {
             let next = node.next;
             node.slot = IDLE;
@@ -154,6 +160,7 @@ impl<T: Copy> Wheel<T> {
             let farthest = (self.elapsed_ms >> (6 * level)) + SLOTS as u64 - 1;
             let slot = (at >> (6 * level)).min(farthest) as usize % SLOTS;
             self.occupied[level] |= 1 << slot;
+            self.levels |= 1 << level;
             (level * SLOTS + slot) as u16
         };
         let head = std::mem::replace(&mut self.heads[slot as usize], index);
@@ -182,9 +189,14 @@ impl<T: Copy> Wheel<T> {
         } else {
             self.heads[slot as usize] = next;
             if next == NONE && slot != DUE {
-                self.occupied[slot as usize / SLOTS] &= !(1 << (slot as usize % SLOTS));
+                self.vacate(slot as usize / SLOTS, slot as usize % SLOTS);
             }
         }
+    }
+
+    fn vacate(&mut self, level: usize, slot: usize) {
+        self.occupied[level] &= !(1 << slot);
+        self.levels &= !(u8::from(self.occupied[level] == 0) << level);
     }
 
     /// Bytes of the timers' places.

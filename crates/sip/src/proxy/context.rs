@@ -25,7 +25,7 @@ use super::forward::{RecordRoute, max_breadth};
 use super::progress::{Cause, Progress};
 use super::route::Taken;
 use super::targets::{Failover, TargetSet};
-use super::ways::AllWays;
+use super::ways::{AllWays, Ways};
 use crate::endpoint::{Arrival, Ingress};
 use crate::memory::{Chunks, Id, Slab, Stored, TimerId};
 use crate::transaction::{KEPT, Timed, User};
@@ -259,8 +259,12 @@ impl Proxy {
             pending.failover = first.map_or(Failover::ANY, |target| target.turn.failover);
             let first_group = targets.first_group();
             for (number, target) in targets.targets().iter().enumerate() {
-                let is_first = Some(target.turn.group) == first_group;
-                let ways = self.ways.keep(targets.ways(number, usize::from(is_first)));
+                let known = usize::from(Some(target.turn.group) == first_group);
+                let ways = if targets.hops(target).len() > known || !targets.stand_ins().is_empty() {
+                    self.ways.keep(targets.ways(number, known))
+                } else {
+                    Ways::NONE
+                };
                 pending
                     .branches
                     .push(Branch::new(target.texts(), ways, target.turn));

@@ -100,16 +100,21 @@ pub fn write_forward(
 
 /// Where a request changes on which no step has to be done that moves more than a piece of Route.
 struct Places {
-    /// Where Record-Route or Path stands.
-    record_route: u16,
+    /// Where Record-Route or Path is written, if it is.
+    record_route: Option<u16>,
     via: u16,
-    route: Span,
+    /// What is cut out of Route, if anything is.
+    route: Option<Span>,
     max_forwards: Span,
     hops: u64,
     /// The value, if there is one.
     max_breadth: Option<Span>,
-    credentials: Span,
+    /// The line that ends here, if one does.
+    credentials: Option<Span>,
 }
+
+/// The place of what is not done, behind all others.
+const NOWHERE: u16 = u16::MAX;
 
 /// What is done at a place.
 #[derive(Clone, Copy)]
@@ -125,22 +130,19 @@ enum Step {
 impl Places {
     fn of(identity: &Identity, request: Message<'_>, forwarding: &Forwarding<'_>) -> Option<Self> {
         let taken = forwarding.taken;
-        let route = match taken.cut {
-            Some(cut) => cut,
-            None if taken.pop == 0 && !taken.strict => Span::default(),
-            None => return None,
-        };
+        if taken.cut.is_none() && (taken.pop > 0 || taken.strict) {
+            return None;
+        }
         let credentials = match taken.credentials {
-            Some(line) => line,
-            None if !request.has(Name::ProxyAuthorization) => Span::default(),
-            None => {
+            None if request.has(Name::ProxyAuthorization) => {
                 let mut ours = own_credentials(identity, request);
-                let line = ours.next().unwrap_or_default();
+                let line = ours.next();
                 if ours.next().is_some() {
                     return None;
                 }
                 line
             }
+            known => known,
         };
         let in_pieces = !forwarding.routes.is_empty() || !request.has(Name::ContentLength);
         if in_pieces || next_route(request, taken).is_some_and(|next| !is_loose(next)) {
@@ -148,17 +150,17 @@ impl Places {
         }
         let via = request.field(Name::Via)?.line.start;
         let max_forwards = request.field(Name::MaxForwards)?;
-        let stays = forwarding
-            .record_route
-            .map_or(Name::RecordRoute, |stays| stays.field());
-        let record_route = match request.field(stays) {
-            Some(field) => field.line.start,
-            None => request.fields().next()?.line.start,
+        let record_route = match forwarding.record_route {
+            Some(stays) => {
+                let others = request.field(stays.field());
+                Some(others.or_else(|| request.fields().next())?.line.start)
+            }
+            None => None,
         };
         Some(Self {
             record_route,
             via,
-            route,
+            route: taken.cut,
             max_forwards: max_forwards.span,
             hops: hops_left(max_forwards.value),
             max_breadth: request.field(Name::MaxBreadth).map(|field| field.span),
@@ -167,17 +169,18 @@ impl Places {
     }
 
     /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> [(u16, Step); 6] {
+    fn in_order(&self) -> impl Iterator<Item = (u16, Step)> {
+        let start = |span: Option<Span>| span.map_or(NOWHERE, |span| span.start);
         let mut places = [
-            (self.record_route, Step::RecordRoute),
+            (self.record_route.unwrap_or(NOWHERE), Step::RecordRoute),
             (self.via, Step::Via),
-            (self.route.start, Step::Route),
+            (start(self.route), Step::Route),
             (self.max_forwards.start, Step::MaxForwards),
-            (self.max_breadth.map_or(0, |span| span.start), Step::MaxBreadth),
-            (self.credentials.start, Step::Credentials),
+            (start(self.max_breadth), Step::MaxBreadth),
+            (start(self.credentials), Step::Credentials),
         ];
         places.sort_by_key(|&(place, _)| place);
-        places
+        places.into_iter().take_while(|&(place, _)| place != NOWHERE)
     }
 }
 
@@ -217,7 +220,7 @@ fn write_at_places(
                 copy.stamp_via(forwarding.arrival.stamp);
             }
             Step::Route => {
-                copy.instead_of(places.route);
+                copy.instead_of(places.route.unwrap_or_default());
             }
             Step::MaxForwards => {
                 let breadth = places.max_breadth.is_none().then_some(forwarding.breadth);
@@ -229,7 +232,7 @@ fn write_at_places(
                 }
             }
             Step::Credentials => {
-                copy.instead_of(places.credentials);
+                copy.instead_of(places.credentials.unwrap_or_default());
             }
         }
     }

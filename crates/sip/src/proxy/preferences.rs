@@ -19,15 +19,23 @@ pub struct Disposition {
     pub recurse: Option<bool>,
     /// Whether several targets are tried at once (`parallel`) or one after the other (`sequential`).
     pub parallel: Option<bool>,
+    /// Whether it may wait for somebody who cannot be reached at the moment (`queue`), or is refused at once (`no-queue`).
+    pub queue: Option<bool>,
 }
 
 impl Disposition {
-    /// What a request says.
+    /// What a request says; few say anything.
+    #[inline]
     pub fn of(request: Message<'_>) -> Self {
-        let mut asked = Self::default();
-        if !request.has(Name::RequestDisposition) {
-            return asked;
+        if request.has(Name::RequestDisposition) {
+            Self::read(request)
+        } else {
+            Self::default()
         }
+    }
+
+    fn read(request: Message<'_>) -> Self {
+        let mut asked = Self::default();
         for directive in request.elements(Name::RequestDisposition) {
             let is = |word: &str| directive.eq_ignore_ascii_case(word.as_bytes());
             for (yes, no, place) in [
@@ -36,6 +44,7 @@ impl Disposition {
                 ("fork", "no-fork", &mut asked.fork),
                 ("recurse", "no-recurse", &mut asked.recurse),
                 ("parallel", "sequential", &mut asked.parallel),
+                ("queue", "no-queue", &mut asked.queue),
             ] {
                 if is(yes) || is(no) {
                     *place = Some(is(yes));

@@ -11,7 +11,9 @@ pub struct Progress {
     pub call: Id,
     /// The method of the request.
     pub method: Method,
-    /// The status that was sent to the caller.
+    /// The target whose turn has come, or whose answer was passed on, if it has a number ([`Turn::place`](super::Turn::place)).
+    pub place: Option<u8>,
+    /// The status that was sent to the caller; 100 when a target's turn has come.
     pub status: Status,
     /// The time in seconds after which the session ends unless refreshed, when the answer names one (RFC 4028).
     pub session_expires: Option<u32>,

@@ -15,6 +15,8 @@ pub struct Turn {
     pub ring_ms: Option<u32>,
     /// On which of its answers the next group is tried.
     pub failover: Failover,
+    /// By which number an account of calls knows it, if it wants to be told which target has its turn and which answers.
+    pub place: Option<u8>,
 }
 
 /// Final responses on which the next group of targets is tried; on the others nobody else is asked.

@@ -11,6 +11,9 @@ pub(super) struct Ways(u32);
 const NONE: u32 = u32::MAX;
 
 impl Ways {
+    /// None at all.
+    pub(super) const NONE: Self = Self(NONE);
+
     /// Whether none is left.
     pub(super) fn is_empty(self) -> bool {
         self.0 == NONE
@@ -58,7 +61,7 @@ impl AllWays {
 
     /// Forgets what is left.
     pub(super) fn forget(&mut self, ways: &mut Ways) {
-        while self.take(ways).is_some() {}
+        while !ways.is_empty() && self.take(ways).is_some() {}
     }
 
     /// Bytes of all of them.

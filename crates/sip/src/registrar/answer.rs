@@ -54,8 +54,10 @@ pub fn write_answer(
             }
         }
     }
-    for field in request.fields_of(Name::Path) {
-        out.extend_from_slice(field.line.of(request.bytes()));
+    if request.has(Name::Path) {
+        for field in request.fields_of(Name::Path) {
+            out.extend_from_slice(field.line.of(request.bytes()));
+        }
     }
     if outbound && told.flow_timer > 0 {
         out.extend_from_slice(b"Flow-Timer: ");

@@ -249,7 +249,7 @@ impl Gruus<'_> {
 }
 
 /// Whether a URI is a SIPS URI.
-pub(crate) fn is_secure(uri: &[u8]) -> bool {
+pub fn is_secure(uri: &[u8]) -> bool {
     uri.get(..5)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
 }

@@ -26,7 +26,7 @@ pub use binding::{
 };
 pub use deregister::{Removal, Removed, deregister, shorten};
 pub use epoch::Epoch;
-pub(crate) use gruu::is_secure;
+pub use gruu::is_secure;
 pub use gruu::{Gruu, GruuKey, Gruus, knows_gruu};
 pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow};
 pub use policy::{PathPolicy, Policy, WhenFull};

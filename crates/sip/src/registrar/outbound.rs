@@ -118,8 +118,9 @@ pub(super) fn may_apply(request: Message<'_>) -> Result<bool, Reject> {
 
 /// Whether the answer to a REGISTER that was carried out says that it was done by the rules of this extension (RFC 5626 §6).
 pub(super) fn was_applied(request: Message<'_>) -> bool {
-    // Few contacts have one.
-    if !may_have_reg_id(request) || !is_supported(request) || !is_flow_kept(request) {
+    // Who names no extension has none, and few contacts have a reg-id.
+    let says_any = request.has(Name::Supported) || request.has(Name::Require);
+    if !says_any || !may_have_reg_id(request) || !is_supported(request) || !is_flow_kept(request) {
         return false;
     }
     request.elements(Name::Contact).any(|value| {

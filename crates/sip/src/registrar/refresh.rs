@@ -7,7 +7,7 @@ use strowger_syntax::{Message, Name};
 
 use super::answer::put_contact;
 use super::binding::{Bindings, Origin, RecordWriter};
-use super::gruu::knows_gruu;
+use super::gruu::{is_secure, knows_gruu};
 use super::params::is_kept;
 use super::policy::Policy;
 use super::register::{Changes, LARGEST_ENTRY, expires_field, order, user_agent};
@@ -24,11 +24,12 @@ pub(super) fn refresh(
     contacts: &mut Vec<u8>,
 ) -> Option<Changes> {
     let mut heads = record.heads();
-    let head = heads
-        .next()
-        .filter(|head| !head.is_tombstone() && head.ends_at > now)?;
+    let head = heads.next()?;
+    if head.is_tombstone() || head.ends_at <= now {
+        return None;
+    }
     let params = params_of(request.only(Name::Contact)?, head.contact)?;
-    if heads.next().is_some() || request.has(Name::Path) {
+    if heads.next().is_some() || request.has(Name::Path) || is_secure(head.contact) {
         return None;
     }
     let (stored, epoch) = head.params_if_of(user_agent(request), origin, out)?;
@@ -86,10 +87,11 @@ fn params_of<'a>(value: &'a [u8], uri: &[u8]) -> Option<Params<'a>> {
 
 /// Whether parameters may have an instance ID among them.
 fn has_instance(params: &[u8]) -> bool {
-    memchr::memchr_iter(b'+', params).any(|at| {
+    let is_instance = |at: usize| {
         let name = params.get(at + 1..at + 13);
         name.is_some_and(|name| name.eq_ignore_ascii_case(b"sip.instance"))
-    })
+    };
+    !params.is_empty() && memchr::memchr_iter(b'+', params).any(is_instance)
 }
 
 /// What parameters ask for that are those stored otherwise.

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use smallvec::SmallVec;
-use strowger_syntax::header::{Contact, Params, Path, Q, WrittenAddr};
+use strowger_syntax::header::{Contact, NameAddr, Params, Path, Q, WrittenAddr};
 use strowger_syntax::scan::number;
+use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
 use super::epoch::{self, Registering, Turn};
+use super::gruu::is_secure;
 use super::outbound::{InstanceFlow, instance_of, may_apply};
 use super::policy::{PathPolicy, Policy, WhenFull};
 use super::refresh::refresh;
@@ -377,6 +379,7 @@ impl<'a> Step<'a, '_> {
             self.check_order(one)?;
             one.turn = self.turn(one)?;
         }
+        self.check_secure(wanted)?;
         supersede(wanted);
         let path = self.path()?;
         let wanted = &*wanted;
@@ -390,6 +393,24 @@ impl<'a> Step<'a, '_> {
                 Some(one) => Fate::Refresh(one),
             }
         })
+    }
+
+    /// RFC 5630 §5.2: nothing secure is bound by way of what is not.
+    fn check_secure(&self, wanted: &[Wanted<'a>]) -> Result<(), Reject> {
+        let mut bound = wanted.iter().filter(|one| one.expires > 0);
+        if !bound.clone().any(|one| is_secure(one.contact)) {
+            return Ok(());
+        }
+        let mut path = self.request.elements(Name::Path);
+        let are_all = is_secure(self.request.request_uri())
+            && bound.all(|one| is_secure(one.contact))
+            && path.all(|edge| NameAddr::parse(edge).is_ok_and(|edge| is_secure(edge.uri_text)));
+        match are_all {
+            true => Ok(()),
+            false => Err(bad_request(
+                "SIPS Contact Needs SIPS Request-URI, Contacts And Path",
+            )),
+        }
     }
 
     /// What binding one address does to the temporary GRUUs of its instance (RFC 5627 §5.1).
@@ -451,7 +472,7 @@ impl<'a> Step<'a, '_> {
             return Ok(Some(at));
         }
         let uri = uri()?;
-        let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| Uri::equivalent(&bound, &uri));
+        let equivalent = |contact| Uri::parse(contact).is_ok_and(|bound| are_one_place(&bound, &uri));
         Ok(by_uri()
             .find(|(_, head)| equivalent(head.contact))
             .map(|(at, _)| at))
@@ -777,7 +798,19 @@ impl<'a> Burial<'a> {
 /// Whether two texts are URIs of the same place (§19.1.4).
 fn are_equivalent(a: &[u8], b: &[u8]) -> bool {
     match (Uri::parse(a), Uri::parse(b)) {
-        (Ok(a), Ok(b)) => Uri::equivalent(&a, &b),
+        (Ok(a), Ok(b)) => are_one_place(&a, &b),
         _ => false,
+    }
+}
+
+/// Whether two URIs are equivalent, but for the scheme: a SIPS contact stands for the SIP one too, and the later of the two counts
+/// (RFC 5630 §5.1.1.1).
+fn are_one_place(a: &Uri<'_>, b: &Uri<'_>) -> bool {
+    match (*a, *b) {
+        (Uri::Sip(a), Uri::Sip(b)) if a.secure != b.secure => {
+            let secure = b.secure;
+            Uri::equivalent(&Uri::Sip(SipUri { secure, ..a }), &Uri::Sip(b))
+        }
+        _ => Uri::equivalent(a, b),
     }
 }

@@ -528,11 +528,11 @@ fn rfc_3327_5_3_path_is_kept_for_those_who_support_it() {
 #[test]
 fn step_8_every_contact_has_its_parameters_and_its_remaining_seconds() {
     let mut store = Store::new();
-    let fields = "m: \"X\" <sips:a@192.0.2.1:5061;ob> ; expires=100 ;q=0.7; +sip.instance=\"<urn:uuid:1>\",\r\n \
+    let fields = "m: \"X\" <sip:a@192.0.2.1:5061;ob> ; expires=100 ;q=0.7; +sip.instance=\"<urn:uuid:1>\",\r\n \
                   <tel:+15551234>;expires=200\r\n";
     assert_eq!(store.send("x", 1, fields), changed(2, 0, 0));
     store.now += 40;
-    let expected = "<sips:a@192.0.2.1:5061;ob>;q=0.7;+sip.instance=\"<urn:uuid:1>\";expires=60 <tel:+15551234>;expires=160";
+    let expected = "<sip:a@192.0.2.1:5061;ob>;q=0.7;+sip.instance=\"<urn:uuid:1>\";expires=60 <tel:+15551234>;expires=160";
     assert_eq!(store.contacts(), expected);
     store.now += 60;
     assert_eq!(store.contacts(), "<tel:+15551234>;expires=100");

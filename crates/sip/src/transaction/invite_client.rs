@@ -58,22 +58,16 @@ pub enum Delivery {
 }
 
 impl InviteClient {
-    /// Sends the INVITE that was written to the outbox since `start`.
-    pub fn start(start: usize, cx: &mut Cx<'_>) -> Self {
+    /// Sends the INVITE that was written to the outbox since `start`. A next hop that says nothing for `patience_ms`, at most
+    /// the time of timer B, is given up.
+    pub fn start(start: usize, patience_ms: u64, cx: &mut Cx<'_>) -> Self {
         let request = cx.send_and_keep(start);
         let interval_ms = cx.timers.t1_ms as u32;
         Self::Calling {
             request,
             resend_a: cx.resend_after(interval_ms),
             interval_ms,
-            until_b: cx.now_ms + cx.timers.lifetime_ms().min(cx.timers.next_hop_timeout_ms),
-        }
-    }
-
-    /// Gives a silent next hop the time until then, at most that of timer B.
-    pub fn wait_out(&mut self, timer_b: u64) {
-        if let Self::Calling { until_b, .. } = self {
-            *until_b = timer_b;
+            until_b: cx.now_ms + patience_ms,
         }
     }
 

@@ -41,6 +41,31 @@ pub struct User {
     pub branch: u16,
 }
 
+/// How a request is sent in a client transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// Its method.
+    pub method: Method,
+    /// Where it goes.
+    pub to: Destination,
+    /// For whom.
+    pub user: User,
+    /// How long a next hop that says nothing is waited for.
+    pub patience: Patience,
+}
+
+/// How long a next hop is waited for that says nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as is usual, so that another one can be tried.
+    #[default]
+    Usual,
+    /// An INVITE a little less, because there is another one: the caller need not wait for the whole of the usual time.
+    Less,
+    /// The whole of timer B or F.
+    Whole,
+}
+
 /// What became of a request that was offered to the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matched {
@@ -418,21 +443,25 @@ impl Layer {
     }
 
     /// Sends a request in a client transaction of its own. `write` appends it, given the transaction's name for the
-    /// branch.
+    /// branch, and says what it has written behind that name.
     pub fn send(
         &mut self,
-        method: Method,
-        to: Destination,
-        user: User,
+        sending: Sending,
         now_ms: u64,
         out: &mut Outbox,
-        write: impl FnOnce(Id, &mut Vec<u8>),
+        write: impl FnOnce(Id, &mut Vec<u8>) -> u32,
     ) -> Id {
+        let Sending {
+            method,
+            to,
+            user,
+            patience,
+        } = sending;
         let (wheel, timers, pool) = (&mut self.wheel, &self.timers, &mut self.pool);
         let cancels = &self.cancels;
         self.clients.insert_with(|id| {
             let start = out.bytes.len();
-            write(id, &mut out.bytes);
+            let check = write(id, &mut out.bytes);
             let mut cx = Cx {
                 now_ms,
                 timers,
@@ -443,16 +472,21 @@ impl Layer {
                 pool,
             };
             let machine = if method == Method::Invite {
+                let patience_ms = match patience {
+                    Patience::Usual => timers.invite_patience_ms(),
+                    Patience::Less => timers.failover_ms(),
+                    Patience::Whole => timers.lifetime_ms(),
+                };
                 ClientMachine::Invite {
-                    invite: InviteClient::start(start, &mut cx),
+                    invite: InviteClient::start(start, patience_ms, &mut cx),
                     cancel: Cancel::Not,
                 }
             } else {
-                ClientMachine::NonInvite(NonInviteClient::start(
-                    start,
-                    timers.non_invite_patience_ms(),
-                    &mut cx,
-                ))
+                let patience_ms = match patience {
+                    Patience::Usual | Patience::Less => timers.non_invite_patience_ms(),
+                    Patience::Whole => timers.lifetime_ms(),
+                };
+                ClientMachine::NonInvite(NonInviteClient::start(start, patience_ms, &mut cx))
             };
             let timer = wheel.add(Timed::Client(id));
             wheel.set(timer, machine.deadline(cancels));
@@ -462,16 +496,9 @@ impl Layer {
                 to,
                 timer,
                 user,
-                check: 0,
+                check,
             }
         })
-    }
-
-    /// Keeps what was written behind the name of a client transaction in its branch.
-    pub fn set_check(&mut self, client: Id, check: u32) {
-        if let Some(record) = self.clients.get_mut(client) {
-            record.check = check;
-        }
     }
 
     /// Whether a name of a client transaction that came back is one that was given out.
@@ -489,30 +516,6 @@ impl Layer {
     /// Where the request of the client transaction went whose transmit has this token.
     pub fn peer_of_token(&self, sent: u64) -> Option<Destination> {
         awaits_answer(sent).then(|| self.peer_of(named(sent))).flatten()
-    }
-
-    /// Lets a request that has just been sent have its whole timer B or F, however silent the next hop is.
-    pub fn wait_out(&mut self, client: Id, now_ms: u64) {
-        if let Some(record) = self.clients.get_mut(client) {
-            match &mut record.machine {
-                ClientMachine::Invite { invite, .. } => invite.wait_out(now_ms + self.timers.lifetime_ms()),
-                ClientMachine::NonInvite(other) => other.wait_out(),
-            }
-            self.wheel
-                .set(record.timer, record.machine.deadline(&self.cancels));
-        }
-    }
-
-    /// Lets an INVITE that has just been sent be given up a little sooner when the next hop is silent, because there is
-    /// another one: the caller need not wait for the whole of the usual time.
-    pub fn hurry(&mut self, client: Id, now_ms: u64) {
-        if let Some(record) = self.clients.get_mut(client)
-            && let ClientMachine::Invite { invite, .. } = &mut record.machine
-        {
-            invite.wait_out(now_ms + self.timers.failover_ms());
-            self.wheel
-                .set(record.timer, record.machine.deadline(&self.cancels));
-        }
     }
 
     /// A response came whose branch names this client transaction. `Some` when it is for the user.

@@ -19,7 +19,7 @@ mod timers;
 pub use invite_client::{Delivery, InviteClient};
 pub use invite_server::InviteServer;
 pub use key::{KeyHasher, SentBy, ServerKey};
-pub use layer::{Expired, FailedSend, Layer, Matched, Timed, User, awaits_answer};
+pub use layer::{Expired, FailedSend, Layer, Matched, Patience, Sending, Timed, User, awaits_answer};
 pub use non_invite_client::NonInviteClient;
 pub use non_invite_server::NonInviteServer;
 pub use timers::Timers;

@@ -59,13 +59,6 @@ impl NonInviteClient {
         }
     }
 
-    /// Gives a silent next hop the time until timer F.
-    pub fn wait_out(&mut self) {
-        if let Self::Trying { earlier_ms, .. } = self {
-            *earlier_ms = 0;
-        }
-    }
-
     /// A response came.
     pub fn on_response(&mut self, status: Status, cx: &mut Cx<'_>) -> Delivery {
         if let Self::Completed { .. } = self {

@@ -17,7 +17,7 @@ impl Timers {
     /// How long a silent next hop of an INVITE has when there is another one: five sixths of the usual time, so that the call
     /// gets through within that.
     pub fn failover_ms(&self) -> u64 {
-        self.lifetime_ms().min(self.next_hop_timeout_ms) * 5 / 6
+        self.invite_patience_ms() * 5 / 6
     }
 
     /// The RFC's values.
@@ -52,6 +52,11 @@ impl Timers {
             interval *= 2;
         }
         at
+    }
+
+    /// After how long a next hop that says nothing to an INVITE is given up.
+    pub fn invite_patience_ms(&self) -> u64 {
+        self.lifetime_ms().min(self.next_hop_timeout_ms)
     }
 
     /// After how long a next hop that says nothing to a non-INVITE request is given up: it may not send a 100 any

@@ -3,10 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
+use strowger_syntax::scan::spells_ipv4;
 use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
 
 use super::{Destination, Hop, Listener, Listeners, Source, Transport, Wanted, Ways};
@@ -277,11 +278,21 @@ pub fn is_behind_nat(binding: &Binding<'_>) -> bool {
     if origin.translated {
         return true;
     }
+    if matches!(origin.remote.ip(), IpAddr::V4(ip) if plainly_names(binding.contact, ip)) {
+        return false;
+    }
     let Ok(Uri::Sip(contact)) = Uri::parse(binding.contact) else {
         return false;
     };
     let named = contact.host.ip().map(|ip| ip.to_canonical());
     named != Some(origin.remote.ip().to_canonical())
+}
+
+/// Whether a contact names an address in the way that nearly all do: it need not be read to know that.
+fn plainly_names(contact: &[u8], ip: Ipv4Addr) -> bool {
+    let host = memchr::memchr(b'@', contact).map_or(&[][..], |at| &contact[at + 1..]);
+    let len = host.iter().position(|b| matches!(b, b':' | b';' | b'?'));
+    contact.starts_with(b"sip:") && spells_ipv4(&host[..len.unwrap_or(host.len())], ip)
 }
 
 /// The way to the first element of a path (RFC 3327 §5.3), if that neither comes back here nor, for somebody outside, leads

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use strowger_sip::memory::Id;
-use strowger_sip::transaction::{Expired, FailedSend, KeyHasher, Layer, Matched, Timers, User};
+use strowger_sip::transaction::{
+    Expired, FailedSend, KeyHasher, Layer, Matched, Patience, Sending, Timers, User,
+};
 use strowger_sip::{Destination, Flow, Outbox};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 
@@ -134,10 +136,17 @@ impl Subject {
             },
         );
         let to = if reliable { tcp(5061) } else { udp() };
-        let write = |_, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-        let id = self
-            .layer
-            .send(method, to, user, self.now_ms, &mut self.out, write);
+        let write = |_, out: &mut Vec<u8>| {
+            out.extend_from_slice(text.as_bytes());
+            0
+        };
+        let sending = Sending {
+            method,
+            to,
+            user,
+            patience: Patience::Usual,
+        };
+        let id = self.layer.send(sending, self.now_ms, &mut self.out, write);
         let token = self.out.transmits.last().map_or(0, |transmit| transmit.token);
         self.clients.push(Client { id, invite, token });
     }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use strowger_sip::memory::Id;
-use strowger_sip::transaction::{Expired, FailedSend, KeyHasher, Layer, Matched, Timers, User};
+use strowger_sip::transaction::{
+    Expired, FailedSend, KeyHasher, Layer, Matched, Patience, Sending, Timers, User,
+};
 use strowger_sip::{Destination, Outbox};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 
@@ -89,10 +91,17 @@ impl Bench {
 
     pub(crate) fn send_text(&mut self, text: &str, to: Destination) -> Id {
         let method = Method::from_token(text.split(' ').next().unwrap_or_default().as_bytes());
-        let write = |_, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-        let id = self
-            .layer
-            .send(method, to, USER, self.now_ms, &mut self.out, write);
+        let write = |_, out: &mut Vec<u8>| {
+            out.extend_from_slice(text.as_bytes());
+            0
+        };
+        let sending = Sending {
+            method,
+            to,
+            user: USER,
+            patience: Patience::Usual,
+        };
+        let id = self.layer.send(sending, self.now_ms, &mut self.out, write);
         self.collect();
         id
     }

@@ -60,8 +60,10 @@ fn plain_param(text: &[u8], at: usize) -> Option<(Key, ParamValue<'_>, usize)> {
     let from = at + len + 1;
     let (value, to) = if text.get(from) == Some(&b'"') {
         let end = first_marked(text, from + 1, quotes)?;
-        let inside = text.get(from + 1..end).filter(|_| text[end] == b'"')?;
-        (ParamValue::Quoted(inside), end + 1)
+        if text.get(end) != Some(&b'"') {
+            return None;
+        }
+        (ParamValue::Quoted(text.get(from + 1..end)?), end + 1)
     } else {
         let end = first_marked(text, from, low_signs).unwrap_or(text.len());
         (ParamValue::Token(text.get(from..end)?), end)
@@ -133,6 +135,7 @@ macro_rules! parameters {
         }
 
         impl<'a> $struct<'a> {
+            #[inline]
             fn $parse(text: &'a [u8]) -> Result<Self, &'static str> {
                 let mut found = Self::default();
                 let mut at = 0;
@@ -255,8 +258,13 @@ impl<'a> DigestResponse<'a> {
     pub fn nonce_count(&self) -> Option<u32> {
         let digits: &[u8; 8] = self.nc?.inside().try_into().ok()?;
         digits.iter().try_fold(0, |count, &digit| {
-            let value = char::from(digit).to_digit(16)?;
-            Some(count << 4 | value)
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                b'A'..=b'F' => digit - b'A' + 10,
+                _ => return None,
+            };
+            Some(count << 4 | u32::from(value))
         })
     }
 }
@@ -309,6 +317,7 @@ pub enum Credentials<'a> {
 
 impl<'a> Credentials<'a> {
     /// Reads a value.
+    #[inline]
     pub fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
         let (scheme, rest) = split_scheme(value)?;
         if !is_word(scheme, b"Digest") {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::{param_end, quoted_end, skip_ws, token_end, unescape_quoted};
+use crate::scan::{find_near, param_end, quoted_end, skip_ws, token_end, unescape_quoted};
 
 /// A range of a text.
 pub(crate) type Range = (usize, usize);
@@ -79,7 +79,7 @@ impl<'a> ParamValue<'a> {
     /// Whether it means this text: without quotes and escapes, byte by byte.
     pub fn means(self, text: &[u8]) -> bool {
         let inside = self.inside();
-        (inside == text && !inside.contains(&b'\\')) || *self.text() == *text
+        (inside == text && find_near(inside, b'\\').is_none()) || *self.text() == *text
     }
 
     /// Whether it is this token, in any case, quoted or not.

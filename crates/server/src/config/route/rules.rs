@@ -155,8 +155,48 @@ fn check_stateless(draft: &RouteDraft, item: &Item<'_, '_>, report: &mut Report<
     }
 }
 
+/// What `[proxy]` asks of a node that forwards without state, where no route forwards in another role (RFC 3261 §16.11).
+fn check_stateless_node(config: &Config, root: &DeTable<'_>, report: &mut Report<'_>) {
+    let with_state = |mode| matches!(mode, Mode::Stateful | Mode::Transaction);
+    let is_stateless = config.proxy.mode == Mode::Stateless;
+    if !is_stateless
+        || config
+            .route
+            .iter()
+            .any(|route| route.mode.is_some_and(with_state))
+    {
+        return;
+    }
+    let Some(value) = root.get("proxy") else { return };
+    let item = Item { path: "proxy", value };
+    let is_given = |key: &str| value.get_ref().get(key).is_some();
+    for (key, is_asked, what) in [
+        (
+            "fork",
+            is_given("fork"),
+            "a stateless proxy cannot fork: it sends to one target only (RFC 3261 §16.11)",
+        ),
+        (
+            "recurse",
+            config.proxy.recurse,
+            "a stateless proxy passes every answer on (RFC 3261 §16.11)",
+        ),
+        (
+            "ring_timeout",
+            is_given("ring_timeout"),
+            "a stateless proxy has no timers (RFC 3261 §16.11)",
+        ),
+    ] {
+        if is_asked {
+            let mend = "remove it, or use mode = \"transaction\" here or in a route";
+            complain(&item, key, what, mend, report);
+        }
+    }
+}
+
 /// Checks what routes and groups say of each other and of the node.
 pub(in super::super) fn check_references(config: &Config, root: &DeTable<'_>, report: &mut Report<'_>) {
+    check_stateless_node(config, root, report);
     let Some(written) = root.get("route").and_then(|routes| routes.get_ref().as_array()) else {
         return;
     };

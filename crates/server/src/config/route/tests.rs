@@ -192,6 +192,21 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
             "{route}"
         );
     }
+    let stateless =
+        "[proxy]\nmode = \"stateless\"\nfork = \"parallel\"\nrecurse = true\nring_timeout = \"5s\"\n";
+    let mend = "remove it, or use mode = \"transaction\" here or in a route";
+    assert_eq!(
+        complaints(stateless),
+        [
+            format!(
+                "3:8: a stateless proxy cannot fork: it sends to one target only (RFC 3261 §16.11); {mend}"
+            ),
+            format!("4:11: a stateless proxy passes every answer on (RFC 3261 §16.11); {mend}"),
+            format!("5:16: a stateless proxy has no timers (RFC 3261 §16.11); {mend}"),
+        ]
+    );
+    let route = "[[route]]\nto = \"sip:a.test\"\nmode = \"transaction\"\n";
+    assert_eq!(accepted(&format!("{stateless}{route}")).route.len(), 1);
     let outbound = complaints("proxy.outbound = \"sip:edge.test\"");
     assert_eq!(
         outbound,

@@ -128,9 +128,10 @@ impl Wheel {
 
     /// The first second from the wheel's time on for which something is filed.
     pub(super) fn next_due(&self) -> Option<u32> {
-        (0..SLOTS)
-            .map(|ahead| self.next.saturating_add(ahead))
-            .find(|second| self.heads[(second % SLOTS) as usize] != 0)
+        let (before, from) = self.heads[..SLOTS as usize].split_at((self.next % SLOTS) as usize);
+        let mut ahead = from.iter().chain(before);
+        let ahead = ahead.position(|place| *place != 0)?;
+        Some(self.next.saturating_add(ahead as u32))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The node as a notifier (RFC 6665) of its users' registrations (RFC 3680). A subscription belongs to the shard of its
 //! dialog's Call-ID; `subscribe` makes, refreshes and ends them, `notify` tells what is due.
 
+mod begun;
 mod notify;
 mod subscribe;
 
@@ -17,6 +18,7 @@ use super::Node;
 use crate::admin;
 use crate::events::{Kept, Store};
 use crate::location::Slot;
+use begun::Begun;
 pub(super) use subscribe::PendingSubscribe;
 
 /// What stands for a branch in the name of a client transaction that is a NOTIFY's, with its number in the lower bits.
@@ -122,6 +124,7 @@ pub(super) struct Events {
     by_tag: HashMap<u64, Id, foldhash::fast::FixedState>,
     by_slot: HashMap<Slot, Vec<Id>>,
     pub(super) pending: Slab<PendingSubscribe>,
+    begun: Begun,
     /// Bytes of what the subscriptions refer to.
     bytes: usize,
     /// How many there were.
@@ -148,7 +151,7 @@ impl Events {
 
     /// The bytes that they take.
     pub(super) fn bytes(&self) -> usize {
-        self.subscriptions.bytes() + self.pending.bytes() + self.bytes
+        self.subscriptions.bytes() + self.pending.bytes() + self.begun.bytes() + self.bytes
     }
 }
 

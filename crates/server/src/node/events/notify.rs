@@ -7,7 +7,7 @@ use strowger_sip::event::{
 };
 use strowger_sip::memory::Id;
 use strowger_sip::registrar::{Binding, Bindings, Gruus, Order, Q_DEFAULT};
-use strowger_sip::transaction::User;
+use strowger_sip::transaction::{Patience, Sending, User};
 use strowger_sip::transport::{Departure, Destination, Hop, Located, Server, Size, locate, way_to};
 use strowger_sip::{Now, Outbox};
 use strowger_syntax::header::{NameAddr, RetryAfter};
@@ -41,6 +41,14 @@ impl Way {
             [only] => Self::To(only, None),
             [first, other, ..] => Self::To(first, Some(other)),
         }
+    }
+}
+
+/// How long the next hop of a NOTIFY is waited for. Nobody else can answer within a dialog; but before there is one it may be dead.
+fn patience(standing: Standing) -> Patience {
+    match standing {
+        Standing::Pending => Patience::Usual,
+        Standing::Active | Standing::Terminated(_) => Patience::Whole,
     }
 }
 
@@ -145,24 +153,20 @@ impl Node {
             Due::End(end) => Standing::Terminated(end),
             Due::Change | Due::Full => Standing::Active,
         };
-        let sent = self.send_as(id, due, standing, (hop, body), now, out);
-        if let Some((_, client)) = sent {
-            // Nobody else can answer within a dialog.
-            self.endpoint.layer.wait_out(client, now.mono_ms());
-        }
+        self.send_as(id, due, standing, (hop, body), now, out);
     }
 
     /// Asks whether somebody at an address wants to be told anything (RFC 6665 §6.3): with a NOTIFY that has no body, and is
     /// repeated as seldom as anything to a next hop that may be dead.
     fn send_probe(&mut self, id: Id, hop: &Hop, address: IpAddr, now: Now, out: &mut Outbox) {
         let sent = self.send_as(id, Due::Full, Standing::Pending, (hop, b""), now, out);
-        if let (Some((number, _)), Some(subscription)) = (sent, self.events.subscriptions.get_mut(id)) {
+        if let (Some(number), Some(subscription)) = (sent, self.events.subscriptions.get_mut(id)) {
             subscription.elsewhere = Elsewhere::Asked(number, address);
             subscription.probes += 1;
         }
     }
 
-    /// Sends a NOTIFY: its number, and its transaction.
+    /// Sends a NOTIFY: its number.
     fn send_as(
         &mut self,
         id: Id,
@@ -171,7 +175,7 @@ impl Node {
         (hop, body): (&Hop, &[u8]),
         now: Now,
         out: &mut Outbox,
-    ) -> Option<(Number, Id)> {
+    ) -> Option<Number> {
         let subscription = self.events.subscriptions.get_mut(id)?;
         subscription.lookups = 0;
         subscription.dialog.local_cseq += 1;
@@ -188,11 +192,16 @@ impl Node {
             context: id,
             branch: NOTIFY | number & NUMBER,
         };
+        let sending = Sending {
+            method: Method::Notify,
+            to: hop.to,
+            user,
+            patience: patience(standing),
+        };
         let (dialog, identity) = (&subscription.dialog, &self.endpoint.identity);
-        let (layer, mut check) = (&mut self.endpoint.layer, 0);
         out.of_call(Some(&dialog.call_id));
         let write = |client, bytes: &mut Vec<u8>| {
-            check = identity.branches.check(identity.shard, client);
+            let check = identity.branches.check(identity.shard, client);
             write_notify(
                 dialog,
                 &notify,
@@ -210,11 +219,11 @@ impl Node {
                 },
                 bytes,
             );
+            check
         };
-        let client = layer.send(Method::Notify, hop.to, user, now.mono_ms(), out, write);
-        layer.set_check(client, check);
+        self.endpoint.layer.send(sending, now.mono_ms(), out, write);
         out.of_call(None);
-        Some((number, client))
+        Some(number)
     }
 
     fn wait_for_name(&mut self, id: Id, due: Due, now: Now) {

@@ -105,8 +105,13 @@ impl Node {
         };
         if let Some(why) = exempt {
             self.trace.note(|| Step::Asked { why });
-            let known = self.is_watched_known(case, bound, sender, now)?;
-            return Ok((known == Progress::On).then_some(sender));
+            if self.is_watched_known(case, bound, sender, now)? == Progress::Waits {
+                return Ok(None);
+            }
+            if self.is_merged(request, now) {
+                return Err(Reject::new(Status::LOOP_DETECTED));
+            }
+            return Ok(Some(sender));
         }
         self.trace.note(|| Step::Asked {
             why: AskedWhy::Method,
@@ -117,6 +122,10 @@ impl Node {
                 if self.is_watched_known(case, bound, Sender::Authenticated, now)? == Progress::Waits =>
             {
                 return Ok(None);
+            }
+            // A copy has the nonce count of the first one: it would be challenged, and asked for again.
+            Checked::Right(_) if self.is_merged(request, now) => {
+                return Err(Reject::new(Status::LOOP_DETECTED));
             }
             Checked::Right(proof) if self.claim(&proof, ingress, now) => {
                 return Ok(Some(Sender::Authenticated));
@@ -143,6 +152,19 @@ impl Node {
             None => self.is_called_known(case, bound, sender, now),
             Some(_) => Ok(Progress::On),
         }
+    }
+
+    /// Whether a SUBSCRIBE is a copy of one that has begun a subscription, and came another way (RFC 3261 §8.2.2.2): what comes the
+    /// same way again has its transaction.
+    fn is_merged(&mut self, request: Message<'_>, now: Now) -> bool {
+        let id = self.request_id(request);
+        request.to_tag().is_none() && self.events.begun.has(id, now.mono_ms())
+    }
+
+    fn request_id(&self, request: Message<'_>) -> (u64, u32) {
+        let tag = request.from_tag().unwrap_or_default();
+        let call = self.endpoint.identity.call_key(request.call_id(), tag);
+        (call, request.cseq())
     }
 
     fn subscribe(
@@ -268,7 +290,10 @@ impl Node {
         };
         self.carry_out_change(case, grant, change, now, out, |store, caller| {
             kept.is_none_or(|kept| store.put(kept, Some(caller)))
-        })
+        })?;
+        let (id, lifetime_ms) = (self.request_id(request), self.endpoint.layer.timers.lifetime_ms());
+        self.events.begun.add(id, now.mono_ms(), lifetime_ms);
+        Ok(())
     }
 
     /// A tag of ours that no other dialog has.

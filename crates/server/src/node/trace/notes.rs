@@ -301,6 +301,10 @@ impl Step {
         Self::binding(binding, used, now)
     }
 
+    pub(in crate::node) fn insecure(uri: &[u8], why: InsecureWhy) -> Self {
+        Self::Insecure { uri: shown(uri), why }
+    }
+
     pub(in crate::node) fn target(targets: &TargetSet, target: &Target, listeners: &Listeners) -> Self {
         let texts = targets.text();
         let hops = targets.hops(target).iter();

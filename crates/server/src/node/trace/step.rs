@@ -222,6 +222,13 @@ pub enum Step {
         /// Whether that was known from an answer before.
         cached: bool,
     },
+    /// What a request for a SIPS URI may not be sent to (RFC 5630 §5.3).
+    Insecure {
+        /// Its URI.
+        uri: String,
+        /// Why not.
+        why: InsecureWhy,
+    },
     /// A target, and the ways to it (RFC 3261 §16.6 step 7).
     Target {
         /// Its Request-URI.
@@ -480,6 +487,16 @@ pub enum RouteAction {
     Redirect,
 }
 
+/// Why a request for a SIPS URI may not go somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InsecureWhy {
+    /// That is no SIPS URI.
+    Uri,
+    /// The way there is not secure.
+    Way,
+}
+
 /// What becomes of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -496,6 +513,8 @@ pub enum BindingUse {
     NoWay,
     /// Its device sleeps: it is pushed, and is a target once it has registered (RFC 8599 §5.6.2).
     Pushed,
+    /// Its device sleeps, and the caller does not want to wait (RFC 3841 §9.1).
+    NotQueued,
     /// Its device has registered from elsewhere since.
     Replaced,
     /// It is not what the caller wants (RFC 3841).
@@ -578,6 +597,8 @@ pub enum RoleWhy {
     AckOrCancel,
     /// The dialog was set up through us, whatever the mode.
     Dialog,
+    /// It comes by datagrams and leaves by a connection, or the other way round (RFC 3261 §16.1).
+    Transports,
 }
 
 /// Why the node stays on the path of a dialog, or does not.

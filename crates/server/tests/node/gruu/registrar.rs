@@ -103,7 +103,12 @@ const RULES: &[Rule] = &[
             "sip:1002@example.test",
             "sips:bob@example.test",
         ] {
-            let refused = site.ask('b', &register('b', &format!("<{own}>{instance}"), 1));
+            let text = register('b', &format!("<{own}>{instance}"), 1);
+            let scheme = own.split(':').next().unwrap_or_default();
+            let refused = site.ask(
+                'b',
+                &text.replacen("REGISTER sip", &format!("REGISTER {scheme}"), 1),
+            );
             assert_eq!(start_line(&refused), "SIP/2.0 403 Contact Leads Back", "{own}");
         }
         assert_eq!(
@@ -280,7 +285,8 @@ const RULES: &[Rule] = &[
     ("RFC 5627 §5.4", "a SIPS contact has SIPS GRUUs", || {
         let mut site = Site::new();
         let secure = contact('b', ONE).replace("sip:", "sips:");
-        let answer = ok(&mut site, 'b', &register('b', &secure, 1));
+        let text = register('b', &secure, 1).replace("REGISTER sip:", "REGISTER sips:");
+        let answer = ok(&mut site, 'b', &text);
         assert_eq!(
             given(&answer, "pub-gruu"),
             [Some(public(ONE).replace("sip:", "sips:"))]

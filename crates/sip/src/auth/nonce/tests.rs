@@ -48,6 +48,24 @@ fn a_nonce_is_read_back_and_none_other_is() {
 }
 
 #[test]
+fn numbers_are_written_in_the_alphabet_of_base64url() {
+    for at in 0..8 {
+        for sextet in 0..64 {
+            let numbers = [sextet << (42 - 6 * at), SEXTETS_8, 0];
+            let mut expected = *b"AAAAAAAA________AAAAAAAA";
+            expected[at as usize] = ALPHABET[sextet as usize];
+            assert_eq!(encode(numbers), expected);
+            assert_eq!(decode(&expected), Some(numbers));
+        }
+        for byte in (0..=255_u8).filter(|byte| !ALPHABET.contains(byte)) {
+            let mut text = [b'x'; NONCE_LEN];
+            text[at as usize] = byte;
+            assert_eq!(decode(&text), None, "{byte}");
+        }
+    }
+}
+
+#[test]
 fn a_nonce_is_fresh_for_its_lifetime_and_in_its_boot() {
     let table = table(4);
     let stamp = Stamp {

@@ -29,6 +29,8 @@ pub(super) struct Branch {
     /// The share of the breadth that its request was given (RFC 5393 §5.3.3).
     pub(super) breadth: u8,
     pub(super) group: u16,
+    /// See [`Turn::place`].
+    pub(super) place: Option<u8>,
     /// How long it may ring while it waits. Then, in milliseconds after the start of the context, when it is given up, and
     /// when no answer to its CANCEL is waited for any longer.
     pub(super) until: u32,
@@ -48,6 +50,7 @@ impl Branch {
             state: BranchState::Waiting,
             breadth: 0,
             group: turn.group,
+            place: turn.place,
             until: turn.ring_ms.unwrap_or(NEVER),
             target,
             ways,

@@ -35,7 +35,8 @@ impl Proxy {
             // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
             1 if status == Status::TRYING => {}
             1 | 2 => {
-                self.pass_on(endpoint, user.context, response, now_ms, out);
+                let place = self.place_of(user);
+                self.pass_on(endpoint, user.context, response, place, now_ms, out);
                 if status.is_success() {
                     self.cancel_pending(endpoint, user.context, now_ms, out);
                 }
@@ -89,19 +90,18 @@ impl Proxy {
             }
             return Some(false);
         }
-        let has_next = match status {
+        let branch = match status {
             Status::SERVICE_UNAVAILABLE | Status::FLOW_FAILED | Status::REQUEST_TIMEOUT => {
-                self.leads_on(endpoint, user, status)
+                if let Some(cause) = self.leads_on(endpoint, user, status) {
+                    self.branch_failed(endpoint, user, cause, now_ms, out);
+                    self.conclude(endpoint, user.context, now_ms, out);
+                    return None;
+                }
+                let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
+                pending.branches.get_mut(usize::from(user.branch))?
             }
-            _ => None,
+            _ => branch,
         };
-        if let Some(cause) = has_next {
-            self.branch_failed(endpoint, user, cause, now_ms, out);
-            self.conclude(endpoint, user.context, now_ms, out);
-            return None;
-        }
-        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
-        let branch = pending.branches.get_mut(usize::from(user.branch))?;
         let was_given_up = branch.state == BranchState::CancelWanted;
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
@@ -178,12 +178,19 @@ impl Proxy {
         pending.drop_waiting(&mut self.ways, |_| true);
     }
 
+    /// The number of a branch's target, for an account of calls.
+    fn place_of(&mut self, user: User) -> Option<u8> {
+        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
+        pending.branches.get(usize::from(user.branch))?.place
+    }
+
     /// Steps 3, 8 and 9: without our Via, to the caller.
     fn pass_on(
         &mut self,
         endpoint: &mut Endpoint,
         id: Id,
         response: Message<'_>,
+        place: Option<u8>,
         now_ms: u64,
         out: &mut Outbox,
     ) {
@@ -210,6 +217,7 @@ impl Proxy {
             self.progress.push_back(Progress {
                 call,
                 method: context.method,
+                place,
                 status,
                 session_expires,
                 cause: None,
@@ -328,7 +336,7 @@ impl Proxy {
                         (std::mem::take(&mut self.scratch), std::mem::take(&mut self.text));
                     endpoint.layer.pool.take(kept, &mut text);
                     if let Ok(response) = index.parse(&text, &KEPT) {
-                        self.pass_on(endpoint, id, response, now_ms, out);
+                        self.pass_on(endpoint, id, response, None, now_ms, out);
                     }
                     (self.scratch, self.text) = (index, text);
                 }
@@ -387,6 +395,7 @@ impl Proxy {
             self.progress.push_back(Progress {
                 call,
                 method,
+                place: None,
                 status,
                 session_expires: None,
                 cause: Some(cause),

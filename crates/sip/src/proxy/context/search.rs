@@ -2,15 +2,16 @@
 //! what is given up.
 
 use strowger_syntax::message::Edits;
-use strowger_syntax::{Message, Method};
+use strowger_syntax::{Message, Method, Status};
 
 use super::super::forward::{BranchKind, Forwarding, write_forward};
+use super::super::progress::Progress;
 use super::super::targets::TargetSet;
 use super::super::ways::AllWays;
 use super::branch::{Branch, BranchState, NEVER};
 use super::{Cause, Flows, Pending, Phase, Proxy, ResponseContext, is_better, is_too_late, whole};
 use crate::memory::{Id, TimerId};
-use crate::transaction::{FailedSend, KEPT, User};
+use crate::transaction::{FailedSend, KEPT, Patience, Sending, User};
 use crate::transport::Hop;
 use crate::{Endpoint, Outbox};
 
@@ -64,6 +65,18 @@ impl<'a> Opening<'a> {
     }
 }
 
+/// That a target's turn has come, for an account of calls that knows it by a number.
+fn turn_of(context: &ResponseContext, branch: &Branch) -> Option<Progress> {
+    Some(Progress {
+        call: context.call?,
+        method: context.method,
+        place: Some(branch.place?),
+        status: Status::TRYING,
+        session_expires: None,
+        cause: None,
+    })
+}
+
 impl Proxy {
     /// Sends the request to the next group of targets, if the breadth that is free allows it.
     pub(super) fn open_group(
@@ -103,8 +116,7 @@ impl Proxy {
             if branch.state != BranchState::Waiting || branch.group != group {
                 continue;
             }
-            branch.state = BranchState::Done;
-            branch.breadth = shares.next().unwrap_or(1);
+            (branch.state, branch.breadth) = (BranchState::Done, shares.next().unwrap_or(1));
             branch.until = given_up_at(branch.until, pending.started_ms, now_ms);
             let hop = match first_hops {
                 Some(targets) => targets.first_hop(number),
@@ -122,6 +134,7 @@ impl Proxy {
                 credentials: &[],
                 now_ms,
             };
+            self.progress.extend(turn_of(context, branch));
             pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
         }
         Opened::Sent
@@ -349,7 +362,7 @@ impl Pending {
         attempt: &Attempt<'_>,
         out: &mut Outbox,
     ) {
-        let (user, now_ms) = (attempt.user, attempt.now_ms);
+        let user = attempt.user;
         let Some(branch) = self.branches.get_mut(usize::from(user.branch)) else {
             return;
         };
@@ -364,29 +377,29 @@ impl Pending {
             breadth: branch.breadth,
             credentials: attempt.credentials,
         };
-        let (identity, mut check) = (&endpoint.identity, 0);
-        let client = endpoint.layer.send(
-            context.method,
-            attempt.hop.to,
-            user,
-            now_ms,
-            out,
-            |client, bytes| {
-                check = identity.branches.check(identity.shard, client);
-                let branch = BranchKind::Stateful { client, check };
-                write_forward(identity, request, &forwarding, branch, edits, bytes);
-            },
-        );
-        endpoint.layer.set_check(client, check);
         // Within a dialog nobody else can answer, and a BYE that is given up leaves a call that one side takes for over. Another
         // address of the same next hop is tried all the same (RFC 3263 §4.3).
-        if !branch.ways.is_empty() {
-            endpoint.layer.hurry(client, now_ms);
-        } else if request.to_tag().is_some() {
-            endpoint.layer.wait_out(client, now_ms);
-        }
+        let patience = match request.to_tag() {
+            _ if !branch.ways.is_empty() => Patience::Less,
+            Some(_) => Patience::Whole,
+            None => Patience::Usual,
+        };
+        let sending = Sending {
+            method: context.method,
+            to: attempt.hop.to,
+            user,
+            patience,
+        };
+        let identity = &endpoint.identity;
+        branch.client = endpoint
+            .layer
+            .send(sending, attempt.now_ms, out, |client, bytes| {
+                let check = identity.branches.check(identity.shard, client);
+                let branch = BranchKind::Stateful { client, check };
+                write_forward(identity, request, &forwarding, branch, edits, bytes);
+                check
+            });
         context.alive += 1;
-        branch.client = client;
         branch.state = BranchState::Pending;
     }
 

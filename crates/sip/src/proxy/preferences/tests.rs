@@ -108,8 +108,10 @@ fn the_directives_of_request_disposition() {
             proxy: Some(false),
             fork: Some(false),
             cancel: Some(false),
+            queue: Some(true),
             ..Disposition::default()
         }
     );
+    assert_eq!(asked("No-Queue").queue, Some(false));
     assert_eq!(with("INVITE", "", Disposition::of), Disposition::default());
 }

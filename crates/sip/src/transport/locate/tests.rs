@@ -258,3 +258,34 @@ fn a_path_leads_to_its_first_element() {
         assert_eq!(way(contact, path, None), None, "{contact} {path}");
     }
 }
+
+#[test]
+fn a_contact_that_plainly_names_an_address_does_so_when_it_is_read() {
+    let ip = Ipv4Addr::new(192, 0, 2, 1);
+    let mut plain = 0;
+    for contact in [
+        "sip:a@192.0.2.1",
+        "sip:a@192.0.2.1:5060",
+        "sip:a@192.0.2.1;ob",
+        "sip:a@192.0.2.1?x=y",
+        "sip:a:b@192.0.2.1:5060;transport=udp",
+        "sip:a@192.0.2.11",
+        "sip:a@192.0.2.1.example",
+        "sip:a@192.0.2.2",
+        "sip:192.0.2.1",
+        "sip:192.0.2.2;x=@192.0.2.1",
+        "sip:a@[::ffff:192.0.2.1]",
+        "sips:a@192.0.2.1",
+        "tel:1@192.0.2.1",
+        "sip:a@",
+        "",
+    ] {
+        if plainly_names(contact.as_bytes(), ip) {
+            plain += 1;
+            if let Ok(Uri::Sip(uri)) = Uri::parse(contact.as_bytes()) {
+                assert_eq!(uri.host.ip(), Some(ip.into()), "{contact}");
+            }
+        }
+    }
+    assert!(plain >= 5, "{plain}");
+}
