@@ -254,8 +254,9 @@ fn with_directory(directory: &Directory, scratch: &Scratch, lookup: &str) -> Ser
 fn users_are_asked_for_by_http() {
     let md5 = format!(r#"{{"ha1":{{"MD5":"{}"}}}}"#, md5("bob", "bobpw"));
     let directory = Directory::start(&[
-        ("alice", r#"{"password":"alicepw","aliases":["1001"]}"#),
+        ("alice", r#"{"password":"alicepw"}"#),
         ("bob", &md5),
+        ("1001", r#"{"user":"alice"}"#),
     ]);
     let scratch = Scratch::new();
     for method in ["GET", "POST"] {

@@ -159,6 +159,13 @@ impl Node {
                 Checked::Rejected(rejection)
             }
             Ok(proof) => {
+                if let Some(other) = spoken_for.as_deref().filter(|&spoken_for| spoken_for != user) {
+                    match self.is_speaker_known(request, ingress, other, now) {
+                        Ok(Progress::On) => {}
+                        Ok(Progress::Waits) => return Checked::Waits,
+                        Err(reject) => return Checked::Unknown(reject),
+                    }
+                }
                 let address = self.whose(request, spoken_for.as_deref(), user);
                 if address == Resolved::Unknown {
                     self.note_credentials(Some(selected), || CredentialsOutcome::NotOwner);

@@ -110,6 +110,9 @@ impl Kept {
         let is_registered = matches!(standing, Standing::Registered(_));
         let route = &self.registration.given().service_route;
         self.trunk.state.note(is_registered, route);
+        if self.registration.bound_until_ms().is_none() {
+            self.trunk.state.forget_peers();
+        }
         let changed = standing != self.standing;
         if std::mem::discriminant(&standing) != std::mem::discriminant(&self.standing) {
             self.since = now.wall_secs();
@@ -260,7 +263,9 @@ impl Node {
         let is_success = response.status().is_some_and(|status| status.is_success());
         if is_success && let Some(peer) = peer {
             let peer = Peer::of(peer.ip(), &self.endpoint.identity.keys);
-            kept.trunk.state.note_peer(peer);
+            let lasts_ms = 1000 * u64::from(kept.registration.given().expires);
+            let now_ms = now.mono_ms();
+            kept.trunk.state.note_peer(peer, now_ms, now_ms + lasts_ms);
         }
         self.do_step(user.context, step, now, out);
     }

@@ -25,6 +25,8 @@ const RETRY_AFTER: u32 = 2;
 pub(super) struct LookedUp {
     /// For the one whose credentials it has.
     sender: Looked,
+    /// For the other name that the sender speaks for.
+    speaker: Looked,
     /// For the one whom it is for.
     called: Looked,
     /// How many of the targets of a trunk need not be asked for any more; `called` is for the next one.
@@ -46,6 +48,7 @@ pub(super) enum Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whom {
     Sender,
+    Speaker,
     Called,
 }
 
@@ -98,6 +101,31 @@ impl Node {
             Belief::Ask => {
                 let realm = std::mem::take(&mut self.work.realm);
                 let asked = self.ask_for(request, ingress, Whom::Sender, (user, &realm), now);
+                self.work.realm = realm;
+                asked
+            }
+            Belief::Fails => Err(unavailable()),
+        }
+    }
+
+    /// Whether enough is known of another name than their own that somebody with right credentials speaks for. The realm is in
+    /// the work buffers.
+    #[inline]
+    pub(super) fn is_speaker_known(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        name: &[u8],
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let Some(lookup) = self.shared.subscribers.lookup() else {
+            return Ok(Progress::On);
+        };
+        match lookup.judge_name(name, &self.work.realm, self.work.looked.speaker, now.mono_ms()) {
+            Belief::Holds => Ok(Progress::On),
+            Belief::Ask => {
+                let realm = std::mem::take(&mut self.work.realm);
+                let asked = self.ask_for(request, ingress, Whom::Speaker, (name, &realm), now);
                 self.work.realm = realm;
                 asked
             }
@@ -325,6 +353,7 @@ impl Node {
         };
         match whom {
             Whom::Sender => looked.sender = outcome,
+            Whom::Speaker => looked.speaker = outcome,
             Whom::Called => looked.called = outcome,
         }
         let Kept { mut text, mut index } = self.work.kept.take().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use strowger_sip::auth::Account;
 use strowger_sip::ua::Settings;
@@ -46,12 +46,20 @@ const PEERS: usize = 8;
 #[derive(Default)]
 pub struct TrunkState {
     is_registered: AtomicBool,
-    /// Keyed hashes of the addresses that the registrar has answered from; 0 for none. A new one takes the place of the oldest.
-    peers: [AtomicU64; PEERS],
-    next: AtomicUsize,
+    /// The addresses that the registrar has answered from lately.
+    peers: [KnownPeer; PEERS],
     challenges: AtomicU64,
     /// The Service-Route, if there is one.
     service_route: papaya::HashMap<(), Box<[u8]>>,
+}
+
+/// An address of a provider.
+#[derive(Default)]
+struct KnownPeer {
+    /// Its keyed hash; 0 for none.
+    hash: AtomicU64,
+    /// Until when it is known unless it answers again, in monotonic milliseconds.
+    until_ms: AtomicU64,
 }
 
 impl fmt::Debug for TrunkState {
@@ -175,20 +183,38 @@ impl TrunkState {
         }
     }
 
-    /// Notes that the registrar has answered from this address.
-    pub fn note_peer(&self, peer: Peer) {
-        if self.is_peer(peer) {
-            return;
+    /// Notes that the registrar has answered from this address, for as long as what it has granted lasts. Those whose time is over
+    /// are forgotten: an address that the provider has given up may be anybody's by and by. A new one takes the place of the one
+    /// that would be forgotten next.
+    pub fn note_peer(&self, peer: Peer, now_ms: u64, until_ms: u64) {
+        for known in &self.peers {
+            if known.until_ms.load(Ordering::Relaxed) <= now_ms {
+                known.hash.store(0, Ordering::Relaxed);
+            }
         }
-        let place = self.next.fetch_add(1, Ordering::Relaxed) % PEERS;
-        self.peers[place].store(peer.0, Ordering::Relaxed);
+        let rank = |known: &&KnownPeer| match known.hash.load(Ordering::Relaxed) {
+            hash if hash == peer.0 => (0, 0),
+            0 => (1, 0),
+            _ => (2, known.until_ms.load(Ordering::Relaxed)),
+        };
+        if let Some(place) = self.peers.iter().min_by_key(rank) {
+            place.until_ms.store(until_ms, Ordering::Relaxed);
+            place.hash.store(peer.0, Ordering::Relaxed);
+        }
     }
 
-    /// Whether the registrar has answered from this address.
+    /// Forgets the addresses of the registrar: the registration has ended.
+    pub fn forget_peers(&self) {
+        for known in &self.peers {
+            known.hash.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the registrar has answered from this address lately.
     pub fn is_peer(&self, peer: Peer) -> bool {
         self.peers
             .iter()
-            .any(|known| known.load(Ordering::Relaxed) == peer.0)
+            .any(|known| known.hash.load(Ordering::Relaxed) == peer.0)
     }
 }
 
@@ -204,5 +230,27 @@ impl Peer {
             IpAddr::V6(ip) => ip,
         };
         Self(keys.tables.hash(&[b"trunk", &ip.octets()]).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_provider_are_forgotten_when_it_answers_from_others() {
+        let state = TrunkState::default();
+        state.note_peer(Peer(1), 0, 1000);
+        state.note_peer(Peer(2), 500, 1500);
+        assert!(state.is_peer(Peer(1)) && state.is_peer(Peer(2)));
+        state.note_peer(Peer(2), 1000, 2000);
+        assert!(!state.is_peer(Peer(1)) && state.is_peer(Peer(2)));
+        for n in 3..=10 {
+            state.note_peer(Peer(n), 1100, 2100 + n);
+        }
+        let known = (1..=10).filter(|&n| state.is_peer(Peer(n)));
+        assert_eq!(known.collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8, 9, 10]);
+        state.forget_peers();
+        assert!(!(1..=10).any(|n| state.is_peer(Peer(n))));
     }
 }

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod merged;
+mod refreshed;
 mod waiting;
 
 use strowger_server::node::Control;

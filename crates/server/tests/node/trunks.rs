@@ -261,6 +261,34 @@ fn a_service_route_is_followed() {
     assert_eq!(lines(site.last('e', "INVITE"), "Route"), ["<sip:192.0.2.14;lr>"]);
 }
 
+/// RFC 3608 §6.1: a Service-Route is forgotten when the registrar refuses to go on, and when the registration has expired.
+#[test]
+fn a_service_route_is_forgotten() {
+    const OUT: &str = "[[route]]\nwhen.prefix = [\"0\"]\nto = \"provider\"\n";
+    let routing: &'static str = Box::leak((OUT.to_owned() + REGISTER).into_boxed_str());
+    for is_refused in [true, false] {
+        let mut site = site(routing);
+        site.pass(1);
+        let route = format!("{CONTACT}\r\nService-Route: <sip:192.0.2.14;lr>");
+        let ok = site.response('d', 200, &route);
+        site.send('d', &ok);
+        site.log();
+        if is_refused {
+            while !site.log().contains("d REGISTER") {
+                site.pass(10_000);
+            }
+            let refusal = site.response('d', 403, "");
+            site.send('d', &refusal);
+        } else {
+            site.pass(3_700_000);
+        }
+        site.log();
+        site.send('a', &request('a', "INVITE", "sip:0301234@example.test", 1));
+        let log = site.log();
+        assert!(!log.contains("e INVITE"), "{is_refused}: {log}");
+    }
+}
+
 /// A provider need not authenticate only where that is said, and even then gets nowhere but to where its calls go.
 #[test]
 fn a_trusted_provider_calls_us_and_nobody_else() {
@@ -300,6 +328,24 @@ fn a_trusted_provider_calls_us_and_nobody_else() {
     );
     site.send('e', &request('e', "INVITE", "sip:4711@192.0.2.1:5060", 5));
     assert!(site.log().contains("e 407"), "a stranger is one");
+}
+
+/// Who was a provider is a stranger again when the registration has ended.
+#[test]
+fn a_provider_is_trusted_as_long_as_it_is_registered_with() {
+    const TRUSTED: &str = "trusted = true\nto = [\"sip:bob@example.test\"]\n";
+    let routing: &'static str = Box::leak((REGISTER.to_owned() + TRUSTED).into_boxed_str());
+    let mut site = registered(routing);
+    register_bob(&mut site);
+    site.pass(3_500_000);
+    site.log();
+    site.send('d', &to_contact(2));
+    assert_eq!(site.log(), "d 100, b INVITE");
+    site.answer('b', 486);
+    site.pass(100_000);
+    site.log();
+    site.send('d', &to_contact(3));
+    assert!(site.log().contains("d 407"));
 }
 
 /// Registers `b` although digest is on.

@@ -221,11 +221,58 @@ fn who_is_registered_is_called_without_asking() {
     site.send('a', &text);
     answer(&mut site, "alice", 200, &known("alice", ""));
     assert!(site.log().ends_with("b INVITE"));
-    // The aliases of bob came with bob.
+    // Whose another name is the server says when it is asked for that.
     let text = invite(&mut site, 'a', "1002", 3);
     site.send('a', &text);
-    assert!(site.user_question().is_none());
+    answer(&mut site, "1002", 200, ALIAS_OF_BOB);
     assert!(site.log().ends_with("b INVITE"));
+}
+
+#[test]
+fn nobody_takes_calls_by_an_alias_that_is_somebody_elses_name() {
+    for is_alice_known in [false, true] {
+        let mut site = site();
+        if is_alice_known {
+            let alice = credentials(&mut site, 'a', "alice", "alice", 1);
+            site.send('a', &alice);
+            answer(&mut site, "alice", 200, &known("alice", ""));
+        }
+        let bob = credentials(&mut site, 'b', "bob", "bob", 2);
+        site.send('b', &bob);
+        answer(&mut site, "bob", 200, &known("bob", r#""alice""#));
+        // Nor speaks he for her.
+        let text = registration('b', "sip:alice@example.test", "<sip:bob@192.0.2.11>", 3);
+        let challenge = site.ask('b', &text);
+        site.log();
+        site.send('b', &authorize(&text, &challenge, "bob", 1));
+        if !is_alice_known {
+            answer(&mut site, "alice", 200, &known("alice", ""));
+        }
+        assert_eq!(site.log(), "b 403");
+        let carol = credentials(&mut site, 'c', "carol", "carol", 4);
+        site.send('c', &carol);
+        answer(&mut site, "carol", 200, &known("carol", ""));
+        let text = request('c', "INVITE", "sip:alice@example.test", 5);
+        let challenge = site.ask('c', &text);
+        site.send('c', &ack(&text, &challenge));
+        site.log();
+        site.send('c', &authorize(&text, &challenge, "carol", 1));
+        let expected = if is_alice_known { "c 100, a INVITE" } else { "c 480" };
+        assert_eq!(site.log(), expected);
+    }
+}
+
+#[test]
+fn who_registers_by_an_alias_waits_for_whose_it_is() {
+    let mut site = site();
+    let text = registration('b', "sip:1002@example.test", "<sip:bob@192.0.2.11>", 1);
+    let challenge = site.ask('b', &text);
+    site.log();
+    site.send('b', &authorize(&text, &challenge, "bob", 1));
+    answer(&mut site, "bob", 200, &known("bob", r#""1002""#));
+    assert_eq!(site.log(), "");
+    answer(&mut site, "1002", 200, ALIAS_OF_BOB);
+    assert_eq!(site.log(), "b 200");
 }
 
 /// A site where bob is registered and alice's INVITE to `1002`, who is bob, waits: for what is said of alice, or of `1002`.

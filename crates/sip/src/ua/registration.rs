@@ -161,7 +161,7 @@ pub enum Standing {
 /// What the registrar has told with its 200.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// The values of Service-Route, for requests that go out (RFC 3608 §6.1).
+    /// The values of Service-Route, for requests that go out (RFC 3608 §6.1); none after a refusal.
     pub service_route: Box<[u8]>,
     /// The values of Path, by which requests come in (RFC 3327 §5.3).
     pub path: Box<[u8]>,
@@ -264,7 +264,7 @@ impl Registration {
         }
     }
 
-    /// What the registrar has told.
+    /// What the registrar has told; nothing when the registration has ended.
     pub fn given(&self) -> &Given {
         &self.given
     }
@@ -300,7 +300,9 @@ impl Registration {
 
     /// Time has come to the deadline.
     pub fn on_deadline(&mut self, now_ms: u64) -> Step {
-        self.bound.take_if(|bound| bound.until_ms <= now_ms);
+        if self.bound.take_if(|bound| bound.until_ms <= now_ms).is_some() {
+            self.given = Given::default();
+        }
         match self.state {
             State::Waiting { at_ms } if at_ms <= now_ms => self.begin(now_ms),
             State::Locating {
@@ -372,6 +374,7 @@ impl Registration {
     fn end(&mut self) -> Step {
         self.state = State::Ended;
         self.bound = None;
+        self.given = Given::default();
         Step::End
     }
 
@@ -602,6 +605,10 @@ impl Registration {
         }
         self.failures = self.failures.saturating_add(1);
         self.why = Some(why);
+        if why.is_refusal() {
+            // RFC 3608 §6.1.
+            self.given.service_route = Box::default();
+        }
         let interval_ms = 1000 * u64::from(self.expires);
         let (base_ms, most_ms) = if why.is_refusal() {
             (BASE_MS, MOST_MS)

@@ -49,6 +49,8 @@ struct Subscription {
     /// Where the last SUBSCRIBE came from.
     origin: Origin,
     course: Course,
+    /// The client transaction of the last notification, which may have ended.
+    client: Option<Id>,
     told: Told,
     /// When it ends, in Unix seconds.
     ends_at: u64,
@@ -179,6 +181,7 @@ impl Node {
                 set_aside,
                 origin: kept.origin,
                 course: Course::resumed(at_ms, now.mono_ms() + left_ms),
+                client: None,
                 told: Told::default(),
                 ends_at: kept.ends_at,
                 timer: TimerId::NONE,

@@ -221,7 +221,12 @@ impl Node {
             );
             check
         };
-        self.endpoint.layer.send(sending, now.mono_ms(), out, write);
+        let layer = &mut self.endpoint.layer;
+        let client = layer.send(sending, now.mono_ms(), out, write);
+        // Nobody waits for the answer to the one before, which a refresh has overtaken: it is sent no more.
+        if let Some(before) = subscription.client.replace(client) {
+            layer.drop_client(before);
+        }
         out.of_call(None);
         Some(number)
     }

@@ -9,6 +9,8 @@ use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
 use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::scan::put_number;
+use strowger_syntax::header::NameAddr;
+use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Method, Name, Status, Uri};
 
 use super::{Elsewhere, SET_ASIDE, Subscription};
@@ -17,7 +19,7 @@ use crate::location::{Caller, MAX_AOR, Slot, Ticket};
 use crate::node::dispatch::{Bound, Case};
 use crate::node::policy::{Checked, Sender, spoken_for};
 use crate::node::trace::{AskedWhy, RoleTaken, Step};
-use crate::node::user_lookup::Progress;
+use crate::node::user_lookup::{Known, Progress, unavailable};
 use crate::node::{Kept, Node};
 use crate::subscriber::Resolved;
 
@@ -148,10 +150,30 @@ impl Node {
         sender: Sender,
         now: Now,
     ) -> Result<Progress, Reject> {
-        match case.request.to_tag() {
-            None => self.is_called_known(case, bound, sender, now),
-            Some(_) => Ok(Progress::On),
+        let (request, ingress) = (case.request, case.ingress);
+        if request.to_tag().is_none() {
+            return self.is_called_known(case, bound, sender, now);
         }
+        let Some((_, subscription)) = self.subscription_of(request) else {
+            return Ok(Progress::On);
+        };
+        let aor = subscription.aor.clone();
+        self.work.aor.clear();
+        self.work.aor.extend_from_slice(&aor);
+        match self.know_name(request, ingress, now)? {
+            Known::Enough => Ok(Progress::On),
+            Known::Asked => Ok(Progress::Waits),
+            // The subscription goes on (RFC 6665 §4.1.2.2).
+            Known::Nothing => Err(unavailable()),
+        }
+    }
+
+    /// The subscription that a SUBSCRIBE within a dialog is for.
+    fn subscription_of(&self, request: Message<'_>) -> Option<(Id, &Subscription)> {
+        let key = self.endpoint.identity.call_key(request.to_tag()?, &[]);
+        let id = *self.events.by_tag.get(&key)?;
+        let subscription = self.events.subscriptions.get(id)?;
+        subscription.dialog.is_of(request).then_some((id, subscription))
     }
 
     /// Whether a SUBSCRIBE is a copy of one that has begun a subscription, and came another way (RFC 3261 §8.2.2.2): what comes the
@@ -183,7 +205,7 @@ impl Node {
         check_content(request)?;
         let asked = asked(request, &self.shared.policy.events.durations)?;
         if request.to_tag().is_some() {
-            return self.refresh_subscription(case, &asked, now, out);
+            return self.refresh_subscription(case, &asked, sender, now, out);
         }
         let Bound::User(uri) = bound else {
             return Err(Reject::new(Status::NOT_FOUND));
@@ -208,13 +230,18 @@ impl Node {
         };
         self.work.aor.clear();
         self.shared.ours.write_aor(&sip, &mut self.work.aor);
+        self.check_watcher(speaker.as_ref(), sender, now)
+    }
+
+    /// Whether the address-of-record in the work buffers is the speaker's own, if the speaker may be told of it.
+    fn check_watcher(&mut self, speaker: Option<&Vec<u8>>, sender: Sender, now: Now) -> Result<bool, Reject> {
         let resolved = self.follow_alias();
-        let owner = speaker.as_ref() == Some(&self.work.aor);
+        let owner = speaker == Some(&self.work.aor);
         let may_watch = |speaker: &Vec<u8>| {
             let watchers = &self.shared.policy.events.watchers;
             watchers.iter().any(|watcher| watcher.as_bytes() == &speaker[..])
         };
-        if sender == Sender::Authenticated && !owner && !speaker.as_ref().is_some_and(may_watch) {
+        if sender == Sender::Authenticated && !owner && !speaker.is_some_and(may_watch) {
             return Err(Reject::new(Status::FORBIDDEN));
         }
         // Who is registered is somebody, also while the server of users has not been asked.
@@ -234,7 +261,14 @@ impl Node {
 
     /// The address-of-record that a request speaks for, if that is ours; an alias stands for its user.
     fn speaker(&mut self, request: Message<'_>) -> Option<Vec<u8>> {
-        let sip = spoken_for(request).filter(|sip| self.shared.is_ours(sip))?;
+        self.user_of(spoken_for(request)?)
+    }
+
+    /// The address-of-record that a URI names, if that is ours; an alias stands for its user.
+    fn user_of(&mut self, sip: SipUri<'_>) -> Option<Vec<u8>> {
+        if !self.shared.is_ours(&sip) {
+            return None;
+        }
         self.work.aor.clear();
         self.shared.ours.write_aor(&sip, &mut self.work.aor);
         self.follow_alias();
@@ -271,6 +305,7 @@ impl Node {
             set_aside: SET_ASIDE,
             origin: self.origin_of(ingress),
             course: Course::new(now.mono_ms(), u64::from(asked.secs) * 1000),
+            client: None,
             told: Told::default(),
             ends_at: now.wall_secs() + u64::from(asked.secs),
             timer: TimerId::NONE,
@@ -320,26 +355,59 @@ impl Node {
         origin
     }
 
+    /// Whether who sends a SUBSCRIBE within a dialog is who began it, and may still be told (RFC 6665 §4.2.1.3): to know a dialog
+    /// is no leave to go on with it. Whether what is told of is the sender's own.
+    fn check_refresher(
+        &mut self,
+        id: Id,
+        request: Message<'_>,
+        sender: Sender,
+        now: Now,
+    ) -> Result<bool, Reject> {
+        let subscription = self.events.subscriptions.get(id).ok_or_else(unknown)?;
+        let (remote, aor) = (subscription.dialog.remote.clone(), subscription.aor.clone());
+        let began = NameAddr::parse(&remote).ok();
+        let speaker = self.speaker(request);
+        let is_same = began.is_some_and(|began| match (began.uri, &speaker) {
+            (Uri::Sip(sip), Some(_)) => self.user_of(sip) == speaker,
+            (uri, _) => Uri::parse(request.from_uri()).is_ok_and(|from| Uri::equivalent(&uri, &from)),
+        });
+        if !is_same {
+            return Err(Reject::new(Status::FORBIDDEN));
+        }
+        self.work.aor.clear();
+        self.work.aor.extend_from_slice(&aor);
+        let owner = self.check_watcher(speaker.as_ref(), sender, now)?;
+        // What was a user may be another one's alias now.
+        let is_still = *self.work.aor == *aor;
+        is_still.then_some(owner).ok_or_else(|| Reject::new(Status::NOT_FOUND))
+    }
+
     /// A SUBSCRIBE within a dialog (RFC 6665 §4.2.1.4).
     fn refresh_subscription(
         &mut self,
         case: &Case<'_>,
         asked: &Asked<'_>,
+        sender: Sender,
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         let Case { request, ingress, .. } = *case;
-        let unknown = || Reject::because(Status::CALL_DOES_NOT_EXIST, "Subscription Does Not Exist");
         let tag = request.to_tag().unwrap_or(&[]);
-        let key = self.endpoint.identity.call_key(tag, &[]);
         let origin = self.origin_of(ingress);
-        let id = *self.events.by_tag.get(&key).ok_or_else(unknown)?;
-        let subscription = self.events.subscriptions.get_mut(id).ok_or_else(unknown)?;
-        let is_it = subscription.dialog.is_of(request)
-            && (subscription.package, &*subscription.id) == (asked.package, asked.id);
-        if !is_it || subscription.course.is_ending() {
-            return Err(unknown());
+        let is_it = |subscription: &Subscription| {
+            (subscription.package, &*subscription.id) == (asked.package, asked.id)
+                && !subscription.course.is_ending()
+        };
+        let id = match self.subscription_of(request) {
+            Some((id, subscription)) if is_it(subscription) => id,
+            _ => return Err(unknown()),
+        };
+        let owner = self.check_refresher(id, request, sender, now)?;
+        if self.is_full(true) {
+            return Err(try_later());
         }
+        let subscription = self.events.subscriptions.get_mut(id).ok_or_else(unknown)?;
         let before = subscription.bytes();
         if subscription.dialog.refresh(request, asked.contact).is_err() {
             return Err(Reject::because(
@@ -351,7 +419,7 @@ impl Node {
         let quota = &self.shared.events.quota;
         quota.leave(&subscription.aor, subscription.origin.remote.ip());
         quota.admit(&subscription.aor, origin.remote.ip());
-        subscription.origin = origin;
+        (subscription.origin, subscription.owner) = (origin, owner);
         // At once, for what is kept meanwhile for another reason comes behind it.
         let before_it = (subscription.ends_at, subscription.is_kept);
         let lasting = (now.wall_secs() + u64::from(asked.secs), asked.secs > 0);
@@ -573,6 +641,11 @@ impl Node {
     pub(in crate::node) fn is_served(&self, request: Message<'_>) -> bool {
         package_of(request).is_some() && self.shared.names_us(request.request_uri())
     }
+}
+
+/// There is no such subscription, or it is over.
+fn unknown() -> Reject {
+    Reject::because(Status::CALL_DOES_NOT_EXIST, "Subscription Does Not Exist")
 }
 
 /// Nothing can be kept at the moment.

@@ -12,19 +12,11 @@ use crate::config::LookupMethod;
 use crate::http::{Request, RequestError, Url};
 use crate::subscriber::directory::Hashes;
 
-/// Aliases of one user that count.
-const MOST_ALIASES: usize = 32;
-
 /// What the server says of a name.
 #[derive(Clone)]
 pub(super) enum Answer {
-    /// It is a user's.
-    User {
-        /// H(A1), by algorithm.
-        hashes: Hashes,
-        /// The other names of the user.
-        aliases: Vec<String>,
-    },
+    /// It is a user's, of these H(A1) by algorithm.
+    User(Hashes),
     /// It is another name of this user.
     AliasOf(String),
     /// It is nobody's.
@@ -34,7 +26,7 @@ pub(super) enum Answer {
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::User { aliases, .. } => f.debug_tuple("User").field(aliases).finish(),
+            Self::User(_) => f.write_str("User"),
             Self::AliasOf(of) => f.debug_tuple("AliasOf").field(of).finish(),
             Self::Nobody => f.write_str("Nobody"),
         }
@@ -49,8 +41,6 @@ struct Body {
     password: Option<Secret>,
     #[serde(default)]
     ha1: BTreeMap<String, String>,
-    #[serde(default)]
-    aliases: Vec<String>,
 }
 
 /// The request that puts a question.
@@ -137,10 +127,7 @@ pub(super) fn read(status: u16, body: &[u8], question: &Question) -> Result<Answ
     if hashes == Hashes::default() {
         return Err("its answer has neither password nor H(A1)".to_owned());
     }
-    let mut aliases = body.aliases;
-    aliases.retain(|alias| format!("{alias}@{}", question.domain()).parse::<UserId>().is_ok());
-    aliases.truncate(MOST_ALIASES);
-    Ok(Answer::User { hashes, aliases })
+    Ok(Answer::User(hashes))
 }
 
 #[cfg(test)]
@@ -162,10 +149,10 @@ mod tests {
         assert_eq!(told(200, r#"{"user":"bob"}"#).as_deref(), Ok("AliasOf(\"bob\")"));
         let user = told(
             200,
-            &format!(r#"{{"ha1":{{"MD5":"{md5}"}},"aliases":["1001","a b"],"more":1}}"#),
+            &format!(r#"{{"ha1":{{"MD5":"{md5}"}},"aliases":["1001"],"more":1}}"#),
         );
-        assert_eq!(user.as_deref(), Ok("User([\"1001\"])"));
-        let Ok(Answer::User { hashes, .. }) = read(200, br#"{"password":"secret"}"#, &question("alice"))
+        assert_eq!(user.as_deref(), Ok("User"));
+        let Ok(Answer::User(hashes)) = read(200, br#"{"password":"secret"}"#, &question("alice"))
         else {
             panic!("a user");
         };

@@ -118,7 +118,8 @@ impl Cache {
         }
     }
 
-    /// Notes what the server has said of a name. The aliases that it names are known then, too.
+    /// Notes what the server has said of a name. Of other names it has to be asked: whoever may choose the aliases of a user would
+    /// choose whose calls to take.
     pub(super) fn put(&self, user: &str, domain: &str, answer: Answer, now_ms: u64) {
         match answer {
             Answer::Nobody => self.put_entry(user, domain, None, now_ms),
@@ -126,12 +127,7 @@ impl Cache {
                 let entry = Entry::Alias(of.into());
                 self.put_entry(user, domain, Some(entry), now_ms);
             }
-            Answer::User { hashes, aliases } => {
-                for alias in aliases.iter().filter(|&alias| alias != user) {
-                    self.put_entry(alias, domain, Some(Entry::Alias(user.into())), now_ms);
-                }
-                self.put_entry(user, domain, Some(Entry::User(hashes)), now_ms);
-            }
+            Answer::User(hashes) => self.put_entry(user, domain, Some(Entry::User(hashes)), now_ms),
         }
     }
 
