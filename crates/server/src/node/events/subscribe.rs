@@ -385,7 +385,9 @@ impl Node {
         let owner = self.check_watcher(speaker.as_ref(), sender, now)?;
         // What was a user may be another one's alias now.
         let is_still = *self.work.aor == *aor;
-        is_still.then_some(owner).ok_or_else(|| Reject::new(Status::NOT_FOUND))
+        is_still
+            .then_some(owner)
+            .ok_or_else(|| Reject::new(Status::NOT_FOUND))
     }
 
     /// A SUBSCRIBE within a dialog (RFC 6665 §4.2.1.4).
