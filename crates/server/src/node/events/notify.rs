@@ -229,12 +229,18 @@ impl Node {
         };
         let layer = &mut self.endpoint.layer;
         let client = layer.send(sending, now.mono_ms(), out, write);
-        // Nobody waits for the answer to the one before, which a refresh has overtaken: it is sent no more.
-        if let Some(before) = subscription.client.replace(client) {
-            layer.drop_client(before);
-        }
         out.of_call(None);
+        self.overtake(id, client);
         Some(number)
+    }
+
+    /// Nobody waits for the answer to the notification before this one if a refresh has come meanwhile: it is sent no more, so that
+    /// one is under way at a time.
+    fn overtake(&mut self, id: Id, client: Id) {
+        let subscription = self.events.subscriptions.get_mut(id);
+        if let Some(before) = subscription.and_then(|subscription| subscription.client.replace(client)) {
+            self.endpoint.layer.drop_client(before);
+        }
     }
 
     fn wait_for_name(&mut self, id: Id, due: Due, now: Now) {
