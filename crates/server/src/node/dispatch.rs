@@ -14,7 +14,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::gruu::{has_gr, is_of};
+use super::gruu::has_gr;
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
@@ -625,7 +625,7 @@ impl Node {
                 // No request is sent back here.
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
-                    .filter(|binding| !is_one || is_of(binding, &work.instance))
+                    .filter(|binding| !is_one || binding.is_of(&work.instance))
                     .filter(|binding| {
                         let ours = shared.names_us(binding.contact);
                         self.trace.note(|| Step::told(binding, ours, now));
