@@ -470,7 +470,9 @@ impl Node {
             Checked::Waits => return Ok(None),
             Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
-            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::NotOwner | Checked::Insists | Checked::ShutOut => {
+                return Err(Reject::new(Status::FORBIDDEN));
+            }
             // Credentials for somebody further on are not ours to judge.
             Checked::Absent if !asked => return Ok(Some(sender)),
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),

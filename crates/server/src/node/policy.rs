@@ -86,6 +86,8 @@ pub(super) enum Checked {
     Rejected(Rejection),
     /// They are right, but not the owner's of the address that the request speaks for.
     NotOwner,
+    /// They do not do, and neither did the ones before.
+    Insists,
     /// They were not looked at: whoever sent them is banned.
     ShutOut,
     /// The server of users is asked first; the request will be taken up again.
@@ -99,7 +101,7 @@ impl Checked {
     pub(super) fn refusal(&self) -> Option<Reject> {
         match self {
             Self::Unknown(reject) => Some(*reject),
-            Self::NotOwner | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
+            Self::NotOwner | Self::Insists | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
             Self::Right(_) | Self::Absent | Self::Rejected(_) | Self::Waits => None,
         }
     }
@@ -155,9 +157,8 @@ impl Node {
         match checked {
             Err(rejection) => {
                 self.note_credentials(Some(selected), || rejection.into());
-                self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
-                Checked::Rejected(rejection)
+                self.note_rejection(ingress, user, rejection, now)
             }
             Ok(proof) => {
                 let address = self.whose(request, spoken, user);

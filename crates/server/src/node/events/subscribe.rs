@@ -135,7 +135,9 @@ impl Node {
             Checked::Waits => return Ok(None),
             Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
-            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::NotOwner | Checked::Insists | Checked::ShutOut => {
+                return Err(Reject::new(Status::FORBIDDEN));
+            }
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
             Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
         }
