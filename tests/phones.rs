@@ -152,6 +152,24 @@ fn pjsua_on_udp_calls_baresip_with_digest() {
     assert!(bob.heard(LOW), "baresip has to hear pjsua's tone");
 }
 
+/// Against RFC 3261 §22.2, baresip answers every new challenge at once with the password that was refused.
+#[test]
+fn baresip_with_a_wrong_password_is_stopped_before_it_is_banned() {
+    let server = Setup::with_digest().user("bob", "bobpw").start();
+    let bob = Baresip::started(&account(&server, "bob", Some("mistyped"), "udp"));
+    let stopped = || bob.output().contains("403 Forbidden");
+    assert!(
+        wait::until_true(Duration::from_secs(10), stopped),
+        "{}",
+        bob.output()
+    );
+    std::thread::sleep(Duration::from_secs(4));
+    let bans = server.ctl_json("bans");
+    assert_eq!(bans.as_array().map(Vec::len), Some(0), "{bans}");
+    drop(bob);
+    Baresip::registered(&account(&server, "bob", Some("bobpw"), "udp"));
+}
+
 /// RFC 5626 §4.2.1: baresip registers over two flows, is one user agent for all that, and both sides end calls over its flow.
 #[test]
 fn baresip_with_two_flows_is_called_once() {

@@ -218,6 +218,20 @@ fn defaults_that_are_taken_are_moved_or_left_out_with_a_warning() {
     assert!(said.contains("8080") && said.contains("[::1]:5060"), "{said}");
 }
 
+// Phones on this machine would ask the other program.
+#[test]
+fn a_default_of_this_machine_that_is_taken_is_an_error_that_names_the_option() {
+    if !namespace::enter("a_default_of_this_machine_that_is_taken_is_an_error_that_names_the_option") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let _taken = UdpSocket::bind("127.0.0.1:5060").expect("a default listener");
+    let said = refused(&[], scratch.path());
+    for expected in ["127.0.0.1:5060", "--listen udp:127.0.0.1:5070"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
 #[test]
 fn one_listener_that_is_not_loopback_turns_digest_on_for_the_whole_node() {
     let scratch = Scratch::new();

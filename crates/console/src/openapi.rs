@@ -361,7 +361,7 @@ fn schemas() -> Value {
             "auth": object(json!({ "methods": texts, "algorithms": texts, "because": text })),
             "counts": object(json!({
                 "users": number, "registered": number, "contacts": number, "calls": number,
-                "transactions": number, "connections": number
+                "transactions": number, "connections": number, "bans": number
             })),
             "config": config_status(),
             "failing": { "type": ["string", "null"], "description": "Why registrations can't be stored, and what mends it." }

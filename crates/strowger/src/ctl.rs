@@ -127,6 +127,7 @@ fn status(client: &Client, json: bool) -> Result<(), Failed> {
         ("calls", counts.calls.to_string()),
         ("transactions", counts.transactions.to_string()),
         ("connections", counts.connections.to_string()),
+        ("bans", counts.bans.to_string()),
     ] {
         writeln!(out, "{name:13}{value}")?;
     }

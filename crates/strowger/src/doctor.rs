@@ -3,7 +3,7 @@
 use std::io::{self, Write, stdout};
 use std::path::PathBuf;
 
-use strowger_server::admin::Status;
+use strowger_server::admin::{Ban, Page, Status};
 use strowger_server::config::{Config, Flags};
 use strowger_server::doctor::{self, Counted, Finding, Live, Report, Severity};
 
@@ -51,7 +51,9 @@ fn live(config: &Config) -> Option<Live> {
     let metrics = client
         .request("GET", "/metrics", &Content::None)
         .unwrap_or_default();
+    let bans: Option<Page<Ban>> = client.ask("GET", "/api/v1/bans", &Content::None).ok();
     Some(Live {
+        bans: bans.map(|page| page.items).unwrap_or_default(),
         status: status(&client),
         metrics: String::from_utf8_lossy(&metrics).into_owned(),
     })

@@ -450,6 +450,8 @@ pub struct Counts {
     pub transactions: u64,
     /// Open connections.
     pub connections: u64,
+    /// Accounts and sources that are banned for wrong passwords.
+    pub bans: u64,
 }
 
 /// One subscription (RFC 6665).

@@ -155,7 +155,7 @@ impl Meters {
             } else if long_empty {
                 Charged::First
             } else {
-                Charged::Fits(level.0 / bucket.cost.0.max(1))
+                Charged::Fits(level.0.div_ceil(bucket.cost.0.max(1)))
             }
         })
         // Nobody can be held to what there is no room to remember.

@@ -470,6 +470,37 @@ pub(super) fn count(live: &Live) -> Counted {
     }
 }
 
+/// Bans that are named; that there are more is told.
+const NAMED: usize = 3;
+
+/// Whoever is banned for wrong passwords: more often than not a phone with a password that somebody mistyped.
+fn of_bans(live: &Live) -> Option<Finding> {
+    let first = live.bans.first()?;
+    let all = live
+        .status
+        .as_ref()
+        .map_or(0, |status| status.counts.bans as usize);
+    let named = live.bans.iter().take(NAMED).map(|ban| {
+        let who = ban.account.as_deref().unwrap_or("everybody");
+        format!(
+            "{who} at {} for {} minutes more",
+            ban.source,
+            ban.expires_in.div_ceil(60)
+        )
+    });
+    let named: Vec<_> = named.collect();
+    let more = match all.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more (strowger ctl bans)"),
+    };
+    let what = format!("banned for wrong passwords: {}{more}", named.join(", "));
+    let why = "their requests are answered 403 whatever their passwords are now";
+    let (source, account) = (&first.source, first.account.as_deref().unwrap_or_default());
+    let unban = format!("strowger ctl unban {source} {account}");
+    let mend = format!("give the phone its password, then: {}", unban.trim_end());
+    Some(finding(Warning, "bans", what, why, mend))
+}
+
 /// What a server that runs tells of itself.
 pub(super) fn of_server(live: &Live, counted: &Counted) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -498,6 +529,7 @@ pub(super) fn of_server(live: &Live, counted: &Counted) -> Vec<Finding> {
         let mend = "raise net.core.rmem_max, or the number of shards";
         found.push(finding(Warning, "buffers", what, why, mend));
     }
+    found.extend(of_bans(live));
     if live.status.is_none() {
         let what = "a server runs on the data directory and does not say how it is";
         let why = "what follows from its state is not told";

@@ -13,7 +13,7 @@ mod view;
 
 use serde::{Deserialize, Serialize};
 
-use crate::admin::Status;
+use crate::admin::{Ban, Status};
 use crate::config::Config;
 use facts::Facts;
 
@@ -110,6 +110,8 @@ pub struct Live {
     pub status: Option<Status>,
     /// Its figures, as Prometheus reads them.
     pub metrics: String,
+    /// Some of those whom it has banned.
+    pub bans: Vec<Ban>,
 }
 
 /// Looks at everything. `live` is the server that runs on the data directory, if one does.

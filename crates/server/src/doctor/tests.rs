@@ -267,12 +267,29 @@ fn a_server_that_runs_is_asked() {
                   strowger_datagrams_dropped_by_kernel_total{shard=\"0\"} 2\n\
                   strowger_datagrams_dropped_by_kernel_total{shard=\"1\"} 5\n"
             .to_owned(),
+        bans: vec![Ban {
+            id: "192.0.2.7 bob@example.test".to_owned(),
+            source: "192.0.2.7".to_owned(),
+            account: Some("bob@example.test".to_owned()),
+            since: 1_764_000_000,
+            expires_in: 1741,
+        }],
     };
     let report = report(&open(""), &facts(), Some(&live));
     let counted = report.server.expect("counted");
     assert_eq!((counted.phones_unanswered, counted.datagrams_dropped), (3, 7));
     let found: Vec<_> = report.findings.iter().map(|finding| &*finding.about).collect();
-    assert_eq!(found, ["nat", "buffers", "server"]);
+    assert_eq!(found, ["nat", "buffers", "bans", "server"]);
+    let bans = &report.findings[2];
+    assert!(
+        bans.what.contains("bob@example.test at 192.0.2.7 for 30 minutes"),
+        "{bans:?}"
+    );
+    assert!(
+        bans.mend
+            .ends_with("strowger ctl unban 192.0.2.7 bob@example.test"),
+        "{bans:?}"
+    );
 }
 
 #[test]

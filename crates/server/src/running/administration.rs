@@ -199,6 +199,7 @@ impl Running {
             calls: self.tallies.iter().map(|t| t.calls()).sum(),
             transactions: self.tallies.iter().map(|t| t.transactions()).sum(),
             connections,
+            bans: self.bans.list(strowger_net::now().wall_secs()).len() as u64,
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Binding the listeners: what was asked for must bind, a default that cannot is warned about and left out.
+//! Binding the listeners: what was asked for must bind, and so must the default that phones on this machine use; another default
+//! that cannot is warned about and left out.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use strowger_net::{BindError, BindFault, Listen as Bound, Listener, Options};
 
@@ -25,7 +28,7 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
                 listeners.push(listener);
                 numbers.add(uri, listen);
             }
-            Err(error) if wanted.asked == Asked::Default => {
+            Err(error) if wanted.asked == Asked::Default && !is_needed(&error, uri.address.ip()) => {
                 tracing::warn!("{error}: this default listener is left out");
             }
             Err(error) => return Err(StartError::Bind(error)),
@@ -36,6 +39,12 @@ pub(super) fn bind(config: &Config, options: &Options) -> Result<(Vec<Listener>,
     } else {
         Ok((listeners, numbers))
     }
+}
+
+/// Whether a default listener that cannot be bound is not one to go on without: where another program has its port, phones on this
+/// machine would ask that program.
+pub(super) fn is_needed(error: &BindError, address: IpAddr) -> bool {
+    matches!(error.fault, BindFault::InUse) && address == Ipv4Addr::LOCALHOST
 }
 
 /// Lets a listener hear its multicast group, if it has one.
@@ -62,7 +71,9 @@ pub(super) fn warn_of_small_buffer(listener: &Listener, options: &Options) {
 /// What to do about an address that cannot be bound.
 pub(super) fn mend(fault: &BindFault) -> &'static str {
     match fault {
-        BindFault::InUse => "stop the other program, or choose another port",
+        BindFault::InUse => {
+            "stop the other program, or choose another port: --listen udp:127.0.0.1:5070 --listen tcp:127.0.0.1:5070, or [[listen]]"
+        }
         BindFault::NotPermitted => {
             "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep"
         }

@@ -164,7 +164,10 @@ impl Numbers {
             if kept.is_none() {
                 match next.take_up(wanted, options, &mut step) {
                     Ok(number) => *kept = Some(number),
-                    Err(Refused::Bind(error)) if wanted.asked == Asked::Default => {
+                    Err(Refused::Bind(error))
+                        if wanted.asked == Asked::Default
+                            && !bind::is_needed(&error, wanted.listen.uri.address.ip()) =>
+                    {
                         tracing::warn!("{error}: this default listener is left out");
                     }
                     Err(Refused::Bind(error)) => obstacles.push(Obstacle::bind(place, &error)),
