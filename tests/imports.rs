@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -123,6 +124,38 @@ fn what_is_not_taken_is_told_with_file_and_line_and_the_rest_is_there() {
         (&told["failures"], &told["failed"][0]["line"]),
         (&2.into(), &2.into())
     );
+}
+
+#[test]
+fn a_long_import_tells_how_far_it_is() {
+    let scratch = Scratch::new();
+    let mut importing = Command::new(program())
+        .args(["user", "import", "-", "--data-dir"])
+        .arg(scratch.join("data"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut input = importing.stdin.take().expect("a pipe");
+    let text = lines(2 * BATCH, "pw");
+    let (first, second) = text.split_at(text.len() / 2);
+    input.write_all(first.as_bytes()).expect("read");
+    // Where nobody watches it is told every five seconds at most.
+    thread::sleep(Duration::from_millis(5200));
+    input.write_all(second.as_bytes()).expect("read");
+    drop(input);
+    let ended = importing.wait_with_output().expect("it ends");
+    let (told, result) = (
+        String::from_utf8_lossy(&ended.stderr),
+        String::from_utf8_lossy(&ended.stdout),
+    );
+    assert!(
+        told.contains(" lines, ") && told.contains(" a second\n"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(result.contains("added 20000, changed 0"), "{result}");
 }
 
 #[test]

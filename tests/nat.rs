@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use system_tests::baresip::Baresip;
 use system_tests::nat::{Internet, Kind, Nat, RELAY, SERVER, UDP_TIMEOUT};
@@ -37,6 +37,8 @@ struct Phone {
     peer: Peer,
     /// The last REGISTER that was accepted.
     registered: Message,
+    /// The address that the server has seen it at, of the answer to that (RFC 3581 §4).
+    seen_at: SocketAddr,
     kept: KeepAlive,
 }
 
@@ -62,6 +64,7 @@ impl Phone {
             server,
             peer,
             registered,
+            seen_at: server,
             kept,
         };
         phone.register(1);
@@ -84,6 +87,13 @@ impl Phone {
         let answer = self.peer.exchange(&register);
         assert_eq!(answer.status(), Some(200), "{:?}: {}", self.kind, answer.text());
         self.registered = register;
+        let param = |name: &str| {
+            let via = answer.header("Via").split(';');
+            let value = via.filter_map(|param| param.strip_prefix(name)).next();
+            value.unwrap_or_else(|| panic!("no {name} in {}", answer.text()))
+        };
+        let seen_at = format!("{}:{}", param("received="), param("rport="));
+        self.seen_at = seen_at.parse().expect("an address");
     }
 
     /// The NAT gets another public address: a phone notices that its keep-alive is not answered, and registers again.
@@ -372,6 +382,50 @@ fn calls_reach_phones_far_away_behind_nats() {
     drop(udp);
     let relay = Relay::tcp(RELAY.into(), at, 7);
     calls(&pairs(&internet, "tcp", relay.address()));
+}
+
+/// A phone keeps its own way open and the server sends nothing: each answer shows the phone the NAT's address, and calls come long
+/// after all else was sent.
+#[track_caller]
+fn phones_keep_their_way_open(transport: &str, keep_alive: impl Fn(&Phone)) {
+    let internet = Internet::new();
+    let (_server, at) = server("[nat]\nkeep_alive = \"off\"\n");
+    let phone = |number, user| {
+        let mut phone = Phone::new(&internet, number, Kind::Symmetric, transport, user, at);
+        phone.kept = phone.peer.keep_alive(10 * UDP_TIMEOUT);
+        phone
+    };
+    let (alice, bob) = (phone(1, "alice"), phone(2, "bob"));
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * UDP_TIMEOUT {
+        keep_alive(&alice);
+        keep_alive(&bob);
+        std::thread::sleep(KEEP_ALIVE / 2);
+    }
+    call(&alice, &bob, Side::Caller);
+    call(&bob, &alice, Side::Callee);
+}
+
+/// RFC 5626 §4.4.2, RFC 5389 §15.2: the mapped address is the NAT's, as the answer to the REGISTER had it in `received` and `rport`.
+#[test]
+fn phones_that_send_stun_are_reached_behind_nats() {
+    if !namespace::enter("phones_that_send_stun_are_reached_behind_nats") {
+        return;
+    }
+    phones_keep_their_way_open("udp", |phone| {
+        let answer = phone.peer.ask_stun();
+        assert_eq!(answer, phone.seen_at, "{}", phone.user);
+        assert_ne!(answer, phone.peer.address(), "{}", phone.user);
+    });
+}
+
+/// RFC 5626 §4.4.1.
+#[test]
+fn phones_that_send_empty_lines_are_reached_behind_nats() {
+    if !namespace::enter("phones_that_send_empty_lines_are_reached_behind_nats") {
+        return;
+    }
+    phones_keep_their_way_open("tcp", |phone| phone.peer.ask_pong());
 }
 
 fn account<'a>(nat: &Nat, server: SocketAddr, user: &'a str, transport: &'a str, tone: f64) -> Account<'a> {

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What keeps a way open.
 const PING: &[u8] = b"\r\n\r\n";
+/// How long the answer to one may take (RFC 5626 §4.4.1).
+const PONG_LIMIT: Duration = Duration::from_secs(10);
 
 /// Keeps a way open as long as it is there.
 #[derive(Debug)]
@@ -121,6 +123,51 @@ impl Peer {
             }
         };
         KeepAlive::start(send, every)
+    }
+
+    /// Asks by STUN from which address its datagrams come (RFC 5626 §4.4.2): the XOR-MAPPED-ADDRESS of the answer (RFC 5389 §15.2).
+    #[track_caller]
+    pub fn ask_stun(&self) -> SocketAddr {
+        let Socket::Udp(socket) = &self.socket else {
+            panic!("by UDP only");
+        };
+        let request = *b"\0\x01\0\0\x21\x12\xa4\x42which are we";
+        socket.send_to(&request, self.server).expect("a datagram");
+        socket.set_read_timeout(Some(PONG_LIMIT)).expect("a time limit");
+        let mut buffer = [0; 2048];
+        loop {
+            let count = socket.recv(&mut buffer).expect("an answer by STUN");
+            let answer = &buffer[..count];
+            if !answer.starts_with(&[1, 1]) {
+                self.waiting.borrow_mut().extend(Message::parse(answer));
+                continue;
+            }
+            assert_eq!(answer[4..20], request[4..], "the answer to another request");
+            let at = answer
+                .windows(6)
+                .position(|window| window == [0, 0x20, 0, 8, 0, 1]);
+            let [port @ .., a, b, c, d]: [u8; 6] = *at
+                .and_then(|at| answer[at + 6..].first_chunk())
+                .unwrap_or_else(|| panic!("no mapped address in {answer:?}"));
+            let cookie = [0x21, 0x12, 0xa4, 0x42];
+            let mut ip = [a, b, c, d];
+            ip.iter_mut().zip(cookie).for_each(|(byte, mask)| *byte ^= mask);
+            return SocketAddr::from((ip, u16::from_be_bytes(port) ^ 0x2112));
+        }
+    }
+
+    /// Sends a ping over TCP and awaits its pong (RFC 5626 §4.4.1), while nothing else comes.
+    #[track_caller]
+    pub fn ask_pong(&self) {
+        let Socket::Tcp(stream) = &self.socket else {
+            panic!("by TCP only");
+        };
+        let mut stream = stream.borrow_mut();
+        stream.write_all(PING).expect("the connection is open");
+        stream.set_read_timeout(Some(PONG_LIMIT)).expect("a time limit");
+        let mut pong = [0; 2];
+        stream.read_exact(&mut pong).expect("a pong");
+        assert_eq!(pong, *b"\r\n");
     }
 
     /// Its own address.

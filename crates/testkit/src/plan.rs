@@ -226,8 +226,8 @@ impl Plan {
             events: Arc::new(events),
             push,
         });
-        let changes = watch(&*shared.location, self.shards);
         Built {
+            changes: watch(&*shared.location, self.shards),
             shards: (0..self.shards)
                 .map(|number| Shard::new(number, &shared, &endpoint))
                 .collect(),
@@ -239,7 +239,6 @@ impl Plan {
             store,
             settled,
             kept,
-            changes,
             scratch,
         }
     }

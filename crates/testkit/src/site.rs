@@ -609,8 +609,12 @@ impl Site {
     /// The push service has taken a push, or why it has not.
     pub fn answer_push(&mut self, ask: &Ask, result: Result<(), NotPushed>) {
         let (shard, ticket) = ask.asker;
+        let is_failed = result.is_err();
         let pushed = Pushed { ticket, result };
         self.control(usize::from(shard), Control::Pushed(Box::new(pushed)));
+        for other in (0..self.shards.len()).filter(|&other| is_failed && other != usize::from(shard)) {
+            self.control(other, Control::NotPushed(ask.device));
+        }
     }
 
     /// The devices whose registrations are refreshed by a push now, if it was looked for them so many seconds ago: whose they are.
@@ -625,6 +629,13 @@ impl Site {
     /// The first question to the server of users that waits.
     pub fn user_question(&mut self) -> Option<subscriber::Question> {
         self.user_questions.as_mut()?.try_recv().ok()
+    }
+
+    /// Removes a user from those that the node keeps.
+    #[track_caller]
+    pub fn remove_user(&mut self, user: &str) {
+        let user = user.parse().expect("a user");
+        self.shared.subscribers.remove(&user).expect("it is removed");
     }
 
     /// The server of users answers a question with this status and body; it fails with what means nothing.

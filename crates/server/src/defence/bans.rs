@@ -70,9 +70,21 @@ impl Bans {
         }
         if state.lines < LINES {
             state.lines += 1;
-            let (source, account) = (ban.source, ban.account.as_deref().unwrap_or("any"));
+            let source = ban.source;
             let seconds = ban.until.saturating_sub(ban.since);
-            tracing::warn!(%source, account, seconds, "banned for wrong passwords");
+            match &ban.account {
+                Some(account) => tracing::warn!(
+                    %source,
+                    account,
+                    seconds,
+                    "banned for wrong passwords; to lift it: strowger ctl unban {source} {account}"
+                ),
+                None => tracing::warn!(
+                    %source,
+                    seconds,
+                    "banned for wrong passwords of many accounts; to lift it: strowger ctl unban {source}"
+                ),
+            }
         } else {
             state.left_out += 1;
         }

@@ -70,8 +70,8 @@ pub(super) struct Bucket {
 pub(super) enum Charged {
     /// It is the first one ever, or in a bucket that had been empty for as long as a full one takes to drain.
     First,
-    /// There was room for it.
-    Fits,
+    /// There was room for it: how many have been charged and have not drained since, with this one.
+    Fits(u64),
     /// It was the last one that there was room for.
     Filled,
     /// There was no room, and it was not charged.
@@ -155,11 +155,11 @@ impl Meters {
             } else if long_empty {
                 Charged::First
             } else {
-                Charged::Fits
+                Charged::Fits(level.0 / bucket.cost.0.max(1))
             }
         })
         // Nobody can be held to what there is no room to remember.
-        .unwrap_or(Charged::Fits)
+        .unwrap_or(Charged::Fits(1))
     }
 
     /// Takes charges back.
@@ -284,14 +284,14 @@ mod tests {
         let meters = Meters::new();
         let key = Key(1 << 40);
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::First);
-        for _ in 0..8 {
-            assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Fits);
+        for charges in 2..10 {
+            assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Fits(charges));
         }
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Filled);
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::Full);
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 9)), Charged::Full);
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 10)), Charged::Filled);
-        assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 110)), Charged::Fits);
+        assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 110)), Charged::Fits(1));
         assert_eq!(meters.charge(key, BUCKET, Ticks(NOW.0 + 300)), Charged::First);
     }
 
@@ -299,7 +299,7 @@ mod tests {
     fn the_first_charge_is_the_first_however_short_the_clock_has_run() {
         let meters = Meters::new();
         assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::First);
-        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::Fits);
+        assert_eq!(meters.charge(Key(5), BUCKET, Ticks(3)), Charged::Fits(2));
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(meters.charge(key, BUCKET, NOW), Charged::First);
         assert_eq!(
             meters.charge(key, BUCKET, NOW),
-            Charged::Fits,
+            Charged::Fits(2),
             "it began at nothing"
         );
         meters.refund(Key(8), Ticks(10), NOW);

@@ -31,6 +31,10 @@ const UNNOTED: usize = 1024;
 /// How long what is refused is held against a source, in seconds of what it may be refused.
 const PATIENCE_SECS: u64 = 20;
 
+/// From so many wrong passwords of a pair on, it is not asked for another one: who repeats a password that was just refused
+/// (against RFC 3261 §22.2) would be banned at once.
+const INSISTENT: u64 = 3;
+
 /// Bytes of an account's name that count, and that a ban shows.
 const SHOWN: usize = 128;
 
@@ -166,8 +170,8 @@ impl Defence {
     }
 
     /// A wrong password. Bans the pair once there were enough, and the source once there were accounts enough. Whether
-    /// the account exists makes no difference.
-    pub fn wrong_password(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) {
+    /// the account exists makes no difference. True when it is to be refused for good, and not asked for another.
+    pub fn wrong_password(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) -> bool {
         let ticks = Ticks::at(now.mono_ns);
         let pair = self.pair_key(source, user, domain);
         let charged = self.memory.meters.charge(pair, self.failures, ticks);
@@ -176,8 +180,13 @@ impl Defence {
             let account = format!("{}@{}", shown(user).escape_ascii(), domain.escape_ascii());
             self.tell(pair, source, Some(account), now);
         }
+        let insists = match charged {
+            Charged::First => false,
+            Charged::Fits(wrong) => wrong >= INSISTENT,
+            Charged::Filled | Charged::Full => true,
+        };
         if charged != Charged::First {
-            return;
+            return insists;
         }
         let source_key = self.source_key(Held::Failures, source);
         let charged = self.memory.meters.charge(source_key, self.accounts, ticks);
@@ -185,6 +194,7 @@ impl Defence {
             self.memory.sources_banned.fetch_add(1, Ordering::Relaxed);
             self.tell(source_key, source, None, now);
         }
+        insists
     }
 
     /// Ends the bans of a source, or the one of an account (`user@domain`) there, and forgets what led to them. Those that
@@ -307,7 +317,7 @@ mod tests {
 
     fn fail(defence: &Defence, source: IpAddr, user: &str, times: u32) {
         for _ in 0..times {
-            defence.wrong_password(source, user.as_bytes(), b"example.test", NOW);
+            let _ = defence.wrong_password(source, user.as_bytes(), b"example.test", NOW);
         }
     }
 
@@ -384,7 +394,7 @@ mod tests {
     fn a_source_is_banned_on_a_machine_that_was_started_just_now() {
         let (defence, _new) = defence();
         for n in 0..20 {
-            defence.wrong_password(SOURCE, format!("user{n}").as_bytes(), b"example.test", EARLY);
+            let _ = defence.wrong_password(SOURCE, format!("user{n}").as_bytes(), b"example.test", EARLY);
         }
         assert_eq!(
             defence.is_banned(SOURCE, b"anybody", b"example.test", EARLY),

@@ -60,6 +60,11 @@ impl Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
+impl Ticket {
+    /// That of a commit whose answer nobody waits for.
+    pub const NOBODYS: Self = Self(u64::MAX);
+}
+
 /// Who committed, so that the answer finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {

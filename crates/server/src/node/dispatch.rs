@@ -14,7 +14,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
 use super::Node;
-use super::gruu::{has_gr, is_of};
+use super::gruu::has_gr;
 use super::locate::{Found, Onward, Patience};
 use super::policy::{Checked, Sender, only_proxy_credentials};
 use super::refused::Why;
@@ -470,7 +470,9 @@ impl Node {
             Checked::Waits => return Ok(None),
             Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
-            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::NotOwner | Checked::Insists | Checked::ShutOut => {
+                return Err(Reject::new(Status::FORBIDDEN));
+            }
             // Credentials for somebody further on are not ours to judge.
             Checked::Absent if !asked => return Ok(Some(sender)),
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
@@ -625,7 +627,7 @@ impl Node {
                 // No request is sent back here.
                 let elsewhere = Bindings::new(&work.record)
                     .live(now.wall_secs())
-                    .filter(|binding| !is_one || is_of(binding, &work.instance))
+                    .filter(|binding| !is_one || binding.is_of(&work.instance))
                     .filter(|binding| {
                         let ours = shared.names_us(binding.contact);
                         self.trace.note(|| Step::told(binding, ours, now));

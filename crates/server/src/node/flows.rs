@@ -20,9 +20,6 @@ use super::locate::is_contact;
 use super::trace::{BindingUse, FlowFound, Step, shown};
 use crate::location::{Caller, Commit, Ticket};
 
-/// The ticket of a commit whose answer nobody waits for.
-const NOBODYS: Ticket = Ticket(u64::MAX);
-
 /// 430 (RFC 5626 §5.3.1).
 fn flow_failed() -> Reject {
     Reject::new(Status::FLOW_FAILED)
@@ -207,7 +204,7 @@ impl Node {
         }
         let caller = Caller {
             shard: self.endpoint.identity.shard,
-            ticket: NOBODYS,
+            ticket: Ticket::NOBODYS,
         };
         let commit = self
             .shared

@@ -398,6 +398,7 @@ impl Node {
     }
 
     /// The call that a request within a dialog is of.
+    #[inline]
     pub(super) fn call_begun(&self, request: Message<'_>) -> Option<Id> {
         let key = |tag| self.endpoint.identity.call_key(request.call_id(), tag);
         let (from, to) = (request.from_tag().unwrap_or(&[]), request.to_tag()?);

@@ -1,10 +1,9 @@
 //! GRUUs at the node (RFC 5627): what a phone may not register, whom a URI with `gr` means, and whose GRUUs are in requests.
 
 use strowger_sip::proxy::{Suits, suits};
-use strowger_sip::registrar::{Binding, Bindings, Gruu, GruuKey, instance_of, is_same_instance};
+use strowger_sip::registrar::{Bindings, Gruu, GruuKey, asked_expires, instance_of};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{Contact, NameAddr, WrittenAddr};
-use strowger_syntax::scan::number;
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
@@ -206,7 +205,9 @@ impl Node {
         };
         for says_so in [true, false] {
             self.add_bindings(&case.ingress.source, patience, now, |binding| {
-                let suits = is_of(binding, &instance).then(|| suits(case.request, binding.params));
+                let suits = binding
+                    .is_of(&instance)
+                    .then(|| suits(case.request, binding.params));
                 match suits.ok_or(BindingUse::OtherInstance)? {
                     Suits::Rank(_) if says_so => Ok(terms),
                     Suits::NotByItself if !says_so => Ok(terms),
@@ -243,7 +244,7 @@ impl Node {
         work.candidates.clear();
         let terms = Terms::new(Origin::Binding, Way::ByUri);
         for binding in newest_first(Bindings::new(&work.record).live(now.wall_secs())) {
-            if !is_of(&binding, &work.instance) || self.shared.names_us(binding.contact) {
+            if !binding.is_of(&work.instance) || self.shared.names_us(binding.contact) {
                 continue;
             }
             let used = match work.candidates.is_empty() {
@@ -343,17 +344,8 @@ impl Node {
     }
 }
 
-/// Whether a binding is a contact of an instance.
-pub(super) fn is_of(binding: &Binding<'_>, instance: &[u8]) -> bool {
-    binding
-        .instance()
-        .is_some_and(|bound| is_same_instance(bound, instance))
-}
-
 /// Whether a REGISTER removes this contact.
 fn is_removed(request: Message<'_>, contact: &WrittenAddr<'_>) -> bool {
-    match contact.params.get(b"expires") {
-        Some(value) => Contact::expires_of(value) == 0,
-        None => request.first(Name::Expires).and_then(number) == Some(0),
-    }
+    let param = contact.params.get(b"expires").map(Contact::expires_of);
+    asked_expires(request, param) == Some(0)
 }

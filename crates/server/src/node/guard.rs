@@ -8,7 +8,7 @@ use strowger_sip::{Now, Source};
 use strowger_syntax::Message;
 
 use super::Node;
-use super::policy::{Sender, spoken_for};
+use super::policy::{Checked, Sender, spoken_for};
 use crate::defence::Banned;
 
 /// Whether a record has a binding that was made by the same transport, from the same address and port as a request.
@@ -74,12 +74,20 @@ impl Node {
     }
 
     /// Holds credentials that did not do against whoever sent them. The realm is in the work buffers.
-    pub(super) fn note_rejection(&self, ingress: &Ingress, user: &[u8], rejection: Rejection, now: Now) {
-        if matches!(rejection, Rejection::Wrong | Rejection::UnknownUser) {
-            let source = ingress.source.remote.ip();
-            self.shared
-                .defence
-                .wrong_password(source, user, &self.work.realm, now);
+    pub(super) fn note_rejection(
+        &self,
+        ingress: &Ingress,
+        user: &[u8],
+        rejection: Rejection,
+        now: Now,
+    ) -> Checked {
+        let source = ingress.source.remote.ip();
+        let (defence, realm) = (&self.shared.defence, &self.work.realm);
+        let is_guess = matches!(rejection, Rejection::Wrong | Rejection::UnknownUser);
+        if is_guess && defence.wrong_password(source, user, realm, now) {
+            Checked::Insists
+        } else {
+            Checked::Rejected(rejection)
         }
     }
 

@@ -93,6 +93,8 @@ pub enum Control {
     SubscriptionsKept(Vec<Settled>),
     /// A device was pushed, or could not be.
     Pushed(Box<Pushed>),
+    /// The device of this number could not be pushed, as another shard wanted.
+    NotPushed(u64),
     /// The server of users was asked for the one that the request of this ticket waits for, and has answered or failed; what it
     /// said is known.
     UserLookedUp {
@@ -507,6 +509,7 @@ impl Node {
         self.pings.start(&shared.policy.nat, self.endpoint.identity.shard);
         let former = std::mem::replace(&mut self.shared, shared);
         self.follow_trunks(&former_listeners, now, out);
+        self.review_subscriptions(now, out);
         // Whoever asked drops it, off the shard; or it goes here if nobody waits any more.
         drop(done.send(former));
     }
@@ -655,6 +658,7 @@ impl Application for Node {
             }
             Control::ListSubscriptions(reply) => drop(reply.send(self.list_subscriptions(now))),
             Control::Pushed(pushed) => self.on_pushed(*pushed, now, out),
+            Control::NotPushed(device) => self.on_not_pushed(device, now, out),
             Control::UserLookedUp { ticket, answered } => self.on_looked_up(ticket, answered, now, out),
             // The administrator may have gone meanwhile.
             Control::ListCalls(reply) => drop(reply.send(self.calls.list())),

@@ -30,9 +30,6 @@ const CRLF: &[u8] = b"\r\n\r\n";
 /// What stands in a branch for the place of a client transaction, where there is none.
 const NO_PLACE: u32 = u32::MAX;
 
-/// Nobody waits for the commit.
-const NOBODY: Ticket = Ticket(u64::MAX);
-
 /// Records that are visited at once when nothing is late.
 const FEW: usize = 8;
 
@@ -326,7 +323,7 @@ impl Node {
         }
         let caller = Caller {
             shard: self.endpoint.identity.shard,
-            ticket: NOBODY,
+            ticket: Ticket::NOBODYS,
         };
         match location.commit(aor, seen, &self.work.next_record, caller) {
             Commit::Done(_) | Commit::Pending => {

@@ -86,6 +86,8 @@ pub(super) enum Checked {
     Rejected(Rejection),
     /// They are right, but not the owner's of the address that the request speaks for.
     NotOwner,
+    /// They do not do, and neither did the ones before.
+    Insists,
     /// They were not looked at: whoever sent them is banned.
     ShutOut,
     /// The server of users is asked first; the request will be taken up again.
@@ -99,7 +101,7 @@ impl Checked {
     pub(super) fn refusal(&self) -> Option<Reject> {
         match self {
             Self::Unknown(reject) => Some(*reject),
-            Self::NotOwner | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
+            Self::NotOwner | Self::Insists | Self::ShutOut => Some(Reject::new(Status::FORBIDDEN)),
             Self::Right(_) | Self::Absent | Self::Rejected(_) | Self::Waits => None,
         }
     }
@@ -146,7 +148,8 @@ impl Node {
         let space = space(&self.shared, &self.endpoint.identity, realm, ingress);
         let ha1 = |algorithm| self.shared.subscribers.ha1(user, realm, algorithm);
         let checked = check_response(selected, &facts, &space, hashes, ha1);
-        match self.may_count(request, ingress, user, &checked, now) {
+        let spoken = spoken_for.as_deref();
+        match self.is_enough_known(request, ingress, (user, spoken), &checked, now) {
             Ok(Progress::On) => {}
             Ok(Progress::Waits) => return Checked::Waits,
             Err(reject) => return Checked::Unknown(reject),
@@ -154,19 +157,11 @@ impl Node {
         match checked {
             Err(rejection) => {
                 self.note_credentials(Some(selected), || rejection.into());
-                self.note_rejection(ingress, user, rejection, now);
                 self.tell_rejection(request, ingress, rejection, now);
-                Checked::Rejected(rejection)
+                self.note_rejection(ingress, user, rejection, now)
             }
             Ok(proof) => {
-                if let Some(other) = spoken_for.as_deref().filter(|&spoken_for| spoken_for != user) {
-                    match self.is_speaker_known(request, ingress, other, now) {
-                        Ok(Progress::On) => {}
-                        Ok(Progress::Waits) => return Checked::Waits,
-                        Err(reject) => return Checked::Unknown(reject),
-                    }
-                }
-                let address = self.whose(request, spoken_for.as_deref(), user);
+                let address = self.whose(request, spoken, user);
                 if address == Resolved::Unknown {
                     self.note_credentials(Some(selected), || CredentialsOutcome::NotOwner);
                     self.tell_refused(request, ingress, Why::NotOwner, now);
@@ -175,6 +170,25 @@ impl Node {
                 self.note_credentials(Some(selected), || CredentialsOutcome::right_for(address));
                 Checked::Right(Right { proof, address })
             }
+        }
+    }
+
+    /// Whether enough is known of the user of credentials, and if they are right, of the other name that the request speaks for.
+    #[inline]
+    fn is_enough_known(
+        &mut self,
+        request: Message<'_>,
+        ingress: &Ingress,
+        (user, spoken_for): (&[u8], Option<&[u8]>),
+        checked: &Result<Proof, Rejection>,
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        let progress = self.may_count(request, ingress, user, checked, now)?;
+        match spoken_for.filter(|&spoken_for| spoken_for != user) {
+            Some(other) if progress == Progress::On && checked.is_ok() => {
+                self.is_speaker_known(request, ingress, other, now)
+            }
+            _ => Ok(progress),
         }
     }
 

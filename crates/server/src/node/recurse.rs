@@ -16,7 +16,7 @@ use strowger_syntax::{Index, Message, Name};
 
 use super::candidates::{Origin, Terms, Way, group_of};
 use super::dispatch::ADDED;
-use super::gruu::{Meant, is_of};
+use super::gruu::Meant;
 use super::locate::{Found, Onward, Patience, Waiting};
 use super::trace::BindingUse;
 use super::{Kept, Node};
@@ -152,7 +152,7 @@ impl Node {
         };
         let patience = Patience::wanted(request);
         self.add_bindings(source, patience, now, |binding| match &only {
-            Some(instance) if !is_of(binding, instance) => Err(BindingUse::OtherInstance),
+            Some(instance) if !binding.is_of(instance) => Err(BindingUse::OtherInstance),
             _ if suits(request, binding.params) == Suits::Not => Err(BindingUse::Unsuited),
             _ => Ok(terms),
         });

@@ -187,10 +187,11 @@ impl Node {
         let ask = Ask {
             provider: Arc::clone(provider),
             push: Push::of(&params, aor, request.call_id(), &method, true),
+            device,
             asker: (self.endpoint.identity.shard, ticket),
         };
         let is_pushed = self.shared.push.pushed_lately(device, now.wall_ms).is_some();
-        if !is_pushed && !self.shared.push.ask(ask, device, now.wall_ms) {
+        if !is_pushed && !self.shared.push.ask(ask, now.wall_ms) {
             self.watcher.remove(self.shared.location.watch(), slot);
             return Err(("this-node", "too many pushes wait"));
         }
@@ -358,7 +359,11 @@ impl Node {
         let device = waking.device;
         self.shared.push.forget(device);
         self.note_waking(pushed.ticket, &error, now);
-        // All that wait for the device wait in vain.
+        self.on_not_pushed(device, now, out);
+    }
+
+    /// A device could not be pushed: all that wait for it wait in vain.
+    pub(super) fn on_not_pushed(&mut self, device: u64, now: Now, out: &mut Outbox) {
         let meant = self.wakings.iter().filter(|(_, waking)| waking.device == device);
         let tickets: SmallVec<[Id; 8]> = meant.map(|(ticket, _)| ticket).collect();
         for ticket in tickets {

@@ -41,6 +41,8 @@ pub struct Ask {
     pub provider: Arc<Provider>,
     /// The device, and why.
     pub push: Push,
+    /// A number for the device.
+    pub device: u64,
     /// The shard that waits, and what it waits with.
     pub asker: (u16, Id),
 }
@@ -202,7 +204,8 @@ impl Services {
     }
 
     /// Has a device pushed; false when too many wait already.
-    pub fn ask(&self, ask: Ask, device: u64, now_ms: u64) -> bool {
+    pub fn ask(&self, ask: Ask, now_ms: u64) -> bool {
+        let device = ask.device;
         let taken = self.asks.try_send(ask).is_ok();
         if taken {
             self.recent.note(device, now_ms);
@@ -287,7 +290,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// Pushes what the shards ask for, until nobody can ask any more.
 pub(crate) fn spawn(services: &Services, mut asks: mpsc::Receiver<Ask>, shards: Handle<Control>) {
-    let counts = Arc::clone(&services.counts);
+    let (counts, recent) = (Arc::clone(&services.counts), Arc::clone(&services.recent));
     tokio::spawn(async move {
         let mut tasks = JoinSet::new();
         loop {
@@ -295,17 +298,27 @@ pub(crate) fn spawn(services: &Services, mut asks: mpsc::Receiver<Ask>, shards: 
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
                 ask = asks.recv(), if tasks.len() < AT_ONCE => {
                     let Some(ask) = ask else { return };
-                    tasks.spawn(carry_out(ask, Arc::clone(&counts), shards.clone()));
+                    let (counts, recent) = (Arc::clone(&counts), Arc::clone(&recent));
+                    tasks.spawn(carry_out(ask, counts, recent, shards.clone()));
                 }
             }
         }
     });
 }
 
-async fn carry_out(ask: Ask, counts: Arc<Counts>, shards: Handle<Control>) {
+async fn carry_out(ask: Ask, counts: Arc<Counts>, recent: Arc<Recent>, shards: Handle<Control>) {
     let (shard, ticket) = ask.asker;
     let result = ask.provider.push(ask.push).await;
     counts.pushed(&result);
+    let is_failed = result.is_err();
+    if is_failed {
+        // Before anybody is told, so that nobody begins to wait for it afterwards.
+        recent.forget(ask.device);
+    }
     let pushed = Control::Pushed(Box::new(Pushed { ticket, result }));
     dns::deliver(&shards, shard, pushed).await;
+    // Other shards may wait for the same device, which was pushed once for all.
+    for other in (0..shards.count()).filter(|&other| is_failed && other != shard) {
+        dns::deliver(&shards, other, Control::NotPushed(ask.device)).await;
+    }
 }

@@ -35,7 +35,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 /// A commit that no shard waits for.
 const NOBODY: Caller = Caller {
     shard: 0,
-    ticket: Ticket(u64::MAX),
+    ticket: Ticket::NOBODYS,
 };
 
 impl Running {

@@ -556,6 +556,25 @@ fn a_registration_on_another_shard_wakes_too() {
     site.assert_ends();
 }
 
+#[test]
+fn a_push_that_fails_ends_the_waits_of_all_shards() {
+    let mut site = Site::of(Plan {
+        routing: SERVICES,
+        shards: 4,
+        ..Plan::default()
+    });
+    register(&mut site, DEVICE, 1);
+    for n in 1..9 {
+        site.send('a', &invite(n));
+    }
+    site.log();
+    let ask = site.push().expect("a push");
+    assert!(site.push().is_none());
+    site.answer_push(&ask, Err(NotPushed::Refused(410)));
+    assert_eq!(site.log(), ["a 480"; 8].join(", "));
+    site.assert_ends();
+}
+
 // RFC 8599 §5.5: a device is pushed at least 120 s before its registration ends, once, and once more later.
 #[test]
 fn registrations_are_refreshed_before_they_end() {

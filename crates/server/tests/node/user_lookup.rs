@@ -257,7 +257,11 @@ fn nobody_takes_calls_by_an_alias_that_is_somebody_elses_name() {
         site.send('c', &ack(&text, &challenge));
         site.log();
         site.send('c', &authorize(&text, &challenge, "carol", 1));
-        let expected = if is_alice_known { "c 100, a INVITE" } else { "c 480" };
+        let expected = if is_alice_known {
+            "c 100, a INVITE"
+        } else {
+            "c 480"
+        };
         assert_eq!(site.log(), expected);
     }
 }

@@ -24,6 +24,10 @@ pub enum End {
     Timeout,
     /// The node stops, and will not know it any more: the subscriber should subscribe again at once.
     Deactivated,
+    /// The subscriber may not be told any more, and should not ask again.
+    Rejected,
+    /// What it is about is no more, and should not be asked for again.
+    NoResource,
 }
 
 impl End {
@@ -32,6 +36,8 @@ impl End {
         match self {
             Self::Timeout => "timeout",
             Self::Deactivated => "deactivated",
+            Self::Rejected => "rejected",
+            Self::NoResource => "noresource",
         }
     }
 }
@@ -43,7 +49,7 @@ pub enum Due {
     Change,
     /// The whole state.
     Full,
-    /// The whole state, and that nothing follows.
+    /// The whole state unless it must not be told, and that nothing follows.
     End(End),
 }
 

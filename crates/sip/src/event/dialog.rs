@@ -33,13 +33,6 @@ impl Dialog {
     /// The dialog that a SUBSCRIBE without a To tag creates, where we are known by this tag.
     pub fn of(subscribe: Message<'_>, local_tag: &[u8], contact: &[u8]) -> Self {
         let to = subscribe.first(Name::To).unwrap_or(&[]);
-        let mut route_set = Vec::new();
-        for field in subscribe.fields_of(Name::RecordRoute) {
-            if !route_set.is_empty() {
-                route_set.push(b',');
-            }
-            route_set.extend_from_slice(field.value);
-        }
         Self {
             call_id: subscribe.call_id().into(),
             local: [to, b";tag=", local_tag].concat().into(),
@@ -47,7 +40,7 @@ impl Dialog {
             remote: subscribe.first(Name::From).unwrap_or(&[]).into(),
             remote_tag: subscribe.from_tag().unwrap_or(&[]).into(),
             remote_target: contact.into(),
-            route_set: route_set.into(),
+            route_set: subscribe.joined(Name::RecordRoute).into(),
             local_cseq: 0,
             remote_cseq: subscribe.cseq(),
         }

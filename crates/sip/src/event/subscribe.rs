@@ -1,10 +1,13 @@
 //! What a SUBSCRIBE asks for (RFC 6665 §4.2.1.1), as a pure function: request in, what is granted or the refusal out.
 
-use strowger_syntax::header::{Accept, Contact, Event};
+use strowger_syntax::header::{Accept, Contact, Event, RecordRoute};
 use strowger_syntax::scan::{number, trim};
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use crate::reject::{Extra, Reject};
+
+/// So many bytes that are kept of a SUBSCRIBE may be there: from two to four times what those have that come by several proxies.
+const MOST_BYTES: usize = 4096;
 
 /// An event package that is served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +94,7 @@ pub fn package_of(request: Message<'_>) -> Option<Package> {
 ///
 /// # Errors
 /// 489 for a package that is not served, with those that are; 400 for what is malformed; 406 when the subscriber does not
-/// understand what it would be told; 423 for too short a time.
+/// understand what it would be told; 423 for too short a time; 513 for more than anybody keeps for one subscription.
 pub fn asked<'a>(request: Message<'a>, durations: &Durations) -> Result<Asked<'a>, Reject> {
     let bad = |what| Reject::because(Status::BAD_REQUEST, what);
     let event = request.get::<Event<'a>>().map_err(|_| bad("Malformed Event"))?;
@@ -108,15 +111,38 @@ pub fn asked<'a>(request: Message<'a>, durations: &Durations) -> Result<Asked<'a
     let secs = granted(request, package, durations)?;
     let mut contacts = request.all::<Contact<'a>>();
     let contact = match (contacts.next(), contacts.next()) {
-        (Some(Ok(Contact::Address(address))), None) if matches!(address.uri, Uri::Sip(_)) => address.uri_text,
+        (Some(Ok(Contact::Address(address))), None) if is_target(&address.uri) => address.uri_text,
         _ => return Err(bad("Contact Must Be One SIP URI")),
     };
+    if request.all::<RecordRoute<'_>>().any(|route| route.is_err()) {
+        return Err(bad("Malformed Record-Route"));
+    }
+    let id = event.id().unwrap_or(&[]);
+    if kept_bytes(request, id, contact) > MOST_BYTES {
+        return Err(Reject::because(
+            Status::MESSAGE_TOO_LARGE,
+            "Subscription Too Large",
+        ));
+    }
     Ok(Asked {
         package,
-        id: event.id().unwrap_or(&[]),
+        id,
         secs,
         contact,
     })
+}
+
+/// Whether a Contact may be the target of a dialog: a method and headers may be in none (RFC 3261 §19.1.1), and would become parts of
+/// a Request-URI.
+fn is_target(uri: &Uri<'_>) -> bool {
+    matches!(uri, Uri::Sip(sip) if sip.headers.is_empty() && !sip.params.has(b"method"))
+}
+
+/// How much of a SUBSCRIBE is kept with its subscription.
+fn kept_bytes(request: Message<'_>, id: &[u8], contact: &[u8]) -> usize {
+    let names = [Name::From, Name::To, Name::CallId, Name::RecordRoute];
+    let fields = names.into_iter().flat_map(|name| request.fields_of(name));
+    fields.map(|field| field.value.len()).sum::<usize>() + id.len() + contact.len()
 }
 
 /// How long it may last (RFC 6665 §4.2.1.1).
@@ -190,12 +216,33 @@ mod tests {
             "Contact: *",
             "Contact: <tel:+1>",
             "Contact: <sip:a@192.0.2.7>, <sip:b@192.0.2.7>",
+            // RFC 3261 §19.1.1.
+            "Contact: <sip:a@192.0.2.7;method=INVITE>",
+            "Contact: <sip:a@192.0.2.7?Route=%3Csip:b@192.0.2.8%3E>",
+            "Contact: <sip:a@192.0.2.7>\r\nRecord-Route: <<<>,;;",
         ] {
             assert_eq!(
                 outcome(&format!("Event: reg\r\n{contact}")),
                 "400 Nothing",
                 "{contact}"
             );
+        }
+    }
+
+    #[test]
+    fn what_would_take_far_too_much_memory_is_refused() {
+        let routes = "<sip:192.0.2.9;lr;ftag=0123456789abcdef>, ".repeat(200);
+        for (id, routes) in [
+            ("7".repeat(30_000), ""),
+            ("7".to_owned(), routes.trim_end_matches(", ")),
+        ] {
+            let routes = if routes.is_empty() {
+                String::new()
+            } else {
+                format!("\r\nRecord-Route: {routes}")
+            };
+            let lines = format!("Event: reg;id={id}\r\nContact: <sip:a@192.0.2.7>{routes}");
+            assert_eq!(outcome(&lines), "513 Nothing");
         }
     }
 }

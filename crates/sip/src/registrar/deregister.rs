@@ -1,7 +1,7 @@
 //! What an administrator does to bindings, as pure functions: record in, new record out.
 
 use super::binding::{Binding, Bindings, Entry, RecordWriter, Tombstone};
-use super::register::TOMBSTONE_SECS;
+use super::burial::TOMBSTONE_SECS;
 
 /// Why an administrator removed a binding (RFC 3680 §4.7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

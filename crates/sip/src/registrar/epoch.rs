@@ -7,7 +7,7 @@ use strowger_syntax::header::Params;
 
 use super::binding::{Binding, Order};
 use super::gruu::knows_gruu;
-use super::outbound::{InstanceFlow, instance_of, is_same_instance};
+use super::outbound::{InstanceFlow, instance_of};
 use super::register::fold;
 
 /// Which temporary GRUUs hold.
@@ -70,7 +70,7 @@ pub(super) fn turn<'a>(
     };
     let (mut last, mut held) = (None::<Binding<'_>>, None);
     for binding in bindings {
-        if !is_of(&binding, instance) {
+        if !binding.is_of(instance) {
             continue;
         }
         held = held.or(binding.epoch);
@@ -111,13 +111,6 @@ pub(super) fn renewed(binding: &Binding<'_>, epoch: Option<Epoch>) -> Option<Epo
         id,
         first_cseq: binding.order.cseq.saturating_add(1),
     })
-}
-
-/// Whether a binding is a contact of an instance.
-pub(super) fn is_of(binding: &Binding<'_>, instance: &[u8]) -> bool {
-    binding
-        .instance()
-        .is_some_and(|bound| is_same_instance(bound, instance))
 }
 
 #[cfg(test)]

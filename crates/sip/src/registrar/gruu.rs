@@ -25,7 +25,6 @@ use strowger_syntax::uri::{SipUri, escape};
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
-use super::epoch::is_of;
 use super::{canonical_aor, canonical_host};
 use crate::keys::MacKey;
 
@@ -176,7 +175,7 @@ impl Gruus<'_> {
     ) -> bool {
         let (user, host) = self.split();
         let (mut epoch, mut nonce) = (None, 0);
-        for binding in record.live(now_secs).filter(|binding| is_of(binding, instance)) {
+        for binding in record.live(now_secs).filter(|binding| binding.is_of(instance)) {
             let (order, hashes) = (binding.order, &self.key.hashes);
             epoch = epoch.or_else(|| Some((binding.epoch?.id, binding.instance()?)));
             let request = u64::from(order.branch) << 32 | u64::from(order.cseq);

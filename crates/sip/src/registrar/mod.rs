@@ -4,6 +4,7 @@
 mod answer;
 mod aor;
 mod binding;
+mod burial;
 mod deregister;
 mod epoch;
 mod gruu;
@@ -24,6 +25,7 @@ pub use binding::{
     Binding, Bindings, BoundFlow, Entries, Entry, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone,
     unexpired,
 };
+pub use burial::{LARGEST_RECORD, TOMBSTONE_SECS};
 pub use deregister::{Removal, Removed, deregister, shorten};
 pub use epoch::Epoch;
 pub use gruu::is_secure;
@@ -32,5 +34,5 @@ pub use outbound::{InstanceFlow, OB, instance_of, is_same_instance, without_flow
 pub use policy::{PathPolicy, Policy, WhenFull};
 pub use purr::{PurrKey, purr_of};
 pub use push::{PushParams, may_have_push, write_public_uri, write_shown_text, write_shown_uri};
-pub use register::{Changes, LARGEST_RECORD, Outcome, TOMBSTONE_SECS, has_registered, is_merged, register};
+pub use register::{Changes, Outcome, asked_expires, has_registered, is_merged, register};
 pub use removal::without_binding;

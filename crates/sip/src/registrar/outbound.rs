@@ -4,7 +4,7 @@ use strowger_syntax::header::{NameAddr, Params};
 use strowger_syntax::scan::number;
 use strowger_syntax::{Message, Name, Status, Uri};
 
-use super::binding::{Bindings, Entry, RecordWriter};
+use super::binding::{Binding, Bindings, Entry, RecordWriter};
 use crate::reject::Reject;
 
 /// The option tag (RFC 5626 §11.4).
@@ -35,6 +35,14 @@ pub fn is_same_instance(a: &[u8], b: &[u8]) -> bool {
     match colons(a) {
         Some(at) => a[..at].eq_ignore_ascii_case(b"urn:uuid:") || a[at..] == b[at..],
         None => false,
+    }
+}
+
+impl Binding<'_> {
+    /// Whether it is a contact of an instance.
+    pub fn is_of(&self, instance: &[u8]) -> bool {
+        self.instance()
+            .is_some_and(|bound| is_same_instance(bound, instance))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a contact says of the push notification service that wakes its device (RFC 8599 §4.1), and who may read it.
 
-use memchr::memmem::find;
 use strowger_syntax::Uri;
 use strowger_syntax::uri::Params;
 
@@ -41,10 +40,14 @@ fn params_of(uri: &[u8]) -> Option<Params<'_>> {
     }
 }
 
-/// Whether a text may have push parameters: they begin alike, in either case. One that is written with escapes in its name
-/// is none of them.
+/// Whether a text may have push parameters: they begin alike, in any case (RFC 3261 §7.3.1). One that is written with escapes in its
+/// name is none of them.
 pub fn may_have_push(text: &[u8]) -> bool {
-    find(text, b"pn-").is_some() || find(text, b"PN-").is_some() || find(text, b"Pn-").is_some()
+    memchr::memchr_iter(b'-', text).any(|at| {
+        text[..at]
+            .last_chunk::<2>()
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"pn"))
+    })
 }
 
 /// Appends a contact's URI as those may see it who look after the server: without the device's own name.
@@ -110,6 +113,19 @@ fn rewrite(uri: &[u8], out: &mut Vec<u8>, write: impl Fn(&[u8], &[u8], &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_the_same_in_any_case() {
+        for name in ["pn-prid", "PN-PRID", "Pn-Prid", "pN-prid"] {
+            assert!(
+                may_have_push(format!("sip:a@192.0.2.1;{name}=x").as_bytes()),
+                "{name}"
+            );
+        }
+        for other in ["n-prid", "-", "sip:a-b@192.0.2.1;spn=-"] {
+            assert!(!may_have_push(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn a_contact_names_its_service_and_its_device() {

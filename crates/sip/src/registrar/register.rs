@@ -10,15 +10,13 @@ use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Name, Status, Uri};
 
 use super::binding::{Binding, Bindings, Entry, Head, Order, Origin, Q_DEFAULT, RecordWriter, Tombstone};
+use super::burial::{Burial, LARGEST_RECORD, TOMBSTONE_SECS, fit};
 use super::epoch::{self, Registering, Turn};
 use super::gruu::is_secure;
 use super::outbound::{InstanceFlow, instance_of, may_apply};
 use super::policy::{PathPolicy, Policy, WhenFull};
 use super::refresh::refresh;
 use crate::reject::{Extra, Reject};
-
-/// How long a removed binding is remembered, in seconds: as long as a duplicate can be under way (64 * T1).
-pub const TOMBSTONE_SECS: u32 = 32;
 
 /// How many contacts one request may have.
 const MOST_ASKED: usize = 64;
@@ -31,8 +29,6 @@ const MOST_TOMBSTONES: usize = 32;
 const NO_CONTACT: &[u8] = b"*";
 /// How many bytes one binding may take.
 pub(super) const LARGEST_ENTRY: usize = 4096;
-/// The longest record, in bytes.
-pub const LARGEST_RECORD: usize = 32 * 1024;
 /// The longest instance-id, in bytes: each stands in the answer twice, as it is and in a GRUU.
 const LONGEST_INSTANCE: usize = 256;
 /// How much of a User-Agent is kept.
@@ -281,7 +277,7 @@ impl<'a> Wanted<'a> {
         let Some(turn) = self.turn.filter(|turn| turn.renews) else {
             return false;
         };
-        instance_of(self.params).is_some_and(|instance| epoch::is_of(binding, instance))
+        instance_of(self.params).is_some_and(|instance| binding.is_of(instance))
             && epoch::renewed(binding, turn.epoch) != binding.epoch
     }
 
@@ -322,6 +318,11 @@ pub(super) fn expires_field(request: Message<'_>) -> Option<u32> {
     request
         .first(Name::Expires)
         .map(|text| number(text).map_or(3600, |n| n.min(u64::from(u32::MAX)) as u32))
+}
+
+/// The seconds that a contact is asked to be bound for, whose expires parameter is `param`; `None` if nothing is said (§10.2.1.1).
+pub fn asked_expires(request: Message<'_>, param: Option<u32>) -> Option<u32> {
+    param.or_else(|| expires_field(request))
 }
 
 struct Step<'a, 's> {
@@ -440,9 +441,7 @@ impl<'a> Step<'a, '_> {
 
     /// The expiration interval that one address asks for: its parameter, else the Expires field, else the default.
     fn asked(&self, asked: Option<u32>) -> u32 {
-        asked
-            .or_else(|| expires_field(self.request))
-            .unwrap_or(self.policy.default_expires)
+        asked_expires(self.request, asked).unwrap_or(self.policy.default_expires)
     }
 
     /// The expiration interval that it is granted.
@@ -533,12 +532,7 @@ impl<'a> Step<'a, '_> {
         'a: 'w,
     {
         let mut writer = RecordWriter::new(out);
-        let mut burial = Burial {
-            order: self.order,
-            until: self.now.saturating_add(TOMBSTONE_SECS),
-            last: None,
-            marked: false,
-        };
+        let mut burial = Burial::by(self.order, self.now);
         let mut changes = Changes::default();
         self.keep_tombstones(&mut writer);
         let mut replaced = self.excess(wanted, &fate)?;
@@ -700,32 +694,6 @@ impl<'a> Step<'a, '_> {
     }
 }
 
-/// Takes the oldest tombstones out of a record that is too long, so that what only removes is always carried out.
-///
-/// # Errors
-/// 513 if the bindings alone are too long.
-#[cold]
-fn fit(record: &mut Vec<u8>) -> Result<(), Reject> {
-    let whole = std::mem::take(record);
-    let mut excess = whole.len() - LARGEST_RECORD;
-    let mut writer = RecordWriter::new(record);
-    for head in Bindings::new(&whole).heads() {
-        if excess > 0 && head.is_tombstone() {
-            excess = excess.saturating_sub(head.encoded.len());
-        } else {
-            writer.copy(head.ends_at, head.encoded);
-        }
-    }
-    writer.finish();
-    match excess {
-        0 => Ok(()),
-        _ => Err(Reject::because(
-            Status::MESSAGE_TOO_LARGE,
-            "Contacts Too Large Together",
-        )),
-    }
-}
-
 /// An address that is in the request more than once counts as it is given last. Of a flow, what is removed is the URI that
 /// it was known with before.
 fn supersede(wanted: &mut [Wanted<'_>]) {
@@ -753,43 +721,6 @@ enum Fate<'w, 'a> {
     Remove,
     /// Refreshed by this address of the request.
     Refresh(&'w Wanted<'a>),
-}
-
-/// Leaves tombstones for removed bindings.
-struct Burial<'a> {
-    order: Order<'a>,
-    until: u32,
-    /// The contact of the last one.
-    last: Option<&'a [u8]>,
-    /// Whether a tombstone shows that the removing request has been processed.
-    marked: bool,
-}
-
-impl<'a> Burial<'a> {
-    /// The tombstone stops duplicates of the request that made the binding. If the removing one is of the same user agent,
-    /// stopping all up to that covers it.
-    fn bury(&mut self, writer: &mut RecordWriter<'_>, binding: &Head<'a>) {
-        let same_agent = binding.order.call_id == self.order.call_id;
-        let order = if same_agent { self.order } else { binding.order };
-        self.last = Some(binding.contact);
-        self.marked |= same_agent;
-        writer.put(&Entry::Tombstone(Tombstone {
-            contact: binding.contact,
-            order,
-            until: self.until,
-        }));
-    }
-
-    /// Makes sure that a retransmission of the removing request is recognised.
-    fn mark(&self, writer: &mut RecordWriter<'_>) {
-        if let (Some(contact), false) = (self.last, self.marked) {
-            writer.put(&Entry::Tombstone(Tombstone {
-                contact,
-                order: self.order,
-                until: self.until,
-            }));
-        }
-    }
 }
 
 /// Whether two texts are URIs of the same place (§19.1.4).

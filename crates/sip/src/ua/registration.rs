@@ -529,13 +529,9 @@ impl Registration {
         if expires == 0 {
             return self.fail(Why::NotOurContact, None, now_ms);
         }
-        let values = |name| {
-            let values: Vec<_> = response.fields_of(name).map(|field| field.value).collect();
-            values.join(&b", "[..]).into()
-        };
         self.given = Given {
-            service_route: values(Name::ServiceRoute),
-            path: values(Name::Path),
+            service_route: response.joined(Name::ServiceRoute).into(),
+            path: response.joined(Name::Path).into(),
             expires,
         };
         self.bound = Some(Bound {

@@ -250,6 +250,12 @@ impl<'a> Message<'a> {
             .map(|(item, _)| item)
     }
 
+    /// The values of a field that is a list, as those of one line (RFC 3261 §7.3.1).
+    pub fn joined(self, name: Name) -> Vec<u8> {
+        let values: Vec<_> = self.fields_of(name).map(|field| field.value).collect();
+        values.join(&b", "[..])
+    }
+
     /// Whether a list of tokens has one, without regard to case (Supported, Require ...).
     pub fn lists(self, name: Name, token: &[u8]) -> bool {
         self.elements(name).any(|item| item.eq_ignore_ascii_case(token))

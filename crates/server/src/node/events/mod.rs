@@ -1,9 +1,11 @@
 //! The node as a notifier (RFC 6665) of its users' registrations (RFC 3680). A subscription belongs to the shard of its
-//! dialog's Call-ID; `subscribe` makes, refreshes and ends them, `notify` tells what is due.
+//! dialog's Call-ID; `subscribe` makes, refreshes and ends them, `notify` tells what is due, `withdrawal` sees who may be told
+//! no longer.
 
 mod begun;
 mod notify;
 mod subscribe;
+mod withdrawal;
 
 use std::net::IpAddr;
 
@@ -265,6 +267,14 @@ impl Node {
                 subscription.course.changed(now.mono_ms());
             }
             self.attend(id, now, out);
+        }
+    }
+
+    /// Another configuration is in force: subscriptions that it does not allow end.
+    pub(super) fn review_subscriptions(&mut self, now: Now, out: &mut Outbox) {
+        let all: Vec<_> = self.events.subscriptions.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.review(id, now, out);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use strowger_sip::event::{
-    Answer, Dialog, Due, Fate, Notify, Number, Standing, Told, Watched, next_hop, write_notify, write_reginfo,
+    Answer, Dialog, Due, End, Fate, Notify, Number, Standing, Told, Watched, next_hop, write_notify,
+    write_reginfo,
 };
 use strowger_sip::memory::Id;
 use strowger_sip::registrar::{Binding, Bindings, Gruus, Order, Q_DEFAULT};
@@ -75,6 +76,10 @@ impl Node {
 
     /// Tells a subscriber what is due, if there is anything to tell.
     fn notify(&mut self, id: Id, due: Due, now: Now, out: &mut Outbox) {
+        let due = match due {
+            Due::Change | Due::Full => self.withdrawn(id, now).map_or(due, Due::End),
+            Due::End(_) => due,
+        };
         let Some(subscription) = self.events.subscriptions.get(id) else {
             return;
         };
@@ -83,7 +88,8 @@ impl Node {
         self.shared.location.read(&subscription.aor, &mut record);
         let mut body = std::mem::take(&mut self.work.lines);
         body.clear();
-        let is_news = self.write_state(subscription, due, &record, now, &mut body);
+        let is_told = due != Due::End(End::Rejected);
+        let is_news = !is_told || self.write_state(subscription, due, &record, now, &mut body);
         let told = Told::of(Bindings::new(&record), now.wall_secs());
         self.work.record = record;
         if is_news {
@@ -223,12 +229,18 @@ impl Node {
         };
         let layer = &mut self.endpoint.layer;
         let client = layer.send(sending, now.mono_ms(), out, write);
-        // Nobody waits for the answer to the one before, which a refresh has overtaken: it is sent no more.
-        if let Some(before) = subscription.client.replace(client) {
-            layer.drop_client(before);
-        }
         out.of_call(None);
+        self.overtake(id, client);
         Some(number)
+    }
+
+    /// Nobody waits for the answer to the notification before this one if a refresh has come meanwhile: it is sent no more, so that
+    /// one is under way at a time.
+    fn overtake(&mut self, id: Id, client: Id) {
+        let subscription = self.events.subscriptions.get_mut(id);
+        if let Some(before) = subscription.and_then(|subscription| subscription.client.replace(client)) {
+            self.endpoint.layer.drop_client(before);
+        }
     }
 
     fn wait_for_name(&mut self, id: Id, due: Due, now: Now) {

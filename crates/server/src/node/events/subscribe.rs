@@ -7,9 +7,9 @@ use strowger_sip::registrar::{Bindings, Origin};
 use strowger_sip::transaction::KEPT;
 use strowger_sip::uas::check_content;
 use strowger_sip::{Extra, Ingress, Now, Outbox, Reject};
+use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ResponseWriter;
 use strowger_syntax::scan::put_number;
-use strowger_syntax::header::NameAddr;
 use strowger_syntax::uri::SipUri;
 use strowger_syntax::{Message, Method, Name, Status, Uri};
 
@@ -135,7 +135,9 @@ impl Node {
             Checked::Waits => return Ok(None),
             Checked::Unknown(reject) => return Err(reject),
             Checked::Right(_) => self.challenge(request, ingress, Staleness::Stale, now, out),
-            Checked::NotOwner | Checked::ShutOut => return Err(Reject::new(Status::FORBIDDEN)),
+            Checked::NotOwner | Checked::Insists | Checked::ShutOut => {
+                return Err(Reject::new(Status::FORBIDDEN));
+            }
             Checked::Absent => self.challenge(request, ingress, Staleness::Fresh, now, out),
             Checked::Rejected(rejection) => self.refuse_credentials(request, ingress, rejection, now, out),
         }
@@ -234,7 +236,12 @@ impl Node {
     }
 
     /// Whether the address-of-record in the work buffers is the speaker's own, if the speaker may be told of it.
-    fn check_watcher(&mut self, speaker: Option<&Vec<u8>>, sender: Sender, now: Now) -> Result<bool, Reject> {
+    pub(super) fn check_watcher(
+        &mut self,
+        speaker: Option<&Vec<u8>>,
+        sender: Sender,
+        now: Now,
+    ) -> Result<bool, Reject> {
         let resolved = self.follow_alias();
         let owner = speaker == Some(&self.work.aor);
         let may_watch = |speaker: &Vec<u8>| {
@@ -265,7 +272,7 @@ impl Node {
     }
 
     /// The address-of-record that a URI names, if that is ours; an alias stands for its user.
-    fn user_of(&mut self, sip: SipUri<'_>) -> Option<Vec<u8>> {
+    pub(super) fn user_of(&mut self, sip: SipUri<'_>) -> Option<Vec<u8>> {
         if !self.shared.is_ours(&sip) {
             return None;
         }
@@ -380,7 +387,9 @@ impl Node {
         let owner = self.check_watcher(speaker.as_ref(), sender, now)?;
         // What was a user may be another one's alias now.
         let is_still = *self.work.aor == *aor;
-        is_still.then_some(owner).ok_or_else(|| Reject::new(Status::NOT_FOUND))
+        is_still
+            .then_some(owner)
+            .ok_or_else(|| Reject::new(Status::NOT_FOUND))
     }
 
     /// A SUBSCRIBE within a dialog (RFC 6665 §4.2.1.4).
@@ -393,7 +402,6 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), Reject> {
         let Case { request, ingress, .. } = *case;
-        let tag = request.to_tag().unwrap_or(&[]);
         let origin = self.origin_of(ingress);
         let is_it = |subscription: &Subscription| {
             (subscription.package, &*subscription.id) == (asked.package, asked.id)
@@ -403,7 +411,13 @@ impl Node {
             Some((id, subscription)) if is_it(subscription) => id,
             _ => return Err(unknown()),
         };
-        let owner = self.check_refresher(id, request, sender, now)?;
+        let owner = match self.check_refresher(id, request, sender, now) {
+            Ok(owner) => owner,
+            Err(reject) => {
+                self.review(id, now, out);
+                return Err(reject);
+            }
+        };
         if self.is_full(true) {
             return Err(try_later());
         }
@@ -427,7 +441,7 @@ impl Node {
         let kept = subscription.kept();
         self.events.bytes = (self.events.bytes + after).saturating_sub(before);
         let grant = Grant {
-            tag: tag.into(),
+            tag: kept.dialog.local_tag.clone(),
             secs: asked.secs,
         };
         let change = Change::Refresh(id, asked.secs, [before_it, lasting]);

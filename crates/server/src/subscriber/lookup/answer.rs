@@ -152,8 +152,7 @@ mod tests {
             &format!(r#"{{"ha1":{{"MD5":"{md5}"}},"aliases":["1001"],"more":1}}"#),
         );
         assert_eq!(user.as_deref(), Ok("User"));
-        let Ok(Answer::User(hashes)) = read(200, br#"{"password":"secret"}"#, &question("alice"))
-        else {
+        let Ok(Answer::User(hashes)) = read(200, br#"{"password":"secret"}"#, &question("alice")) else {
             panic!("a user");
         };
         let address = "alice@example.test".parse().expect("an address");

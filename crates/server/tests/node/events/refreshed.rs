@@ -1,10 +1,10 @@
 //! Who may go on with a subscription (RFC 6665 §4.2.1.3), and how often (§4.2.2).
 
-use strowger_testkit::message::{authorize, lines, start_line};
-use strowger_testkit::{Plan, Site};
+use strowger_testkit::message::{authorize, lines, registration, start_line};
 use strowger_testkit::reload::Next;
+use strowger_testkit::{Plan, Site};
 
-use super::{accepted, again, anew, digest, subscribe, subscribed};
+use super::{accepted, again, anew, digest, subscribe, subscribed, told};
 
 /// A SUBSCRIBE in the dialog that `ok` made, with the credentials of somebody.
 fn by(site: &mut Site, user: &str, text: &str, cseq: u32) -> String {
@@ -73,10 +73,14 @@ fn who_may_watch_no_longer_does_not_refresh() {
         policy: |policy| policy.events.watchers = [].into(),
         ..Next::default()
     });
+    // RFC 6665 §4.1.3: and is told so, without the state.
+    assert_eq!(told(&site), "3 terminated;reason=rejected | ");
     site.log();
     let refused = by(&mut site, "carol", &refresh(4), 4);
-    assert_eq!(refused, "SIP/2.0 403 Forbidden");
+    assert!(refused.starts_with("SIP/2.0 481 "), "{refused}");
     assert!(!site.log().contains("NOTIFY"));
+    let anew = first.replace("call1", "anew").replace("z9hG4bK", "z9hG4bKanew");
+    assert_eq!(by(&mut site, "carol", &anew, 5), "SIP/2.0 403 Forbidden");
 }
 
 // RFC 6665 §4.2.2: whoever refreshes often and answers nothing is sent the last notification again, not each of them.
@@ -120,4 +124,39 @@ fn refreshes_are_limited_as_all_requests_are() {
     site.pass(32_000);
     site.send('a', &again(&first, &ok, 500, 900));
     assert_eq!(start_line(site.last('a', "SIP/2.0")), "SIP/2.0 200 OK");
+}
+
+// RFC 6665 §4.1.3: a user who is removed is told nothing more, of nobody.
+#[test]
+fn a_subscription_of_a_user_who_is_removed_ends() {
+    for (user, reason) in [("alice", "noresource"), ("carol", "rejected")] {
+        let mut site = digest(&["carol@example.test"], &["192.0.2.14"]);
+        let first = subscribe(1, "600").replace("From: <sip:alice@", &format!("From: <sip:{user}@"));
+        let challenge = site.ask('a', &first);
+        let own = authorize(&anew(&first, 2), &challenge, user, 1);
+        accepted(&mut site, &own);
+        site.answer('a', 200);
+        site.pass(6000);
+        // Somebody who is there goes on being told.
+        let text = registration('e', "sip:alice@example.test", "<sip:alice@192.0.2.10>", 1);
+        site.send('e', &text);
+        assert!(told(&site).starts_with("2 active"), "{}", told(&site));
+        site.answer('a', 200);
+        site.remove_user(&format!("{user}@example.test"));
+        site.pass(6000);
+        let text = registration(
+            'e',
+            "sip:alice@example.test",
+            "<sip:alice@192.0.2.10>;expires=0",
+            2,
+        );
+        site.send('e', &text);
+        let end = told(&site);
+        assert!(
+            end.starts_with(&format!("3 terminated;reason={reason} ")),
+            "{end}"
+        );
+        assert_eq!(end.ends_with("| "), user == "carol", "{end}");
+        site.answer('a', 200);
+    }
 }

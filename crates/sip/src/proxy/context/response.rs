@@ -14,6 +14,15 @@ use crate::reject::Reject;
 use crate::transaction::{KEPT, User};
 use crate::{Endpoint, Outbox};
 
+/// What is known of a branch whose response came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noted {
+    /// It had been given up before its final response.
+    was_given_up: bool,
+    /// See [`Turn::place`](super::super::targets::Turn::place).
+    place: Option<u8>,
+}
+
 impl Proxy {
     /// The ten steps of §16.7 for a response that a client transaction passed up.
     pub fn on_response(
@@ -26,7 +35,8 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        let Some(was_given_up) = self.note(endpoint, user, response, status, now_ms, out) else {
+        let Some(Noted { was_given_up, place }) = self.note(endpoint, user, response, status, now_ms, out)
+        else {
             return;
         };
         match status.class() {
@@ -35,7 +45,6 @@ impl Proxy {
             // Step 5: these are passed on at once, but for 100 (step 3, the top Via, is in writing them).
             1 if status == Status::TRYING => {}
             1 | 2 => {
-                let place = self.place_of(user);
                 self.pass_on(endpoint, user.context, response, place, now_ms, out);
                 if status.is_success() {
                     self.cancel_pending(endpoint, user.context, now_ms, out);
@@ -59,8 +68,7 @@ impl Proxy {
         }
     }
 
-    /// Step 2, and what becomes of the branch: whether it had been given up before its final response. `None` when nothing
-    /// more is to be done.
+    /// Step 2, and what becomes of the branch. `None` when nothing more is to be done.
     fn note(
         &mut self,
         endpoint: &mut Endpoint,
@@ -69,16 +77,17 @@ impl Proxy {
         status: Status,
         now_ms: u64,
         out: &mut Outbox,
-    ) -> Option<bool> {
+    ) -> Option<Noted> {
         // Without a pending part all branches are done, and it is the 2xx of one more UAS.
         let Some((_, pending)) = whole(&mut self.contexts, &mut self.pending, user.context) else {
-            return Some(false);
+            return Some(Noted::default());
         };
         if pending.wants_199 && status.is_provisional() {
             let pool = &mut endpoint.layer.pool;
             pending.note_early(pool, user.branch, response, &mut self.text);
         }
         let branch = pending.branches.get_mut(usize::from(user.branch))?;
+        let place = branch.place;
         // Timer C; what was cancelled gets no more time.
         if status.is_provisional() {
             match branch.state {
@@ -88,7 +97,8 @@ impl Proxy {
                 }
                 _ => {}
             }
-            return Some(false);
+            let was_given_up = false;
+            return Some(Noted { was_given_up, place });
         }
         let branch = match status {
             Status::SERVICE_UNAVAILABLE | Status::FLOW_FAILED | Status::REQUEST_TIMEOUT => {
@@ -105,7 +115,7 @@ impl Proxy {
         let was_given_up = branch.state == BranchState::CancelWanted;
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
-        Some(was_given_up)
+        Some(Noted { was_given_up, place })
     }
 
     /// Whether a final response lets the branch go on by its next hop: why.
@@ -176,12 +186,6 @@ impl Proxy {
             return;
         }
         pending.drop_waiting(&mut self.ways, |_| true);
-    }
-
-    /// The number of a branch's target, for an account of calls.
-    fn place_of(&mut self, user: User) -> Option<u8> {
-        let (_, pending) = whole(&mut self.contexts, &mut self.pending, user.context)?;
-        pending.branches.get(usize::from(user.branch))?.place
     }
 
     /// Steps 3, 8 and 9: without our Via, to the caller.

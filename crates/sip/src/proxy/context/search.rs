@@ -1,6 +1,8 @@
 //! Who is asked, and for how long (RFC 3261 §16.6): groups of targets one after the other, each of their hops in turn, and
 //! what is given up.
 
+use std::collections::VecDeque;
+
 use strowger_syntax::message::Edits;
 use strowger_syntax::{Message, Method, Status};
 
@@ -65,16 +67,19 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// That a target's turn has come, for an account of calls that knows it by a number.
-fn turn_of(context: &ResponseContext, branch: &Branch) -> Option<Progress> {
-    Some(Progress {
-        call: context.call?,
-        method: context.method,
-        place: Some(branch.place?),
-        status: Status::TRYING,
-        session_expires: None,
-        cause: None,
-    })
+/// Tells an account of calls that knows targets by numbers that the turn of one has come.
+#[inline]
+fn note_turn(told: &mut VecDeque<Progress>, context: &ResponseContext, branch: &Branch) {
+    if let (Some(call), Some(_)) = (context.call, branch.place) {
+        told.push_back(Progress {
+            call,
+            method: context.method,
+            place: branch.place,
+            status: Status::TRYING,
+            session_expires: None,
+            cause: None,
+        });
+    }
 }
 
 impl Proxy {
@@ -134,7 +139,7 @@ impl Proxy {
                 credentials: &[],
                 now_ms,
             };
-            self.progress.extend(turn_of(context, branch));
+            note_turn(&mut self.progress, context, branch);
             pending.send(context, &mut self.edits, endpoint, request, &attempt, out);
         }
         Opened::Sent
