@@ -13,7 +13,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::{error, fmt};
 
 const LOCK: &str = "lock";
@@ -415,6 +415,7 @@ impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+                let path = absolute(path).unwrap_or_else(|_| path.clone());
                 let path = path.display();
                 write!(
                     f,
@@ -438,7 +439,7 @@ impl fmt::Display for DataDirError {
             Self::Io { path, source } => {
                 write!(
                     f,
-                    "{}: {source}; mend that, or choose another directory with --data-dir",
+                    "cannot use {}: {source}; choose another directory with --data-dir",
                     path.display()
                 )
             }

@@ -57,7 +57,9 @@ Examples:
   strowger serve --config strowger.toml
   strowger serve --listen udp:127.0.0.1:0 --admin off --data-dir try
 
-`strowger check --print-default` writes a configuration file with every setting explained.")]
+`strowger check --print-default` writes a configuration file with every setting explained.
+
+Exit codes: 0 it ran and has ended; 1 it could not start or go on, or the configuration has errors; 2 wrong usage.")]
 pub(crate) struct Serve {
     /// Read settings from this TOML file; the options below go before what it says.
     #[arg(long, value_name = "FILE")]
@@ -174,6 +176,9 @@ pub(crate) enum UserCommand {
         /// The name that phones show.
         #[arg(long, value_name = "TEXT")]
         display_name: Option<String>,
+        /// Tell what came of it as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// List users.
     List {
@@ -189,6 +194,9 @@ pub(crate) enum UserCommand {
         /// The address: user@domain.
         #[arg(value_name = "USER@DOMAIN")]
         address: String,
+        /// Tell what came of it as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Change a user's password.
     Passwd {
@@ -197,6 +205,9 @@ pub(crate) enum UserCommand {
         address: String,
         #[command(flatten)]
         password: Password,
+        /// Tell what came of it as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Add many users, or change the passwords of those that exist, from lines of user@domain,password.
     Import {
@@ -308,8 +319,8 @@ pub(crate) enum CtlCommand {
     /// Put the configuration file as it is now into force, listeners included; no call is lost.
     ///
     /// The whole file is checked first: all of it applies, or nothing. Each error is one line as `strowger check` writes it,
-    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store and
-    /// location.durability) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
+    /// and the exit code 1. What cannot be changed while the server runs (data_dir, shards, location.store,
+    /// location.durability, auth.users and [user_lookup]) is such an error. SIGHUP does the same. Options of `strowger serve` stay on top of the file.
     Reload(Reload),
     /// The targets of target groups, and how they are.
     Groups {
@@ -481,6 +492,9 @@ mod tests {
             "strowger user --data-dir d import -",
             "strowger user import users.csv --data-dir d",
             "strowger user list --json",
+            "strowger user add alice@example.test --password pw --json",
+            "strowger user remove alice@example.test --json",
+            "strowger user passwd alice@example.test --password pw --json",
             "strowger user passwd alice@example.test --password pw",
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 
 use serde_json::json;
-use strowger_server::config::{self, Config, Diagnostic, UserSource, effective};
+use strowger_server::config::{self, Config, Diagnostic, SecretPlace, UserSource, effective};
 use strowger_server::subscriber::read_file;
 
 use crate::args;
@@ -34,8 +34,13 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         Ok(config) => match wrong_users(&config) {
             wrong if wrong.is_empty() => {
                 // They keep nobody from starting, so they are no errors.
-                for unheard in effective::unheard(&config) {
-                    eprintln!("warning: {unheard}");
+                let unheard = effective::unheard(&config);
+                for warning in unheard
+                    .into_iter()
+                    .chain(effective::without_domain(&config))
+                    .chain(unread(&config))
+                {
+                    eprintln!("warning: {warning}");
                 }
                 tell(&[], args.json, &format!("{} is in order", path.display()))
             }
@@ -43,6 +48,19 @@ pub(crate) fn check(args: &args::Check) -> Result<(), Failed> {
         },
         Err(wrong) => tell_wrong(&wrong, args.json),
     }
+}
+
+/// Push providers whose file with the Authorization field cannot be read now; it is read each time that they are asked.
+fn unread(config: &Config) -> impl Iterator<Item = String> {
+    config.push.provider.iter().filter_map(|provider| {
+        let place = provider.authorization.as_ref()?;
+        let SecretPlace::File(_) = place else { return None };
+        let error = place.read().err()?;
+        Some(format!(
+            "push provider {}: {error}; write the value there",
+            provider.name
+        ))
+    })
 }
 
 /// What is wrong with the file of users, if they come from one.

@@ -63,6 +63,10 @@ impl Client {
         }
         match serde_json::from_slice(body) {
             Ok(Refusal { errors, .. }) if !errors.is_empty() => Err(Failed::Config(errors)),
+            Ok(Refusal { error, .. }) if status == 401 => {
+                let mend = "set STROWGER_TOKEN to what admin.token in its data directory says, or run as its owner with --data-dir";
+                Err(Failed::new(error, mend))
+            }
             Ok(Refusal { error, mend, .. }) => Err(Failed::new(error, mend)),
             Err(_) => Err(Failed::new(
                 format!("the server answered {status}"),

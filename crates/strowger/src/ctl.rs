@@ -243,6 +243,12 @@ fn registrations(client: &Client, filter: Option<&str>, json: bool) -> Result<()
 }
 
 fn deregister(client: &Client, which: &Deregister, json: bool) -> Result<(), Failed> {
+    if !which.aor.contains('@') {
+        return Err(Failed::Usage {
+            what: format!("`{}` is no address", which.aor),
+            mend: "write user@domain, as `strowger ctl registrations` shows it".to_owned(),
+        });
+    }
     let mut path = format!("/api/v1/registrations?aor={}", escaped(&which.aor));
     if let Some(contact) = &which.contact {
         path += &format!("&contact={}", escaped(contact));

@@ -27,7 +27,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<(), Failed> {
     strowger_net::give_large_blocks_back();
     let config = load(args.config.as_deref(), &args.flags())?;
     let account = args.user.as_deref().map(account).transpose()?;
-    let logging = logging::start(config.log.level);
+    let logging = logging::start(config.log.level)?;
     if account.is_none() && privileges::is_root() {
         tracing::warn!("running as root; give --user NAME to go on as that user once every port is bound");
     }
@@ -70,7 +70,7 @@ fn teach(data_dir: &DataDir) {
         "Strowger {} with its defaults: phones on this machine, no passwords.\n\
          \x20 data                {path}\n\
          \x20 add a user          strowger user add alice@example.test --data-dir {path}\n\
-         \x20 open to the network strowger serve --domain example.test --listen udp:0.0.0.0:5060 --listen tcp:0.0.0.0:5060\n\
+         \x20 open to the network strowger serve --domain example.test --listen udp:0.0.0.0:5060 --listen tcp:0.0.0.0:5060 --data-dir {path}\n\
          \x20                     (phones then need a user's password; --auth off would leave it open)\n\
          \x20 every setting       strowger check --print-default > strowger.toml",
         env!("CARGO_PKG_VERSION")

@@ -529,3 +529,78 @@ fn the_environment_decides_which_lines_the_shards_log_too() {
         );
     }
 }
+
+#[test]
+fn a_log_level_that_is_none_is_refused() {
+    let scratch = Scratch::new();
+    let mut command = program();
+    command
+        .env("STROWGER_LOG", "debgu")
+        .args(["serve", "--admin", "off", "--data-dir"]);
+    let ended = command.arg(&scratch.0).output().expect("it ran");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("STROWGER_LOG: `debgu` is no level"), "{errors}");
+}
+
+#[test]
+fn exit_codes_tell_wrong_usage_from_what_could_not_be_done() {
+    let scratch = Scratch::new();
+    let dir = scratch.0.as_path();
+    let message = dir.join("message.sip");
+    fs::write(&message, "OPTIONS sip:a.test SIP/2.0\r\n\r\n").expect("written");
+    let message = message.to_str().expect("a path");
+    for (words, expected) in [
+        (&["explain", "/nonexistent/file.sip"][..], 1),
+        (&["explain", "--dns", "/nonexistent/zone", message], 1),
+        (&["explain", "--at", "tomorrow", message], 2),
+        (&["user", "import", "/nonexistent/users.csv"], 1),
+    ] {
+        let (code, _, errors) = run(dir, words);
+        assert_eq!(code, expected, "{words:?}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_done_to_a_user_is_told_as_json_too() {
+    let scratch = Scratch::new();
+    let dir = scratch.0.as_path();
+    for (words, told) in [
+        (
+            &["user", "add", "a@a.test", "--password", "pw", "--json"][..],
+            r#"{"added":"a@a.test"}"#,
+        ),
+        (
+            &["user", "passwd", "a@a.test", "--password", "p2", "--json"],
+            r#"{"changed":"a@a.test"}"#,
+        ),
+        (
+            &["user", "remove", "a@a.test", "--json"],
+            r#"{"removed":"a@a.test"}"#,
+        ),
+    ] {
+        assert_eq!(run(dir, words).1.trim(), told);
+    }
+}
+
+#[test]
+fn check_warns_of_a_missing_domain_and_of_a_missing_file_of_a_push_provider() {
+    let scratch = Scratch::new();
+    let dir = scratch.0.as_path();
+    let file = "[[listen]]\nuri = \"udp:0.0.0.0:5060\"\n[[push.provider]]\nname = \"fcm\"\n\
+                url = \"https://push.example.test/\"\nauthorization = { file = \"none.token\" }\n";
+    fs::write(dir.join("s.toml"), file).expect("written");
+    let (code, _, errors) = run(dir, &["check", "--config", "s.toml"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("there are no `domains`"), "{errors}");
+    assert!(errors.contains("none.token"), "{errors}");
+}
+
+#[test]
+fn a_registration_is_removed_by_its_whole_address() {
+    let scratch = Scratch::new();
+    let _server = Server::start(&scratch.0, &QUIET);
+    let (code, _, errors) = run(&scratch.0, &["ctl", "deregister", "alice", "--data-dir", "data"]);
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("write user@domain"), "{errors}");
+}

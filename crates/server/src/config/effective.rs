@@ -149,10 +149,27 @@ pub fn exposure(config: &Config) -> Option<String> {
         ["INVITE"] => "call every user",
         _ => "register any address as theirs and call wherever that leads",
     };
+    let (need, it) = if free.len() == 1 {
+        ("needs", "it")
+    } else {
+        ("need", "them")
+    };
     Some(format!(
-        "whoever reaches {open} may {what}: {} needs no password; add it to [auth] methods, or leave `--auth off` out",
+        "whoever reaches {open} may {what}: {} {need} no password; add {it} to [auth] methods, or leave `--auth off` out",
         free.join(" and ")
     ))
+}
+
+/// What an operator ought to hear whose node others reach, but which has no domain for their phones to be of.
+pub fn without_domain(config: &Config) -> Option<String> {
+    let mut listeners = config.listen.iter().map(|listen| listen.uri);
+    let open = listeners.find(|uri| !is_loopback(uri.address.ip()))?;
+    config.domains.is_empty().then(|| {
+        format!(
+            "others reach {open}, but there are no `domains`: users can only be of the listeners' addresses, localhost and the \
+             host name; write domains = [\"example.test\"] with your own"
+        )
+    })
 }
 
 /// What an operator ought to hear whose providers would be asked for a password when they send a call, so that none comes in.

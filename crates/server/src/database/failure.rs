@@ -176,7 +176,7 @@ impl fmt::Display for OpenError {
             Self::Io { path, source } => {
                 write!(
                     f,
-                    "{}: {source}; mend that, or choose another directory with --data-dir",
+                    "cannot use {}: {source}; choose another directory with --data-dir",
                     path.display()
                 )
             }

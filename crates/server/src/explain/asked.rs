@@ -247,6 +247,15 @@ fn likely_listener(
     Ok(number as u16)
 }
 
+/// Whether a time can be understood as that at which a message comes, see [`Circumstances::at`].
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_time(at: &str, now: Now) -> Result<(), Unclear> {
+    shifted(now, at).map(drop)
+}
+
 /// The clocks at another time: both of them for one to come, the wall's for one that has been.
 fn shifted(now: Now, at: &str) -> Result<Now, Unclear> {
     let wall_ms = moment(at, now.wall_ms).ok_or_else(|| Unclear {

@@ -13,7 +13,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use asked::{Asked, Circumstances, Unclear};
+pub use asked::{Asked, Circumstances, Unclear, check_time};
 pub use candidate::{Candidate, CandidateError};
 pub use change::RecordChange;
 pub use detached::Detached;

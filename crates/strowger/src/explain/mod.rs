@@ -8,7 +8,7 @@ use std::path::Path;
 
 use strowger_server::admin::{Explain, MESSAGE_LIMIT};
 use strowger_server::config::Flags;
-use strowger_server::explain::{Candidate, Circumstances, Explanation, Names, Unclear};
+use strowger_server::explain::{Candidate, Circumstances, Explanation, Names, Unclear, check_time};
 
 use crate::args;
 use crate::client::{Client, Content};
@@ -20,8 +20,13 @@ use crate::table::is_coloured;
 /// Bytes of a file of DNS records.
 const RECORDS_LIMIT: usize = 1 << 20;
 
+const RECORDS: &str = "write records as `sip.example.test A 192.0.2.7`, one to a line";
+
 pub(crate) fn explain(args: &args::Explain) -> Result<(), Failed> {
     let message = read(&args.message, MESSAGE_LIMIT)?;
+    if let Some(at) = &args.at {
+        check_time(at, strowger_net::now()).map_err(|Unclear { what, mend }| Failed::Usage { what, mend })?;
+    }
     let dns = args.dns.as_deref().map(records).transpose()?;
     let explanation = match server(args)? {
         Some(client) => live(&client, args, &message, dns)?,
@@ -85,10 +90,7 @@ fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<
     };
     let names = Names::of(dns, &config.dns).map_err(|error| {
         let file = args.dns.as_deref().unwrap_or_else(|| Path::new("-"));
-        Failed::Usage {
-            what: format!("{}: {error}", file.display()),
-            mend: "write records as `sip.example.test A 192.0.2.7`, one to a line".to_owned(),
-        }
+        Failed::new(format!("{}: {error}", file.display()), RECORDS)
     })?;
     let now = strowger_net::now();
     let candidate =
@@ -100,17 +102,17 @@ fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<
 }
 
 fn records(path: &Path) -> Result<String, Failed> {
-    String::from_utf8(read(path, RECORDS_LIMIT)?).map_err(|_| Failed::Usage {
-        what: format!("{} is no text", path.display()),
-        mend: "write records as `sip.example.test A 192.0.2.7`, one to a line".to_owned(),
+    String::from_utf8(read(path, RECORDS_LIMIT)?).map_err(|_| {
+        let what = format!("{} is no text", path.display());
+        Failed::new(what, RECORDS)
     })
 }
 
 /// Reads a file, or standard input.
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failed> {
-    let unread = |error: std::io::Error| Failed::Usage {
-        what: format!("cannot read {}: {error}", path.display()),
-        mend: "name a file, or - for standard input".to_owned(),
+    let unread = |error: std::io::Error| {
+        let what = format!("cannot read {}: {error}", path.display());
+        Failed::new(what, "name a file, or - for standard input")
     };
     let mut bytes = Vec::new();
     let most = limit as u64 + 1;
@@ -125,10 +127,8 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failed> {
         file.take(most).read_to_end(&mut bytes).map_err(unread)?;
     }
     if bytes.len() > limit {
-        return Err(Failed::Usage {
-            what: format!("{} has more than {limit} bytes", path.display()),
-            mend: "no message is that large".to_owned(),
-        });
+        let what = format!("{} has more than {limit} bytes", path.display());
+        return Err(Failed::new(what, "no message is that large"));
     }
     Ok(bytes)
 }

@@ -43,6 +43,7 @@ pub(crate) fn user(args: args::User) -> Result<(), Failed> {
             password,
             alias,
             display_name,
+            json,
         } => {
             let address = parsed(&address)?;
             let password = password::read(password.password, &address)?;
@@ -54,22 +55,36 @@ pub(crate) fn user(args: args::User) -> Result<(), Failed> {
             };
             user.check().map_err(malformed)?;
             let user = open()?.add(user)?;
-            writeln!(stdout(), "added {}", user.address)?;
+            tell(json, "added", "added", &user.address)?;
         }
         UserCommand::List { filter, json } => list(&open()?, filter.as_deref().unwrap_or_default(), json)?,
-        UserCommand::Remove { address } => {
+        UserCommand::Remove { address, json } => {
             let address = parsed(&address)?;
             open()?.remove(&address)?;
-            writeln!(stdout(), "removed {address}")?;
+            tell(json, "removed", "removed", &address)?;
         }
-        UserCommand::Passwd { address, password } => {
+        UserCommand::Passwd {
+            address,
+            password,
+            json,
+        } => {
             let address = parsed(&address)?;
             let password = password::read(password.password, &address)?;
             password.check_password().map_err(malformed)?;
             open()?.set_password(&address, password)?;
-            writeln!(stdout(), "changed the password of {address}")?;
+            tell(json, "changed", "changed the password of", &address)?;
         }
         UserCommand::Import { file, json } => import::import(&file, json, open)?,
+    }
+    Ok(())
+}
+
+/// Says what was done to a user: a line, or one JSON object.
+fn tell(json: bool, key: &str, done: &str, user: &UserId) -> Result<(), Failed> {
+    if json {
+        writeln!(stdout(), "{}", json!({ key: user.as_str() }))?;
+    } else {
+        writeln!(stdout(), "{done} {user}")?;
     }
     Ok(())
 }
