@@ -321,7 +321,8 @@ fn a_user_added_or_changed_or_removed_beside_the_running_server_counts_at_once()
     assert_eq!((status("first"), status("second")), (Some(401), Some(200)));
     assert!(user(&["list"]).contains(&carol));
     user(&["remove", &carol]);
-    assert_eq!(status("second"), Some(401));
+    // The third wrong one: it is not asked for another.
+    assert_eq!(status("second"), Some(403));
 }
 
 #[test]

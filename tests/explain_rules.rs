@@ -189,7 +189,7 @@ fn whatever_the_file_holds_is_explained() {
 }
 
 #[test]
-fn what_is_asked_in_a_wrong_way_ends_with_2() {
+fn what_is_asked_in_a_wrong_way_ends_with_2_and_what_cannot_be_read_with_1() {
     let server = Setup::new().start();
     let options: [&[&str]; 4] = [
         &["--source", "nowhere"],
@@ -205,5 +205,5 @@ fn what_is_asked_in_a_wrong_way_ends_with_2() {
     }
     let data = server.data().to_string_lossy().into_owned();
     let ended = strowger(&["explain", "--data-dir", &data, "no-such-file"]);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
 }
