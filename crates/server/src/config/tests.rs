@@ -579,3 +579,24 @@ fn flags_replace_what_the_file_says() {
         .collect();
     assert_eq!(flags, ["--listen", "--listen", "--admin"]);
 }
+
+#[test]
+fn the_files_that_the_benchmark_starts_it_with_are_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/strowger");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("is there").flatten() {
+        // There is no TLS yet.
+        if entry.path().extension().is_none_or(|end| end != "toml")
+            || entry.file_name() == "register_tls.toml"
+        {
+            continue;
+        }
+        let mut text = std::fs::read_to_string(entry.path()).expect("is text");
+        for (key, value) in [("@PORT@", "5070"), ("@RUN@", "run"), ("@WORKERS@", "1")] {
+            text = text.replace(key, value);
+        }
+        check(&text, "f").unwrap_or_else(|wrong| panic!("{}: {wrong:?}", entry.path().display()));
+        files += 1;
+    }
+    assert!(files >= 5, "{files}");
+}

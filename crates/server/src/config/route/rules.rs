@@ -5,7 +5,7 @@ use toml::de::DeTable;
 
 use super::super::diagnostic::{Complaint, Report, nearest};
 use super::super::read::Item;
-use super::super::{Config, Fork, Group, Mode};
+use super::super::{Config, Fork, Group, Mode, Proxy};
 use super::keys::{RouteDraft, To};
 use super::{Action, When};
 
@@ -169,11 +169,12 @@ fn check_stateless_node(config: &Config, root: &DeTable<'_>, report: &mut Report
     }
     let Some(value) = root.get("proxy") else { return };
     let item = Item { path: "proxy", value };
-    let is_given = |key: &str| value.get_ref().get(key).is_some();
+    // A file that has every setting has the defaults, too.
+    let default = Proxy::default();
     for (key, is_asked, what) in [
         (
             "fork",
-            is_given("fork"),
+            config.proxy.fork != default.fork,
             "a stateless proxy cannot fork: it sends to one target only (RFC 3261 §16.11)",
         ),
         (
@@ -183,7 +184,7 @@ fn check_stateless_node(config: &Config, root: &DeTable<'_>, report: &mut Report
         ),
         (
             "ring_timeout",
-            is_given("ring_timeout"),
+            config.proxy.ring_timeout != default.ring_timeout,
             "a stateless proxy has no timers (RFC 3261 §16.11)",
         ),
     ] {

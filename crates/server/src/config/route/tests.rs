@@ -193,7 +193,7 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
         );
     }
     let stateless =
-        "[proxy]\nmode = \"stateless\"\nfork = \"parallel\"\nrecurse = true\nring_timeout = \"5s\"\n";
+        "[proxy]\nmode = \"stateless\"\nfork = \"sequential\"\nrecurse = true\nring_timeout = \"5s\"\n";
     let mend = "remove it, or use mode = \"transaction\" here or in a route";
     assert_eq!(
         complaints(stateless),
@@ -205,6 +205,7 @@ fn what_the_rfc_forbids_is_refused_with_the_clause() {
             format!("5:16: a stateless proxy has no timers (RFC 3261 §16.11); {mend}"),
         ]
     );
+    accepted("[proxy]\nmode = \"stateless\"\nfork = \"parallel\"\nrecurse = false\n");
     let route = "[[route]]\nto = \"sip:a.test\"\nmode = \"transaction\"\n";
     assert_eq!(accepted(&format!("{stateless}{route}")).route.len(), 1);
     let outbound = complaints("proxy.outbound = \"sip:edge.test\"");
