@@ -105,14 +105,6 @@ pub(crate) fn spawn(
     tokio::spawn(async move { worker.run(questions, at_once).await });
 }
 
-/// What comes of asking, whatever happens: somebody waits for it.
-async fn to_its_end(
-    asking: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
-) -> Result<Answer, Failure> {
-    let ended = tokio::spawn(asking).await;
-    ended.unwrap_or_else(|error| Err(Failure::of_one(format!("asking went wrong: {error}"))))
-}
-
 struct Worker {
     subscribers: Arc<Subscribers>,
     server: Arc<Server>,
@@ -145,8 +137,7 @@ impl Worker {
                     if is_new {
                         let server = Arc::clone(&self.server);
                         tasks.spawn(async move {
-                            let asked = question.clone();
-                            let answer = to_its_end(async move { server.ask(&asked).await }).await;
+                            let answer = server.ask(&question).await;
                             (question, answer)
                         });
                     }
@@ -186,19 +177,5 @@ impl Worker {
             let shards = self.shards.clone();
             tokio::spawn(async move { deliver(&shards, shard, control).await });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_is_told_also_when_asking_goes_wrong() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let answer = runtime
-            .expect("a runtime")
-            .block_on(to_its_end(async { panic!("of the test") }));
-        assert!(answer.is_err_and(|failure| !failure.of_all));
     }
 }
