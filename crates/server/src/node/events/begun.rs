@@ -24,9 +24,14 @@ impl Begun {
         self.requests.contains(&request)
     }
 
-    /// This request begins one.
-    pub(super) fn add(&mut self, request: RequestId, now_ms: u64, lifetime_ms: u64) {
+    /// This request begins one. Of `most` others the first one is forgotten.
+    pub(super) fn add(&mut self, request: RequestId, now_ms: u64, lifetime_ms: u64, most: usize) {
         self.forget(now_ms);
+        if self.ends.len() >= most
+            && let Some((_, first)) = self.ends.pop_front()
+        {
+            self.requests.remove(&first);
+        }
         if self.requests.insert(request) {
             self.ends.push_back((now_ms + lifetime_ms, request));
         }
@@ -48,5 +53,26 @@ impl Begun {
     pub(super) fn bytes(&self) -> usize {
         table_bytes(self.requests.capacity(), size_of::<RequestId>())
             + self.ends.capacity() * size_of::<(u64, RequestId)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_forgotten_when_there_are_too_many_and_each_when_its_time_is_over() {
+        let mut begun = Begun::default();
+        for cseq in 1..=5 {
+            begun.add((7, cseq), 1000 * u64::from(cseq), 32_000, 4);
+        }
+        let has = |begun: &mut Begun, now_ms| {
+            (1..=5)
+                .filter(|&cseq| begun.has((7, cseq), now_ms))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(has(&mut begun, 5000), [2, 3, 4, 5]);
+        assert_eq!(has(&mut begun, 35_000), [4, 5]);
+        assert!(has(&mut begun, 37_000).is_empty());
     }
 }

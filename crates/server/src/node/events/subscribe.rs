@@ -334,7 +334,8 @@ impl Node {
             kept.is_none_or(|kept| store.put(kept, Some(caller)))
         })?;
         let (id, lifetime_ms) = (self.request_id(request), self.endpoint.layer.timers.lifetime_ms());
-        self.events.begun.add(id, now.mono_ms(), lifetime_ms);
+        let most = self.shared.policy.max_transactions;
+        self.events.begun.add(id, now.mono_ms(), lifetime_ms, most);
         Ok(())
     }
 
