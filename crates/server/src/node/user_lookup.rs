@@ -96,16 +96,8 @@ impl Node {
             return Ok(Progress::On);
         };
         let (realm, looked) = (&self.work.realm, self.work.looked.sender);
-        match lookup.judge_credentials(user, realm, checked, looked, now.mono_ms()) {
-            Belief::Holds => Ok(Progress::On),
-            Belief::Ask => {
-                let realm = std::mem::take(&mut self.work.realm);
-                let asked = self.ask_for(request, ingress, Whom::Sender, (user, &realm), now);
-                self.work.realm = realm;
-                asked
-            }
-            Belief::Fails => Err(unavailable()),
-        }
+        let belief = lookup.judge_credentials(user, realm, checked, looked, now.mono_ms());
+        self.act_on(belief, request, ingress, (Whom::Sender, user), now)
     }
 
     /// Whether enough is known of another name than their own that somebody with right credentials speaks for. The realm is in
@@ -121,11 +113,25 @@ impl Node {
         let Some(lookup) = self.shared.subscribers.lookup() else {
             return Ok(Progress::On);
         };
-        match lookup.judge_name(name, &self.work.realm, self.work.looked.speaker, now.mono_ms()) {
+        let (realm, looked) = (&self.work.realm, self.work.looked.speaker);
+        let belief = lookup.judge_name(name, realm, looked, now.mono_ms());
+        self.act_on(belief, request, ingress, (Whom::Speaker, name), now)
+    }
+
+    /// Goes on with what is known of a name of the realm in the work buffers, asks for it, or gives up.
+    fn act_on(
+        &mut self,
+        belief: Belief,
+        request: Message<'_>,
+        ingress: &Ingress,
+        (whom, name): (Whom, &[u8]),
+        now: Now,
+    ) -> Result<Progress, Reject> {
+        match belief {
             Belief::Holds => Ok(Progress::On),
             Belief::Ask => {
                 let realm = std::mem::take(&mut self.work.realm);
-                let asked = self.ask_for(request, ingress, Whom::Speaker, (name, &realm), now);
+                let asked = self.ask_for(request, ingress, whom, (name, &realm), now);
                 self.work.realm = realm;
                 asked
             }
