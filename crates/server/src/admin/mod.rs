@@ -317,20 +317,12 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Cuts one page out of all the entries that match. `key` must be unique; the entries may come in any order.
-    pub fn cut(mut matching: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> &str) -> Self {
-        let total = matching.len() as u64;
-        matching.sort_by(|a, b| key(a).cmp(key(b)));
-        let start = matching
-            .partition_point(|entry| !request.after.is_empty() && key(entry) <= request.after.as_str());
-        let mut items = matching.split_off(start);
-        let more = items.len() > request.entries();
-        items.truncate(request.entries());
-        let next = items.last().filter(|_| more).map(|last| key(last).to_owned());
-        Self {
-            items,
-            next,
-            total: Some(total),
+    pub fn cut(matching: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> &str) -> Self {
+        let mut gathering = Gathering::new(request.clone());
+        for entry in matching {
+            gathering.offer(key(&entry).to_owned(), |_| entry);
         }
+        gathering.page()
     }
 }
 
@@ -548,23 +540,21 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_gathered_is_the_one_that_would_be_cut() {
+    fn the_pages_of_what_comes_in_any_order_are_all_of_it_in_order() {
         let all: Vec<String> = (0..25).map(|number| format!("u{:02}", number * 7 % 25)).collect();
+        let sorted: Vec<String> = (0..25).map(|number| format!("u{number:02}")).collect();
         for limit in [1, 10, 24, 25, 26] {
             let mut request = PageRequest {
                 limit,
                 ..PageRequest::default()
             };
-            loop {
-                let mut gathering = Gathering::new(request.clone());
-                all.iter()
-                    .for_each(|key| gathering.offer(key.clone(), str::to_owned));
-                let page = gathering.page();
-                assert_eq!(page, Page::cut(all.clone(), &request, String::as_str));
-                match page.next {
-                    Some(next) => request.after = next,
-                    None => break,
-                }
+            let mut pages = sorted.chunks(limit as usize).peekable();
+            while let Some(expected) = pages.next() {
+                let page = Page::cut(all.clone(), &request, String::as_str);
+                let next = pages.peek().and_then(|_| expected.last());
+                assert_eq!((&page.items[..], page.next.as_ref()), (expected, next));
+                assert_eq!(page.total, Some(25));
+                request.after = page.next.unwrap_or_default();
             }
         }
     }
