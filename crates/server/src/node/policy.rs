@@ -75,6 +75,13 @@ pub(super) struct Right {
     pub(super) address: Resolved,
 }
 
+impl Right {
+    /// A number for the use of a nonce that they are.
+    pub(super) fn number(&self) -> u64 {
+        self.proof.number()
+    }
+}
+
 /// How the check of a request's credentials ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Checked {
