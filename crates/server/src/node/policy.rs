@@ -232,6 +232,13 @@ impl Node {
     ) {
         let realm = &self.work.realm;
         self.trace.note(|| Step::credentials(realm, selected, outcome()));
+        if self.trace.is_listening()
+            && let Some(domain) = self.domain_meant()
+        {
+            self.trace.note(|| Step::AddressAsDomain {
+                domain: domain.to_owned(),
+            });
+        }
         if selected.is_some() && *self.shared.subscribers.origin() != UserSource::Kept {
             let source = self.shared.subscribers.origin();
             self.trace.note(|| Step::UsersElsewhere {

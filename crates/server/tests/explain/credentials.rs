@@ -90,6 +90,20 @@ fn whose_address_it_is_counts_as_ever() {
 }
 
 #[test]
+fn a_phone_with_the_address_as_its_domain_is_told_which_it_should_have() {
+    let site = digest();
+    let text = registration('a', "sip:alice@192.0.2.1", "<sip:alice@192.0.2.10>", 1);
+    let explained = site.explain('a', text.as_bytes(), false, "");
+    let domain = "example.test".to_owned();
+    assert!(explained.steps.contains(&Step::AddressAsDomain { domain }));
+    assert!(
+        explained.verdict.line.ends_with("should be example.test"),
+        "{}",
+        explained.verdict.line
+    );
+}
+
+#[test]
 fn who_has_no_password_here_is_unclear() {
     let site = digest();
     for user in ["nobody", "1001", "alice@other.test", "", "@"] {
