@@ -29,11 +29,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(Serve),
-    Check(Check),
     User(User),
     Ctl(Ctl),
     Explain(Explain),
     Doctor(Doctor),
+    Check(Check),
 }
 
 /// Run the server.
@@ -482,9 +482,10 @@ mod tests {
     fn the_command_line_is_sound_and_its_help_fits_the_contract() {
         Args::command().debug_assert();
         let help = Args::command().render_long_help().to_string();
-        for word in ["serve", "check", "user", "ctl", "explain", "doctor", "Exit codes"] {
-            assert!(help.contains(word), "{word}");
-        }
+        let words = ["serve", "user", "ctl", "explain", "doctor", "check", "Exit codes"];
+        let places = words.map(|word| help.find(&format!("\n  {word}")).or_else(|| help.find(word)));
+        assert!(places.iter().all(Option::is_some), "{help}");
+        assert!(places.is_sorted(), "as a newcomer needs them: {help}");
     }
 
     #[test]
