@@ -406,6 +406,7 @@ pub(crate) struct Reload {
 #[command(after_help = "\
 Examples:
   strowger explain invite.sip
+  strowger explain --as alice invite.sip
   strowger explain --source 192.0.2.7:5060 --json invite.sip
   strowger explain --config new.toml --data-dir /var/lib/strowger --at +2h register.sip
   strowger explain --dns zone.txt - < options.sip      with lines such as: sip.example.test A 192.0.2.7
@@ -436,6 +437,9 @@ pub(crate) struct Explain {
     /// When it comes: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
+    /// Go on where credentials are asked for, as if this user had shown right ones. Those that the message has are left out.
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) user: Option<String>,
     /// Explain as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -499,7 +503,7 @@ mod tests {
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",
             "strowger ctl drain",
-            "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --json m",
+            "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --as alice --json m",
             "strowger explain --admin 127.0.0.1:8080 -",
             "strowger doctor --config f --data-dir d --json",
             "strowger ctl reload --json",
