@@ -751,6 +751,7 @@ impl Application for Node {
     }
 
     fn turn_ended(&mut self, now: Now) {
+        self.shared.location.turn_ended();
         self.journal.flush();
         self.publish(now);
     }
