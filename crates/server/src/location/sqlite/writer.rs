@@ -166,7 +166,12 @@ impl Writer {
             })
             .collect();
         drop(turn);
-        self.expected = batch.len() + if self.is_full {0} else {self.shared.gathering.queued()};
+        self.expected = batch.len()
+            + if self.is_full {
+                0
+            } else {
+                self.shared.gathering.queued()
+            };
         answers.sort_by_key(|committed| committed.caller.shard);
         for of_shard in answers.chunk_by(|a, b| a.caller.shard == b.caller.shard) {
             (self.answer)(of_shard[0].caller.shard, of_shard.to_vec());
