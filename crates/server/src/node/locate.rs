@@ -286,10 +286,9 @@ impl Node {
                 && let Ok(terms) = terms(binding)
             {
                 let is_queued = patience == Patience::Some;
-                let used = if is_queued {
-                    BindingUse::Pushed
-                } else {
-                    BindingUse::NotQueued
+                let used = match is_queued {
+                    true => BindingUse::Pushed,
+                    false => BindingUse::NotQueued,
                 };
                 self.trace.note(|| Step::binding(binding, used, now));
                 if is_queued {
