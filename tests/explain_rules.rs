@@ -102,6 +102,44 @@ fn what_the_running_server_explains_is_what_it_does() {
     assert_eq!(told["verdict"]["outcome"], "absorbed", "{told:#}");
 }
 
+#[test]
+fn an_explanation_that_ends_at_a_challenge_says_how_to_go_on() {
+    let server = Setup::with_digest().user("alice", "a").user("bob", "b").start();
+    let bob = Peer::udp(server.sip()).registered_as(&aor("bob"), "b");
+    let alice = Peer::udp(server.sip());
+    let invite = alice.request("INVITE", &aor("bob"), &aor("alice"), &aor("bob"));
+    let config = server.config().to_string_lossy().into_owned();
+    let by_file: &[&str] = &["--config", &config];
+    for by in [&[], by_file] {
+        let ended = explain(&server, invite.text().as_bytes(), by);
+        assert!(ended.stdout.contains("--as USER"), "{}", ended.stdout);
+        let ended = explain(
+            &server,
+            invite.text().as_bytes(),
+            &[by, &["--as", "alice"]].concat(),
+        );
+        let to = format!("is forwarded to udp:{}", bob.address());
+        assert!(
+            ended
+                .stdout
+                .lines()
+                .next()
+                .is_some_and(|line| line.ends_with(&to)),
+            "{ended:?}"
+        );
+        assert!(!ended.stdout.contains("--as USER"), "{}", ended.stdout);
+        let ended = explain(
+            &server,
+            invite.text().as_bytes(),
+            &[by, &["--as", "nobody"]].concat(),
+        );
+        assert!(
+            !ended.succeeded() && ended.stderr.contains("no user `nobody`"),
+            "{ended:?}"
+        );
+    }
+}
+
 fn contacts(registrations: &Value) -> Vec<String> {
     let items = registrations["items"].as_array().or(registrations.as_array());
     let contact = |item: &Value| item["contact"].to_string();

@@ -245,6 +245,7 @@ fn explain() -> Value {
         "source": perhaps("Where it comes from, as 192.0.2.7:5060; else what its top Via says."),
         "listener": perhaps("The listener that it comes to, as udp:192.0.2.1:5060; else the first that fits."),
         "at": perhaps("When: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m."),
+        "as": perhaps("The user whose right credentials it would have if they were asked for; its own are then left out."),
         "dns": perhaps("Records, one to a line, that are asked instead of DNS.")
     }))
 }

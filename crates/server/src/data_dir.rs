@@ -411,15 +411,21 @@ impl DataDirError {
     }
 }
 
+/// The folder or file whose permissions keep one from a path: the path itself, or what there is of it.
+fn barred(path: &Path) -> &Path {
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+    there.unwrap_or(path)
+}
+
 impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, source } if source.kind() == ErrorKind::PermissionDenied => {
                 let path = absolute(path).unwrap_or_else(|_| path.clone());
-                let path = path.display();
+                let (folder, path) = (barred(&path).display(), path.display());
                 write!(
                     f,
-                    "no permission for {path}: run as its owner, or choose another directory with --data-dir"
+                    "no permission for {path}: run as the owner of {folder}, or choose another directory with --data-dir"
                 )
             }
             Self::Io { path, source } if source.kind() == ErrorKind::StorageFull => {

@@ -1,4 +1,4 @@
-//! Tables whose keys are keyed hashes of 128 bits, so that a look-up needs no owned key.
+//! Tables whose keys are hashes already, such as keyed ones of 128 bits, so that a look-up needs no owned key.
 
 use std::hash::Hasher;
 

@@ -29,11 +29,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(Serve),
-    Check(Check),
     User(User),
     Ctl(Ctl),
     Explain(Explain),
     Doctor(Doctor),
+    Check(Check),
 }
 
 /// Run the server.
@@ -406,6 +406,7 @@ pub(crate) struct Reload {
 #[command(after_help = "\
 Examples:
   strowger explain invite.sip
+  strowger explain --as alice invite.sip
   strowger explain --source 192.0.2.7:5060 --json invite.sip
   strowger explain --config new.toml --data-dir /var/lib/strowger --at +2h register.sip
   strowger explain --dns zone.txt - < options.sip      with lines such as: sip.example.test A 192.0.2.7
@@ -436,6 +437,9 @@ pub(crate) struct Explain {
     /// When it comes: Unix seconds, 2026-11-27T23:00:00Z, or from now as +10m.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
+    /// Go on where credentials are asked for, as if this user had shown right ones. Those that the message has are left out.
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) user: Option<String>,
     /// Explain as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -478,9 +482,10 @@ mod tests {
     fn the_command_line_is_sound_and_its_help_fits_the_contract() {
         Args::command().debug_assert();
         let help = Args::command().render_long_help().to_string();
-        for word in ["serve", "check", "user", "ctl", "explain", "doctor", "Exit codes"] {
-            assert!(help.contains(word), "{word}");
-        }
+        let words = ["serve", "user", "ctl", "explain", "doctor", "check", "Exit codes"];
+        let places = words.map(|word| help.find(&format!("\n  {word}")).or_else(|| help.find(word)));
+        assert!(places.iter().all(Option::is_some), "{help}");
+        assert!(places.is_sorted(), "as a newcomer needs them: {help}");
     }
 
     #[test]
@@ -499,7 +504,7 @@ mod tests {
             "strowger ctl status --data-dir d --json",
             "strowger ctl --admin 127.0.0.1:8080 registrations",
             "strowger ctl drain",
-            "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --json m",
+            "strowger explain --config f --data-dir d --source 127.0.0.1:5060 --listener udp:127.0.0.1:5060 --dns z --at -1h --as alice --json m",
             "strowger explain --admin 127.0.0.1:8080 -",
             "strowger doctor --config f --data-dir d --json",
             "strowger ctl reload --json",

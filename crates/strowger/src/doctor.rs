@@ -130,13 +130,22 @@ fn write_counted(counted: &Counted, out: &mut impl Write) -> io::Result<()> {
         stun_answered,
         pings_answered,
         datagrams_dropped,
+        refused,
     } = counted;
     writeln!(
         out,
         "\nthe server runs: {contacts} contacts; keep-alives: {keep_alives_sent} sent, {keep_alives_answered} answered, \
          {phones_unanswered} phones silent; {keep_alives_received} empty datagrams, {stun_answered} STUN requests and \
          {pings_answered} pings came; {datagrams_dropped} datagrams dropped"
-    )
+    )?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let refused: Vec<_> = refused
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    writeln!(out, "refused since its start: {}", refused.join(", "))
 }
 
 fn write_finding(finding: &Finding, out: &mut impl Write) -> io::Result<()> {

@@ -27,6 +27,9 @@ pub struct Explain {
     /// When: Unix seconds, `2026-11-27T23:00:00Z`, or from now as `+10m`.
     #[serde(default)]
     pub at: Option<String>,
+    /// The user whose right credentials it would have if they were asked for; its own are then left out.
+    #[serde(default, rename = "as")]
+    pub user: Option<String>,
     /// Records that DNS is said to have, one to a line; without them DNS itself is asked.
     #[serde(default)]
     pub dns: Option<String>,

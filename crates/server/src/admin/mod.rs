@@ -316,7 +316,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Cuts one page out of all the entries that match. `key` must be unique; the entries may come in any order.
+    /// Cuts one page out of all the entries that match, which may come in any order.
     pub fn cut(matching: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> &str) -> Self {
         let mut gathering = Gathering::new(request.clone());
         for entry in matching {
@@ -326,11 +326,15 @@ impl<T> Page<T> {
     }
 }
 
-/// Gathers one page of entries that come one by one, in any order, and may be too many to be held.
+/// Gathers one page of entries that come one by one, in any order, and may be too many to be held. As a page is found by the key
+/// of the last entry before it, those of one key are all on one page, in the order in which they came, even if it has some more
+/// than were wanted.
 #[derive(Debug)]
 pub struct Gathering<T> {
     request: PageRequest,
-    kept: BTreeMap<String, T>,
+    kept: BTreeMap<String, Vec<T>>,
+    /// How many entries are kept.
+    held: usize,
     more: bool,
     total: u64,
 }
@@ -341,26 +345,39 @@ impl<T> Gathering<T> {
         Self {
             request,
             kept: BTreeMap::new(),
+            held: 0,
             more: false,
             total: 0,
         }
     }
 
-    /// An entry that matches, by its key, which must be unique; it is made only if it may be on the page.
+    /// An entry that matches, by its key; it is made only if it may be on the page.
     pub fn offer(&mut self, key: String, make: impl FnOnce(&str) -> T) {
         self.total += 1;
         if key <= self.request.after && !self.request.after.is_empty() {
             return;
         }
-        let is_full = self.kept.len() == self.request.entries();
-        self.more |= is_full;
+        let is_full = self.held >= self.request.entries();
         if is_full && self.kept.last_key_value().is_some_and(|(last, _)| *last < key) {
+            self.more = true;
             return;
         }
         let entry = make(&key);
-        self.kept.insert(key, entry);
-        if is_full {
-            self.kept.pop_last();
+        self.kept.entry(key).or_default().push(entry);
+        self.held += 1;
+        self.let_go();
+    }
+
+    /// Lets the last key go if the page is full without it.
+    fn let_go(&mut self) {
+        let Some(last) = self.kept.last_entry() else {
+            return;
+        };
+        let left = self.held - last.get().len();
+        if left >= self.request.entries() {
+            last.remove();
+            self.held = left;
+            self.more = true;
         }
     }
 
@@ -369,7 +386,7 @@ impl<T> Gathering<T> {
         let last = self.kept.last_key_value().map(|(key, _)| key.clone());
         Page {
             next: last.filter(|_| self.more),
-            items: self.kept.into_values().collect(),
+            items: self.kept.into_values().flatten().collect(),
             total: Some(self.total),
         }
     }
@@ -537,6 +554,32 @@ mod tests {
             seen,
             (0..25).map(|number| format!("u{number:02}")).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn entries_of_one_key_are_on_one_page_in_their_order() {
+        let all = ["c1", "a1", "b1", "b2", "a2", "b3", "d1"];
+        let pages = |limit| {
+            let mut request = PageRequest {
+                limit,
+                ..PageRequest::default()
+            };
+            let mut pages = Vec::new();
+            loop {
+                let page = Page::cut(all.to_vec(), &request, |entry| &entry[..1]);
+                assert_eq!(page.total, Some(7));
+                pages.push(page.items.join(" "));
+                match page.next {
+                    Some(next) => request.after = next,
+                    None => return pages,
+                }
+            }
+        };
+        assert_eq!(pages(1), ["a1 a2", "b1 b2 b3", "c1", "d1"]);
+        assert_eq!(pages(2), ["a1 a2", "b1 b2 b3", "c1 d1"]);
+        assert_eq!(pages(3), ["a1 a2 b1 b2 b3", "c1 d1"]);
+        assert_eq!(pages(6), ["a1 a2 b1 b2 b3 c1", "d1"]);
+        assert_eq!(pages(7), ["a1 a2 b1 b2 b3 c1 d1"]);
     }
 
     #[test]

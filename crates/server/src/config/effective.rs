@@ -221,10 +221,27 @@ pub fn exempt_sources(config: &Config) -> Vec<Cidr> {
     config.trusted.iter().copied().chain(local).collect()
 }
 
+/// What a command has to be given to find the server of a configuration, as it is written into a shell: ` --data-dir DIR`, or nothing
+/// where that is the default.
+pub fn data_dir_option(config: &Config) -> String {
+    if config.data_dir == Config::default().data_dir {
+        return String::new();
+    }
+    let dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let dir = dir.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,=%".contains(c);
+    match dir.chars().all(is_plain) {
+        true => format!(" --data-dir {dir}"),
+        false => format!(" --data-dir '{}'", dir.replace('\'', r"'\''")),
+    }
+}
+
 /// Which hosts are ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ours {
     names: Vec<String>,
+    /// How many of them are configured domains, which come first.
+    domains: usize,
     addresses: Vec<IpAddr>,
     ports: Vec<u16>,
     /// Names that stand for domains, with these.
@@ -271,6 +288,7 @@ pub struct Machine {
 pub fn ours(config: &Config, bound: &[Listen], machine: &Machine) -> Ours {
     let mut ours = Ours {
         names: config.domains.clone(),
+        domains: config.domains.len(),
         aliases: config.domain_aliases.clone(),
         ..Ours::default()
     };
@@ -366,6 +384,17 @@ impl Ours {
             Host::V4(ip) => self.addresses.contains(&IpAddr::V4(ip)),
             Host::V6(ip) => self.addresses.contains(&IpAddr::V6(ip).to_canonical()),
         }
+    }
+
+    /// The domain that is meant by who writes a host of ours in its stead (in its canonical form): where that is an address and
+    /// none of the configured domains, the first of those that is a name.
+    pub fn domain_meant(&self, host: &[u8]) -> Option<&str> {
+        let address = |name: &str| name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        let written = address(std::str::from_utf8(host).ok()?)?;
+        let domains = &self.names[..self.domains];
+        let is_domain = domains.iter().any(|domain| address(domain) == Some(written));
+        let named = domains.iter().find(|domain| address(domain).is_none());
+        named.filter(|_| !is_domain).map(String::as_str)
     }
 
     /// The names that are ours: domains first, in the configured order.

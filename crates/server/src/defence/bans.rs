@@ -45,11 +45,24 @@ struct State {
 
 /// The list of bans.
 #[derive(Debug, Default)]
-pub struct Bans(Mutex<State>);
+pub struct Bans {
+    state: Mutex<State>,
+    /// What follows a command for this server.
+    option: String,
+}
 
 impl Bans {
+    /// An empty list. `option` follows the commands that the log names, so that they mean this server: ` --data-dir DIR` where
+    /// they need it.
+    pub fn told_with(option: String) -> Self {
+        Self {
+            option,
+            ..Self::default()
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a new ban, and logs it unless there were too many just now.
@@ -70,19 +83,19 @@ impl Bans {
         }
         if state.lines < LINES {
             state.lines += 1;
-            let source = ban.source;
+            let (source, option) = (ban.source, &self.option);
             let seconds = ban.until.saturating_sub(ban.since);
             match &ban.account {
                 Some(account) => tracing::warn!(
                     %source,
                     account,
                     seconds,
-                    "banned for wrong passwords; to lift it: strowger ctl unban {source} {account}"
+                    "banned for wrong passwords; to lift it: strowger ctl unban {source} {account}{option}"
                 ),
                 None => tracing::warn!(
                     %source,
                     seconds,
-                    "banned for wrong passwords of many accounts; to lift it: strowger ctl unban {source}"
+                    "banned for wrong passwords of many accounts; to lift it: strowger ctl unban {source}{option}"
                 ),
             }
         } else {

@@ -180,6 +180,24 @@ impl Defence {
             let account = format!("{}@{}", shown(user).escape_ascii(), domain.escape_ascii());
             self.tell(pair, source, Some(account), now);
         }
+        self.insists(charged, source, now)
+    }
+
+    /// Credentials for a domain that has no users, as it is only this node's address: more often than not those of a phone that was
+    /// set up with it. The pair is not banned, for there is no password to be found; the source is, once there were accounts
+    /// enough. True when it is to be refused for good.
+    pub fn wrong_domain(&self, source: IpAddr, user: &[u8], domain: &[u8], now: Now) -> bool {
+        let pair = self.pair_key(source, user, domain);
+        let charged = self
+            .memory
+            .meters
+            .charge(pair, self.failures, Ticks::at(now.mono_ns));
+        self.insists(charged, source, now)
+    }
+
+    /// Whether a pair that was charged is not to be asked again. The first charge of each is held against the source.
+    fn insists(&self, charged: Charged, source: IpAddr, now: Now) -> bool {
+        let ticks = Ticks::at(now.mono_ns);
         let insists = match charged {
             Charged::First => false,
             Charged::Fits(wrong) => wrong >= INSISTENT,
@@ -363,6 +381,24 @@ mod tests {
         assert_eq!(defence.is_banned(OTHER, b"anybody", b"example.test", NOW), None);
         assert_eq!(new.try_recv().expect("is told").account, None);
         assert_eq!(defence.counts(), (0, 1));
+    }
+
+    #[test]
+    fn the_address_as_a_domain_bans_no_account_and_the_source_only_for_many() {
+        let (defence, _new) = defence();
+        let wrong = |user: &str| defence.wrong_domain(SOURCE, user.as_bytes(), b"192.0.2.1", NOW);
+        assert_eq!(
+            (wrong("alice"), wrong("alice"), wrong("alice")),
+            (false, false, true)
+        );
+        for n in 0..19 {
+            assert!(defence.is_quiet(NOW));
+            (0..50).for_each(|_| {
+                wrong(&format!("user{n}"));
+            });
+        }
+        let banned = defence.is_banned(SOURCE, b"alice", b"192.0.2.1", NOW);
+        assert_eq!((banned, defence.counts()), (Some(Banned::Source), (0, 1)));
     }
 
     #[test]

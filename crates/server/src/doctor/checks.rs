@@ -1,5 +1,6 @@
 //! What is wrong: each function looks at one thing, and finds what is to be told of it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use strowger_sip::transport::is_private;
@@ -48,6 +49,7 @@ pub(super) fn all(config: &Config, facts: &Facts) -> Vec<Finding> {
     advertised(config, facts, &mut found);
     domains(config, facts, &mut found);
     authentication(config, &mut found);
+    users(config, facts, &mut found);
     trusted(config, &mut found);
     visitors(config, &mut found);
     transports(config, &mut found);
@@ -273,6 +275,22 @@ fn authentication(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
+/// Listeners for phones that nobody may register.
+fn users(config: &Config, facts: &Facts, found: &mut Vec<Finding>) {
+    let is_open = uris(config).iter().any(|&uri| is_open(uri));
+    if !is_open || !effective::digest(config).is_on() || facts.has_users != Some(false) {
+        return;
+    }
+    let what = "passwords are asked for, and there are no users";
+    let why = "no phone can register or call";
+    let domain = config.domains.first().map_or("DOMAIN", String::as_str);
+    let mend = format!(
+        "strowger user add alice@{domain}{}",
+        effective::data_dir_option(config)
+    );
+    found.push(finding(Warning, "users", what, why, mend));
+}
+
 /// Sources that are believed whatever they say, and are many.
 fn trusted(config: &Config, found: &mut Vec<Finding>) {
     for block in &config.trusted {
@@ -454,6 +472,17 @@ fn figure(metrics: &str, name: &str) -> u64 {
     metrics.lines().filter_map(value).sum::<f64>() as u64
 }
 
+/// The samples of a figure with one label, by its value; without those of zero.
+fn by_label(metrics: &str, name: &str) -> BTreeMap<String, u64> {
+    let sample = |line: &str| {
+        let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.split_once("} ")?;
+        let label = labels.split('"').nth(1)?;
+        Some((label.to_owned(), value.parse::<f64>().ok()? as u64))
+    };
+    let samples = metrics.lines().filter_map(sample);
+    samples.filter(|(_, value)| *value > 0).collect()
+}
+
 /// What a server counts.
 pub(super) fn count(live: &Live) -> Counted {
     let metrics = &live.metrics;
@@ -467,6 +496,7 @@ pub(super) fn count(live: &Live) -> Counted {
         stun_answered: figure(metrics, "strowger_stun_answered_total"),
         pings_answered: figure(metrics, "strowger_pings_answered_total"),
         datagrams_dropped: figure(metrics, "strowger_datagrams_dropped_by_kernel_total"),
+        refused: by_label(metrics, "strowger_refused_total"),
     }
 }
 
@@ -474,7 +504,7 @@ pub(super) fn count(live: &Live) -> Counted {
 const NAMED: usize = 3;
 
 /// Whoever is banned for wrong passwords: more often than not a phone with a password that somebody mistyped.
-fn of_bans(live: &Live) -> Option<Finding> {
+fn of_bans(config: &Config, live: &Live) -> Option<Finding> {
     let first = live.bans.first()?;
     let all = live
         .status
@@ -488,21 +518,78 @@ fn of_bans(live: &Live) -> Option<Finding> {
             ban.expires_in.div_ceil(60)
         )
     });
-    let named: Vec<_> = named.collect();
+    let (named, option) = (named.collect::<Vec<_>>(), effective::data_dir_option(config));
     let more = match all.saturating_sub(named.len()) {
         0 => String::new(),
-        more => format!(" and {more} more (strowger ctl bans)"),
+        more => format!(" and {more} more (strowger ctl bans{option})"),
     };
     let what = format!("banned for wrong passwords: {}{more}", named.join(", "));
     let why = "their requests are answered 403 whatever their passwords are now";
     let (source, account) = (&first.source, first.account.as_deref().unwrap_or_default());
     let unban = format!("strowger ctl unban {source} {account}");
-    let mend = format!("give the phone its password, then: {}", unban.trim_end());
+    let mend = format!("give the phone its password, then: {}{option}", unban.trim_end());
     Some(finding(Warning, "bans", what, why, mend))
 }
 
+/// Phones that were set up with the server's address as their domain.
+fn of_refused(config: &Config, counted: &Counted) -> Option<Finding> {
+    let count = counted.refused.get("address-as-domain")?;
+    let domain = config
+        .domains
+        .iter()
+        .find(|name| name.parse::<IpAddr>().is_err())?;
+    let what = format!("{count} REGISTER requests or calls had the server's address as their domain");
+    let why = "nobody is a user there: their phones cannot register, whatever their passwords are";
+    let mend = format!(
+        "give those phones {domain} as their domain (\"SIP server domain\"), and the address as their proxy; the log names them \
+         (reason=address-as-domain)"
+    );
+    Some(finding(Warning, "phones", what, why, mend))
+}
+
+/// A file whose listeners are not those that are there.
+fn of_listeners(config: &Config, live: &Live) -> Option<Finding> {
+    let status = live.status.as_ref()?;
+    let (mut wanted, mut running): (Vec<_>, Vec<_>) = (uris(config), status.listeners.clone());
+    // A listener with port 0 has got one by now.
+    wanted.retain(|uri| {
+        let written = uri.to_string();
+        let is_it = |there: &&String| match uri.address.port() {
+            0 => there
+                .strip_prefix(written.trim_end_matches('0'))
+                .is_some_and(is_port),
+            _ => **there == written,
+        };
+        let place = running.iter().position(|there| is_it(&there));
+        place.map(|place| running.remove(place)).is_none()
+    });
+    if wanted.is_empty() && running.is_empty() {
+        return None;
+    }
+    let list = |what: &str, all: Vec<String>| match all.is_empty() {
+        true => String::new(),
+        false => format!("; {what}: {}", all.join(", ")),
+    };
+    let wanted = wanted.iter().map(ToString::to_string).collect();
+    let what = format!(
+        "the configuration's listeners are not those of the server that runs{}{}",
+        list("only configured", wanted),
+        list("only there", running)
+    );
+    let why = "what is told above is of the configuration; phones reach what runs";
+    let mend = format!(
+        "if the server was started with this file: strowger ctl reload{}; else name its own file",
+        effective::data_dir_option(config)
+    );
+    Some(finding(Note, "listen", what, why, mend))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}
+
 /// What a server that runs tells of itself.
-pub(super) fn of_server(live: &Live, counted: &Counted) -> Vec<Finding> {
+pub(super) fn of_server(config: &Config, live: &Live, counted: &Counted) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(failing) = live.status.as_ref().and_then(|status| status.failing.clone()) {
         let why = "phones that register are answered 503, and are lost when their registrations end";
@@ -529,7 +616,9 @@ pub(super) fn of_server(live: &Live, counted: &Counted) -> Vec<Finding> {
         let mend = "raise net.core.rmem_max, or the number of shards";
         found.push(finding(Warning, "buffers", what, why, mend));
     }
-    found.extend(of_bans(live));
+    found.extend(of_refused(config, counted));
+    found.extend(of_bans(config, live));
+    found.extend(of_listeners(config, live));
     if live.status.is_none() {
         let what = "a server runs on the data directory and does not say how it is";
         let why = "what follows from its state is not told";

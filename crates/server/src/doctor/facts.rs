@@ -12,9 +12,9 @@ use strowger_syntax::Transport;
 
 use super::ports::program_at;
 use crate::config::effective::{self, Asked, Machine};
-use crate::config::{Config, Listen};
-use crate::data_dir;
+use crate::config::{Config, Listen, UserSource};
 use crate::dns::servers_of_domain;
+use crate::{data_dir, subscriber};
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub(super) struct Facts {
     /// The ports that the kernel gives to whoever asks for none, without those that it leaves out.
     pub(super) picked_ports: Vec<RangeInclusive<u16>>,
     pub(super) helper: Helper,
+    /// Whether there are users; `None` if nobody here knows.
+    pub(super) has_users: Option<bool>,
     /// The domains, and names that are advertised.
     pub(super) domains: Vec<(String, Leads)>,
     pub(super) advertised: Vec<(String, Leads)>,
@@ -111,6 +113,10 @@ impl Facts {
             udp_buffer: udp_buffer(),
             picked_ports: picked_ports(),
             helper: helper(),
+            has_users: match &config.auth.users {
+                UserSource::Kept => subscriber::has_users(dir),
+                UserSource::File(_) | UserSource::Server(_) => None,
+            },
             domains,
             advertised,
         }
@@ -164,7 +170,7 @@ fn unbound(config: &Config) -> Vec<Unbound> {
             asked: listener.asked,
             what: error.to_string(),
             holder: is_taken.then(|| program_at(listen)).flatten(),
-            mend: crate::running::mend_of_bind(&error.fault).to_owned(),
+            mend: crate::running::mend_of_bind(&error),
         })
     };
     effective::listeners(config)

@@ -11,6 +11,8 @@ mod ports;
 mod tests;
 mod view;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::admin::{Ban, Status};
@@ -63,7 +65,7 @@ pub struct Seen {
 }
 
 /// What a running server says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Contacts that are registered.
     pub contacts: u64,
@@ -81,6 +83,8 @@ pub struct Counted {
     pub pings_answered: u64,
     /// Datagrams that the kernel has dropped because they were not read in time.
     pub datagrams_dropped: u64,
+    /// REGISTER requests and new calls that were refused since the start, by reason, as the log names it.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// What was found.
@@ -124,7 +128,7 @@ fn report(config: &Config, facts: &Facts, live: Option<&Live>) -> Report {
     let server = live.map(checks::count);
     let mut findings = checks::all(config, facts);
     if let (Some(live), Some(counted)) = (live, &server) {
-        findings.extend(checks::of_server(live, counted));
+        findings.extend(checks::of_server(config, live, counted));
     }
     findings.sort_by_key(|finding| finding.severity);
     Report {

@@ -38,6 +38,7 @@ fn facts() -> Facts {
         udp_buffer: Ok((1 << 22, 1 << 22)),
         picked_ports: vec![32_768..=60_999],
         helper: Helper::None,
+        has_users: Some(true),
         domains: vec![(
             "example.test".to_owned(),
             Leads::To(vec![(ip("203.0.113.5"), Some(5060))]),
@@ -265,7 +266,9 @@ fn a_server_that_runs_is_asked() {
         status: None,
         metrics: "# HELP\nstrowger_phones_unanswered 3\nstrowger_phones_unanswered_other 9\n\
                   strowger_datagrams_dropped_by_kernel_total{shard=\"0\"} 2\n\
-                  strowger_datagrams_dropped_by_kernel_total{shard=\"1\"} 5\n"
+                  strowger_datagrams_dropped_by_kernel_total{shard=\"1\"} 5\n\
+                  strowger_refused_total{reason=\"address-as-domain\"} 2\nstrowger_refused_total{reason=\"banned\"} 0\n\
+                  strowger_refused_total{reason=\"unknown-user\"} 11\n"
             .to_owned(),
         bans: vec![Ban {
             id: "192.0.2.7 bob@example.test".to_owned(),
@@ -275,21 +278,80 @@ fn a_server_that_runs_is_asked() {
             expires_in: 1741,
         }],
     };
-    let report = report(&open(""), &facts(), Some(&live));
+    let mut config = open("");
+    config.data_dir = "/srv/pbx".into();
+    let report = report(&config, &facts(), Some(&live));
     let counted = report.server.expect("counted");
+    let refused = [("address-as-domain", 2), ("unknown-user", 11)];
+    let refused = refused.map(|(reason, count)| (reason.to_owned(), count));
+    assert_eq!(counted.refused, BTreeMap::from(refused));
     assert_eq!((counted.phones_unanswered, counted.datagrams_dropped), (3, 7));
     let found: Vec<_> = report.findings.iter().map(|finding| &*finding.about).collect();
-    assert_eq!(found, ["nat", "buffers", "bans", "server"]);
-    let bans = &report.findings[2];
+    assert_eq!(found, ["nat", "buffers", "phones", "bans", "server"]);
+    let phones = &report.findings[2];
+    assert!(
+        phones.what.starts_with("2 ") && phones.mend.contains("example.test as their domain"),
+        "{phones:?}"
+    );
+    let bans = &report.findings[3];
     assert!(
         bans.what.contains("bob@example.test at 192.0.2.7 for 30 minutes"),
         "{bans:?}"
     );
     assert!(
         bans.mend
-            .ends_with("strowger ctl unban 192.0.2.7 bob@example.test"),
+            .ends_with("strowger ctl unban 192.0.2.7 bob@example.test --data-dir /srv/pbx"),
         "{bans:?}"
     );
+}
+
+#[test]
+fn listeners_that_are_not_those_of_the_server_that_runs_are_told() {
+    let differ = |running: &str, text: &str| {
+        let status = STATUS.replace("LISTENERS", running);
+        let live = Live {
+            status: Some(serde_json::from_str(&status).expect("a status")),
+            ..Live::default()
+        };
+        let report = report(&config(text), &facts(), Some(&live));
+        let found = report
+            .findings
+            .into_iter()
+            .find(|found| found.what.contains("the server that runs"));
+        found.map(|found| found.what).unwrap_or_default()
+    };
+    let text = OPEN.replace("ADVERTISE", "");
+    let both = "\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"";
+    assert_eq!(differ(both, &text), "");
+    let any = text.replace(":5060", ":0");
+    assert_eq!(differ("\"tcp:0.0.0.0:40001\", \"udp:0.0.0.0:40000\"", &any), "");
+    assert_eq!(
+        differ("\"udp:0.0.0.0:5060\", \"tcp:127.0.0.1:5060\"", &text),
+        "the configuration's listeners are not those of the server that runs; only configured: tcp:0.0.0.0:5060; only there: \
+         tcp:127.0.0.1:5060"
+    );
+    let more = format!("{both}, \"udp:192.0.2.1:5062\"");
+    assert!(differ(&more, &text).ends_with("that runs; only there: udp:192.0.2.1:5062"));
+}
+
+/// What a server says of itself, but for its listeners.
+const STATUS: &str = r#"{"version": "1", "pid": 1, "uptime": 1, "state": "running", "listeners": [LISTENERS], "admin": null,
+    "shards": 1, "domains": [], "data_dir": "/d", "auth": {"methods": [], "algorithms": [], "because": ""},
+    "counts": {"users": 0, "registered": 0, "contacts": 0, "calls": 0, "transactions": 0, "connections": 0, "bans": 0},
+    "config": {"file": null, "generation": 1, "since": 1, "rollback_in": null, "stuck": null}, "failing": null}"#;
+
+#[test]
+fn an_open_server_without_users_is_told() {
+    let nobody = Facts {
+        has_users: Some(false),
+        ..facts()
+    };
+    one(&open(""), &nobody, "Warning users: ");
+    let unknown = Facts {
+        has_users: None,
+        ..facts()
+    };
+    assert_eq!(examined(&open(""), &unknown), [] as [&str; 0]);
 }
 
 #[test]

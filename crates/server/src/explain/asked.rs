@@ -26,6 +26,8 @@ pub struct Circumstances<'a> {
     pub listener: Option<&'a str>,
     /// When: Unix seconds, `2026-11-27T23:00:00Z`, or from now as `+10m`.
     pub at: Option<&'a str>,
+    /// The user whose right credentials it would have if they were asked for.
+    pub user: Option<&'a str>,
 }
 
 /// A message that is to be explained.
@@ -37,6 +39,8 @@ pub struct Asked {
     pub source: Source,
     /// When.
     pub now: Now,
+    /// The user whose right credentials it would have if they were asked for.
+    pub user: Option<String>,
     /// What nobody said, and how it was chosen.
     pub assumed: Vec<String>,
     /// What was odd about how it was given.
@@ -108,6 +112,7 @@ impl Asked {
             bytes,
             source,
             now,
+            user: wanted.user.map(str::to_owned),
             assumed,
             remarks,
         })

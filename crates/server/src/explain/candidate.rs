@@ -143,7 +143,7 @@ impl Candidate {
             Ground::Candidate,
             shard,
         );
-        Ok(stage.explain(&asked, names).await)
+        stage.explain(&asked, names).await
     }
 }
 

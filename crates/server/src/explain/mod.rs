@@ -4,6 +4,7 @@
 mod asked;
 mod candidate;
 mod change;
+mod credentials;
 mod detached;
 mod message;
 mod remarks;

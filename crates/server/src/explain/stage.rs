@@ -9,7 +9,10 @@ use strowger_syntax::{Index, Limits, Message};
 
 use super::detached::Detached;
 use super::verdict::Verdict;
-use super::{Arrival, Asked, Explanation, Ground, Later, MessageSeen, RecordChange, Sent, remarks};
+use super::{
+    Arrival, Asked, Explanation, Ground, Later, MessageSeen, RecordChange, Sent, Unclear, credentials,
+    remarks,
+};
 use crate::config;
 use crate::dns::{Dns, Observed, Question, System, Zone, ZoneError};
 use crate::node::trace::{Step, TransactionFound, listener, place};
@@ -141,10 +144,14 @@ impl Stage {
     }
 
     /// Plays a message through. To be called within a tokio runtime if names are asked for.
-    pub async fn explain(mut self, asked: &Asked, names: &Names) -> Explanation {
+    ///
+    /// # Errors
+    /// [`Unclear`]: nothing is known of the user whose credentials it would have.
+    pub async fn explain(mut self, asked: &Asked, names: &Names) -> Result<Explanation, Unclear> {
         let listeners = Arc::clone(&self.endpoint.listeners);
         let (source, now) = (&asked.source, asked.now);
-        let mut index = indexed(&asked.bytes, &self.endpoint.limits, source.flow.is_some());
+        let index = indexed(&asked.bytes, &self.endpoint.limits, source.flow.is_some());
+        let mut assumed = asked.assumed.clone();
         let mut play = Play {
             out: Outbox::default(),
             steps: Vec::new(),
@@ -165,16 +172,15 @@ impl Stage {
             let found = TransactionFound::NotLookedAt;
             play.steps.push(Step::Transaction { found });
         }
-        let handled = self
-            .node
-            .receive(&asked.bytes, &mut index, source, now, &mut play.out);
-        debug_assert_eq!(handled, Handled::Done, "the stage is of the owner's");
-        play.collect(&self.node);
+        match &asked.user {
+            None => self.play(&asked.bytes, source, now, &mut play),
+            Some(user) => assumed.push(self.play_as(user, asked, &mut play)?),
+        }
         self.answer_questions(&mut play, names, now).await;
         let changed = self.detached.overlay.changes();
         let log = self.log(now);
         let later = self.play_on(&mut play, names, now, &asked.bytes).await;
-        Explanation {
+        Ok(Explanation {
             verdict: Verdict::of(&message, &play.steps, &play.sent),
             ground: self.ground,
             at: now.wall_secs(),
@@ -183,7 +189,7 @@ impl Stage {
                 listener: listener(&listeners, source.listener),
                 shard: self.shard,
                 shards: self.endpoint.shards,
-                assumed: asked.assumed.clone(),
+                assumed,
             },
             message,
             remarks,
@@ -195,7 +201,39 @@ impl Stage {
                 .collect(),
             later,
             log,
-        }
+        })
+    }
+
+    fn play(&mut self, bytes: &[u8], source: &Source, now: Now, play: &mut Play<'_>) {
+        let mut index = indexed(bytes, &self.endpoint.limits, source.flow.is_some());
+        let handled = self.node.receive(bytes, &mut index, source, now, &mut play.out);
+        debug_assert_eq!(handled, Handled::Done, "the stage is of the owner's");
+        play.collect(&self.node);
+    }
+
+    /// Plays a request as its sender would have it go on: where it is challenged, with the credentials of a user who answers that.
+    /// What is assumed by that.
+    fn play_as(&mut self, user: &str, asked: &Asked, play: &mut Play<'_>) -> Result<String, Unclear> {
+        let Asked { source, now, .. } = asked;
+        let limits = self.endpoint.limits;
+        let bytes = credentials::without_credentials(&asked.bytes, &limits);
+        let begun = play.steps.len();
+        self.play(&bytes, source, *now, play);
+        let Some(challenge) = credentials::challenge(&play.sent) else {
+            return Ok(format!(
+                "nobody asks for the credentials of `{user}`, and those that the message has are left out"
+            ));
+        };
+        let assumed = format!(
+            "`{user}` has answered {}, and the credentials that the message has are left out",
+            challenge.start_line.trim_start_matches("SIP/2.0 ")
+        );
+        let subscribers = &self.detached.shared.subscribers;
+        let bytes = credentials::with_credentials(&bytes, challenge, user, subscribers, &limits)?;
+        play.steps.truncate(begun);
+        play.sent.clear();
+        self.play(&bytes, source, *now, play);
+        Ok(assumed)
     }
 
     /// Answers what the node asks for, until it asks for nothing more.

@@ -181,6 +181,9 @@ fn because(steps: &[Step]) -> String {
                 CredentialsOutcome::Malformed(what) => what.clone(),
             })
         }
+        Step::AddressAsDomain { domain } => Some(format!(
+            "its domain is the server's address, and should be {domain}"
+        )),
         Step::NonceCount { fresh: false } => Some("its nonce count was used before".to_owned()),
         Step::Servers { name, servers, .. } if servers.is_empty() => Some(format!("{name} leads nowhere")),
         Step::RelayDenied => Some("strangers may not send to somebody else's host".to_owned()),

@@ -69,6 +69,14 @@ impl Step {
             Self::Sender { sender, digest } => sender_line(*sender, *digest),
             Self::Asked { why } => asked(*why),
             Self::Credentials { .. } => self.credentials_line(),
+            Self::AddressAsDomain { domain } => bad(
+                "domain",
+                "RFC 3261 §10.3",
+                &format!(
+                    "its sender has the server's address as its domain, where nobody is a user; the domain is {domain}: give the phone \
+                     {domain} as its domain (\"SIP server domain\"), and the address as its proxy"
+                ),
+            ),
             Self::UsersElsewhere { source } => plain(
                 "users",
                 "",

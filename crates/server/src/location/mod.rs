@@ -138,6 +138,10 @@ pub trait Location: Send + Sync {
     /// When it is answered as done, [`read`](Self::read) gives it, or something later.
     fn commit(&self, aor: &[u8], seen: Version, record: &[u8], caller: Caller) -> Commit;
 
+    /// Tells that who has asked for commits asks for no more at the moment: the end of a turn of a shard. A store that lets
+    /// them gather need not be told, but may be sooner done with them then.
+    fn turn_ended(&self) {}
+
     /// Visits every record (address-of-record, record), in no order. A record that is being moved by a commit meanwhile
     /// may be visited twice or not at all. For listings, not for the path of a message.
     fn for_each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));

@@ -83,12 +83,26 @@ impl Node {
     ) -> Checked {
         let source = ingress.source.remote.ip();
         let (defence, realm) = (&self.shared.defence, &self.work.realm);
-        let is_guess = matches!(rejection, Rejection::Wrong | Rejection::UnknownUser);
-        if is_guess && defence.wrong_password(source, user, realm, now) {
-            Checked::Insists
-        } else {
-            Checked::Rejected(rejection)
+        let insists = match rejection {
+            Rejection::UnknownUser if self.domain_meant().is_some() => {
+                defence.wrong_domain(source, user, realm, now)
+            }
+            Rejection::Wrong | Rejection::UnknownUser => defence.wrong_password(source, user, realm, now),
+            Rejection::Malformed(_) | Rejection::Unasked | Rejection::ForeignNonce | Rejection::Stale => {
+                false
+            }
+        };
+        match insists {
+            true => Checked::Insists,
+            false => Checked::Rejected(rejection),
         }
+    }
+
+    /// The domain that a phone should have which was set up with this node's address as its domain. Nobody is a user there: where
+    /// anybody might be, there is none. The realm is in the work buffers.
+    pub(super) fn domain_meant(&self) -> Option<&str> {
+        let domain = self.shared.ours.domain_meant(&self.work.realm)?;
+        (!self.shared.subscribers.has_users_at_addresses()).then_some(domain)
     }
 
     /// Whether a request that is refused is still told so; that it is refused is held against a stranger.

@@ -7,6 +7,7 @@
 mod calls;
 mod candidates;
 mod changes;
+mod committing;
 mod dispatch;
 mod events;
 mod flows;
@@ -65,12 +66,12 @@ use crate::push::Pushed;
 use crate::routing::{Dialled, Stay};
 use calls::Calls;
 use candidates::Sleeper;
+use committing::Committing;
 use events::{Events, is_notify};
 use locate::PendingLookup;
 use own_names::OwnNames;
 use pings::Pings;
 use probes::{Probes, is_probe};
-use registrar::PendingRegister;
 use tally::{Held, Sizes};
 use trace::{ResponseBranch, Step, Tracer, TransactionFound};
 use trunks::{Registrations, is_registration};
@@ -152,7 +153,7 @@ pub struct Node {
     endpoint: Endpoint,
     proxy: Proxy,
     calls: Calls,
-    registers: Slab<PendingRegister>,
+    registers: Committing,
     lookups: Slab<PendingLookup>,
     wakings: Slab<Waking>,
     /// Requests that wait for what the server of users says.
@@ -252,7 +253,7 @@ impl Node {
             pings,
             proxy: Proxy::new(proxy_config(&shared.policy)),
             calls: Calls::default(),
-            registers: Slab::default(),
+            registers: Committing::default(),
             lookups: Slab::default(),
             wakings: Slab::default(),
             watcher: Watcher::new(shard),
@@ -750,6 +751,7 @@ impl Application for Node {
     }
 
     fn turn_ended(&mut self, now: Now) {
+        self.shared.location.turn_ended();
         self.journal.flush();
         self.publish(now);
     }

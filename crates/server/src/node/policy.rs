@@ -75,6 +75,13 @@ pub(super) struct Right {
     pub(super) address: Resolved,
 }
 
+impl Right {
+    /// A number for the use of a nonce that they are.
+    pub(super) fn number(&self) -> u64 {
+        self.proof.number()
+    }
+}
+
 /// How the check of a request's credentials ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Checked {
@@ -225,6 +232,13 @@ impl Node {
     ) {
         let realm = &self.work.realm;
         self.trace.note(|| Step::credentials(realm, selected, outcome()));
+        if self.trace.is_listening()
+            && let Some(domain) = self.domain_meant()
+        {
+            self.trace.note(|| Step::AddressAsDomain {
+                domain: domain.to_owned(),
+            });
+        }
         if selected.is_some() && *self.shared.subscribers.origin() != UserSource::Kept {
             let source = self.shared.subscribers.origin();
             self.trace.note(|| Step::UsersElsewhere {

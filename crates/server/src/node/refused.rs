@@ -20,6 +20,8 @@ const SHOWN: usize = 128;
 pub(super) enum Why {
     WrongPassword,
     UnknownUser,
+    /// A user of this node's address, which is none of its domains.
+    AddressAsDomain,
     /// The credentials are right, and another user's than the address that the request speaks for.
     NotOwner,
     Banned,
@@ -30,10 +32,25 @@ pub(super) enum Why {
 }
 
 impl Why {
-    fn as_str(self) -> &'static str {
+    /// All of them.
+    pub(super) const ALL: [Self; 9] = [
+        Self::WrongPassword,
+        Self::UnknownUser,
+        Self::AddressAsDomain,
+        Self::NotOwner,
+        Self::Banned,
+        Self::NotOurDomain,
+        Self::NoSuchUser,
+        Self::NotRegistered,
+        Self::RelayingDenied,
+    ];
+
+    /// One word for it.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::WrongPassword => "wrong-password",
             Self::UnknownUser => "unknown-user",
+            Self::AddressAsDomain => "address-as-domain",
             Self::NotOwner => "not-the-owner",
             Self::Banned => "banned",
             Self::NotOurDomain => "not-our-domain",
@@ -80,6 +97,7 @@ impl Node {
     ) {
         let why = match rejection {
             Rejection::Wrong => Why::WrongPassword,
+            Rejection::UnknownUser if self.domain_meant().is_some() => Why::AddressAsDomain,
             Rejection::UnknownUser => Why::UnknownUser,
             Rejection::Malformed(_) | Rejection::Unasked | Rejection::ForeignNonce | Rejection::Stale => {
                 return;
@@ -98,13 +116,20 @@ impl Node {
         }
     }
 
-    /// Writes the line of a REGISTER or of a new call that is refused.
+    /// Counts a REGISTER or a new call that is refused, and writes its line.
     pub(super) fn tell_refused(&mut self, request: Message<'_>, ingress: &Ingress, why: Why, now: Now) {
         let what = match request.method() {
             Method::Register => "registration refused",
             Method::Invite if request.to_tag().is_none() => "call refused",
             _ => return,
         };
+        // Whose password it is matters less than that nobody can register there.
+        let speaks_for = spoken_for(request).filter(|_| request.method() == Method::Register);
+        let why = match &speaks_for {
+            Some(sip) if !self.shared.is_ours(sip) => Why::NotOurDomain,
+            _ => why,
+        };
+        self.tally.refused(why);
         let Some(left_out) = self.refused.take(now) else {
             return;
         };
@@ -117,24 +142,24 @@ impl Node {
         let Some(line) = self.journal.line(now, what) else {
             return;
         };
-        let (line, why) = if request.method() == Method::Register {
-            // Whose password it is matters less than that nobody can register there.
-            let speaks_for = spoken_for(request);
-            let foreign = speaks_for.is_some_and(|sip| !self.shared.is_ours(&sip));
+        let line = if request.method() == Method::Register {
             let aor = &mut self.work.lines;
             aor.clear();
             match &speaks_for {
                 Some(sip) => self.shared.ours.write_aor(sip, aor),
                 None => aor.extend_from_slice(uri(Name::To)),
             }
-            let why = if foreign { Why::NotOurDomain } else { why };
-            (line.text("aor", shown(aor)), why)
+            line.text("aor", shown(aor))
         } else {
-            (line.text("from", uri(Name::From)).text("to", uri(Name::To)), why)
+            line.text("from", uri(Name::From)).text("to", uri(Name::To))
         };
         let source = &ingress.source;
-        line.address("source", source.transport.uri_param(), source.remote)
+        let line = line
+            .address("source", source.transport.uri_param(), source.remote)
             .text("reason", why.as_str().as_bytes());
+        if let (Why::AddressAsDomain, Some(domain)) = (why, self.shared.ours.domain_meant(&self.work.realm)) {
+            line.text("domain", domain.as_bytes());
+        }
     }
 }
 

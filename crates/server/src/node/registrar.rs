@@ -5,7 +5,6 @@
 
 use strowger_sip::auth::Staleness;
 use strowger_sip::endpoint::Ingress;
-use strowger_sip::memory::Stored;
 use strowger_sip::registrar::{
     Bindings, Changes, Gruus, Origin, Outcome, Told, canonical_aor, has_registered, is_merged, knows_gruu,
     register, write_answer,
@@ -17,8 +16,9 @@ use strowger_sip::{Extra, Keys, Now, Outbox, Reject};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Method, Name, Status};
 
+use super::committing::PendingRegister;
 use super::guard::is_home;
-use super::policy::{Checked, Sender, spoken_for};
+use super::policy::{Checked, Right, Sender, spoken_for};
 use super::push::{Purrs, check_push, has_other_pusher, write_feature_caps};
 use super::shared::Shared;
 use super::trace::{AskedWhy, RoleTaken, Step};
@@ -43,22 +43,8 @@ const WITHOUT_OUTBOUND: &[&str] = &["path", "gruu"];
 struct Admitted<'a> {
     request: Message<'a>,
     ingress: &'a Ingress,
-    /// Whether its credentials were right.
-    proven: bool,
-}
-
-/// A REGISTER whose commit is under way.
-#[derive(Clone, Debug)]
-pub(super) struct PendingRegister {
-    request: Stored,
-    ingress: Ingress,
-    proven: bool,
-    attempts: u8,
-    changes: Changes,
-    /// The 200 as it is in the second (Unix time) in which the commit was asked for, which is hardly ever over when it is
-    /// done; empty when it may not be sent.
-    answer: Stored,
-    answer_secs: u64,
+    /// The number of the use of a nonce that its credentials are, which were right; `None` if they were not asked for.
+    proven: Option<u64>,
 }
 
 impl PendingRegister {
@@ -117,7 +103,7 @@ impl Node {
         let admitted = Admitted {
             request,
             ingress,
-            proven: right.is_some(),
+            proven: right.as_ref().map(Right::number),
         };
         // The nonce count is used up only now. A retransmission has none left; it is known by the binding it made.
         if let Some(right) = right
@@ -136,7 +122,7 @@ impl Node {
             self.work.contacts.clear();
             return self.answer_register(admitted, now, out);
         }
-        if self.is_being_committed(request) {
+        if self.is_being_committed(admitted) {
             self.trace.note(|| Step::Repeated { pending: true });
             return;
         }
@@ -317,11 +303,10 @@ impl Node {
     }
 
     /// Whether this very request waits for its commit: it will be answered then.
-    fn is_being_committed(&self, request: Message<'_>) -> bool {
+    fn is_being_committed(&self, admitted: &Admitted<'_>) -> bool {
+        let same = admitted.proven.and_then(|used| self.registers.by_use(used));
         let pool = &self.endpoint.layer.pool;
-        self.registers
-            .iter()
-            .any(|(_, pending)| pool.bytes(&pending.request) == request.bytes())
+        same.is_some_and(|pending| pool.bytes(&pending.request) == admitted.request.bytes())
     }
 
     /// Steps 6 to 8, as often as the record changes under them. The address-of-record is in the work buffers.
@@ -454,7 +439,7 @@ impl Node {
         let answer = pool.store(&scratch[start..]);
         scratch.truncate(start);
         let request = pool.store(admitted.request.bytes());
-        self.registers.insert_with(|_| PendingRegister {
+        self.registers.insert(PendingRegister {
             request,
             ingress: *admitted.ingress,
             proven: admitted.proven,
@@ -641,7 +626,7 @@ pub(super) fn check_extensions(request: Message<'_>, shared: &Shared) -> Result<
 }
 
 fn sender_of(shared: &Shared, keys: &Keys, admitted: &Admitted<'_>) -> Sender {
-    if admitted.proven {
+    if admitted.proven.is_some() {
         Sender::Authenticated
     } else {
         Sender::by_source(shared, keys, admitted.ingress)

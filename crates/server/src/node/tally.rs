@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use strowger_syntax::{Method, Status};
 
+use super::refused::Why;
 use crate::admin::{Family, Kind, Sample};
 
 const METHODS: usize = Method::KNOWN.len() + 1;
@@ -25,6 +26,7 @@ pub struct Tally {
     phones_gone: AtomicU64,
     phones_removed: AtomicU64,
     rejected: [AtomicU64; 7],
+    refused: [AtomicU64; Why::ALL.len()],
     registered: AtomicU64,
     challenges: AtomicU64,
     wrong_passwords: AtomicU64,
@@ -129,6 +131,10 @@ impl Tally {
         add_one(&self.rejected[usize::from(status.class()).min(6)]);
     }
 
+    pub(super) fn refused(&self, why: Why) {
+        add_one(&self.refused[why as usize]);
+    }
+
     pub(super) fn phones_gone(&self, count: u64) {
         self.phones_gone.store(count, Relaxed);
     }
@@ -202,6 +208,10 @@ impl Tally {
             };
             (1..7).map(sample).collect()
         };
+        let by_reason = |why: Why| Sample {
+            labels: vec![("reason", why.as_str().to_owned())],
+            value: sum(&|t| t.refused[why as usize].load(Relaxed)),
+        };
         let family = |name, help, samples| Family {
             name,
             help,
@@ -223,6 +233,11 @@ impl Tally {
                 "strowger_sip_requests_rejected_total",
                 "SIP requests that were refused here.",
                 by_class(&|t, class| t.rejected[class].load(Relaxed)),
+            ),
+            family(
+                "strowger_refused_total",
+                "REGISTER requests and new calls that were refused here for what their sender showed, or for whom they are.",
+                Why::ALL.map(by_reason).to_vec(),
             ),
         ]
     }

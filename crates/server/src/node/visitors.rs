@@ -19,7 +19,14 @@ const RETRY_AFTER_SECS: u32 = 60;
 /// The visitors of all shards: until when each is registered at most, in Unix seconds, by address-of-record. Who was removed by an
 /// administrator counts until then, too.
 #[derive(Default)]
-pub struct Visitors(Mutex<HashMap<Box<[u8]>, u32>>);
+pub struct Visitors(Mutex<Known>);
+
+#[derive(Clone, Default)]
+struct Known {
+    ends: HashMap<Box<[u8]>, u32>,
+    /// None of them ends earlier: until then it is no use to look for those that have.
+    earliest: u32,
+}
 
 impl fmt::Debug for Visitors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,12 +37,12 @@ impl fmt::Debug for Visitors {
 impl Visitors {
     /// Those that a location service has: their user parts are whole addresses.
     pub fn of(location: &dyn Location) -> Self {
-        let mut known = HashMap::new();
+        let mut known = Known::default();
         location.for_each(&mut |aor, record| {
             if memchr::memchr_iter(b'@', aor).nth(1).is_some()
                 && let Some(end) = end_of(Bindings::new(record), 0)
             {
-                known.insert(aor.into(), end);
+                known.ends.insert(aor.into(), end);
             }
         });
         Self(Mutex::new(known))
@@ -46,7 +53,7 @@ impl Visitors {
         Self(Mutex::new(self.known().clone()))
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, u32>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,21 +61,32 @@ impl Visitors {
     fn note(&self, aor: &[u8], end: Option<u32>, most: usize, now_secs: u64) -> bool {
         let mut known = self.known();
         let Some(end) = end else {
-            known.remove(aor);
+            known.ends.remove(aor);
             return true;
         };
-        if let Some(known) = known.get_mut(aor) {
+        if let Some(known) = known.ends.get_mut(aor) {
             *known = end;
             return true;
         }
-        if known.len() >= most {
-            known.retain(|_, end| u64::from(*end) > now_secs);
+        if known.ends.len() >= most {
+            known.forget_ended(now_secs);
         }
-        let has_room = known.len() < most;
+        let has_room = known.ends.len() < most;
         if has_room {
-            known.insert(aor.into(), end);
+            known.ends.insert(aor.into(), end);
+            known.earliest = known.earliest.min(end);
         }
         has_room
+    }
+}
+
+impl Known {
+    /// Leaves out those that have ended: all are looked at once a second at most, however many ask.
+    fn forget_ended(&mut self, now_secs: u64) {
+        if u64::from(self.earliest) <= now_secs {
+            self.ends.retain(|_, end| u64::from(*end) > now_secs);
+            self.earliest = self.ends.values().copied().min().unwrap_or(u32::MAX);
+        }
     }
 }
 
@@ -108,5 +126,29 @@ impl Node {
                 ..Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(RETRY_AFTER_SECS))
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_is_looked_through_only_when_one_may_have_ended() {
+        let visitors = Visitors::default();
+        let note = |name: &str, end, now_secs| visitors.note(name.as_bytes(), Some(end), 2, now_secs);
+        let earliest = || visitors.known().earliest;
+        assert!(note("a", 100, 10) && note("b", 200, 10));
+        assert!(!note("c", 300, 10));
+        assert_eq!(earliest(), 100, "nothing ends before");
+        assert!(note("a", 150, 20), "who is known may stay");
+        // It is stale by now, so it is looked once more, and then not before 150.
+        assert!(!note("c", 300, 100));
+        assert_eq!(earliest(), 150);
+        assert!(!note("c", 300, 149));
+        assert!(note("c", 160, 150));
+        assert_eq!(earliest(), 160);
+        assert!(visitors.note(b"c", None, 2, 150) && note("d", 400, 150));
+        assert!(!note("e", 500, 199) && note("e", 500, 200));
     }
 }

@@ -322,3 +322,109 @@ async fn carry_out(ask: Ask, counts: Arc<Counts>, recent: Arc<Recent>, shards: H
         dns::deliver(&shards, other, Control::NotPushed(ask.device)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::mpsc as std_mpsc;
+
+    use strowger_net::{Application, Handled, Options};
+    use strowger_sip::{Failure, Flow, Now, Outbox, Source};
+    use strowger_syntax::Index;
+
+    use super::*;
+
+    /// A shard that only tells what the control side sends to it.
+    struct Heard(u16, std_mpsc::Sender<(u16, Control)>);
+
+    impl Application for Heard {
+        type Control = Control;
+
+        fn control(&mut self, control: Control, _: Now, _: &mut Outbox) {
+            let _ = self.1.send((self.0, control));
+        }
+
+        fn receive(&mut self, _: &[u8], _: &mut Index, _: &Source, _: Now, _: &mut Outbox) -> Handled {
+            Handled::Done
+        }
+
+        fn receive_hop(&mut self, _: &[u8], _: &Index, _: &Source, _: Now, _: &mut Outbox) {}
+
+        fn send_failed(&mut self, _: u64, _: Failure, _: Now, _: &mut Outbox) {}
+
+        fn unreachable(&mut self, _: SocketAddr, _: Failure, _: &[u8], _: Now, _: &mut Outbox) -> Handled {
+            Handled::Done
+        }
+
+        fn flow_closed(&mut self, _: Flow, _: Now, _: &mut Outbox) {}
+
+        fn deadline(&self) -> Option<u64> {
+            None
+        }
+
+        fn wake(&mut self, _: Now, _: &mut Outbox) {}
+
+        fn turn_ended(&mut self, _: Now) {}
+
+        fn is_idle(&self) -> bool {
+            true
+        }
+    }
+
+    // RFC 8599 §5.6.2: nobody waits for a device that is not woken, whichever shard it is that waits.
+    #[test]
+    fn that_a_device_could_not_be_pushed_is_told_to_every_shard() {
+        // Nobody listens at this port, which is this test's.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = silent.local_addr().expect("bound").port();
+        drop(silent);
+        let text = format!(
+            "[[push.provider]]\nname = \"p\"\nurl = \"http://127.0.0.1:{port}/\"\nbody = \"{{pn-prid}}\"\n"
+        );
+        let config = config::check(&text, "f").expect("a configuration");
+        let (services, asks) = Services::new(&config.push, [0; 16]);
+        let (tell, told) = std_mpsc::channel();
+        let options = Options {
+            shards: 3,
+            ..Options::default()
+        };
+        let shards = strowger_net::start(Vec::new(), &options, |shard| Heard(shard, tell.clone()));
+        let shards = shards.expect("started");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("a runtime");
+        let _inside = runtime.enter();
+        spawn(&services, asks, shards.handle());
+        let ticket = Id { index: 3, counter: 4 };
+        let params = PushParams {
+            provider: b"p",
+            param: None,
+            prid: Some(b"x"),
+        };
+        let ask = Ask {
+            provider: Arc::clone(&services.providers[0]),
+            push: Push::of(&params, b"bob@example.test", b"call", "INVITE", true),
+            device: 77,
+            asker: (1, ticket),
+        };
+        services.asks.try_send(ask).expect("there is room");
+        let mut heard: Vec<_> = (0..3)
+            .map(|_| told.recv_timeout(Duration::from_secs(10)).expect("told"))
+            .map(|(shard, control)| match control {
+                Control::Pushed(pushed) => {
+                    assert!(pushed.result.is_err() && pushed.ticket == ticket);
+                    (shard, None)
+                }
+                Control::NotPushed(device) => (shard, Some(device)),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(heard[0], (1, None), "who has asked is told first");
+        heard.sort();
+        assert_eq!(heard, [(0, Some(77)), (1, None), (2, Some(77))]);
+        shards.stop();
+        shards.join().expect("no panic");
+    }
+}

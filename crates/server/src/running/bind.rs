@@ -1,7 +1,7 @@
 //! Binding the listeners: what was asked for must bind, and so must the default that phones on this machine use; another default
 //! that cannot is warned about and left out.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use strowger_net::{BindError, BindFault, Listen as Bound, Listener, Options};
 
@@ -69,13 +69,15 @@ pub(super) fn warn_of_small_buffer(listener: &Listener, options: &Options) {
 }
 
 /// What to do about an address that cannot be bound.
-pub(super) fn mend(fault: &BindFault) -> &'static str {
-    match fault {
-        BindFault::InUse => {
-            "stop the other program, or choose another port: --listen udp:127.0.0.1:5070 --listen tcp:127.0.0.1:5070, or [[listen]]"
-        }
+pub(super) fn mend(error: &BindError) -> String {
+    let mend = match error.fault {
+        BindFault::InUse => return other_port(error.listen.address),
         BindFault::NotPermitted => {
-            "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep"
+            let program = std::env::current_exe().ok();
+            let program = program.map_or_else(|| "strowger".to_owned(), |path| path.display().to_string());
+            return format!(
+                "choose a port of 1024 or more, or give the program the right: setcap cap_net_bind_service=ep {program}"
+            );
         }
         BindFault::NotAvailable => {
             "choose an address of this machine (ip address), or 0.0.0.0 for all of them"
@@ -84,5 +86,45 @@ pub(super) fn mend(fault: &BindFault) -> &'static str {
         BindFault::Transport => "listen on udp: or tcp:",
         BindFault::NoDescriptors => "raise the limit of open files (ulimit -n)",
         BindFault::Os(_) => "",
+    };
+    mend.to_owned()
+}
+
+/// How to listen beside another program.
+fn other_port(mut taken: SocketAddr) -> String {
+    let port = taken.port();
+    taken.set_port(port.checked_add(10).unwrap_or(port - 10));
+    format!(
+        "stop the other program, or choose another port: --listen udp:{taken} --listen tcp:{taken}, or [[listen]]"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use strowger_syntax::Transport;
+
+    use super::*;
+
+    #[test]
+    fn another_port_is_one_of_the_same_address() {
+        let mend = |address: &str| {
+            mend(&BindError {
+                listen: Bound {
+                    transport: Transport::Tcp,
+                    address: address.parse().expect("an address"),
+                },
+                fault: BindFault::InUse,
+            })
+        };
+        for (taken, named) in [
+            (
+                "127.0.0.1:5060",
+                "--listen udp:127.0.0.1:5070 --listen tcp:127.0.0.1:5070,",
+            ),
+            ("[::]:5062", "--listen udp:[::]:5072 --listen tcp:[::]:5072,"),
+            ("192.0.2.1:65535", "--listen udp:192.0.2.1:65525"),
+        ] {
+            assert!(mend(taken).contains(named), "{}", mend(taken));
+        }
     }
 }

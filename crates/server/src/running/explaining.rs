@@ -16,6 +16,7 @@ impl Running {
             source: explain.source.as_deref(),
             listener: explain.listener.as_deref(),
             at: explain.at.as_deref(),
+            user: explain.user.as_deref(),
         };
         let (active, now) = (self.active(), strowger_net::now());
         let asked = Asked::of(&explain.bytes()?, &wanted, &active.endpoint.listeners, now)?;
@@ -45,13 +46,13 @@ impl Running {
             .await
             .map_err(|_| AdminError::Unavailable("it is stopping"))?;
         let (endpoint, runtime) = (Arc::clone(&active.endpoint), Handle::current());
-        self.beside(move |shared| {
+        let explained = self.beside(move |shared| {
             let stage = match node {
                 Some(node) => Stage::over(*node, detached, &endpoint, shard),
                 None => Stage::new(Detached::of(shared, given), &endpoint, Ground::Live, shard),
             };
             runtime.block_on(stage.explain(&asked, &names))
-        })
-        .await
+        });
+        Ok(explained.await??)
     }
 }

@@ -88,16 +88,17 @@ impl std::error::Error for StartError {}
 
 impl StartError {
     /// What to do about it; empty when the message says it.
-    pub fn mend(&self) -> &'static str {
-        match self {
-            Self::Bind(error) => bind::mend(&error.fault),
+    pub fn mend(&self) -> String {
+        let mend = match self {
+            Self::Bind(error) => return bind::mend(error),
             Self::NothingBound => {
                 "stop the other SIP server on port 5060, or choose a port: --listen udp:127.0.0.1:5070"
             }
             Self::DataDir(_) | Self::Database(_) | Self::Users(_) => "",
             Self::Token(..) => "write it there, or leave `token_file` out of [user_lookup]",
             Self::System(_) => "look at the limits (ulimit -a)",
-        }
+        };
+        mend.to_owned()
     }
 }
 
@@ -183,6 +184,7 @@ impl Running {
             generation: 1,
             since: strowger_net::now().wall_secs(),
         };
+        let option = effective::data_dir_option(config);
         let running = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             active: RwLock::new(Arc::new(active)),
@@ -191,7 +193,7 @@ impl Running {
             origin: OnceLock::new(),
             outcomes: Outcomes::default(),
             data_dir: data_dir.path().display().to_string(),
-            bans: Bans::default(),
+            bans: Bans::told_with(option),
             handle,
             records,
             shards: Mutex::new(Some(shards)),
@@ -250,8 +252,8 @@ impl Running {
 }
 
 /// What to do about an address that cannot be bound.
-pub(crate) fn mend_of_bind(fault: &strowger_net::BindFault) -> &'static str {
-    bind::mend(fault)
+pub(crate) fn mend_of_bind(error: &BindError) -> String {
+    bind::mend(error)
 }
 
 /// What the machine says of itself now.

@@ -28,7 +28,7 @@ impl Obstacle {
         Self {
             key: Key::Listener(place),
             what: error.to_string(),
-            mend: bind::mend(&error.fault).to_owned(),
+            mend: bind::mend(error),
         }
     }
 }

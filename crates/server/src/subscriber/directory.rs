@@ -3,7 +3,8 @@
 //! million names do so once in 10^26 tables.
 
 use std::hash::{BuildHasherDefault, Hasher as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use strowger_sip::auth::{Algorithm, Ha1};
@@ -125,6 +126,8 @@ pub(super) struct Directory {
     keys: NameKeys,
     users: AtomicUsize,
     aliases: AtomicUsize,
+    /// Whether a user was ever put in whose domain is an address.
+    at_addresses: AtomicBool,
 }
 
 impl std::fmt::Debug for Directory {
@@ -142,6 +145,7 @@ impl Directory {
             keys: NameKeys::new(key),
             users: AtomicUsize::new(0),
             aliases: AtomicUsize::new(0),
+            at_addresses: AtomicBool::new(false),
         }
     }
 
@@ -158,6 +162,11 @@ impl Directory {
 
     pub(super) fn has_aliases(&self) -> bool {
         self.aliases.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the domain of any user may be an address.
+    pub(super) fn has_users_at_addresses(&self) -> bool {
+        self.at_addresses.load(Ordering::Relaxed)
     }
 
     pub(super) fn ha1(&self, user: &[u8], domain: &[u8], algorithm: Algorithm) -> Option<Ha1> {
@@ -192,6 +201,9 @@ impl Directory {
     }
 
     pub(super) fn put_user(&self, user: &str, domain: &str, hashes: Hashes) {
+        if domain.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            self.at_addresses.store(true, Ordering::Relaxed);
+        }
         self.put(user, domain, Entry::User(hashes));
     }
 
@@ -208,6 +220,8 @@ impl Directory {
 
     /// Takes over what another directory with the same key has; look-ups meanwhile find the one or the other.
     pub(super) fn become_like(&self, other: &Self) {
+        let at_addresses = other.at_addresses.load(Ordering::Relaxed);
+        self.at_addresses.fetch_or(at_addresses, Ordering::Relaxed);
         let (entries, fresh) = (self.entries.pin(), other.entries.pin());
         for (key, entry) in &fresh {
             entries.insert(*key, entry.clone());

@@ -54,6 +54,16 @@ pub struct Subscribers {
     domains: Mutex<Vec<String>>,
 }
 
+/// Whether a data directory has users; `None` if that can't be read.
+pub fn has_users(dir: &Path) -> Option<bool> {
+    let path = dir.join(FILE);
+    match path.try_exists() {
+        Ok(false) => Some(false),
+        Ok(true) => tables::any(&look_at(&path).ok()?).ok(),
+        Err(_) => None,
+    }
+}
+
 /// Who keeps the users.
 #[derive(Debug)]
 enum Source {
@@ -261,6 +271,11 @@ impl Subscribers {
     /// Whether any name may be an alias.
     pub fn has_aliases(&self) -> bool {
         self.lookup().is_some() || self.directory.has_aliases()
+    }
+
+    /// Whether the domain of any user may be an address.
+    pub fn has_users_at_addresses(&self) -> bool {
+        self.lookup().is_some() || self.directory.has_users_at_addresses()
     }
 
     /// How many users there are, as far as they are known here.

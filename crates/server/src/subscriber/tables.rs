@@ -43,6 +43,11 @@ pub(super) fn load(connection: &Connection, directory: &Directory) -> rusqlite::
     Ok(())
 }
 
+/// Whether there are any users.
+pub(super) fn any(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM subscriber)", [], |row| row.get(0))
+}
+
 /// Adds a user that must not exist, and its aliases.
 pub(super) fn add(
     transaction: &Transaction<'_>,

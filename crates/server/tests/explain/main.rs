@@ -5,5 +5,6 @@
 
 mod compared;
 mod corpus;
+mod credentials;
 mod requests;
 mod untouched;

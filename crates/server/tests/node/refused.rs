@@ -86,6 +86,44 @@ fn a_call_that_is_refused_leaves_one_line_that_says_why() {
     assert_eq!(why(open.journal()), ["relaying-denied"]);
 }
 
+// RFC 3261 §10.3 step 5: nobody is a user of the address, so there is no password to be found.
+#[test]
+fn a_phone_with_the_address_as_its_domain_is_told_of_and_its_account_is_not_banned() {
+    let mut site = digest();
+    let text = |n| of("bob", n).replace("sip:bob@example.test", "sip:bob@192.0.2.1");
+    let expected = "INFO registration refused aor=bob@192.0.2.1 source=udp:192.0.2.11:5060 reason=address-as-domain \
+                    domain=example.test";
+    for n in 1..=15 {
+        assert_eq!(told(&mut site, &text(n), "bob", true), [expected], "{n}");
+    }
+    let call = request('b', "INVITE", "sip:carol@example.test", 1)
+        .replace("From: <sip:bob@example.test", "From: <sip:bob@192.0.2.1");
+    let lines = told(&mut site, &call, "bob", true);
+    assert!(
+        lines.len() == 1 && lines[0].ends_with(" reason=address-as-domain domain=example.test"),
+        "{lines:?}"
+    );
+    site.pass(60_000);
+    let challenge = site.ask('b', &of("bob", 30));
+    assert!(
+        site.ask('b', &authorize(&of("bob", 31), &challenge, "bob", 1))
+            .starts_with("SIP/2.0 200 ")
+    );
+}
+
+#[test]
+fn who_tries_many_accounts_of_the_address_is_banned_as_ever() {
+    let mut site = digest();
+    let last = (0..30).map(|n| {
+        // Twenty lines a minute are written.
+        site.pass(if n == 18 { 60_000 } else { 1 });
+        let text = of("bob", n).replace("sip:bob@example.test", &format!("sip:u{n}@192.0.2.1"));
+        told(&mut site, &text, &format!("u{n}"), true)
+    });
+    let last = last.last().expect("the last");
+    assert!(last[0].ends_with(" reason=banned"), "{last:?}");
+}
+
 #[test]
 fn a_ban_is_told_and_nothing_of_the_credentials() {
     let mut site = digest();

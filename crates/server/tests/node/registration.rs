@@ -450,6 +450,31 @@ fn a_register_that_comes_again_while_it_is_stored_is_answered_once_and_well() {
     site.assert_ends();
 }
 
+// A count of a nonce tells which of many it is (RFC 7616 §3.4).
+#[test]
+fn each_of_many_that_are_stored_is_known_when_it_comes_again() {
+    let mut site = Site::of(Plan {
+        challenged: DIGEST,
+        slow_store: true,
+        ..Plan::default()
+    });
+    let challenge = site.ask('b', &bob(1));
+    let texts: Vec<_> = (1..=40)
+        .map(|n| authorize(&bob(n + 1), &challenge, "bob", n))
+        .collect();
+    for text in &texts {
+        site.send('b', text);
+    }
+    let stored = site.commits();
+    for text in &texts {
+        site.send('b', text);
+    }
+    assert_eq!((site.commits(), &*site.log()), (stored, ""), "all wait");
+    // The same count in another request is a replay.
+    let replay = authorize(&bob(60), &challenge, "bob", 7);
+    assert!(site.ask('b', &replay).contains("stale=true"));
+}
+
 const SERVICE_ROUTE: &str = "Service-Route: <sip:p1.example.test;lr>, <sip:p2.example.test;lr>\r\n";
 
 // RFC 3608 §6.1, §6.3: each 200 to a REGISTER tells the way that the phone's requests are to take, as it is configured, and

@@ -110,11 +110,28 @@ impl Answers {
     /// # Errors
     /// Why the request cannot be sent again with an answer.
     pub fn take(&mut self, response: Message<'_>, account: &Account) -> Result<(), Unanswerable> {
+        let (user, password) = (account.username.as_bytes(), account.password.as_bytes());
+        self.take_by(response, account.realm.as_deref(), |realm, algorithm| {
+            Some(Ha1::compute(algorithm, user, realm, password))
+        })
+    }
+
+    /// [`take`](Self::take) by what is stored of a user's passwords: the H(A1) in a realm for an algorithm, `None` where there is
+    /// none. `only` is the one realm whose challenges are answered.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn take_by(
+        &mut self,
+        response: Message<'_>,
+        only: Option<&str>,
+        ha1: impl Fn(&[u8], Algorithm) -> Option<Ha1>,
+    ) -> Result<(), Unanswerable> {
         self.rounds += 1;
         if self.rounds > MOST_ROUNDS {
             return Err(Unanswerable::TooMany);
         }
-        let mut best: SmallVec<[(Challenger, DigestChallenge<'_>, Algorithm); 2]> = SmallVec::new();
+        let mut best: SmallVec<[(Challenger, DigestChallenge<'_>, Algorithm, Ha1); 2]> = SmallVec::new();
         let mut other_realm = false;
         for challenger in [Challenger::Server, Challenger::Proxy] {
             for field in response.fields_of(challenger.challenge_name()) {
@@ -122,23 +139,22 @@ impl Answers {
                     continue;
                 };
                 let realm = realm_of(&challenge);
-                if account
-                    .realm
-                    .as_ref()
-                    .is_some_and(|ours| *ours.as_bytes() != *realm)
-                {
+                if only.is_some_and(|only| *only.as_bytes() != *realm) {
                     other_realm = true;
                     continue;
                 }
+                let Some(ha1) = ha1(&realm, algorithm) else {
+                    continue;
+                };
                 let same = best
                     .iter_mut()
-                    .find(|(other, known, _)| *other == challenger && realm_of(known) == realm);
+                    .find(|(other, known, ..)| *other == challenger && realm_of(known) == realm);
                 match same {
                     Some(known) if strength(algorithm) > strength(known.2) => {
-                        *known = (challenger, challenge, algorithm)
+                        *known = (challenger, challenge, algorithm, ha1)
                     }
                     Some(_) => {}
-                    None => best.push((challenger, challenge, algorithm)),
+                    None => best.push((challenger, challenge, algorithm, ha1)),
                 }
             }
         }
@@ -147,8 +163,8 @@ impl Answers {
             (true, false) => return Err(Unanswerable::NotUnderstood),
             _ => {}
         }
-        for (challenger, challenge, algorithm) in best {
-            self.put(challenger, &challenge, algorithm, account)?;
+        for (challenger, challenge, algorithm, ha1) in best {
+            self.put(challenger, &challenge, algorithm, ha1)?;
         }
         Ok(())
     }
@@ -158,7 +174,7 @@ impl Answers {
         challenger: Challenger,
         challenge: &DigestChallenge<'_>,
         algorithm: Algorithm,
-        account: &Account,
+        ha1: Ha1,
     ) -> Result<(), Unanswerable> {
         let inside =
             |value: Option<strowger_syntax::header::ParamValue<'_>>| value.map(|value| value.inside().into());
@@ -177,12 +193,7 @@ impl Answers {
             algorithm,
             names_algorithm: challenge.algorithm.is_some(),
             with_qop: challenge.qop.is_some(),
-            ha1: Ha1::compute(
-                algorithm,
-                account.username.as_bytes(),
-                &realm_of(challenge),
-                account.password.as_bytes(),
-            ),
+            ha1,
             count: 0,
             is_fresh: true,
             realm,

@@ -63,6 +63,17 @@ impl Proof {
         matches!(self.which, Use::Only | Use::Count(..=1))
     }
 
+    /// A number for this use of its nonce, which no other use of any nonce of this start has, but for those whose counts are
+    /// 65,536 apart.
+    pub fn number(&self) -> u64 {
+        let count = match self.which {
+            Use::Count(count) => u64::from(count),
+            Use::Only => 0,
+        };
+        // Spread over all bits, for tables.
+        (self.serial ^ count << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     /// Uses up the nonce count. [`Claim::Stale`] is answered with a new challenge, `stale=true`.
     pub fn claim(&self, nonces: &NonceTable) -> Claim {
         nonces.claim(self.serial, self.which)

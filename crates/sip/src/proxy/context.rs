@@ -446,6 +446,6 @@ mod tests {
             "{}",
             size_of::<ResponseContext>()
         );
-        assert!(size_of::<Pending>() <= 320, "{}", size_of::<Pending>());
+        assert!(size_of::<Pending>() <= 304, "{}", size_of::<Pending>());
     }
 }

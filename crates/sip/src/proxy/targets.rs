@@ -71,12 +71,13 @@ pub struct Target {
     instead_of: Option<u16>,
 }
 
-/// Where a target's texts are among those of all targets: first its Request-URI, then the values for Route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a target's texts are among those of all targets: first its Request-URI, then the values for Route. Neither is longer
+/// than the head of a message may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetTexts {
     start: u32,
-    middle: u32,
-    end: u32,
+    uri: u16,
+    routes: u16,
 }
 
 /// Targets with their texts and hops; reused from request to request.
@@ -109,12 +110,7 @@ impl TargetSet {
         let middle = self.text.len() as u32;
         self.text.extend_from_slice(routes);
         let end = self.text.len() as u32;
-        self.targets.push(Target {
-            texts: TargetTexts { start, middle, end },
-            hops: (first, last),
-            turn,
-            instead_of: None,
-        });
+        self.push([start, middle, end], (first, last), turn);
     }
 
     /// Forgets all targets, and takes texts and hops that were gathered already, for [`push`](Self::push). What it had is put
@@ -127,32 +123,14 @@ impl TargetSet {
 
     /// Adds a target whose texts and hops were adopted: where its Request-URI begins, where that ends and its values for Route
     /// begin, and where those end; its first hop, and the one behind its last.
-    pub fn push(&mut self, [start, middle, end]: [u32; 3], hops: (u32, u32), turn: Turn) {
-        let texts = TargetTexts { start, middle, end };
-        self.targets.push(Target {
-            texts,
-            hops,
-            turn,
-            instead_of: None,
-        });
+    pub fn push(&mut self, texts: [u32; 3], hops: (u32, u32), turn: Turn) {
+        self.targets.push(Target::new(texts, hops, turn, None));
     }
 
     /// Adds one, as [`push`](Self::push) does, that stands in for the target with this number. Those of one target are tried in
     /// their order; all of them stand behind the targets.
-    pub fn push_instead(
-        &mut self,
-        number: u16,
-        [start, middle, end]: [u32; 3],
-        hops: (u32, u32),
-        turn: Turn,
-    ) {
-        let texts = TargetTexts { start, middle, end };
-        self.targets.push(Target {
-            texts,
-            hops,
-            turn,
-            instead_of: Some(number),
-        });
+    pub fn push_instead(&mut self, number: u16, texts: [u32; 3], hops: (u32, u32), turn: Turn) {
+        self.targets.push(Target::new(texts, hops, turn, Some(number)));
     }
 
     /// The targets, without those that stand in for others.
@@ -219,6 +197,20 @@ impl TargetSet {
 }
 
 impl Target {
+    /// One whose texts are too long for any message has no hops.
+    fn new(texts: [u32; 3], hops: (u32, u32), turn: Turn, instead_of: Option<u16>) -> Self {
+        let (texts, hops) = match TargetTexts::new(texts) {
+            Some(texts) => (texts, hops),
+            None => (TargetTexts::default(), (0, 0)),
+        };
+        Self {
+            texts,
+            hops,
+            turn,
+            instead_of,
+        }
+    }
+
     /// Its Request-URI.
     pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         self.texts.uri(text)
@@ -236,14 +228,26 @@ impl Target {
 }
 
 impl TargetTexts {
+    /// Where the Request-URI begins, where it ends and the values for Route begin, and where those end.
+    fn new([start, middle, end]: [u32; 3]) -> Option<Self> {
+        let len = |from: u32, to: u32| u16::try_from(to.checked_sub(from)?).ok();
+        Some(Self {
+            start,
+            uri: len(start, middle)?,
+            routes: len(middle, end)?,
+        })
+    }
+
     /// The Request-URI.
-    pub fn uri<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.start as usize..self.middle as usize).unwrap_or(&[])
+    pub fn uri(self, text: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        text.get(start..start + usize::from(self.uri)).unwrap_or(&[])
     }
 
     /// The values for the Route header field.
-    pub fn routes<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        text.get(self.middle as usize..self.end as usize).unwrap_or(&[])
+    pub fn routes(self, text: &[u8]) -> &[u8] {
+        let start = self.start as usize + usize::from(self.uri);
+        text.get(start..start + usize::from(self.routes)).unwrap_or(&[])
     }
 
     /// The same texts where others stand before them.
@@ -251,8 +255,43 @@ impl TargetTexts {
     pub fn behind(self, others: u32) -> Self {
         Self {
             start: self.start + others,
-            middle: self.middle + others,
-            end: self.end + others,
+            ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::transport::{AdvertisedAs, Destination, Transport};
+
+    #[test]
+    fn a_target_that_no_message_has_room_for_has_no_hops() {
+        let hop = Hop {
+            transport: Transport::Udp,
+            listener: 0,
+            local: Ipv4Addr::LOCALHOST.into(),
+            told: AdvertisedAs::default(),
+            to: Destination::Datagram {
+                listener: 0,
+                from: None,
+                to: (Ipv4Addr::LOCALHOST, 5060).into(),
+            },
+            over_flow: false,
+        };
+        let mut targets = TargetSet::default();
+        for len in [65_535, 65_536] {
+            targets.add(&vec![b'u'; len], b"<sip:192.0.2.1;lr>", [hop], Turn::default());
+        }
+        let [fits, too_long] = targets.targets() else {
+            panic!("two targets");
+        };
+        assert_eq!(
+            (fits.uri(targets.text()).len(), fits.routes(targets.text())),
+            (65_535, &b"<sip:192.0.2.1;lr>"[..])
+        );
+        assert_eq!((targets.hops(fits).len(), targets.hops(too_long).len()), (1, 0));
     }
 }

@@ -4,27 +4,23 @@
 //! (§3.1.2): its user part is what a node needs to find the instance, enciphered. Neither is remembered anywhere.
 //!
 //! ```text
-//! user part = "tgruu." base64url(AES-SIV(host; check:u64 nonce:u64 user padding))
+//! user part = "tgruu." sealed                     ; of check:u64 nonce:u64 and the user, bound to the host
 //! check     = keyed hash of the instance ID and its epoch
 //! nonce     = keyed hash of the REGISTERs that made the contacts of the instance
-//! padding   = 0x80 *0x00                          ; to a multiple of 16 bytes
 //! ```
 //!
-//! AES-SIV is deterministic: the answer to a retransmitted REGISTER is the one before. Two texts that differ anywhere
-//! have nothing in common when enciphered, and every REGISTER has another nonce; so nobody can tell whether two temporary
-//! GRUUs are of one user (§5.1), but for the number of 16-byte blocks that the user's name takes.
+//! What is the same is [`sealed`](super::sealed) the same way: the answer to a retransmitted REGISTER is the one before. Every
+//! REGISTER has another nonce; so nobody can tell whether two temporary GRUUs are of one user (§5.1), but for the number of
+//! 16-byte blocks that the user's name takes.
 
 use std::fmt;
 
-use aes_siv::siv::Aes128Siv;
-use aes_siv::{KeyInit as _, Tag};
-use data_encoding::BASE64URL_NOPAD;
-use memchr::memrchr;
 use strowger_syntax::scan::put_number;
 use strowger_syntax::uri::{SipUri, escape};
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
+use super::sealed::{Room, Seal};
 use super::{canonical_aor, canonical_host};
 use crate::keys::MacKey;
 
@@ -33,19 +29,15 @@ const TEMPORARY: &[u8] = b"tgruu.";
 /// How the `gr` of an instance ID begins that is written in hexadecimal digits.
 const HEX: &[u8] = b"hex.";
 
-const TAG: usize = 16;
-const BLOCK: usize = 16;
 /// Check and nonce.
 const HEAD: usize = 16;
 /// The longest user whose temporary GRUUs are made.
 const LONGEST_USER: usize = 1024;
-const LONGEST_PLAIN: usize = HEAD + LONGEST_USER + BLOCK;
-const LONGEST_TEXT: usize = (TAG + LONGEST_PLAIN) * 4 / 3 + 2;
 
 /// What temporary GRUUs are enciphered with.
 #[derive(Clone)]
 pub struct GruuKey {
-    siv: [u8; 32],
+    seal: Seal<HEAD, 16>,
     hashes: MacKey,
 }
 
@@ -84,7 +76,8 @@ pub fn knows_gruu(request: Message<'_>) -> bool {
 impl GruuKey {
     /// Of key material.
     pub(crate) fn new(siv: [u8; 32], hashes: MacKey) -> Self {
-        Self { siv, hashes }
+        let seal = Seal::new(siv);
+        Self { seal, hashes }
     }
 
     /// Reads a URI of our domain as a GRUU, and leaves the address-of-record in `aor`. `None`, and nothing there, if it has no
@@ -103,29 +96,19 @@ impl GruuKey {
 
     fn decipher<'u>(&self, uri: &SipUri<'u>, aor: &mut Vec<u8>) -> Option<Gruu<'u>> {
         let text = uri.user?.strip_prefix(TEMPORARY)?;
-        let mut buffer = [0; TAG + LONGEST_PLAIN];
-        let len = BASE64URL_NOPAD.decode_len(text.len()).ok()?;
-        let sealed = buffer.get_mut(..len)?;
-        BASE64URL_NOPAD.decode_mut(text, sealed).ok()?;
-        let (tag, plain) = sealed.split_at_mut_checked(TAG)?;
         canonical_host(&uri.host, aor);
-        let tag = Tag::try_from(&*tag).ok()?;
-        let opened =
-            Aes128Siv::new(&self.siv.into()).decrypt_inout_detached([&*aor], (&mut *plain).into(), &tag);
-        let at = aor.len();
-        let check = opened.ok().and_then(|()| {
-            let (check, _) = plain.split_first_chunk()?;
-            let user = plain.get(HEAD..)?;
-            aor.extend_from_slice(&user[..memrchr(0x80, user)?]);
-            aor.push(b'@');
-            Some(u64::from_le_bytes(*check))
-        });
+        let mut room = Room::default();
+        let Some((head, user)) = self.seal.open(Some(aor), text, &mut room) else {
+            aor.clear();
+            return None;
+        };
         // The domain comes behind the user.
-        match check {
-            Some(_) => aor.rotate_left(at),
-            None => aor.clear(),
-        }
-        check.map(Gruu::Temporary)
+        let domain = aor.len();
+        aor.extend_from_slice(user);
+        aor.push(b'@');
+        aor.rotate_left(domain);
+        let (check, _) = head.split_first_chunk()?;
+        Some(Gruu::Temporary(u64::from_le_bytes(*check)))
     }
 
     /// What tells that a temporary GRUU is of an instance in an epoch.
@@ -184,25 +167,16 @@ impl Gruus<'_> {
         let Some((epoch, instance)) = epoch.filter(|_| user.len() <= LONGEST_USER) else {
             return false;
         };
-        let mut sealed = [0; TAG + LONGEST_PLAIN];
-        let len = (user.len() + BLOCK) / BLOCK * BLOCK;
-        let (tag, plain) = sealed[..TAG + HEAD + len].split_at_mut(TAG);
-        plain[..8].copy_from_slice(&self.key.check(instance, epoch).to_le_bytes());
-        plain[8..HEAD].copy_from_slice(&nonce.to_le_bytes());
-        plain[HEAD..][..user.len()].copy_from_slice(user);
-        plain[HEAD + user.len()] = 0x80;
-        let mut siv = Aes128Siv::new(&self.key.siv.into());
-        let Ok(made) = siv.encrypt_inout_detached([host], (&mut *plain).into()) else {
-            return false;
-        };
-        tag.copy_from_slice(&made);
-        let sealed = &sealed[..TAG + HEAD + len];
-        let mut text = [0; LONGEST_TEXT];
-        let text = &mut text[..BASE64URL_NOPAD.encode_len(sealed.len())];
-        BASE64URL_NOPAD.encode_mut(sealed, text);
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&self.key.check(instance, epoch).to_le_bytes());
+        head[8..].copy_from_slice(&nonce.to_le_bytes());
+        let begin = out.len();
         put_scheme(secure, out);
         out.extend_from_slice(TEMPORARY);
-        out.extend_from_slice(text);
+        if !self.key.seal.seal(Some(host), head, user, out) {
+            out.truncate(begin);
+            return false;
+        }
         self.put_domain(host, out);
         out.extend_from_slice(b";gr");
         true

@@ -16,6 +16,7 @@ mod push;
 mod refresh;
 mod register;
 mod removal;
+mod sealed;
 #[cfg(test)]
 mod tests;
 

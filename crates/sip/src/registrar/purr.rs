@@ -2,8 +2,7 @@
 //! it lead to its registration, and tell nobody else whose that is.
 //!
 //! ```text
-//! purr  = base64url(AES-SIV(; device:u64 day:u32 address-of-record padding))
-//! padding = 0x80 *0x00                               ; to a multiple of 64 bytes
+//! purr = sealed                                  ; of device:u64 day:u32 and the address-of-record
 //! ```
 //!
 //! Nothing is remembered: a reference holds as long as the device has a registration. Each day has another one, and two of one
@@ -11,29 +10,20 @@
 
 use std::fmt;
 
-use aes_siv::siv::Aes128Siv;
-use aes_siv::{KeyInit as _, Tag};
-use data_encoding::BASE64URL_NOPAD;
-use memchr::memrchr;
 use strowger_syntax::Uri;
 
 use super::push::{PushParams, may_have_push};
+use super::sealed::{Room, Seal};
 use crate::keys::MacKey;
 
-const TAG: usize = 16;
-const BLOCK: usize = 64;
 /// Device and day.
 const HEAD: usize = 12;
-/// The longest address-of-record of whose devices there are references.
-const LONGEST_AOR: usize = 1024;
-const LONGEST_PLAIN: usize = HEAD + LONGEST_AOR + BLOCK;
-const LONGEST_TEXT: usize = (TAG + LONGEST_PLAIN) * 4 / 3 + 2;
 const SECS_OF_DAY: u64 = 86_400;
 
 /// What references are enciphered with.
 #[derive(Clone)]
 pub struct PurrKey {
-    siv: [u8; 32],
+    seal: Seal<HEAD, 64>,
     devices: MacKey,
 }
 
@@ -57,7 +47,8 @@ pub fn purr_of(uri: &[u8]) -> Option<&[u8]> {
 impl PurrKey {
     /// Of key material.
     pub(crate) fn new(siv: [u8; 32], devices: MacKey) -> Self {
-        Self { siv, devices }
+        let seal = Seal::new(siv);
+        Self { seal, devices }
     }
 
     /// A number for a device: of its instance-id, since the service may give it another name, or of that name if it has none.
@@ -74,46 +65,20 @@ impl PurrKey {
 
     /// Appends the reference of this day to a device of an address-of-record; nothing if that is too long.
     pub fn write(&self, aor: &[u8], device: u64, now_secs: u64, out: &mut Vec<u8>) {
-        let mut buffer = [0; TAG + LONGEST_PLAIN];
-        let end = HEAD + aor.len() + 1;
-        let Some(sealed) = buffer.get_mut(..TAG + end.next_multiple_of(BLOCK)) else {
-            return;
-        };
-        let (tag_place, plain) = sealed.split_at_mut(TAG);
-        let day = (now_secs / SECS_OF_DAY) as u32;
-        plain[..8].copy_from_slice(&device.to_le_bytes());
-        plain[8..HEAD].copy_from_slice(&day.to_le_bytes());
-        plain[HEAD..end - 1].copy_from_slice(aor);
-        plain[end - 1] = 0x80;
-        let none: [&[u8]; 0] = [];
-        let tag = Aes128Siv::new(&self.siv.into()).encrypt_inout_detached(none, (&mut *plain).into());
-        let Ok(tag) = tag else { return };
-        tag_place.copy_from_slice(&tag);
-        let mut text = [0; LONGEST_TEXT];
-        let len = BASE64URL_NOPAD.encode_len(sealed.len());
-        if let Some(text) = text.get_mut(..len) {
-            BASE64URL_NOPAD.encode_mut(sealed, text);
-            out.extend_from_slice(text);
-        }
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&device.to_le_bytes());
+        head[8..].copy_from_slice(&((now_secs / SECS_OF_DAY) as u32).to_le_bytes());
+        self.seal.seal(None, head, aor, out);
     }
 
     /// Reads a reference: the number of its device, and its address-of-record in `aor`. `None`, and nothing there, if it was not made
     /// with this key.
     pub fn read(&self, purr: &[u8], aor: &mut Vec<u8>) -> Option<u64> {
         aor.clear();
-        let mut buffer = [0; TAG + LONGEST_PLAIN];
-        let len = BASE64URL_NOPAD.decode_len(purr.len()).ok()?;
-        let sealed = buffer.get_mut(..len)?;
-        BASE64URL_NOPAD.decode_mut(purr, sealed).ok()?;
-        let (tag, plain) = sealed.split_at_mut_checked(TAG)?;
-        let tag = Tag::try_from(&*tag).ok()?;
-        let none: [&[u8]; 0] = [];
-        let opened =
-            Aes128Siv::new(&self.siv.into()).decrypt_inout_detached(none, (&mut *plain).into(), &tag);
-        opened.ok()?;
-        let (device, _) = plain.split_first_chunk()?;
-        let behind = plain.get(HEAD..)?;
-        aor.extend_from_slice(&behind[..memrchr(0x80, behind)?]);
+        let mut room = Room::default();
+        let (head, read) = self.seal.open(None, purr, &mut room)?;
+        aor.extend_from_slice(read);
+        let (device, _) = head.split_first_chunk()?;
         Some(u64::from_le_bytes(*device))
     }
 }
@@ -148,6 +113,28 @@ mod tests {
             "its length tells nothing"
         );
         assert_eq!(key.read(&next, &mut aor), Some(5));
+    }
+
+    // What has been given out holds after an upgrade.
+    #[test]
+    fn references_are_written_as_ever() {
+        let key = &Keys::derive(&[7; 32]).purr;
+        for (aor, device, expected) in [
+            (
+                "bob@example.test",
+                5,
+                "VVL5agGl0nadWUdHt62jAkhRKNp1_URZrJFmq5fXlWILOg_SOTFKveJGINi2VwW2A9_7mbZMY8Ki4PHD24a4NEJ5ZwsStNMdM_JMc9lhznY",
+            ),
+            (
+                &*"a".repeat(60),
+                u64::MAX,
+                "cYXH6Sim9zVy5X7HgJeEcL7E_TdE528TJf4wbg7_JqdBgpb33qQnMjhm_QdJ4RXa7KvDeOnP29Z38mXzVlWHD3Ym6NyEAGc19Gff4NCjvP_t2MlrFDgvaI5p\
+                 K5AsvCtlAHulvcQ_c7k4fQ4SjSohy9ewGWXZ0YuGCkMdgo6suPRfEKyLWKMM9mn5ewrPaw5I",
+            ),
+        ] {
+            let purr = written(key, aor.as_bytes(), device, NOW);
+            assert_eq!(String::from_utf8_lossy(&purr), expected);
+        }
     }
 
     // RFC 8599 §6.2.1: unforgeable.

@@ -37,7 +37,7 @@ pub(crate) fn explain(args: &args::Explain) -> Result<(), Failed> {
         let json = serde_json::to_string_pretty(&explanation).map_err(|error| Failed::new(error, ""))?;
         writeln!(out, "{json}")?;
     } else {
-        text::write(&explanation, is_coloured(), &mut out)?;
+        text::write(&explanation, args.user.is_none(), is_coloured(), &mut out)?;
     }
     Ok(())
 }
@@ -74,6 +74,7 @@ fn live(
         source: args.source.clone(),
         listener: args.listener.clone(),
         at: args.at.clone(),
+        user: args.user.clone(),
         dns,
         ..Explain::of(message)
     };
@@ -87,6 +88,7 @@ fn candidate(args: &args::Explain, message: &[u8], dns: Option<&str>) -> Result<
         source: args.source.as_deref(),
         listener: args.listener.as_deref(),
         at: args.at.as_deref(),
+        user: args.user.as_deref(),
     };
     let names = Names::of(dns, &config.dns).map_err(|error| {
         let file = args.dns.as_deref().unwrap_or_else(|| Path::new("-"));

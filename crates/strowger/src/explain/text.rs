@@ -19,10 +19,20 @@ const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const BLUE: &str = "\x1b[36m";
 
-/// Writes an explanation.
-pub(super) fn write(explanation: &Explanation, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+/// Writes an explanation; one that `ends` at a challenge tells how to go on.
+pub(super) fn write(
+    explanation: &Explanation,
+    ends: bool,
+    coloured: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut page = Page { out, coloured };
     page.verdict(explanation)?;
+    if ends && explanation.verdict.outcome == Outcome::Challenged {
+        let hint = "(what becomes of it with right credentials: --as USER)";
+        let hint = page.paint(DIM, hint);
+        writeln!(page.out, "{hint}")?;
+    }
     page.arrival(explanation)?;
     page.remarks(&explanation.remarks)?;
     page.heading("What was decided")?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strowger_server::config;
-use strowger_server::explain::{Asked, Detached, Explanation, Names, Stage, owner};
+use strowger_server::explain::{Asked, Detached, Explanation, Names, Stage, Unclear, owner};
 use strowger_server::node::Control;
 use strowger_sip::Source;
 use strowger_sip::registrar::Bindings;
@@ -31,10 +31,28 @@ impl Site {
     /// What would become of a datagram that a peer sent, or of a message over its connection. DNS has these records.
     #[track_caller]
     pub fn explain(&self, who: char, bytes: &[u8], by_connection: bool, dns: &str) -> Explanation {
+        self.explain_as(None, who, bytes, by_connection, dns)
+            .expect("nothing unclear")
+    }
+
+    /// [`explain`](Self::explain), with the right credentials of a user where they are asked for.
+    ///
+    /// # Errors
+    /// [`Unclear`].
+    #[track_caller]
+    pub fn explain_as(
+        &self,
+        user: Option<&str>,
+        who: char,
+        bytes: &[u8],
+        by_connection: bool,
+        dns: &str,
+    ) -> Result<Explanation, Unclear> {
         let asked = Asked {
             bytes: bytes.to_owned(),
             source: self.source(who, by_connection),
             now: self.now,
+            user: user.map(str::to_owned),
             assumed: Vec::new(),
             remarks: Vec::new(),
         };

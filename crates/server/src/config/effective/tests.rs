@@ -147,6 +147,59 @@ fn configured_domains_replace_the_machines_names_but_not_the_addresses() {
 }
 
 #[test]
+fn who_writes_an_address_in_place_of_the_domain_means_the_first_that_is_a_name() {
+    let meant = |domains: &str, host: &str| {
+        let config = config_with_listen("udp:0.0.0.0:5060", domains);
+        let ours = ours(&config, &config.listen, &machine());
+        ours.domain_meant(host.as_bytes()).map(str::to_owned)
+    };
+    let domains = "domains = [\"198.51.100.7\", \"example.test\", \"other.test\"]";
+    for (host, expected) in [
+        ("192.0.2.10", Some("example.test")),
+        ("[2001:db8::10]", Some("example.test")),
+        ("198.51.100.7", None),
+        ("example.test", None),
+        ("pbx.example.test", None),
+        ("", None),
+    ] {
+        assert_eq!(meant(domains, host).as_deref(), expected, "{host}");
+    }
+    assert_eq!(meant("", "192.0.2.10"), None);
+    assert_eq!(meant("domains = [\"198.51.100.7\"]", "192.0.2.10"), None);
+}
+
+#[test]
+fn an_address_may_be_another_name_of_a_domain() {
+    let more = "domains = [\"example.test\"]\ndomain_aliases = { \"192.0.2.10\" = \"example.test\" }";
+    let config = config_with_listen("udp:192.0.2.10:5060", more);
+    let ours = ours(&config, &config.listen, &machine());
+    let Ok(Uri::Sip(uri)) = Uri::parse(b"sip:bob@192.0.2.10") else {
+        panic!("a URI");
+    };
+    let mut aor = Vec::new();
+    ours.write_aor(&uri, &mut aor);
+    assert_eq!(aor, b"bob@example.test");
+}
+
+#[test]
+fn commands_name_the_data_directory_where_it_is_not_the_default() {
+    let option = |text: &str| {
+        let config = config_with_listen("udp:127.0.0.1:5060", text);
+        data_dir_option(&config)
+    };
+    assert_eq!(option(""), "");
+    assert_eq!(
+        option("data_dir = \"/var/lib/strowger\""),
+        " --data-dir /var/lib/strowger"
+    );
+    assert_eq!(option("data_dir = \"/a b/it's\""), r" --data-dir '/a b/it'\''s'");
+    assert!(
+        option("data_dir = \"d\"").starts_with(" --data-dir /"),
+        "it is absolute"
+    );
+}
+
+#[test]
 fn ipv6_addresses_are_compared_as_addresses() {
     let config = config_with_listen("udp:[2001:db8::10]:5060", "");
     let ours = ours(&config, &config.listen, &machine());

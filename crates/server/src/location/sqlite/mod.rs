@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
+use self::gathering::Gathering;
 use self::log::Log;
 use self::writer::{Item, Writer};
 use super::table::Table;
@@ -18,6 +19,7 @@ use super::{
 use crate::data_dir::DataDir;
 use crate::database::{Durability, OpenError};
 
+mod gathering;
 mod log;
 mod row;
 mod writer;
@@ -63,6 +65,7 @@ struct Shared {
     failure: Mutex<Option<StoreFailure>>,
     /// The most pages of the file; zero is no limit.
     page_limit: AtomicU32,
+    gathering: Gathering,
 }
 
 impl Shared {
@@ -119,6 +122,7 @@ impl Sqlite {
             turn: Mutex::new(()),
             failure: Mutex::new(None),
             page_limit: AtomicU32::new(0),
+            gathering: Gathering::default(),
         });
         let (queue, received) = sync_channel(settings.queue.max(1));
         let writer = Writer::new(log, Arc::clone(&shared), answer);
@@ -183,9 +187,21 @@ impl Location for Sqlite {
             return Commit::Done(Version::ABSENT);
         }
         let item = Item::new(aor, seen, record, caller);
+        self.shared.gathering.add();
         match self.queue.as_ref().map(|queue| queue.try_send(item)) {
             Some(Ok(())) => Commit::Pending,
-            _ => Commit::Unavailable,
+            _ => {
+                self.shared.gathering.remove(1);
+                Commit::Unavailable
+            }
+        }
+    }
+
+    fn turn_ended(&self) {
+        if let Some(writer) = &self.writer
+            && self.shared.gathering.calls_writer()
+        {
+            writer.thread().unpark();
         }
     }
 

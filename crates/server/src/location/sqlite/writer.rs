@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
+use super::gathering::GATHER;
 use super::log::{Compaction, Log, Progress, ROW_BYTES};
 use super::{Answer, Shared};
 use crate::location::table::{Refused, Table};
@@ -23,11 +23,7 @@ const BATCH: usize = 1024;
 const FACTOR: u64 = 3;
 const SPARE: u64 = 10_000;
 
-/// The most answers that a shard is given at once.
-const ANSWERS: usize = 64;
-
-/// How long commits are let gather that come in close order, which is so many in that time: only a busy server adds it.
-const GATHER: Duration = Duration::from_millis(1);
+/// Commits come in close order when so many come in the time that they may gather: only a busy server lets them.
 const CLOSE_ORDER: u32 = 4;
 
 /// How long a log that can't be written anew is let alone.
@@ -77,6 +73,10 @@ pub(super) struct Writer {
     rewrite_failed: Option<(Instant, StoreFailure)>,
     /// Commits come in close order.
     is_busy: bool,
+    /// So many will be queued soon, if those who were answered last come back.
+    expected: usize,
+    /// The last batch is as large as one may be.
+    is_full: bool,
 }
 
 impl Writer {
@@ -88,6 +88,8 @@ impl Writer {
             compaction: None,
             rewrite_failed: None,
             is_busy: false,
+            expected: 0,
+            is_full: false,
         }
     }
 
@@ -99,6 +101,7 @@ impl Writer {
             let before = std::mem::replace(&mut taken, Instant::now());
             self.is_busy = GATHER * batch.len() as u32 >= CLOSE_ORDER * (taken - before);
             if !batch.is_empty() {
+                self.shared.gathering.remove(batch.len());
                 self.settle(&batch);
                 batch.clear();
             }
@@ -111,15 +114,16 @@ impl Writer {
     /// Waits for commits, unless there is something else to do, and takes what is queued; false at the end. While commits come
     /// in close order, this thread is not woken by the first of them but lets them gather: a transaction costs much, a
     /// commit more in it little, and whoever queues one has nobody to wake.
-    fn take(&self, batch: &mut Vec<Item>, queue: &Receiver<Item>) -> bool {
+    fn take(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) -> bool {
         let mut bytes = 0;
         let mut add = |item: Item| {
             bytes += item.bytes.len();
             batch.push(item);
             bytes < ROW_BYTES && batch.len() < BATCH
         };
+        self.is_full = false;
         if self.is_busy {
-            thread::sleep(GATHER);
+            self.shared.gathering.wait_for(self.expected);
         } else if !self.compaction_due() {
             match queue.recv() {
                 Ok(item) => _ = add(item),
@@ -130,6 +134,7 @@ impl Writer {
             match queue.try_recv() {
                 Ok(item) => {
                     if !add(item) {
+                        self.is_full = true;
                         return true;
                     }
                 }
@@ -161,11 +166,10 @@ impl Writer {
             })
             .collect();
         drop(turn);
+        self.expected = batch.len() + if self.is_full {0} else {self.shared.gathering.queued()};
         answers.sort_by_key(|committed| committed.caller.shard);
         for of_shard in answers.chunk_by(|a, b| a.caller.shard == b.caller.shard) {
-            for answers in of_shard.chunks(ANSWERS) {
-                (self.answer)(answers[0].caller.shard, answers.to_vec());
-            }
+            (self.answer)(of_shard[0].caller.shard, of_shard.to_vec());
         }
     }
 

@@ -94,6 +94,11 @@ pub enum Step {
         /// What they are worth.
         outcome: CredentialsOutcome,
     },
+    /// The realm is an address of the node, where nobody is a user.
+    AddressAsDomain {
+        /// The domain that its sender should have.
+        domain: String,
+    },
     /// The node does not keep the users itself.
     UsersElsewhere {
         /// Who does: a file or a server.

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use data_encoding::BASE64URL_NOPAD;
 use strowger_syntax::Uri;
 
 use super::*;
@@ -312,4 +313,22 @@ fn users_of_any_bytes_have_temporary_gruus_up_to_a_length() {
         None
     );
     assert_eq!(format!("{:?}", key()), "GruuKey");
+}
+
+// What has been given out holds after an upgrade.
+#[test]
+fn temporary_gruus_are_written_as_ever() {
+    let record = record(UUID, 1, Some(3));
+    for (aor, expected) in [
+        (
+            "bob@example.test",
+            "sip:tgruu.rBNaB0OPnPeBq1Imdkw79mrA_6_m6KcevpjiKp9V3cFg8E5lMMTfDrLwyL64ZJ9y@example.test;gr",
+        ),
+        (
+            &*format!("{}@example.test", "a".repeat(60)),
+            "sip:tgruu.XLB5N8BV4L3HNPrRdPg6f03sd8PW_UXciL6jzx-OFLfad-GIMOLtK_95S7Wcfnq86rmASRd4q4eEACUvlqvf0c6duAC_d5-7ZgPp02Iltqh_NiudU1bNmSjg9HVfJ5SE@example.test;gr",
+        ),
+    ] {
+        assert_eq!(temporary(aor, &record).as_deref(), Some(expected));
+    }
 }

@@ -1,0 +1,118 @@
+//! How commits gather for one transaction, which costs much, while a commit more in it costs little. Whoever queues one wakes
+//! nobody; the writer is woken once as many are queued as it can expect, and looks after [`GATHER`] at the latest.
+//!
+//! What it expects is what was under way when it answered last: phones whose registration was answered make room for others,
+//! so about as many will be under way again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long commits may gather.
+pub(super) const GATHER: Duration = Duration::from_millis(1);
+
+/// How many commits are queued, and for how many the writer waits.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    queued: AtomicUsize,
+    /// Zero while the writer waits for none.
+    awaited: AtomicUsize,
+}
+
+impl Gathering {
+    /// One more will be queued.
+    pub(super) fn add(&self) {
+        self.queued.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// So many are no longer queued.
+    pub(super) fn remove(&self, count: usize) {
+        self.queued.fetch_sub(count, Ordering::SeqCst);
+    }
+
+    /// How many are queued, or about to be.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many are queued and somebody has called for the writer, which is this thread; for [`GATHER`] at most.
+    pub(super) fn wait_for(&self, count: usize) {
+        let until = Instant::now() + GATHER;
+        self.awaited.store(count, Ordering::SeqCst);
+        // Who queues one counts it, then looks for how many are awaited, so one of the two sees what the other did.
+        while self.queued() < count {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        self.awaited.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether the writer is to be woken: it waits, and as many are queued as it waits for. True once.
+    pub(super) fn calls_writer(&self) -> bool {
+        let awaited = self.awaited.load(Ordering::SeqCst);
+        awaited != 0 && self.queued() >= awaited && self.awaited.swap(0, Ordering::SeqCst) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn with(queued: usize) -> Arc<Gathering> {
+        let gathering = Gathering::default();
+        (0..queued).for_each(|_| gathering.add());
+        Arc::new(gathering)
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_queued() {
+        let gathering = with(3);
+        gathering.wait_for(3);
+        assert!(!gathering.calls_writer());
+        gathering.remove(2);
+        assert_eq!(gathering.queued(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_long_for_what_does_not_come() {
+        let begun = Instant::now();
+        with(3).wait_for(4);
+        assert!(begun.elapsed() >= GATHER);
+    }
+
+    #[test]
+    fn the_writer_is_called_once_and_only_for_as_many_as_it_waits_for() {
+        let gathering = with(2);
+        gathering.awaited.store(3, Ordering::SeqCst);
+        assert!(!gathering.calls_writer());
+        gathering.add();
+        assert!(gathering.calls_writer());
+        assert!(!gathering.calls_writer());
+    }
+
+    #[test]
+    fn a_writer_that_is_called_takes_what_has_come() {
+        let gathering = with(0);
+        let writer = thread::spawn({
+            let gathering = Arc::clone(&gathering);
+            move || {
+                // It may look by itself before it is called, so it waits until it has been.
+                while gathering.queued() < 5 {
+                    gathering.wait_for(5);
+                }
+            }
+        });
+        for _ in 0..5 {
+            gathering.add();
+            if gathering.calls_writer() {
+                writer.thread().unpark();
+            }
+        }
+        assert!(writer.join().is_ok());
+    }
+}
