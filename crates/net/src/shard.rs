@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
 
 use socket2::Socket;
 use strowger_sip::{Now, Outbox};
@@ -294,6 +295,10 @@ impl<A: Application> Shard<A> {
 
     /// Waits for something to do.
     fn rest(&mut self, events: &mut Events) {
+        if self.shared.share_cpus {
+            // While the others have their turn, more comes for the next one here, and nobody has to be woken.
+            thread::yield_now();
+        }
         let nap_ns = self.naps.length_ns();
         if nap_ns != 0 && !self.more {
             // Whoever has something to do does not nap.

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     drain_until: AtomicU64,
     /// One for each shard.
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
+    /// There are more shards than CPUs that they may run on.
+    pub(crate) share_cpus: bool,
 }
 
 impl Shared {
@@ -293,6 +295,7 @@ fn seeds(listeners: &[Listen], options: &Options) -> io::Result<Vec<Seed>> {
         phase: AtomicU8::new(Phase::Running as u8),
         drain_until: AtomicU64::new(u64::MAX),
         doorbells,
+        share_cpus: (1..usize::from(count)).contains(&allowed_cpus().len()),
     });
     let directory = Arc::new(Directory::default());
     let connected = Arc::new(Connected::default());
