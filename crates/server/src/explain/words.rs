@@ -72,7 +72,7 @@ impl Step {
             Self::AddressAsDomain { domain } => bad(
                 "domain",
                 "RFC 3261 §10.3",
-                &format!(
+                format!(
                     "its sender has the server's address as its domain, where nobody is a user; the domain is {domain}: give the phone \
                      {domain} as its domain (\"SIP server domain\"), and the address as its proxy"
                 ),

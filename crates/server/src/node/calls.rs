@@ -125,8 +125,7 @@ impl Calls {
         let (text, lengths) = joined([from, to, invite.call_id()]);
         let len = lengths.iter().map(|&len| usize::from(len)).sum();
         let id = self.records.insert_with(|id| {
-            let timer = wheel.add(Timed::Call(id));
-            wheel.set(timer, Some(now.mono_ms() + LONGEST_MS));
+            let timer = wheel.add(Timed::Call(id), Some(now.mono_ms() + LONGEST_MS));
             Record {
                 key,
                 started_ms: now.wall_ms,

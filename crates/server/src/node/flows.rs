@@ -42,15 +42,18 @@ impl<'a> Instances<'a> {
     }
 }
 
-/// Bindings in the order in which they were made; but where several are of one instance, those that were refreshed last first.
-pub(super) fn newest_first<'a>(bindings: impl Iterator<Item = Binding<'a>>) -> SmallVec<[Binding<'a>; 2]> {
-    let mut all: SmallVec<[Binding<'_>; 2]> = bindings.collect();
+/// Leaves bindings in the order in which they were made; but where several are of one instance, puts those that were refreshed
+/// last first.
+pub(super) fn put_newest_first(bindings: &mut [Binding<'_>]) {
     let mut instances = Instances::default();
-    if all.len() > 1 && all.iter().any(|binding| instances.place_of(binding, 0).is_some()) {
-        all.reverse();
-        all.sort_by_key(|binding| Reverse(binding.updated_at));
+    if bindings.len() > 1
+        && bindings
+            .iter()
+            .any(|binding| instances.place_of(binding, 0).is_some())
+    {
+        bindings.reverse();
+        bindings.sort_by_key(|binding| Reverse(binding.updated_at));
     }
-    all
 }
 
 /// Whether the Contact of a request plainly names the address that it came from, as nearly all do, and asks for no flow. False also

@@ -1,5 +1,6 @@
 //! GRUUs at the node (RFC 5627): what a phone may not register, whom a URI with `gr` means, and whose GRUUs are in requests.
 
+use smallvec::SmallVec;
 use strowger_sip::proxy::{Suits, suits};
 use strowger_sip::registrar::{Bindings, Gruu, GruuKey, asked_expires, instance_of};
 use strowger_sip::{Now, Reject};
@@ -10,7 +11,7 @@ use strowger_syntax::{Message, Method, Name, Status};
 use super::Node;
 use super::candidates::{Origin, Terms, Way};
 use super::dispatch::Case;
-use super::flows::newest_first;
+use super::flows::put_newest_first;
 use super::locate::Patience;
 use super::policy::Sender;
 use super::trace::{BindingUse, Step};
@@ -243,7 +244,10 @@ impl Node {
         let work = &mut self.work;
         work.candidates.clear();
         let terms = Terms::new(Origin::Binding, Way::ByUri);
-        for binding in newest_first(Bindings::new(&work.record).live(now.wall_secs())) {
+        let bindings = Bindings::new(&work.record).live(now.wall_secs());
+        let mut bindings: SmallVec<[_; 2]> = bindings.collect();
+        put_newest_first(&mut bindings);
+        for binding in bindings {
             if !binding.is_of(&work.instance) || self.shared.names_us(binding.contact) {
                 continue;
             }

@@ -18,7 +18,7 @@ use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
 use super::candidates::{BoundWay, Candidate, Origin, Terms, Way, group_of};
-use super::flows::{Instances, newest_first};
+use super::flows::{Instances, put_newest_first};
 use super::trace::{BindingUse, Step};
 use super::trunks::preferred;
 use super::waking::{Sleep, sleep_of};
@@ -271,7 +271,8 @@ impl Node {
         let (shared, from) = (&self.shared, self.endpoint.identity.departure(source));
         let mut instances = Instances::default();
         let record = Bindings::new(&work.record);
-        let bindings = newest_first(record.live(now.wall_secs()));
+        let mut bindings: SmallVec<[_; 2]> = record.live(now.wall_secs()).collect();
+        put_newest_first(&mut bindings);
         let is_one = bindings.len() == 1;
         for binding in &bindings {
             let sleep = sleep_of(shared, record, binding, now);
@@ -285,10 +286,9 @@ impl Node {
                 && let Ok(terms) = terms(binding)
             {
                 let is_queued = patience == Patience::Some;
-                let used = if is_queued {
-                    BindingUse::Pushed
-                } else {
-                    BindingUse::NotQueued
+                let used = match is_queued {
+                    true => BindingUse::Pushed,
+                    false => BindingUse::NotQueued,
                 };
                 self.trace.note(|| Step::binding(binding, used, now));
                 if is_queued {

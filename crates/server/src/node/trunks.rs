@@ -210,8 +210,7 @@ impl Node {
         let registration = Registration::new(settings, key, boot, &trunk.name, cseq, now.mono_ms());
         let wheel = &mut self.endpoint.layer.wheel;
         self.registrations.all.insert_with(|id| {
-            let timer = wheel.add(Timed::Registration(id));
-            wheel.set(timer, registration.deadline());
+            let timer = wheel.add(Timed::Registration(id), registration.deadline());
             Kept {
                 trunk: trunk.clone(),
                 standing: registration.standing(),

@@ -201,10 +201,8 @@ impl Node {
         let texts = [aor, instance, sleeper.aim()].concat();
         let layer = &mut self.endpoint.layer;
         let texts = layer.pool.store(&texts);
-        let timer = layer.wheel.add(Timed::Waking(ticket));
-        layer
-            .wheel
-            .set(timer, Some(now.mono_ms() + self.shared.push.wait_ms()));
+        let until_ms = now.mono_ms() + self.shared.push.wait_ms();
+        let timer = layer.wheel.add(Timed::Waking(ticket), Some(until_ms));
         self.wakings.insert_with(|_| Waking {
             server,
             source: *source,

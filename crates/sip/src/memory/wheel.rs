@@ -29,11 +29,9 @@ struct Node<T> {
     slot: u16,
 }
 
-/// Timers that each carry a payload.
-#[derive(Clone, Debug)]
-pub struct Wheel<T> {
-    nodes: Chunks<Node<T>>,
-    heads: Box<[u32]>,
+/// Which slots are occupied, and since when.
+#[derive(Clone, Debug, Default)]
+struct Slots {
     occupied: [u64; LEVELS],
     /// One bit for each level that has an occupied slot.
     levels: u8,
@@ -41,29 +39,48 @@ pub struct Wheel<T> {
     elapsed_ms: u64,
 }
 
+/// Timers that each carry a payload.
+#[derive(Clone, Debug)]
+pub struct Wheel<T> {
+    nodes: Chunks<Node<T>>,
+    heads: Box<[u32]>,
+    slots: Slots,
+}
+
 impl<T> Default for Wheel<T> {
     fn default() -> Self {
         Self {
             nodes: Chunks::default(),
             heads: vec![NONE; LEVELS * SLOTS + 1].into_boxed_slice(),
-            occupied: [0; LEVELS],
-            levels: 0,
-            elapsed_ms: 0,
+            slots: Slots::default(),
         }
     }
 }
 
 impl<T: Copy> Wheel<T> {
-    /// A timer that is not set.
-    pub fn add(&mut self, payload: T) -> TimerId {
-        let node = Node {
-            payload,
-            at_ms: 0,
-            next: NONE,
-            prev: NONE,
-            slot: IDLE,
-        };
-        TimerId(self.nodes.insert_with(|_| node))
+    /// A timer that is set to a deadline (monotonic milliseconds), or is not set.
+    pub fn add(&mut self, payload: T, deadline_ms: Option<u64>) -> TimerId {
+        let mut next = NONE;
+        let index = self.nodes.insert_with(|index| {
+            let slot = match deadline_ms {
+                Some(at) => self.slots.occupy(at),
+                None => IDLE,
+            };
+            if let Some(head) = self.heads.get_mut(usize::from(slot)) {
+                next = std::mem::replace(head, index);
+            }
+            Node {
+                payload,
+                at_ms: deadline_ms.unwrap_or(0),
+                next,
+                prev: NONE,
+                slot,
+            }
+        });
+        if let Some(next) = self.nodes.get_mut(next) {
+            next.prev = index;
+        }
+        TimerId(index)
     }
 
     /// Sets a timer to a deadline (monotonic milliseconds), or clears it.
@@ -106,40 +123,25 @@ impl<T: Copy> Wheel<T> {
     /// approached in few steps, a near one is named exactly.
     pub fn next_deadline(&self) -> Option<u64> {
         if self.heads[DUE as usize] != NONE {
-            return Some(self.elapsed_ms);
+            return Some(self.slots.elapsed_ms);
         }
-        self.next_slot().map(|(_, _, start)| start)
-    }
-
-    /// The next occupied slot: level, slot and start. A timer lives on the level of the highest 6-bit digit in which it
-    /// differs from `elapsed_ms`, so what is on a finer level comes first.
-    fn next_slot(&self) -> Option<(usize, usize, u64)> {
-        if self.levels == 0 {
-            return None;
-        }
-        let level = self.levels.trailing_zeros() as usize;
-        let now = self.elapsed_ms >> (6 * level);
-        let ahead = self.occupied[level]
-            .rotate_right((now % 64) as u32)
-            .trailing_zeros();
-        let start = now + u64::from(ahead);
-        Some((level, start as usize % SLOTS, start << (6 * level)))
+        self.slots.next().map(|(_, _, start)| start)
     }
 
     fn advance(&mut self, now_ms: u64) {
-        while let Some((level, slot, start)) = self.next_slot()
+        while let Some((level, slot, start)) = self.slots.next()
             && start <= now_ms
         {
-            self.elapsed_ms = start;
+            self.slots.elapsed_ms = start;
             self.empty_slot(level, slot);
         }
-        self.elapsed_ms = self.elapsed_ms.max(now_ms);
+        self.slots.elapsed_ms = self.slots.elapsed_ms.max(now_ms);
     }
 
     /// Links everything of a slot anew: to what is due, or to a finer level.
     fn empty_slot(&mut self, level: usize, slot: usize) {
         let mut index = std::mem::replace(&mut self.heads[level * SLOTS + slot], NONE);
-        self.vacate(level, slot);
+        self.slots.vacate(level, slot);
         while let Some(node) = self.nodes.get_mut(index) {
             let next = node.next;
             node.slot = IDLE;
@@ -149,26 +151,14 @@ impl<T: Copy> Wheel<T> {
     }
 
     fn link(&mut self, index: u32) {
-        let Some(node) = self.nodes.get(index) else { return };
-        let at = node.at_ms;
-        let slot = if at <= self.elapsed_ms {
-            DUE
-        } else {
-            let ahead = (at ^ self.elapsed_ms) | 63;
-            let level = ((63 - ahead.leading_zeros()) as usize / 6).min(LEVELS - 1);
-            // What lies beyond the coarsest level waits in its farthest slot, and is looked at again from there.
-            let farthest = (self.elapsed_ms >> (6 * level)) + SLOTS as u64 - 1;
-            let slot = (at >> (6 * level)).min(farthest) as usize % SLOTS;
-            self.occupied[level] |= 1 << slot;
-            self.levels |= 1 << level;
-            (level * SLOTS + slot) as u16
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
         };
-        let head = std::mem::replace(&mut self.heads[slot as usize], index);
+        let slot = self.slots.occupy(node.at_ms);
+        let head = std::mem::replace(&mut self.heads[usize::from(slot)], index);
+        (node.next, node.prev, node.slot) = (head, NONE, slot);
         if let Some(head) = self.nodes.get_mut(head) {
             head.prev = index;
-        }
-        if let Some(node) = self.nodes.get_mut(index) {
-            (node.next, node.prev, node.slot) = (head, NONE, slot);
         }
     }
 
@@ -189,19 +179,51 @@ impl<T: Copy> Wheel<T> {
         } else {
             self.heads[slot as usize] = next;
             if next == NONE && slot != DUE {
-                self.vacate(slot as usize / SLOTS, slot as usize % SLOTS);
+                self.slots.vacate(slot as usize / SLOTS, slot as usize % SLOTS);
             }
         }
-    }
-
-    fn vacate(&mut self, level: usize, slot: usize) {
-        self.occupied[level] &= !(1 << slot);
-        self.levels &= !(u8::from(self.occupied[level] == 0) << level);
     }
 
     /// Bytes of the timers' places.
     pub fn bytes(&self) -> usize {
         self.nodes.bytes()
+    }
+}
+
+impl Slots {
+    /// The next occupied slot: level, slot and start. A timer lives on the level of the highest 6-bit digit in which it
+    /// differs from `elapsed_ms`, so what is on a finer level comes first.
+    fn next(&self) -> Option<(usize, usize, u64)> {
+        if self.levels == 0 {
+            return None;
+        }
+        let level = self.levels.trailing_zeros() as usize;
+        let now = self.elapsed_ms >> (6 * level);
+        let ahead = self.occupied[level]
+            .rotate_right((now % 64) as u32)
+            .trailing_zeros();
+        let start = now + u64::from(ahead);
+        Some((level, start as usize % SLOTS, start << (6 * level)))
+    }
+
+    /// The slot for a timer with this deadline, which is occupied from now on.
+    fn occupy(&mut self, at_ms: u64) -> u16 {
+        if at_ms <= self.elapsed_ms {
+            return DUE;
+        }
+        let ahead = (at_ms ^ self.elapsed_ms) | 63;
+        let level = ((63 - ahead.leading_zeros()) as usize / 6).min(LEVELS - 1);
+        // What lies beyond the coarsest level waits in its farthest slot, and is looked at again from there.
+        let farthest = (self.elapsed_ms >> (6 * level)) + SLOTS as u64 - 1;
+        let slot = (at_ms >> (6 * level)).min(farthest) as usize % SLOTS;
+        self.occupied[level] |= 1 << slot;
+        self.levels |= 1 << level;
+        (level * SLOTS + slot) as u16
+    }
+
+    fn vacate(&mut self, level: usize, slot: usize) {
+        self.occupied[level] &= !(1 << slot);
+        self.levels &= !(u8::from(self.occupied[level] == 0) << level);
     }
 }
 
@@ -220,7 +242,7 @@ mod tests {
     fn timers_fire_exactly_when_a_plain_list_says() {
         let (mut wheel, mut seed, mut now) = (Wheel::default(), 42, 1_700_000_000_123);
         assert_eq!(wheel.expired(now), None);
-        let timers: Vec<_> = (0..200usize).map(|i| wheel.add(i)).collect();
+        let timers: Vec<_> = (0..200usize).map(|i| wheel.add(i, None)).collect();
         let mut model = vec![None; timers.len()];
         for _ in 0..20_000 {
             for _ in 0..3 {
@@ -269,9 +291,8 @@ mod tests {
                 if begin % 2 == 1 {
                     assert_eq!(wheel.expired(begin), None);
                 }
-                let timer = wheel.add(());
                 let due = begin + ahead;
-                wheel.set(timer, Some(due));
+                wheel.add((), Some(due));
                 for early in [begin, begin + ahead / 2, due - 1] {
                     assert_eq!(wheel.expired(early), None, "{begin} {ahead} {early}");
                     assert!(
@@ -289,8 +310,7 @@ mod tests {
     fn the_next_deadline_is_exact_when_near() {
         let mut wheel = Wheel::default();
         wheel.expired(1000);
-        let timer = wheel.add(());
-        wheel.set(timer, Some(1010));
+        let timer = wheel.add((), Some(1010));
         assert_eq!(wheel.next_deadline(), Some(1010));
         wheel.set(timer, None);
         assert_eq!(wheel.next_deadline(), None);

@@ -329,7 +329,7 @@ impl Proxy {
         if let Some(pending) = self.pending.get_mut(pending)
             && method == Method::Invite
         {
-            pending.timer = layer.wheel.add(Timed::Context(id));
+            pending.timer = layer.wheel.add(Timed::Context(id), None);
         }
         layer.set_context(start.server, Some(id));
         (id, pending)

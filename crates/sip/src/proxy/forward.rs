@@ -116,7 +116,7 @@ struct Places {
 /// The place of what is not done, behind all others.
 const NOWHERE: u16 = u16::MAX;
 
-/// What is done at a place.
+/// What is done at a place. At one place the steps are done in this order.
 #[derive(Clone, Copy)]
 enum Step {
     RecordRoute,
@@ -125,6 +125,17 @@ enum Step {
     MaxForwards,
     MaxBreadth,
     Credentials,
+}
+
+impl Step {
+    const ALL: [Self; 6] = [
+        Self::RecordRoute,
+        Self::Via,
+        Self::Route,
+        Self::MaxForwards,
+        Self::MaxBreadth,
+        Self::Credentials,
+    ];
 }
 
 impl Places {
@@ -168,19 +179,29 @@ impl Places {
         })
     }
 
-    /// The places from the first on. What stands at one place is written in the order of the steps.
-    fn in_order(&self) -> impl Iterator<Item = (u16, Step)> {
+    /// Where a step is done.
+    fn place(&self, step: Step) -> u16 {
         let start = |span: Option<Span>| span.map_or(NOWHERE, |span| span.start);
-        let mut places = [
-            (self.record_route.unwrap_or(NOWHERE), Step::RecordRoute),
-            (self.via, Step::Via),
-            (start(self.route), Step::Route),
-            (self.max_forwards.start, Step::MaxForwards),
-            (start(self.max_breadth), Step::MaxBreadth),
-            (start(self.credentials), Step::Credentials),
-        ];
-        places.sort_by_key(|&(place, _)| place);
-        places.into_iter().take_while(|&(place, _)| place != NOWHERE)
+        match step {
+            Step::RecordRoute => self.record_route.unwrap_or(NOWHERE),
+            Step::Via => self.via,
+            Step::Route => start(self.route),
+            Step::MaxForwards => self.max_forwards.start,
+            Step::MaxBreadth => start(self.max_breadth),
+            Step::Credentials => start(self.credentials),
+        }
+    }
+
+    /// The places from the first on, each with its step.
+    fn in_order(&self) -> impl Iterator<Item = (u16, Step)> {
+        // Place and step in one number: those are sorted at the least cost.
+        const STEPS: u32 = Step::ALL.len() as u32;
+        let mut places = Step::ALL.map(|step| u32::from(self.place(step)) * STEPS + step as u32);
+        places.sort_unstable();
+        places
+            .into_iter()
+            .map(|number| ((number / STEPS) as u16, Step::ALL[(number % STEPS) as usize]))
+            .take_while(|&(place, _)| place != NOWHERE)
     }
 }
 

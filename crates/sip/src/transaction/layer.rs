@@ -349,8 +349,7 @@ impl Layer {
                 };
                 ServerMachine::NonInvite(NonInviteServer::new(&cx))
             };
-            let timer = wheel.add(Timed::Server(id));
-            wheel.set(timer, machine.deadline());
+            let timer = wheel.add(Timed::Server(id), machine.deadline());
             Server {
                 machine,
                 key,
@@ -488,8 +487,7 @@ impl Layer {
                 };
                 ClientMachine::NonInvite(NonInviteClient::start(start, patience_ms, &mut cx))
             };
-            let timer = wheel.add(Timed::Client(id));
-            wheel.set(timer, machine.deadline(cancels));
+            let timer = wheel.add(Timed::Client(id), machine.deadline(cancels));
             Client {
                 machine,
                 method,

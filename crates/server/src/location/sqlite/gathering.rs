@@ -1,8 +1,9 @@
 //! How commits gather for one transaction, which costs much, while a commit more in it costs little. Whoever queues one wakes
-//! nobody; the writer is woken once as many are queued as it can expect, and looks after [`GATHER`] at the latest.
+//! nobody: the writer is woken at the end of a shard's turn, once as many are queued as it expects, and looks by itself after
+//! [`GATHER`].
 //!
-//! What it expects is what was under way when it answered last: phones whose registration was answered make room for others,
-//! so about as many will be under way again.
+//! It expects as many as were under way when it answered last. A peer that has so many requests under way sends the next ones
+//! when it is answered, and nobody else is left to wait for; where more come, waiting ends with the time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -35,7 +36,8 @@ impl Gathering {
         self.queued.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many are queued and somebody has called for the writer, which is this thread; for [`GATHER`] at most.
+    /// Waits until so many are queued, for [`GATHER`] at most: until then, whoever finds that it [calls](Self::calls_writer) for
+    /// the writer unparks this thread.
     pub(super) fn wait_for(&self, count: usize) {
         let until = Instant::now() + GATHER;
         self.awaited.store(count, Ordering::SeqCst);
@@ -48,6 +50,8 @@ impl Gathering {
             thread::park_timeout(left);
         }
         self.awaited.store(0, Ordering::SeqCst);
+        // The shard that called has ended one turn: on the same CPU it takes what has come meanwhile before it sleeps.
+        thread::yield_now();
     }
 
     /// Whether the writer is to be woken: it waits, and as many are queued as it waits for. True once.

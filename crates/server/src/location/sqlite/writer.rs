@@ -73,7 +73,7 @@ pub(super) struct Writer {
     rewrite_failed: Option<(Instant, StoreFailure)>,
     /// Commits come in close order.
     is_busy: bool,
-    /// So many will be queued soon, if those who were answered last come back.
+    /// As many as were under way at the last answers; a batch that is full by itself is enough.
     expected: usize,
     /// The last batch is as large as one may be.
     is_full: bool,
@@ -112,8 +112,7 @@ impl Writer {
     }
 
     /// Waits for commits, unless there is something else to do, and takes what is queued; false at the end. While commits come
-    /// in close order, this thread is not woken by the first of them but lets them gather: a transaction costs much, a
-    /// commit more in it little, and whoever queues one has nobody to wake.
+    /// in close order, this thread is not woken by the first of them but lets them [gather](super::gathering).
     fn take(&mut self, batch: &mut Vec<Item>, queue: &Receiver<Item>) -> bool {
         let mut bytes = 0;
         let mut add = |item: Item| {
@@ -166,7 +165,10 @@ impl Writer {
             })
             .collect();
         drop(turn);
-        self.expected = batch.len() + if self.is_full {0} else {self.shared.gathering.queued()};
+        self.expected = batch.len();
+        if !self.is_full {
+            self.expected += self.shared.gathering.queued();
+        }
         answers.sort_by_key(|committed| committed.caller.shard);
         for of_shard in answers.chunk_by(|a, b| a.caller.shard == b.caller.shard) {
             (self.answer)(of_shard[0].caller.shard, of_shard.to_vec());

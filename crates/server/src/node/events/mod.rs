@@ -209,8 +209,7 @@ impl Node {
         let wheel = &mut self.endpoint.layer.wheel;
         let deadline = subscription.course.deadline();
         let id = events.subscriptions.insert_with(|id| {
-            let timer = wheel.add(Timed::Subscription(id));
-            wheel.set(timer, deadline);
+            let timer = wheel.add(Timed::Subscription(id), deadline);
             Subscription {
                 slot,
                 timer,

@@ -21,6 +21,8 @@ struct Noted {
     was_given_up: bool,
     /// See [`Turn::place`](super::super::targets::Turn::place).
     place: Option<u8>,
+    /// Whether its context has other branches, which a 2xx may have to end.
+    has_others: bool,
 }
 
 impl Proxy {
@@ -35,7 +37,11 @@ impl Proxy {
     ) {
         // Step 1: the context was found by the branch.
         let Some(status) = response.status() else { return };
-        let Some(Noted { was_given_up, place }) = self.note(endpoint, user, response, status, now_ms, out)
+        let Some(Noted {
+            was_given_up,
+            place,
+            has_others,
+        }) = self.note(endpoint, user, response, status, now_ms, out)
         else {
             return;
         };
@@ -46,7 +52,7 @@ impl Proxy {
             1 if status == Status::TRYING => {}
             1 | 2 => {
                 self.pass_on(endpoint, user.context, response, place, now_ms, out);
-                if status.is_success() {
+                if status.is_success() && has_others {
                     self.cancel_pending(endpoint, user.context, now_ms, out);
                 }
             }
@@ -86,6 +92,7 @@ impl Proxy {
             let pool = &mut endpoint.layer.pool;
             pending.note_early(pool, user.branch, response, &mut self.text);
         }
+        let has_others = pending.branches.len() > 1;
         let branch = pending.branches.get_mut(usize::from(user.branch))?;
         let place = branch.place;
         // Timer C; what was cancelled gets no more time.
@@ -97,8 +104,11 @@ impl Proxy {
                 }
                 _ => {}
             }
-            let was_given_up = false;
-            return Some(Noted { was_given_up, place });
+            return Some(Noted {
+                was_given_up: false,
+                place,
+                has_others,
+            });
         }
         let branch = match status {
             Status::SERVICE_UNAVAILABLE | Status::FLOW_FAILED | Status::REQUEST_TIMEOUT => {
@@ -115,7 +125,11 @@ impl Proxy {
         let was_given_up = branch.state == BranchState::CancelWanted;
         branch.state = BranchState::Done;
         self.ways.forget(&mut branch.ways);
-        Some(Noted { was_given_up, place })
+        Some(Noted {
+            was_given_up,
+            place,
+            has_others,
+        })
     }
 
     /// Whether a final response lets the branch go on by its next hop: why.
