@@ -273,7 +273,6 @@ impl Node {
         let record = Bindings::new(&work.record);
         let mut bindings: SmallVec<[_; 2]> = record.live(now.wall_secs()).collect();
         put_newest_first(&mut bindings);
-        let is_one = bindings.len() == 1;
         for binding in &bindings {
             let sleep = sleep_of(shared, record, binding, now);
             if sleep == Sleep::Replaced {
@@ -308,7 +307,7 @@ impl Node {
                 }
             };
             let place = work.candidates.list().len() as u32;
-            let known = (!is_one).then(|| instances.place_of(binding, place));
+            let known = (bindings.len() > 1).then(|| instances.place_of(binding, place));
             let stands_in_for = known.flatten();
             let used = stands_in_for.map_or(BindingUse::Target, |_| BindingUse::StandIn);
             self.trace.note(|| Step::binding(binding, used, now));
