@@ -327,8 +327,8 @@ impl<T> Page<T> {
 }
 
 /// Gathers one page of entries that come one by one, in any order, and may be too many to be held. As a page is found by the key
-/// of the last entry before it, those of one key are all on one page, in the order in which they came, even if it has some more
-/// than were wanted.
+/// of the last entry before it, those of one key are all on one page, in the order in which they came, even if it has more than
+/// were wanted: the contacts of an address, or the calls of one Call-ID, of which there are no more than calls.
 #[derive(Debug)]
 pub struct Gathering<T> {
     request: PageRequest,

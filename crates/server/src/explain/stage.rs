@@ -221,7 +221,7 @@ impl Stage {
         self.play(&bytes, source, *now, play);
         let Some(challenge) = credentials::challenge(&play.sent) else {
             return Ok(format!(
-                "nobody asks for the credentials of `{user}`, and those that the message has are left out"
+                "there was no challenge that `{user}` could have answered, and the credentials that the message has are left out"
             ));
         };
         let assumed = format!(

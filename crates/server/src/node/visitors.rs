@@ -64,19 +64,19 @@ impl Visitors {
             known.ends.remove(aor);
             return true;
         };
-        if let Some(known) = known.ends.get_mut(aor) {
-            *known = end;
-            return true;
-        }
-        if known.ends.len() >= most {
-            known.forget_ended(now_secs);
-        }
-        let has_room = known.ends.len() < most;
-        if has_room {
+        if let Some(noted) = known.ends.get_mut(aor) {
+            *noted = end;
+        } else {
+            if known.ends.len() >= most {
+                known.forget_ended(now_secs);
+            }
+            if known.ends.len() >= most {
+                return false;
+            }
             known.ends.insert(aor.into(), end);
-            known.earliest = known.earliest.min(end);
         }
-        has_room
+        known.earliest = known.earliest.min(end);
+        true
     }
 }
 
@@ -150,5 +150,7 @@ mod tests {
         assert_eq!(earliest(), 160);
         assert!(visitors.note(b"c", None, 2, 150) && note("d", 400, 150));
         assert!(!note("e", 500, 199) && note("e", 500, 200));
+        assert!(note("d", 210, 200), "who leaves sooner makes room sooner");
+        assert!(!note("f", 600, 209) && note("f", 600, 210));
     }
 }

@@ -63,15 +63,17 @@ impl Proof {
         matches!(self.which, Use::Only | Use::Count(..=1))
     }
 
-    /// A number for this use of its nonce, which no other use of any nonce of this start has, but for those whose counts are
-    /// 65,536 apart.
+    /// A number for this use of its nonce, spread over all bits, for tables. No other use of any nonce of this start has it as long
+    /// as counts are below 65,536.
     pub fn number(&self) -> u64 {
         let count = match self.which {
             Use::Count(count) => u64::from(count),
             Use::Only => 0,
         };
-        // Spread over all bits, for tables.
-        (self.serial ^ count << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        // Of a product the bits in the middle depend on most, and the low ones are places in a table.
+        (self.serial << 16 ^ count)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_right(32)
     }
 
     /// Uses up the nonce count. [`Claim::Stale`] is answered with a new challenge, `stale=true`.

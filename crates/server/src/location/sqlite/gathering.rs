@@ -36,10 +36,10 @@ impl Gathering {
         self.queued.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many are queued, for [`GATHER`] at most: until then, whoever finds that it [calls](Self::calls_writer) for
+    /// Waits until so many are queued, for this time at most: until then, whoever finds that it [calls](Self::calls_writer) for
     /// the writer unparks this thread.
-    pub(super) fn wait_for(&self, count: usize) {
-        let until = Instant::now() + GATHER;
+    pub(super) fn wait_for(&self, count: usize, longest: Duration) {
+        let until = Instant::now() + longest;
         self.awaited.store(count, Ordering::SeqCst);
         // Who queues one counts it, then looks for how many are awaited, so one of the two sees what the other did.
         while self.queued() < count {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_what_is_queued() {
         let gathering = with(3);
-        gathering.wait_for(3);
+        gathering.wait_for(3, GATHER);
         assert!(!gathering.calls_writer());
         gathering.remove(2);
         assert_eq!(gathering.queued(), 1);
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn nobody_waits_long_for_what_does_not_come() {
         let begun = Instant::now();
-        with(3).wait_for(4);
+        with(3).wait_for(4, GATHER);
         assert!(begun.elapsed() >= GATHER);
     }
 
@@ -100,23 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_is_called_takes_what_has_come() {
-        let gathering = with(0);
+    fn a_writer_that_waits_is_called_with_the_last_that_it_waits_for() {
+        let (gathering, begun) = (with(0), Instant::now());
+        let longest = Duration::from_secs(60);
         let writer = thread::spawn({
             let gathering = Arc::clone(&gathering);
-            move || {
-                // It may look by itself before it is called, so it waits until it has been.
-                while gathering.queued() < 5 {
-                    gathering.wait_for(5);
-                }
-            }
+            move || gathering.wait_for(5, longest)
         });
-        for _ in 0..5 {
-            gathering.add();
-            if gathering.calls_writer() {
-                writer.thread().unpark();
-            }
+        while gathering.awaited.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
         }
+        let calls = (0..5).map(|_| {
+            gathering.add();
+            gathering.calls_writer()
+        });
+        assert_eq!(calls.collect::<Vec<_>>(), [false, false, false, false, true]);
+        writer.thread().unpark();
         assert!(writer.join().is_ok());
+        assert!(begun.elapsed() < longest);
     }
 }

@@ -122,7 +122,7 @@ impl Writer {
         };
         self.is_full = false;
         if self.is_busy {
-            self.shared.gathering.wait_for(self.expected);
+            self.shared.gathering.wait_for(self.expected, GATHER);
         } else if !self.compaction_due() {
             match queue.recv() {
                 Ok(item) => _ = add(item),
