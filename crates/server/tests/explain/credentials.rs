@@ -121,7 +121,7 @@ fn where_nobody_asks_that_is_told() {
             .arrival
             .assumed
             .iter()
-            .any(|said| said.starts_with("nobody asks for"))
+            .any(|said| said.starts_with("there was no challenge"))
     );
     // What is no message is nobody's either.
     assert!(explain_as(&site, "alice", "INVITE\r\n\r\n").is_ok());
