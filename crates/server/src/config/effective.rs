@@ -228,11 +228,15 @@ pub fn data_dir_option(config: &Config) -> String {
         return String::new();
     }
     let dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
-    let dir = dir.display().to_string();
+    format!(" --data-dir {}", shell_word(&dir.display().to_string()))
+}
+
+/// A text as one word of a shell: whoever copies a command that has it runs nothing else.
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,=%".contains(c);
-    match dir.chars().all(is_plain) {
-        true => format!(" --data-dir {dir}"),
-        false => format!(" --data-dir '{}'", dir.replace('\'', r"'\''")),
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

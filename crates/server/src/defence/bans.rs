@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::meters::Key;
+use crate::config::effective::shell_word;
 
 /// Bans that are listed. More of them hold without being listed.
 const LISTED: usize = 10_000;
@@ -90,7 +91,8 @@ impl Bans {
                     %source,
                     account,
                     seconds,
-                    "banned for wrong passwords; to lift it: strowger ctl unban {source} {account}{option}"
+                    "banned for wrong passwords; to lift it: strowger ctl unban {source} {}{option}",
+                    shell_word(account)
                 ),
                 None => tracing::warn!(
                     %source,

@@ -525,9 +525,10 @@ fn of_bans(config: &Config, live: &Live) -> Option<Finding> {
     };
     let what = format!("banned for wrong passwords: {}{more}", named.join(", "));
     let why = "their requests are answered 403 whatever their passwords are now";
-    let (source, account) = (&first.source, first.account.as_deref().unwrap_or_default());
-    let unban = format!("strowger ctl unban {source} {account}");
-    let mend = format!("give the phone its password, then: {}{option}", unban.trim_end());
+    let account = first.account.as_deref().map(effective::shell_word);
+    let account = account.map_or_else(String::new, |account| format!(" {account}"));
+    let source = &first.source;
+    let mend = format!("give the phone its password, then: strowger ctl unban {source}{account}{option}");
     Some(finding(Warning, "bans", what, why, mend))
 }
 

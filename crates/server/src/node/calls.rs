@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_takes_at_most_88_bytes_beside_its_texts() {
+    fn a_call_takes_at_most_72_bytes_beside_its_texts() {
         assert!(size_of::<Record>() <= 72, "{}", size_of::<Record>());
     }
 }

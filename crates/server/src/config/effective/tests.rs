@@ -182,6 +182,21 @@ fn an_address_may_be_another_name_of_a_domain() {
 }
 
 #[test]
+fn a_command_that_is_copied_runs_nothing_of_what_a_stranger_has_written() {
+    for plain in ["alice@example.test", "/srv/pbx", "+4930123@192.0.2.1"] {
+        assert_eq!(shell_word(plain), plain);
+    }
+    for (text, word) in [
+        ("a;reboot@b.test", "'a;reboot@b.test'"),
+        ("$(reboot)@b.test", "'$(reboot)@b.test'"),
+        ("it's@b.test", r"'it'\''s@b.test'"),
+        ("", "''"),
+    ] {
+        assert_eq!(shell_word(text), word);
+    }
+}
+
+#[test]
 fn commands_name_the_data_directory_where_it_is_not_the_default() {
     let option = |text: &str| {
         let config = config_with_listen("udp:127.0.0.1:5060", text);
