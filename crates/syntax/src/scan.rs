@@ -510,20 +510,25 @@ pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
 /// Whether a text is an IPv4 address as [`put_ip`] writes it.
 #[inline]
 pub fn spells_ipv4(text: &[u8], address: Ipv4Addr) -> bool {
+    matches!(strip_ipv4(text, address), Some([]))
+}
+
+/// What follows an IPv4 address as [`put_ip`] writes it, if a text begins with that.
+#[inline]
+pub fn strip_ipv4(text: &[u8], address: Ipv4Addr) -> Option<&[u8]> {
     let [(high, high_len), (low, low_len)] = octets(address);
     let spelled = u128::from(high) | u128::from(low) << (8 * high_len);
     let len = high_len + low_len;
-    if text.len() != len {
-        return false;
-    }
-    match (text.first_chunk(), text.last_chunk()) {
+    let (text, rest) = text.split_at_checked(len)?;
+    let is_spelled = match (text.first_chunk(), text.last_chunk()) {
         // Between them they have all of it.
         (Some(first), Some(last)) => {
             u64::from_le_bytes(*first) == spelled as u64
                 && u64::from_le_bytes(*last) == (spelled >> (8 * (len - 8))) as u64
         }
         _ => text == &spelled.to_le_bytes()[..len],
-    }
+    };
+    is_spelled.then_some(rest)
 }
 
 #[cold]
