@@ -144,6 +144,7 @@ macro_rules! bits {
 
 bits! {
     odd_bits: odd;
+    no_visible_bits: invisible;
     no_uri_bits: no_uri;
     no_call_id_bits: no_call_id;
     no_word_bits: no_word;
@@ -159,6 +160,7 @@ mod tests {
         let visible = byte.is_ascii_graphic();
         match name {
             "odd" => byte < b' ' || !byte.is_ascii(),
+            "invisible" => !visible,
             "no_uri" => !visible || b"<>\"".contains(&byte),
             "no_call_id" => !visible || byte == b',',
             "no_word" => !byte.is_ascii_alphanumeric() && !b"-.".contains(&byte),

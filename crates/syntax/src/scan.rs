@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::lanes::{no_call_id_bits, no_quoted_bits, no_uri_bits, no_word_bits, odd_bits};
+use crate::lanes::{no_call_id_bits, no_quoted_bits, no_uri_bits, no_visible_bits, no_word_bits, odd_bits};
 
 /// Whether a byte is linear white space inside a value.
 #[inline]
@@ -395,7 +395,7 @@ static PAIRS: [[u8; 2]; 100] = {
 
 /// The last two digits of a number.
 #[inline]
-pub(crate) fn two_digits(value: u16) -> [u8; 2] {
+pub fn two_digits(value: u16) -> [u8; 2] {
     PAIRS[usize::from(value % 100)]
 }
 
@@ -510,20 +510,25 @@ pub fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
 /// Whether a text is an IPv4 address as [`put_ip`] writes it.
 #[inline]
 pub fn spells_ipv4(text: &[u8], address: Ipv4Addr) -> bool {
+    matches!(strip_ipv4(text, address), Some([]))
+}
+
+/// What follows an IPv4 address as [`put_ip`] writes it, if a text begins with that.
+#[inline]
+pub fn strip_ipv4(text: &[u8], address: Ipv4Addr) -> Option<&[u8]> {
     let [(high, high_len), (low, low_len)] = octets(address);
     let spelled = u128::from(high) | u128::from(low) << (8 * high_len);
     let len = high_len + low_len;
-    if text.len() != len {
-        return false;
-    }
-    match (text.first_chunk(), text.last_chunk()) {
+    let (text, rest) = text.split_at_checked(len)?;
+    let is_spelled = match (text.first_chunk(), text.last_chunk()) {
         // Between them they have all of it.
         (Some(first), Some(last)) => {
             u64::from_le_bytes(*first) == spelled as u64
                 && u64::from_le_bytes(*last) == (spelled >> (8 * (len - 8))) as u64
         }
         _ => text == &spelled.to_le_bytes()[..len],
-    }
+    };
+    is_spelled.then_some(rest)
 }
 
 #[cold]
@@ -562,12 +567,13 @@ pub fn put_hex(out: &mut Vec<u8>, byte: u8) {
 /// that nothing looks like the end of the word or of the line, and no terminal is told anything.
 pub fn put_visible(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| !byte.is_ascii_graphic()) {
-        out.extend_from_slice(&rest[..at]);
-        put_hex(out, rest[at]);
-        rest = &rest[at + 1..];
+    loop {
+        let (visible, behind) = rest.split_at(end_by(rest, 0, no_visible_bits, marks_invisible));
+        out.extend_from_slice(visible);
+        let [byte, behind @ ..] = behind else { return };
+        put_hex(out, *byte);
+        rest = behind;
     }
-    out.extend_from_slice(rest);
 }
 
 /// Appends text as the inside of a quoted string: quotes and backslashes escaped, control characters made spaces.

@@ -9,7 +9,7 @@ use strowger_sip::registrar::{Binding, Bindings, is_same_instance, without_flow}
 use strowger_sip::transport::{Hop, LogicalFlow, Peer, ReadToken, needs_flow, way_to, way_without_flow};
 use strowger_sip::{Now, Reject};
 use strowger_syntax::header::{NameAddr, WrittenAddr};
-use strowger_syntax::scan::{quoted_near, spells_ipv4};
+use strowger_syntax::scan::{find_near, quoted_near, strip_ipv4};
 use strowger_syntax::uri::{SipUri, Uri};
 use strowger_syntax::{Message, Name, Status};
 
@@ -71,14 +71,15 @@ fn names_source(request: Message<'_>, source: IpAddr) -> bool {
     if !contact.starts_with(b"<sip:") {
         return false;
     }
-    let host = memchr::memchr(b'@', contact).map(|at| &contact[at + 1..]);
-    let ends = |byte: &u8| matches!(byte, b':' | b';' | b'>');
-    let spelled = host.and_then(|host| Some(&host[..host.iter().position(ends)?]));
+    let host = find_near(contact, b'@').map_or(&[][..], |at| &contact[at + 1..]);
+    let Some(rest @ [b':' | b';' | b'>', ..]) = strip_ipv4(host, source) else {
+        return false;
+    };
     let asks = |at: usize| {
-        let name = contact.get(at + 1..at + 3);
+        let name = rest.get(at + 1..at + 3);
         name.is_some_and(|name| name.eq_ignore_ascii_case(b"ob") || name.eq_ignore_ascii_case(b"ma"))
     };
-    spelled.is_some_and(|host| spells_ipv4(host, source)) && !memchr::memchr_iter(b';', contact).any(asks)
+    !memchr::memchr_iter(b';', rest).any(asks)
 }
 
 impl Node {

@@ -7,7 +7,7 @@ use std::thread::{self, Thread};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use strowger_sip::Now;
 use strowger_sip::transport::listeners::write_socket_address;
-use strowger_syntax::scan::{put_number, put_visible};
+use strowger_syntax::scan::{put_number, put_visible, two_digits};
 
 /// Bytes of lines that a shard collects before it drops more of them.
 const LIMIT: usize = 256 * 1024;
@@ -20,9 +20,8 @@ pub struct Journal {
     lines: Vec<u8>,
     dropped: u64,
     wanted: bool,
-    /// The second that `stamp` was written for.
-    stamped: u64,
-    stamp: Vec<u8>,
+    /// A second, and how it is written.
+    stamp: (u64, [u8; SECOND]),
     to: Producer<Vec<u8>>,
     back: Consumer<Vec<u8>>,
     writer: Option<Thread>,
@@ -81,13 +80,11 @@ impl Journal {
     pub fn new(wanted: bool) -> (Self, JournalEnd) {
         let (to, from) = RingBuffer::new(4);
         let (back_to, back) = RingBuffer::new(4);
-        let (lines, stamp) = (Vec::new(), Vec::new());
         let journal = Self {
-            lines,
+            lines: Vec::new(),
             dropped: 0,
             wanted,
-            stamped: 0,
-            stamp,
+            stamp: (0, second_text(0)),
             to,
             back,
             writer: None,
@@ -125,12 +122,11 @@ impl Journal {
     }
 
     fn begin(&mut self, now: Now, level: &str, what: &str) -> &mut Vec<u8> {
-        if self.stamped != now.wall_secs() || self.stamp.len() != SECOND {
-            self.stamped = now.wall_secs();
-            write_second(now.wall_secs(), &mut self.stamp);
+        if self.stamp.0 != now.wall_secs() {
+            self.stamp = (now.wall_secs(), second_text(now.wall_secs()));
         }
         let lines = &mut self.lines;
-        lines.extend_from_slice(&self.stamp);
+        lines.extend_from_slice(&self.stamp.1);
         let ms = now.wall_ms % 1000;
         lines.extend_from_slice(&[
             b'.',
@@ -158,16 +154,24 @@ impl Journal {
     }
 }
 
-/// Writes `2026-11-23T07:02:29` (UTC).
-fn write_second(secs: u64, out: &mut Vec<u8>) {
-    use std::io::Write as _;
+/// `2026-11-23T07:02:29` (UTC).
+fn second_text(secs: u64) -> [u8; SECOND] {
     let (year, month, day) = strowger_sip::time::civil(secs / 86_400);
     let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-    out.clear();
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    );
+    let mut text = *b"0000-00-00T00:00:00";
+    let numbers = [
+        (0, year / 100),
+        (2, year),
+        (5, month),
+        (8, day),
+        (11, hour),
+        (14, minute),
+        (17, second),
+    ];
+    for (at, number) in numbers {
+        text[at..at + 2].copy_from_slice(&two_digits((number % 100) as u16));
+    }
+    text
 }
 
 /// The writer sees that the shard is gone once it is awake.

@@ -18,7 +18,8 @@ enum Place<T> {
 
 #[derive(Clone, Debug)]
 struct Chunk<T> {
-    /// Those that were used since it was empty. A chunk's memory is touched only as far as somebody filled it.
+    /// Those that were used since it was empty. A chunk's memory is touched only as far as somebody filled it. Without memory
+    /// there is no chunk here.
     places: Vec<Place<T>>,
     free: u32,
     used: u32,
@@ -28,7 +29,7 @@ struct Chunk<T> {
 /// ready, so that a load that goes up and down a little allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Chunks<T> {
-    chunks: Vec<Option<Chunk<T>>>,
+    chunks: Vec<Chunk<T>>,
     rooms: Rooms,
     spare: Option<Chunk<T>>,
     len: usize,
@@ -59,7 +60,7 @@ impl<T> Chunks<T> {
     /// The number that the next thing gets.
     pub fn next_index(&self) -> u32 {
         let (place, at) = match self.rooms.first() {
-            Some(place) => (place, self.chunks[place].as_ref().map_or(0, Chunk::next)),
+            Some(place) => (place, self.chunks[place].next()),
             None => (self.vacancy(), 0),
         };
         (place * Self::PLACES + at) as u32
@@ -67,14 +68,17 @@ impl<T> Chunks<T> {
 
     /// Where the next chunk is put.
     fn vacancy(&self) -> usize {
-        let vacant = self.chunks.iter().position(Option::is_none);
+        let vacant = self.chunks.iter().position(Chunk::is_none);
         vacant.unwrap_or(self.chunks.len())
     }
 
     /// Adds what `make` makes of its number.
     pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         let place = self.rooms.first().unwrap_or_else(|| self.open());
-        let chunk = self.chunks[place].get_or_insert_with(|| self.spare.take().unwrap_or_else(Chunk::new));
+        let chunk = &mut self.chunks[place];
+        if chunk.is_none() {
+            *chunk = self.spare.take().unwrap_or_else(Chunk::new);
+        }
         let at = chunk.next();
         let index = (place * Self::PLACES + at) as u32;
         let value = Place::Used(make(index));
@@ -101,7 +105,7 @@ impl<T> Chunks<T> {
     fn open(&mut self) -> usize {
         let place = self.vacancy();
         if place == self.chunks.len() {
-            self.chunks.push(None);
+            self.chunks.push(Chunk::none());
         }
         self.rooms.open(place);
         place
@@ -110,7 +114,7 @@ impl<T> Chunks<T> {
     /// The thing with that number.
     pub fn get(&self, index: u32) -> Option<&T> {
         let (place, at) = Self::split(index);
-        match self.chunks.get(place)?.as_ref()?.places.get(at)? {
+        match self.chunks.get(place)?.places.get(at)? {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }
@@ -119,7 +123,7 @@ impl<T> Chunks<T> {
     /// The thing with that number, to change it.
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         let (place, at) = Self::split(index);
-        match self.chunks.get_mut(place)?.as_mut()?.places.get_mut(at)? {
+        match self.chunks.get_mut(place)?.places.get_mut(at)? {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }
@@ -128,7 +132,7 @@ impl<T> Chunks<T> {
     /// Takes the thing with that number out.
     pub fn remove(&mut self, index: u32) -> Option<T> {
         let (place, at) = Self::split(index);
-        let chunk = self.chunks.get_mut(place)?.as_mut()?;
+        let chunk = self.chunks.get_mut(place)?;
         let entry = chunk.places.get_mut(at)?;
         if let Place::Free(_) = entry {
             return None;
@@ -144,8 +148,7 @@ impl<T> Chunks<T> {
     /// Drops the thing with that number where it is.
     pub fn discard(&mut self, index: u32) {
         let (place, at) = Self::split(index);
-        let chunk = self.chunks.get_mut(place).and_then(Option::as_mut);
-        if let Some(chunk) = chunk
+        if let Some(chunk) = self.chunks.get_mut(place)
             && let Some(entry @ Place::Used(_)) = chunk.places.get_mut(at)
         {
             *entry = Place::Free(chunk.free);
@@ -156,9 +159,7 @@ impl<T> Chunks<T> {
     /// Puts a place that was freed before the others.
     #[inline]
     fn freed(&mut self, place: usize, at: usize) {
-        let Some(chunk) = &mut self.chunks[place] else {
-            return;
-        };
+        let chunk = &mut self.chunks[place];
         chunk.free = at as u32;
         if chunk.used as usize == Self::PLACES {
             self.rooms.open(place);
@@ -172,15 +173,11 @@ impl<T> Chunks<T> {
 
     fn close(&mut self, place: usize) {
         self.rooms.close(place);
-        let Some(mut empty) = self.chunks[place].take() else {
-            return;
-        };
+        let mut empty = std::mem::replace(&mut self.chunks[place], Chunk::none());
         self.touched -= empty.places.len();
         empty.places.clear();
         empty.free = NONE;
-        while let Some(None) = self.chunks.last() {
-            self.chunks.pop();
-        }
+        while self.chunks.pop_if(|last| last.is_none()).is_some() {}
         self.spare.get_or_insert(empty);
     }
 
@@ -196,9 +193,7 @@ impl<T> Chunks<T> {
 
     /// Every thing with its number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let chunks = self.chunks.iter().enumerate();
-        let chunks = chunks.flat_map(|(place, chunk)| chunk.iter().map(move |chunk| (place, chunk)));
-        chunks.flat_map(|(place, chunk)| {
+        self.chunks.iter().enumerate().flat_map(|(place, chunk)| {
             let places = chunk.places.iter().enumerate();
             places.filter_map(move |(at, entry)| match entry {
                 Place::Used(value) => Some(((place * Self::PLACES + at) as u32, value)),
@@ -220,6 +215,19 @@ impl<T> Chunk<T> {
             free: NONE,
             used: 0,
         }
+    }
+
+    /// What stands where there is no chunk.
+    const fn none() -> Self {
+        Self {
+            places: Vec::new(),
+            free: NONE,
+            used: 0,
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.places.capacity() == 0
     }
 
     fn next(&self) -> usize {

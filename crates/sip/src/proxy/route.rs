@@ -131,13 +131,7 @@ pub fn preprocess<'a>(
     request: Message<'a>,
     is_ours: impl Fn(&SipUri<'_>) -> bool,
 ) -> Routing<'a> {
-    let mut routing = Routing {
-        request_uri: request.request_uri(),
-        taken: Taken::default(),
-        token: RouteToken::Absent,
-        next: None,
-        flow: None,
-    };
+    let mut routing = Routing::of(request);
     if !request.has(Name::Route) {
         return routing;
     }
@@ -147,6 +141,10 @@ pub fn preprocess<'a>(
     {
         routing.note(identity, request, entry.token);
         (routing.request_uri, strict, last) = (uri_of(target), true, Some(entry));
+    } else if let Some((token, line)) = only_own_token(&identity.listeners, request) {
+        routing.note(identity, request, Some(Some(token)));
+        (routing.taken.pop, routing.taken.cut) = (1, Some(line));
+        return routing;
     }
     let on_line = |(line, field): (usize, FieldView<'a>)| {
         ListItems::new(field.value).map(move |(element, end)| (line, element, end))
@@ -211,6 +209,19 @@ pub fn next_route(request: Message<'_>, taken: Taken) -> Option<&[u8]> {
         .map(uri_of)
 }
 
+impl<'a> Routing<'a> {
+    /// That of a request without a route set.
+    fn of(request: Message<'a>) -> Self {
+        Self {
+            request_uri: request.request_uri(),
+            taken: Taken::default(),
+            token: RouteToken::Absent,
+            next: None,
+            flow: None,
+        }
+    }
+}
+
 impl Routing<'_> {
     /// A token counts in the dialog that it was made for: with the right Call-ID and tag, and not before there is one
     /// (§16.6 step 4).
@@ -257,6 +268,13 @@ fn own_token(listeners: &Listeners, element: &[u8]) -> Option<u64> {
         Some(token) if listeners.is_written(uri) => Some(token),
         _ => None,
     }
+}
+
+/// The token of a Record-Route entry of ours that is all of a route set, as it is in most dialogs that were set up through one
+/// proxy, and its line.
+fn only_own_token(listeners: &Listeners, request: Message<'_>) -> Option<(u64, Span)> {
+    let token = own_token(listeners, request.only(Name::Route)?)?;
+    Some((token, request.field(Name::Route)?.line))
 }
 
 /// An element that is ours.

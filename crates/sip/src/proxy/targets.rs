@@ -86,6 +86,8 @@ pub struct TargetSet {
     text: Vec<u8>,
     hops: Vec<Hop>,
     targets: Vec<Target>,
+    /// How many of them stand in for no other.
+    own: usize,
 }
 
 impl TargetSet {
@@ -94,6 +96,7 @@ impl TargetSet {
         self.text.clear();
         self.hops.clear();
         self.targets.clear();
+        self.own = 0;
     }
 
     /// Adds a target: its Request-URI, values for a Route header field (a Path; empty for none), and the hops to it, of which
@@ -117,6 +120,7 @@ impl TargetSet {
     /// in their place, to be used again.
     pub fn adopt(&mut self, text: &mut Vec<u8>, hops: &mut Vec<Hop>) {
         self.targets.clear();
+        self.own = 0;
         std::mem::swap(&mut self.text, text);
         std::mem::swap(&mut self.hops, hops);
     }
@@ -125,6 +129,7 @@ impl TargetSet {
     /// begin, and where those end; its first hop, and the one behind its last.
     pub fn push(&mut self, texts: [u32; 3], hops: (u32, u32), turn: Turn) {
         self.targets.push(Target::new(texts, hops, turn, None));
+        self.own = self.targets.len();
     }
 
     /// Adds one, as [`push`](Self::push) does, that stands in for the target with this number. Those of one target are tried in
@@ -135,16 +140,12 @@ impl TargetSet {
 
     /// The targets, without those that stand in for others.
     pub fn targets(&self) -> &[Target] {
-        let count = self
-            .targets
-            .iter()
-            .rposition(|target| target.instead_of.is_none());
-        &self.targets[..count.map_or(0, |last| last + 1)]
+        &self.targets[..self.own]
     }
 
     /// Those that stand in for others.
     pub fn stand_ins(&self) -> &[Target] {
-        &self.targets[self.targets().len()..]
+        &self.targets[self.own..]
     }
 
     /// The ways to the target with this number, each with its texts: its own hops but for those that are `known`, and behind them

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use strowger_syntax::header::NameAddr;
 use strowger_syntax::message::ListItems;
-use strowger_syntax::scan::spells_ipv4;
+use strowger_syntax::scan::{find_near, strip_ipv4};
 use strowger_syntax::uri::{Host, SipUri, TransportParam, Uri};
 
 use super::{Destination, Hop, Listener, Listeners, Source, Transport, Wanted, Ways};
@@ -290,9 +290,8 @@ pub fn is_behind_nat(binding: &Binding<'_>) -> bool {
 
 /// Whether a contact names an address in the way that nearly all do: it need not be read to know that.
 fn plainly_names(contact: &[u8], ip: Ipv4Addr) -> bool {
-    let host = memchr::memchr(b'@', contact).map_or(&[][..], |at| &contact[at + 1..]);
-    let len = host.iter().position(|b| matches!(b, b':' | b';' | b'?'));
-    contact.starts_with(b"sip:") && spells_ipv4(&host[..len.unwrap_or(host.len())], ip)
+    let host = find_near(contact, b'@').map_or(&[][..], |at| &contact[at + 1..]);
+    contact.starts_with(b"sip:") && matches!(strip_ipv4(host, ip), Some([] | [b':' | b';' | b'?', ..]))
 }
 
 /// The way to the first element of a path (RFC 3327 §5.3), if that neither comes back here nor, for somebody outside, leads

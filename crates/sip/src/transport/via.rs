@@ -14,7 +14,8 @@ use super::{Destination, Source, Transport};
 /// and both `received` and `rport` when rport asks (RFC 3581 §4).
 pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
     let asked = matches!(request.via().rport, Rport::Asked(_));
-    let is_told = asked || host_ip(request.sent_by_host()) != Some(source.remote.ip());
+    let (host, ip) = (request.sent_by_host(), source.remote.ip());
+    let is_told = asked || !(spells(host, ip) || host_ip(host) == Some(ip));
     ViaStamp {
         received: is_told.then(|| source.remote.ip()),
         rport: asked.then(|| source.remote.port()),
@@ -25,7 +26,7 @@ pub fn stamp(request: Message<'_>, source: &Source) -> ViaStamp {
 /// what came through a proxy nothing is known.
 pub fn is_translated(request: Message<'_>, source: &Source) -> bool {
     // Nearly every phone is where it believes to be.
-    if matches!(source.remote.ip(), IpAddr::V4(ip) if spells_ipv4(request.sent_by_host(), ip)) {
+    if spells(request.sent_by_host(), source.remote.ip()) {
         return false;
     }
     let said = host_ip(request.sent_by_host());
@@ -100,6 +101,12 @@ pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination>
         transport: source.transport,
         to: SocketAddr::new(source.remote.ip(), port),
     })
+}
+
+/// Whether a sent-by host is this address in the way that nearly all are written.
+#[inline]
+fn spells(host: &[u8], ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if spells_ipv4(host, ip))
 }
 
 /// The address that a sent-by host is, when it is one.
