@@ -74,11 +74,11 @@ pub(crate) fn far_no_word_bits(bytes: &[u8; 64]) -> u64 {
     blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
 }
 
-/// Whether a block begins with a text: with its bits where the mask has any.
+/// Whether a block has a text's bytes where bits are given.
 #[inline(always)]
-pub(crate) fn begins(block: &Block, text: &Block, mask: &Block) -> bool {
-    let equal = (Lanes::of(block).0 & Lanes::of(mask).0).simd_eq(Lanes::of(text).0);
-    equal.to_bitmask() == 0xFFFF
+pub(crate) fn begins(block: &Block, text: &Block, bits: u16) -> bool {
+    let equal = Lanes::of(block).0.simd_eq(Lanes::of(text).0).to_bitmask();
+    !equal & u32::from(bits) == 0
 }
 
 /// A control character, or a byte that is not ASCII.

@@ -3,9 +3,9 @@
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
+use super::index::{ABSENT, Field, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
-use crate::header::Named;
+use crate::header::{LineStart, Named, START_SIZE};
 use crate::lanes::{control_bits, far_no_word_bits};
 use crate::scan::{
     HOST, PARAM, far_token_end, is_of, is_word, number_at, odd_at, param_end, port, quoted_near, token_end,
@@ -62,58 +62,86 @@ impl Index {
     }
 
     /// Reads the field lines from `start` on as long as they are plain and there is room for them; where it stopped.
+    #[inline(always)]
+    pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
+        let before = self.fields.len;
+        self.push_plain_lines(head, start as u32, most);
+        let Some(last) = self.fields.get(before..).and_then(<[Field]>::last) else {
+            return start;
+        };
+        let end = usize::from(last.end);
+        match head.get(end) {
+            Some(b' ' | b'\t') => self.take_back(),
+            _ => end,
+        }
+    }
+
+    /// Reads lines, the last one maybe folded.
     // A function of its own, so that what the loop needs stays in registers. What is known of a field is written at once;
     // it counts when all of it is.
     #[inline(never)]
-    pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
+    fn push_plain_lines(&mut self, head: &[u8], start: u32, most: usize) {
         let mut tail = [0; TAIL];
         if let (Some(tail), Some(last)) = (tail.first_chunk_mut(), head.last_chunk::<WINDOW>()) {
             *tail = *last;
         }
         // Positions of less than a word: their sums need no checks.
-        let mut lines = Lines::from(head, &tail, start as u32);
-        let Some(mut window) = lines.window((start as u32).wrapping_sub(3)) else {
-            return start;
+        let mut lines = Lines::from(head, &tail, start);
+        let Some(mut window) = lines.window(start.wrapping_sub(3)) else {
+            return;
         };
-        let (mut count, mut read_to) = (self.fields.len, start as u32);
+        let mut count = self.fields.len;
         let most = most.min(self.fields.places.len());
-        for place in self.fields.places.get_mut(count..most).unwrap_or_default() {
-            let (mut named, start) = (window.named(), lines.base);
-            place.named = named;
-            place.start = start as u16;
-            place.value.start = (start + u32::from(named.len) + 2) as u16;
-            if window.is_space_behind(named) {
+        let mut places = self.fields.places.get_mut(count..most).unwrap_or_default();
+        while let Some(place) = places.first_mut() {
+            let begun = window.start();
+            place.named = begun.named;
+            place.start = lines.base as u16;
+            place.value.start = (lines.base + u32::from(begun.value)) as u16;
+            if usize::from(begun.value) > START_SIZE {
+                if window.is_last() {
+                    break;
+                }
+                let Some((named, value)) = other_name(head, place.start, begun.named) else {
+                    break;
+                };
+                (place.named, place.value.start) = (named, value);
+            } else if window.is_space_at(begun.value) {
                 break;
             }
             let Some((end, next)) = lines.next() else { break };
-            if named.len == 0 {
-                let Some((name, value)) = other_name(head, place.start, end) else {
-                    break;
-                };
-                (named, place.named, place.value.start) = (name, name, value);
-            }
-            let ends = next.may_be_folded();
-            if ends && !next.is_last() {
-                break;
-            }
             place.value.end = end as u16;
-            place.end = (end + 2) as u16;
-            match &mut self.first[named.name as usize % NAMES] {
+            place.end = lines.base as u16;
+            let name = place.named.name as usize % NAMES;
+            match &mut self.first[name] {
                 first if *first == ABSENT => *first = count as u8,
-                _ => again(&mut self.again, named.name),
+                _ => again(&mut self.again, name),
             }
             count += 1;
-            read_to = lines.base;
-            if ends {
-                break;
-            }
             window = next;
+            places = std::mem::take(&mut places).get_mut(1..).unwrap_or_default();
         }
         // Other names are not told apart.
         self.first[Name::Other as usize] = ABSENT;
         self.again &= !(1 << Name::Other as u32);
         self.fields.len = count;
-        read_to as usize
+    }
+
+    /// Forgets the last of the fields; where its line starts.
+    #[cold]
+    #[inline(never)]
+    fn take_back(&mut self) -> usize {
+        let Some((&last, others)) = self.fields.split_last() else {
+            return 0;
+        };
+        let name = last.name();
+        match others.iter().filter(|field| field.name() == name).count() {
+            0 => self.first[name as usize] = ABSENT,
+            1 => self.again &= !(1 << name as u32),
+            _ => {}
+        }
+        self.fields.len -= 1;
+        usize::from(last.start)
     }
 
     /// Reads a CSeq value whose method is known and, in a request, the right one; whether it is that.
@@ -159,25 +187,31 @@ fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
 /// Notes that a name is there again.
 #[cold]
 #[inline(never)]
-fn again(names: &mut u128, name: Name) {
-    *names |= 1 << name as u32;
+fn again(names: &mut u128, name: usize) {
+    *names |= 1 << name;
 }
 
-/// The name at `start` that is not known, or not written as in the table, or long, and where its value begins.
+/// The name at `start` that is not known, or not written as in the table, or long and may be one, and where its value begins.
 #[inline(never)]
-fn other_name(head: &[u8], start: u16, end: u32) -> Option<(Named, u16)> {
-    if u32::from(start) == end {
-        return None;
-    }
+fn other_name(head: &[u8], start: u16, named: Named) -> Option<(Named, u16)> {
     let text = head.get(usize::from(start)..)?;
-    let len = far_token_end(text, 0);
+    let is_known = named.len > 0 && text.starts_with(named.name.as_str().as_bytes());
+    let len = if is_known {
+        usize::from(named.len)
+    } else {
+        far_token_end(text, 0)
+    };
     let space = match text.get(len..)? {
         [b':', b' ', b' ', ..] => return None,
         [b':', b' ', ..] => 1,
         [b':', ..] => 0,
         _ => return None,
     };
-    let name = Name::from_bytes(&text[..len]);
+    let name = if is_known {
+        named.name
+    } else {
+        Name::from_bytes(&text[..len])
+    };
     let short = u8::try_from(len).ok().filter(|&len| len > 0)?;
     Some((Named { name, len: short }, start + u16::from(short) + 1 + space))
 }
@@ -197,25 +231,12 @@ const WINDOW: usize = 3 + 16 + 2;
 /// What a head ends with, and zeros: no window that begins before the end reaches beyond them.
 const TAIL: usize = 2 * WINDOW;
 
-impl<'a> Window<'a> {
-    #[inline(always)]
-    fn word(&self) -> u32 {
-        self.0.first_chunk().map_or(0, |first| u32::from_le_bytes(*first))
-    }
-
-    /// Whether there is a line end, and no space before it.
+impl Window<'_> {
+    /// Whether there is a line end.
     #[inline(always)]
     fn ends(&self) -> bool {
-        let different = self.word() ^ u32::from_le_bytes(*b" \r\n\0");
-        // Different is the first byte, and it alone; what is behind them does not matter.
-        (different << 8).wrapping_sub(0x100) < 0xFF00
-    }
-
-    /// Whether the next line may be folded into this one, or is empty: space, tab, carriage return, and a few more bytes that
-    /// begin no name.
-    #[inline(always)]
-    fn may_be_folded(&self) -> bool {
-        self.word() & 0xD2 << 24 == 0
+        let [_, first, second, ..] = *self.0;
+        u16::from_le_bytes([first, second]) == u16::from_le_bytes(*b"\r\n")
     }
 
     /// Whether the next line is empty.
@@ -223,16 +244,18 @@ impl<'a> Window<'a> {
         self.0[3..].starts_with(b"\r\n")
     }
 
-    /// The known name that the next line begins with, and its colon and a space.
+    /// What the next line begins with.
     #[inline(always)]
-    fn named(&self) -> Named {
-        self.0[3..].first_chunk().map_or(Named::NONE, Name::at_start)
+    fn start(&self) -> &'static LineStart {
+        self.0[3..]
+            .first_chunk()
+            .map_or(&LineStart::NOTHING, Name::at_start)
     }
 
-    /// Whether there is one more space.
+    /// Whether there is a space at a place of the next line.
     #[inline(always)]
-    fn is_space_behind(&self, named: Named) -> bool {
-        self.0[usize::from(named.len & 15) + 5] == b' '
+    fn is_space_at(&self, place: u8) -> bool {
+        self.0.get(3 + usize::from(place)) == Some(&b' ')
     }
 }
 
@@ -289,6 +312,9 @@ impl<'a> Lines<'a> {
                 // The line feed.
                 self.bits >>= 1;
                 self.base += 1;
+                if window.0[0] == b' ' {
+                    return None;
+                }
                 return Some((end, window));
             }
             if window.0[1].is_ascii() {
