@@ -3,20 +3,30 @@
 //!
 //! What is written in any other way is left to the readers of the whole grammar.
 
-use super::index::{ABSENT, Field, Index, NAMES, Party, Rport, StartLine, ViaIndex};
+use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
 use crate::header::{LineStart, Named, START_SIZE};
 use crate::lanes::{control_bits, far_no_word_bits};
 use crate::scan::{
-    HOST, PARAM, far_token_end, is_of, is_word, number_at, odd_at, param_end, port, quoted_near, token_end,
-    uri_end,
+    HOST, PARAM, far_token_end, is_of, is_word, near_number, number_at, odd_at, param_end, quoted_near,
+    token_end, uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
-/// The `N` bytes at `at`.
+/// The `N` bytes at a position of less than a word, whose sum with `N` needs no check.
 #[inline(always)]
-fn at<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> {
-    text.get(at..)?.first_chunk()
+fn at<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
+    let at = at as usize;
+    text.get(at..at + N)?.try_into().ok()
+}
+
+/// A value that is a number of a few digits and nothing else.
+#[inline(always)]
+pub(super) fn plain_number(head: &[u8], value: Span) -> Option<u32> {
+    // Few enough to be there though the head may end behind it.
+    let (number, len) = near_number::<5>(at(head, value.start.into())?)?;
+    let is_whole = len > 0 && u32::from(value.start) + len == u32::from(value.end);
+    is_whole.then_some(number)
 }
 
 impl Index {
@@ -29,7 +39,7 @@ impl Index {
         let start = method_end + 1;
         let end = uri_end(head, start);
         let fits = method != Method::Other && end > start && end - start <= limits.request_uri;
-        if !fits || at(head, end) != Some(b" SIP/2.0\r\n") {
+        if !fits || at(head, end as u32) != Some(b" SIP/2.0\r\n") {
             return None;
         }
         self.start_line = Some(StartLine::Request {
@@ -42,7 +52,7 @@ impl Index {
 
     fn read_plain_status(&mut self, head: &[u8]) -> Option<usize> {
         let start = b"SIP/2.0 200 ".len();
-        let [code @ .., b' '] = at::<4>(head, start - 4)? else {
+        let [code @ .., b' '] = at::<4>(head, start as u32 - 4)? else {
             return None;
         };
         let code = code.iter().try_fold(0, |code, digit| {
@@ -51,7 +61,7 @@ impl Index {
                 .then(|| code * 10 + u16::from(digit - b'0'))
         })?;
         let end = odd_at(head, start);
-        if !(100..700).contains(&code) || at(head, end) != Some(b"\r\n") {
+        if !(100..700).contains(&code) || at(head, end as u32) != Some(b"\r\n") {
             return None;
         }
         self.start_line = Some(StartLine::Response {
@@ -64,23 +74,18 @@ impl Index {
     /// Reads the field lines from `start` on as long as they are plain and there is room for them; where it stopped.
     #[inline(always)]
     pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
-        let before = self.fields.len;
-        self.push_plain_lines(head, start as u32, most);
-        let Some(last) = self.fields.get(before..).and_then(<[Field]>::last) else {
-            return start;
-        };
-        let end = usize::from(last.end);
+        let end = self.push_plain_lines(head, start as u32, most) as usize;
         match head.get(end) {
-            Some(b' ' | b'\t') => self.take_back(),
+            Some(b' ' | b'\t') if end > start => self.take_back(),
             _ => end,
         }
     }
 
-    /// Reads lines, the last one maybe folded.
+    /// Reads lines, the last one maybe folded; where the next one starts.
     // A function of its own, so that what the loop needs stays in registers. What is known of a field is written at once;
     // it counts when all of it is.
     #[inline(never)]
-    fn push_plain_lines(&mut self, head: &[u8], start: u32, most: usize) {
+    fn push_plain_lines(&mut self, head: &[u8], start: u32, most: usize) -> u32 {
         let mut tail = [0; TAIL];
         if let (Some(tail), Some(last)) = (tail.first_chunk_mut(), head.last_chunk::<WINDOW>()) {
             *tail = *last;
@@ -88,7 +93,7 @@ impl Index {
         // Positions of less than a word: their sums need no checks.
         let mut lines = Lines::from(head, &tail, start);
         let Some(mut window) = lines.window(start.wrapping_sub(3)) else {
-            return;
+            return start;
         };
         let mut count = self.fields.len;
         let most = most.min(self.fields.places.len());
@@ -109,7 +114,10 @@ impl Index {
             } else if window.is_space_at(begun.value) {
                 break;
             }
-            let Some((end, next)) = lines.next() else { break };
+            let Some((end, next)) = lines.next() else {
+                lines.base = place.start.into();
+                break;
+            };
             place.value.end = end as u16;
             place.end = lines.base as u16;
             let name = place.named.name as usize % NAMES;
@@ -125,6 +133,7 @@ impl Index {
         self.first[Name::Other as usize] = ABSENT;
         self.again &= !(1 << Name::Other as u32);
         self.fields.len = count;
+        lines.base
     }
 
     /// Forgets the last of the fields; where its line starts.
@@ -148,7 +157,9 @@ impl Index {
     #[inline]
     pub(super) fn read_plain_cseq(&mut self, head: &[u8], value: Span) -> bool {
         let (start, end) = (usize::from(value.start), usize::from(value.end));
-        let Some((number, space)) = number_at(head, start, (1 << 31) - 1) else {
+        let near = at(head, value.start.into()).and_then(near_number::<8>);
+        let near = near.map(|(number, len)| (number, start + len as usize));
+        let Some((number, space)) = near.or_else(|| number_at(head, start, (1 << 31) - 1)) else {
             return false;
         };
         let text = space + 1;
@@ -174,7 +185,7 @@ impl Index {
 #[inline(always)]
 fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
     let len = usize::from(method.end);
-    let (Some(first), Some(second)) = (at::<8>(head, 0), at::<8>(head, start)) else {
+    let (Some(first), Some(second)) = (at::<8>(head, 0), at::<8>(head, start as u32)) else {
         return false;
     };
     if len > 8 || end - start != len {
@@ -214,13 +225,6 @@ fn other_name(head: &[u8], start: u16, named: Named) -> Option<(Named, u16)> {
     };
     let short = u8::try_from(len).ok().filter(|&len| len > 0)?;
     Some((Named { name, len: short }, start + u16::from(short) + 1 + space))
-}
-
-/// [`at`] a position of less than a word.
-#[inline(always)]
-fn at_near<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
-    let at = at as usize;
-    text.get(at..at + N)?.try_into().ok()
 }
 
 /// The last byte of a line, its line end, and what the next line begins with: a name, a colon, a space, and a byte more.
@@ -283,11 +287,11 @@ impl<'a> Lines<'a> {
 
     /// The window at a position.
     #[inline(always)]
-    fn window(&self, at: u32) -> Option<Window<'a>> {
-        if let Some(bytes) = at_near(self.head, at) {
+    fn window(&self, start: u32) -> Option<Window<'a>> {
+        if let Some(bytes) = at(self.head, start) {
             return Some(Window(bytes));
         }
-        let in_tail = (at as usize + WINDOW).checked_sub(self.head.len())?;
+        let in_tail = (start as usize + WINDOW).checked_sub(self.head.len())?;
         self.tail.get(in_tail..)?.first_chunk().map(Window)
     }
 
@@ -297,7 +301,7 @@ impl<'a> Lines<'a> {
         loop {
             while self.bits == 0 {
                 self.base = self.base.max(self.next);
-                self.bits = match at_near(self.head, self.base) {
+                self.bits = match at(self.head, self.base) {
                     Some(bytes) => control_bits(bytes),
                     None => last_control_bits(self.head, self.base as usize)?,
                 };
@@ -365,7 +369,7 @@ impl Party {
             return Some(Self { uri, tag: None });
         }
         let tag = close + b">;tag=".len();
-        let whole = at(head, close) == Some(b">;tag=") && tag < end && far_token_end(head, tag) == end;
+        let whole = at(head, close as u32) == Some(b">;tag=") && tag < end && far_token_end(head, tag) == end;
         whole.then(|| Self {
             uri,
             tag: Some(Span::new(tag, end)),
@@ -398,10 +402,10 @@ impl ViaIndex {
     #[inline(always)]
     fn read_value(&mut self, head: &[u8], value: Span) -> Option<()> {
         let start = u32::from(value.start);
-        if u64::from_le_bytes(*at_near(head, start)?) != PROTOCOL {
+        if u64::from_le_bytes(*at(head, start)?) != PROTOCOL {
             return None;
         }
-        self.transport = match u32::from_le_bytes(*at_near(head, start + 8)?) {
+        self.transport = match u32::from_le_bytes(*at(head, start + 8)?) {
             UDP => Some(Transport::Udp),
             TCP => Some(Transport::Tcp),
             TLS => Some(Transport::Tls),
@@ -416,9 +420,9 @@ impl ViaIndex {
         }
         self.host = span(host, end);
         if byte == b':' {
-            let (value, behind) = port(head, end as usize + 1)?;
+            let (value, behind) = plain_port(head, end + 1)?;
             self.port = Some(value);
-            (end, byte) = breaks.at(behind as u32)?;
+            (end, byte) = breaks.at(behind)?;
         }
         while byte == b';' {
             (end, byte) = self.read_plain_param(head, &mut breaks, end + 1)?;
@@ -430,7 +434,7 @@ impl ViaIndex {
     /// Reads the parameter at `start`; where it ends, and the byte there.
     #[inline(always)]
     fn read_plain_param(&mut self, head: &[u8], breaks: &mut Breaks<'_>, start: u32) -> Option<(u32, u8)> {
-        let name = u64::from_le_bytes(*at_near(head, start)?);
+        let name = u64::from_le_bytes(*at(head, start)?);
         if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
             return value_of(breaks, start + b"branch=".len() as u32, &mut self.branch);
         }
@@ -440,15 +444,23 @@ impl ViaIndex {
                 self.rport = Rport::Asked(end as u16);
                 return Some((end, byte));
             }
-            let (value, end) = port(head, end as usize + 1)?;
+            let (value, end) = plain_port(head, end + 1)?;
             self.rport = Rport::Value(value);
-            return breaks.at(end as u32);
+            return breaks.at(end);
         }
         if name == RECEIVED.word && self.received.is_none() && head.get(start as usize + 8) == Some(&b'=') {
             return value_of(breaks, start + b"received=".len() as u32, &mut self.received);
         }
         breaks.at(other_param_end(head, start as usize)? as u32)
     }
+}
+
+/// The port, 1 to 65535, that starts at a position, and its end.
+#[inline(always)]
+fn plain_port(head: &[u8], start: u32) -> Option<(u16, u32)> {
+    let (value, len) = near_number::<6>(at(head, start)?)?;
+    let value = u16::try_from(value).ok().filter(|&port| port > 0)?;
+    Some((value, start + len))
 }
 
 fn span(start: u32, end: u32) -> Span {
@@ -481,7 +493,7 @@ impl<'a> Breaks<'a> {
     fn next(&mut self) -> Option<(u32, u8)> {
         while self.bits == 0 {
             self.base = self.base.wrapping_add(64);
-            self.bits = far_no_word_bits(at_near(self.head, self.base)?);
+            self.bits = far_no_word_bits(at(self.head, self.base)?);
         }
         let at = self.base + self.bits.trailing_zeros();
         self.bits &= self.bits - 1;
