@@ -436,7 +436,7 @@ fn is_call_id_at(bytes: &[u8], value: Span, limits: &Limits) -> bool {
 
 impl Party {
     /// Reads a From or To value; whether it keeps to the grammar. What was not read is as it was.
-    #[inline(never)]
+    #[inline(always)]
     fn read<const PLAIN: bool>(&mut self, bytes: &[u8], value: Span) -> bool {
         if PLAIN && self.read_plain(bytes, value) {
             return true;

@@ -6,7 +6,7 @@
 use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
 use crate::header::{LineStart, Named, START_SIZE};
-use crate::lanes::{control_bits, far_no_word_bits};
+use crate::lanes::{control_bits, far_no_word_bits, no_word_bits};
 use crate::scan::{
     HOST, PARAM, far_token_end, is_of, is_word, near_number, number_at, odd_at, param_end, quoted_near,
     token_end, uri_end,
@@ -369,12 +369,20 @@ impl Party {
             return Some(Self { uri, tag: None });
         }
         let tag = close + b">;tag=".len();
-        let whole = at(head, close as u32) == Some(b">;tag=") && tag < end && far_token_end(head, tag) == end;
+        let whole = at(head, close as u32) == Some(b">;tag=") && tag < end && is_token_at(head, tag, end);
         whole.then(|| Self {
             uri,
             tag: Some(Span::new(tag, end)),
         })
     }
+}
+
+/// Whether all that is between two positions, which is not nothing, is one token. Few are longer than a block, or have what
+/// is no letter, digit, hyphen or dot.
+#[inline(always)]
+fn is_token_at(head: &[u8], start: usize, end: usize) -> bool {
+    let word = at(head, start as u32).map_or(0, |block| no_word_bits(block).trailing_zeros() as usize);
+    word.min(16) >= end - start || far_token_end(head, start) == end
 }
 
 /// The end of the words at `at`, and of the spaces between and behind them.
