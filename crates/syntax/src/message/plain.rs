@@ -481,9 +481,9 @@ fn span(start: u32, end: u32) -> Span {
 /// The places of what is no letter, digit, hyphen or dot, from a position on.
 struct Breaks<'a> {
     head: &'a [u8],
-    /// Where the 64 bytes are that the bits are of.
+    /// Where the 32 bytes are that the bits are of.
     base: u32,
-    bits: u64,
+    bits: u32,
 }
 
 impl<'a> Breaks<'a> {
@@ -491,7 +491,7 @@ impl<'a> Breaks<'a> {
     fn from(head: &'a [u8], start: u32) -> Self {
         Self {
             head,
-            base: start.wrapping_sub(64),
+            base: start.wrapping_sub(32),
             bits: 0,
         }
     }
@@ -500,7 +500,7 @@ impl<'a> Breaks<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<(u32, u8)> {
         while self.bits == 0 {
-            self.base = self.base.wrapping_add(64);
+            self.base = self.base.wrapping_add(32);
             self.bits = far_no_word_bits(at(self.head, self.base)?);
         }
         let at = self.base + self.bits.trailing_zeros();
