@@ -398,7 +398,7 @@ fn words_end(text: &[u8], mut at: usize) -> usize {
 
 impl ViaIndex {
     /// Reads the value if it is alone in its field; whether it is. What was not read is as it was.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
         let read = self.read_value(head, value).is_some();
         if !read {
@@ -481,7 +481,8 @@ fn span(start: u32, end: u32) -> Span {
 /// The places of what is no letter, digit, hyphen or dot, from a position on.
 struct Breaks<'a> {
     head: &'a [u8],
-    /// Where the 32 bytes are that the bits are of.
+    /// The bytes that the bits are of, and where they are.
+    block: &'a [u8; 32],
     base: u32,
     bits: u32,
 }
@@ -491,6 +492,7 @@ impl<'a> Breaks<'a> {
     fn from(head: &'a [u8], start: u32) -> Self {
         Self {
             head,
+            block: &[0; 32],
             base: start.wrapping_sub(32),
             bits: 0,
         }
@@ -501,11 +503,12 @@ impl<'a> Breaks<'a> {
     fn next(&mut self) -> Option<(u32, u8)> {
         while self.bits == 0 {
             self.base = self.base.wrapping_add(32);
-            self.bits = far_no_word_bits(at(self.head, self.base)?);
+            self.block = at(self.head, self.base)?;
+            self.bits = far_no_word_bits(self.block);
         }
-        let at = self.base + self.bits.trailing_zeros();
+        let place = self.bits.trailing_zeros();
         self.bits &= self.bits - 1;
-        Some((at, *self.head.get(at as usize)?))
+        Some((self.base + place, *self.block.get(place as usize)?))
     }
 
     /// The next one that is not of a class.
