@@ -115,7 +115,7 @@ const KEY_SIZE: usize = 24;
 /// What no name has.
 const NO_KEY: Key = [0; 3];
 
-/// The key of a name; [`NO_KEY`] when it is too long to be known or has a colon.
+/// The key of a name; [`NO_KEY`] when it is too long.
 const fn key_of(name: &[u8]) -> Key {
     let mut text = [0; KEY_SIZE];
     if name.len() >= text.len() {
@@ -123,9 +123,6 @@ const fn key_of(name: &[u8]) -> Key {
     }
     let mut i = 0;
     while i < name.len() {
-        if name[i] == b':' {
-            return NO_KEY;
-        }
         text[i] = name[i];
         i += 1;
     }
@@ -294,12 +291,16 @@ const fn slot(word: u32) -> usize {
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        let mut key = key_of(name);
-        let mut at = match key {
-            NO_KEY => return Self::Other,
-            [first, ..] => key_slot(first),
-        };
-        key = key.map(fold);
+        let mut text = [0; KEY_SIZE];
+        match text.get_mut(..=name.len()) {
+            Some([start @ .., colon]) => {
+                start.copy_from_slice(name);
+                *colon = b':';
+            }
+            _ => return Self::Other,
+        }
+        let key = words_of(text).map(fold);
+        let mut at = key_slot(key[0]);
         loop {
             let (known, name) = &KEYS[at];
             if *known == key || *name == Self::Other {
