@@ -21,7 +21,7 @@ impl Index {
         framed: bool,
     ) -> Result<(), Fault> {
         let head_end = self.read_lines::<PLAIN>(bytes, limits)?;
-        let body = self.read_body_length(bytes, head_end, limits, framed);
+        let body = self.read_body_length::<PLAIN>(bytes, head_end, limits, framed);
         self.read_core::<PLAIN>(bytes, limits)?;
         body
     }
@@ -197,7 +197,7 @@ impl Index {
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
-    fn read_body_length(
+    fn read_body_length<const PLAIN: bool>(
         &mut self,
         bytes: &[u8],
         head_end: usize,
@@ -209,8 +209,8 @@ impl Index {
             None if framed => return Err(Fault::Missing(Name::ContentLength)),
             None => present,
             Some(value) => match plain_number(bytes, value) {
-                Some(n) => n as usize,
-                None => match number(value.of(bytes)) {
+                Some(n) if PLAIN => n as usize,
+                _ => match number(value.of(bytes)) {
                     Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
                     None => return Err(Fault::Malformed(Name::ContentLength)),
                 },
