@@ -410,10 +410,11 @@ impl ViaIndex {
     #[inline(always)]
     fn read_value(&mut self, head: &[u8], value: Span) -> Option<()> {
         let start = u32::from(value.start);
-        if u64::from_le_bytes(*at(head, start)?) != PROTOCOL {
+        let (protocol, transport) = at::<12>(head, start)?.split_first_chunk()?;
+        if u64::from_le_bytes(*protocol) != PROTOCOL {
             return None;
         }
-        self.transport = match u32::from_le_bytes(*at(head, start + 8)?) {
+        self.transport = match u32::from_le_bytes(*transport.first_chunk()?) {
             UDP => Some(Transport::Udp),
             TCP => Some(Transport::Tcp),
             TLS => Some(Transport::Tls),
