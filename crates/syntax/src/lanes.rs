@@ -66,19 +66,21 @@ pub(crate) fn control_bits(bytes: &[u8; 64]) -> u64 {
     blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
 }
 
-/// Marks what is no letter, digit, hyphen or dot of 64 bytes: a bit for each.
+/// Marks what is no letter, digit, hyphen or dot of 32 bytes: a bit for each.
 #[inline(always)]
-pub(crate) fn far_no_word_bits(bytes: &[u8; 64]) -> u64 {
-    let bits = |block| u64::from(no_word_bits(block));
+pub(crate) fn far_no_word_bits(bytes: &[u8; 32]) -> u32 {
     let blocks = bytes.as_chunks().0;
-    blocks.iter().rev().fold(0, |all, block| all << 16 | bits(block))
+    blocks
+        .iter()
+        .rev()
+        .fold(0, |all, block| all << 16 | no_word_bits(block))
 }
 
-/// Whether a block begins with a text: with its bits where the mask has any.
+/// Whether a block has a text's bytes where bits are given.
 #[inline(always)]
-pub(crate) fn begins(block: &Block, text: &Block, mask: &Block) -> bool {
-    let equal = (Lanes::of(block).0 & Lanes::of(mask).0).simd_eq(Lanes::of(text).0);
-    equal.to_bitmask() == 0xFFFF
+pub(crate) fn begins(block: &Block, text: &Block, bits: u16) -> bool {
+    let equal = Lanes::of(block).0.simd_eq(Lanes::of(text).0).to_bitmask();
+    !equal & u32::from(bits) == 0
 }
 
 /// A control character, or a byte that is not ASCII.
@@ -177,7 +179,11 @@ mod tests {
                 bytes[at] = b'a';
                 let all = if (b' '..0xA0).contains(&byte) { 0 } else { u64::MAX };
                 assert_eq!(control_bits(&bytes), all & !(1 << at), "{byte} {at}");
-                let all = if is_of("no_word", byte) { u64::MAX } else { 0 };
+            }
+            for at in 0..32 {
+                let mut bytes = [byte; 32];
+                bytes[at] = b'a';
+                let all = if is_of("no_word", byte) { u32::MAX } else { 0 };
                 assert_eq!(far_no_word_bits(&bytes), all & !(1 << at), "{byte} {at}");
             }
         }

@@ -55,12 +55,12 @@ methods! {
 
 /// What a request begins with.
 #[derive(Clone, Copy)]
-#[repr(C, align(16))]
+#[repr(C, align(32))]
 struct Start {
     /// A method and the space behind it.
     text: [u8; 16],
-    /// The bits of that.
-    mask: [u8; 16],
+    /// A bit for each of its bytes.
+    bits: u16,
     method: Method,
     len: u8,
 }
@@ -71,7 +71,7 @@ type Table = [Start; 32];
 static STARTS: Table = {
     let nothing = Start {
         text: [0; 16],
-        mask: [0; 16],
+        bits: 0,
         method: Method::Other,
         len: 0,
     };
@@ -80,11 +80,11 @@ static STARTS: Table = {
     while i < Method::KNOWN.len() {
         let method = Method::KNOWN[i];
         let name = method.as_str().as_bytes();
-        let (mut text, mut mask) = ([0; 16], [0; 16]);
+        let (mut text, mut bits) = ([0; 16], 0);
         let mut at = 0;
         while at <= name.len() {
             text[at] = if at < name.len() { name[at] } else { b' ' };
-            mask[at] = 0xFF;
+            bits |= 1 << at;
             at += 1;
         }
         at = slot([text[0], text[1], text[2], text[3]]);
@@ -94,7 +94,7 @@ static STARTS: Table = {
         let len = name.len() as u8;
         table[at] = Start {
             text,
-            mask,
+            bits,
             method,
             len,
         };
@@ -117,7 +117,7 @@ impl Method {
         let mut at = request.first_chunk().map_or(0, |first| slot(*first));
         loop {
             let start = &STARTS[at];
-            if begins(request, &start.text, &start.mask) {
+            if begins(request, &start.text, start.bits) {
                 return (start.method, usize::from(start.len));
             }
             at = (at + 1) & 31;

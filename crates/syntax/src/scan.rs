@@ -70,12 +70,23 @@ fn end_of(text: &[u8], mut at: usize, class: u8) -> usize {
     at
 }
 
+/// The block of bytes at `at`, if there is one.
+#[inline(always)]
+fn block_at(text: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
+    let last = text.len().checked_sub(BLOCK)?;
+    if at > last {
+        return None;
+    }
+    text[at..].first_chunk()
+}
+
+const BLOCK: usize = 16;
+
 /// [`end_of`] for what is longer than a few bytes. Most of them are letters, digits, hyphens and dots, which every class
 /// has.
 #[inline]
 fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
-    let blocks = text.get(at..).unwrap_or_default().as_chunks().0;
-    for block in blocks {
+    while let Some(block) = block_at(text, at) {
         let mut bits = no_word_bits(block);
         while bits != 0 {
             let end = at + bits.trailing_zeros() as usize;
@@ -84,7 +95,7 @@ fn far_end_of(text: &[u8], mut at: usize, class: u8) -> usize {
             }
             bits &= bits - 1;
         }
-        at += block.len();
+        at += BLOCK;
     }
     end_of(text, at, class)
 }
@@ -132,6 +143,22 @@ pub fn number_at(text: &[u8], mut at: usize, most: u32) -> Option<(u32, usize)> 
         at += 1;
     }
     Some((value as u32, at))
+}
+
+/// The number that some bytes begin with, and how many digits it has; `None` when it does not end among them. They are so few
+/// that it cannot overflow.
+#[inline(always)]
+pub(crate) fn near_number<const N: usize>(bytes: &[u8; N]) -> Option<(u32, u32)> {
+    const { assert!(N <= 9) };
+    let mut value = 0;
+    for (len, byte) in (0..).zip(bytes) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Some((value, len));
+        }
+        value = value * 10 + u32::from(digit);
+    }
+    None
 }
 
 /// The port, 1 to 65535, that starts at `at`, and its end.
@@ -222,13 +249,12 @@ pub fn find_near(text: &[u8], byte: u8) -> Option<usize> {
 /// looked at by their marks, as words.
 #[inline(always)]
 fn end_by(text: &[u8], mut at: usize, bits: impl Fn(&[u8; 16]) -> u32, marks: impl Fn(u64) -> u64) -> usize {
-    let blocks = text.get(at..).unwrap_or_default().as_chunks().0;
-    for block in blocks {
+    while let Some(block) = block_at(text, at) {
         let bits = bits(block);
         if bits != 0 {
             return at + bits.trailing_zeros() as usize;
         }
-        at += block.len();
+        at += BLOCK;
     }
     let rest = text.get(at..).unwrap_or_default();
     at + find_marked(rest, marks).unwrap_or(rest.len())

@@ -68,7 +68,7 @@ pub use name_addr::{
     AlertInfo, CallInfo, ErrorInfo, From, NameAddr, PAssertedIdentity, PPreferredIdentity, Path, RecordRoute,
     ReferTo, ReferredBy, ReplyTo, Route, ServiceRoute, To, WrittenAddr,
 };
-pub(crate) use names::Named;
+pub(crate) use names::{LineStart, Named, START_SIZE};
 pub use names::{Multiplicity, Name};
 pub use number::{ContentLength, Expires, MaxBreadth, MaxForwards, MinExpires, RSeq};
 pub use params::{ParamValue, Params};

@@ -115,7 +115,7 @@ const KEY_SIZE: usize = 24;
 /// What no name has.
 const NO_KEY: Key = [0; 3];
 
-/// The key of a name; [`NO_KEY`] when it is too long to be known or has a colon.
+/// The key of a name; [`NO_KEY`] when it is too long.
 const fn key_of(name: &[u8]) -> Key {
     let mut text = [0; KEY_SIZE];
     if name.len() >= text.len() {
@@ -123,9 +123,6 @@ const fn key_of(name: &[u8]) -> Key {
     }
     let mut i = 0;
     while i < name.len() {
-        if name[i] == b':' {
-            return NO_KEY;
-        }
         text[i] = name[i];
         i += 1;
     }
@@ -164,124 +161,164 @@ impl Named {
     };
 }
 
-/// A name in one way to write it.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Known {
-    /// What a line begins with: the name, its colon and a space. Nothing begins with it when that is longer.
-    start: [u8; START_SIZE],
-    /// The bits of that.
-    mask: [u8; START_SIZE],
-    key: Key,
-    named: Named,
-}
-
-/// The bytes at the start of a line that tell its name.
-const START_SIZE: usize = 16;
-
-const UNKNOWN: Known = Known {
-    start: [0; START_SIZE],
-    mask: [0; START_SIZE],
-    key: NO_KEY,
-    named: Named::NONE,
-};
-
-type Table = [Known; 256];
-
-/// Open addressing by the first three bytes, which every name has with its colon and a space, in any case; filled at compile
-/// time with the long and the compact forms. Of those that begin alike, the one that most messages have is found first.
-static TABLE: Table = {
-    let mut table = [UNKNOWN; 256];
-    let first = [
-        Name::Contact,
-        Name::MaxForwards,
-        Name::ContentLength,
-        Name::ContentType,
-    ];
+/// The names in all ways to write them, by their keys in small letters: open addressing by the first three bytes.
+static KEYS: [(Key, Name); 256] = {
+    let mut table = [(NO_KEY, Name::Other); 256];
     let mut i = 0;
-    while i < first.len() {
-        insert(&mut table, first[i], first[i].as_str().as_bytes());
-        i += 1;
-    }
-    i = 0;
     while i < Name::COUNT {
-        insert(&mut table, Name::KNOWN[i], Name::TEXTS[i].as_bytes());
+        insert_key(&mut table, Name::KNOWN[i], Name::TEXTS[i].as_bytes());
         if let Some(letter) = Name::COMPACTS[i] {
-            insert(&mut table, Name::KNOWN[i], &[letter]);
+            insert_key(&mut table, Name::KNOWN[i], &[letter]);
         }
         i += 1;
     }
     table
 };
 
-const fn insert(table: &mut Table, name: Name, text: &[u8]) {
-    let key = key_of(text);
-    assert!(key[0] != 0, "a name is longer than a key");
-    let (mut start, mut mask) = ([0; START_SIZE], [0; START_SIZE]);
-    let mut i = 0;
-    while i < text.len() + 2 && i < START_SIZE {
-        (start[i], mask[i]) = (b' ', 0xFF);
-        if i < text.len() {
-            start[i] = text[i];
-        } else if i == text.len() {
-            start[i] = b':';
-        }
-        i += 1;
-    }
-    if text.len() + 2 > START_SIZE {
-        mask = [0; START_SIZE];
-    }
-    let mut at = slot(u32::from_le_bytes([start[0], start[1], start[2], 0]));
-    while table[at].key[0] != 0 {
+const fn insert_key(table: &mut [(Key, Name); 256], name: Name, text: &[u8]) {
+    let [first, second, third] = key_of(text);
+    assert!(first != 0, "a name is longer than a key");
+    let mut at = key_slot(first);
+    while table[at].0[0] != 0 {
         at = (at + 1) & 255;
     }
-    table[at] = Known {
-        start,
-        mask,
-        key,
-        named: Named {
-            name,
-            len: text.len() as u8,
-        },
+    table[at] = ([fold(first), fold(second), fold(third)], name);
+}
+
+/// Where to look for a key.
+const fn key_slot(first: u64) -> usize {
+    let mixed = (first as u32 & 0x00DF_DFDF).wrapping_mul(0x8E8B_68DB);
+    (mixed >> 24) as usize
+}
+
+/// What a line begins with, as nearly all write it.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub(crate) struct LineStart {
+    /// The name, its colon and a space, as far as there is room for them.
+    text: [u8; START_SIZE],
+    /// A bit for each of its bytes.
+    bits: u16,
+    /// The name, or the one that it may be.
+    pub(crate) named: Named,
+    /// Where the value begins, unless there is one more space; more than [`START_SIZE`] when this does not tell the name.
+    pub(crate) value: u8,
+}
+
+impl LineStart {
+    /// Of no known name.
+    pub(crate) const NOTHING: Self = Self {
+        text: [0; START_SIZE],
+        bits: 0,
+        named: Named::NONE,
+        value: u8::MAX,
     };
 }
 
-/// Where to look in the table for what begins with a word. Nearly all that begin differently have places of their own.
+/// The bytes at the start of a line that tell its name.
+pub(crate) const START_SIZE: usize = 16;
+
+type LineStarts = [LineStart; 256];
+
+/// Open addressing by the first three bytes, which every name has with its colon and a space; filled at compile time with the
+/// long and the compact forms. Of those that begin alike, the one that most messages have is found first, and nothing that is
+/// found first is in the way of another one.
+static STARTS: LineStarts = {
+    const OFTEN: [Name; 4] = [
+        Name::ContentLength,
+        Name::Contact,
+        Name::ContentType,
+        Name::MaxForwards,
+    ];
+    let mut table = [LineStart::NOTHING; 256];
+    let mut round = 0;
+    while round < 2 {
+        let mut i = 0;
+        while i < OFTEN.len() + Name::COUNT {
+            let name = if i < OFTEN.len() {
+                OFTEN[i]
+            } else {
+                Name::KNOWN[i - OFTEN.len()]
+            };
+            insert_start(&mut table, name, Name::TEXTS[name as usize].as_bytes(), round > 0);
+            if let Some(letter) = Name::COMPACTS[name as usize] {
+                insert_start(&mut table, name, &[letter], round > 0);
+            }
+            i += 1;
+        }
+        round += 1;
+    }
+    table
+};
+
+/// Puts a name where it is looked for first, or anywhere if it may be found later.
+const fn insert_start(table: &mut LineStarts, name: Name, text: &[u8], later: bool) {
+    let (mut start, mut bits) = ([0; START_SIZE], 0);
+    let mut i = 0;
+    while i < text.len() + 2 && i < START_SIZE {
+        start[i] = match i {
+            i if i < text.len() => text[i],
+            i if i == text.len() => b':',
+            _ => b' ',
+        };
+        bits |= 1 << i;
+        i += 1;
+    }
+    let len = text.len() as u8;
+    let mut at = slot(u32::from_le_bytes([start[0], start[1], start[2], 0]));
+    while table[at].bits != 0 {
+        let is_same = table[at].named.name as u8 == name as u8 && table[at].named.len == len;
+        if is_same || !later {
+            return;
+        }
+        at = (at + 1) & 255;
+    }
+    table[at] = LineStart {
+        text: start,
+        bits,
+        named: Named { name, len },
+        value: len + 2,
+    };
+}
+
+/// Where to look in the table for what begins with the first three bytes of a word. All that begin differently have places of
+/// their own.
 #[inline(always)]
 const fn slot(word: u32) -> usize {
-    let mixed = (word & 0x00DF_DFDF).wrapping_mul(0x8E8B_68DB);
-    (mixed >> 24) as usize
+    (word.wrapping_mul(0xF2D4_E100) >> 24) as usize
 }
 
 impl Name {
     /// Reads a header field name, long or compact; case does not matter.
     pub fn from_bytes(name: &[u8]) -> Self {
-        let mut key = key_of(name);
-        let mut at = match key {
-            NO_KEY => return Self::Other,
-            [first, ..] if name.len() == 1 => slot(first as u32 | u32::from(b' ') << 16),
-            [first, ..] => slot(first as u32),
-        };
-        key = key.map(fold);
+        let mut text = [0; KEY_SIZE];
+        match text.get_mut(..=name.len()) {
+            Some([start @ .., colon]) => {
+                start.copy_from_slice(name);
+                *colon = b':';
+            }
+            _ => return Self::Other,
+        }
+        let key = words_of(text).map(fold);
+        let mut at = key_slot(key[0]);
         loop {
-            let known = &TABLE[at];
-            if known.key.map(fold) == key || known.named.name == Self::Other {
-                return known.named.name;
+            let (known, name) = &KEYS[at];
+            if *known == key || *name == Self::Other {
+                return *name;
             }
             at = (at + 1) & 255;
         }
     }
 
-    /// The known name that begins a line: written as it is in the table, and followed by a colon and a space within these
-    /// bytes.
+    /// What a line begins with of a known name, written as it is in the table, and of the colon and the space behind it.
     #[inline(always)]
-    pub(crate) fn at_start(line: &[u8; START_SIZE]) -> Named {
+    pub(crate) fn at_start(line: &[u8; START_SIZE]) -> &'static LineStart {
         let first = line.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
         let mut at = slot(first);
         loop {
-            let known = &TABLE[at];
-            if begins(line, &known.start, &known.mask) {
-                return known.named;
+            let start = &STARTS[at];
+            if begins(line, &start.text, start.bits) {
+                return start;
             }
             at = (at + 1) & 255;
         }
@@ -330,14 +367,14 @@ mod tests {
             .iter()
             .filter_map(|&name| Some((name, name.compact()?.to_string())));
         let names = Name::KNOWN.iter().map(|&name| (name, name.as_str().to_owned()));
-        let found = |line: &str| Name::at_start(line.as_bytes().first_chunk().expect("long enough"));
+        let found = |line: &str| {
+            let start = Name::at_start(line.as_bytes().first_chunk().expect("long enough"));
+            (start.named, usize::from(start.value))
+        };
         for (name, text) in names.chain(compacts) {
-            // Longer names are left to those who know where they end.
-            let known = match text.len() {
-                len @ ..15 => Named { name, len: len as u8 },
-                _ => Named::NONE,
-            };
-            assert_eq!(found(&format!("{text}: a value and more of it")), known, "{text}");
+            let (named, value) = found(&format!("{text}: a value and more of it"));
+            let len = text.len() as u8;
+            assert_eq!((named, value), (Named { name, len }, text.len() + 2), "{text}");
             for other in [
                 "x: a value",
                 " : a value",
@@ -345,8 +382,9 @@ mod tests {
                 "  a: value",
                 ":a value",
             ] {
+                // Whether it is a longer name is left to those who see more of the line.
                 let line = format!("{text}{other} and more of it");
-                assert_eq!(found(&line), Named::NONE, "{line}");
+                assert!(found(&line).1 > START_SIZE, "{line}");
             }
         }
     }

@@ -275,7 +275,7 @@ impl std::error::Error for BadMessage {}
 pub(super) const ABSENT: u8 = u8::MAX;
 
 /// More than there are different [`Name`]s, and a whole number of blocks that are cleared at once.
-pub(super) const NAMES: usize = 128;
+pub(super) const NAMES: usize = 80;
 const _: () = assert!(Name::COUNT < NAMES, "a name has no bit");
 
 /// Where everything is in one message. Reused from message to message; it owns no bytes of them.

@@ -1,6 +1,7 @@
 //! One pass over a head: lines, names, and the fields that every message must have (RFC 3261 §8.1.1).
 
 use super::index::{ABSENT, Fault, Field, Index, Party, Rport, StartLine, ViaIndex};
+use super::plain::plain_number;
 use crate::edits::Span;
 use crate::header::{CSeq, Named, Range, layout, next_param, sent_protocol};
 use crate::scan::{
@@ -20,7 +21,7 @@ impl Index {
         framed: bool,
     ) -> Result<(), Fault> {
         let head_end = self.read_lines::<PLAIN>(bytes, limits)?;
-        let body = self.read_body_length(bytes, head_end, limits, framed);
+        let body = self.read_body_length::<PLAIN>(bytes, head_end, limits, framed);
         self.read_core::<PLAIN>(bytes, limits)?;
         body
     }
@@ -196,7 +197,7 @@ impl Index {
     }
 
     /// The body's extent (RFC 3261 §18.3, §20.14).
-    fn read_body_length(
+    fn read_body_length<const PLAIN: bool>(
         &mut self,
         bytes: &[u8],
         head_end: usize,
@@ -204,12 +205,15 @@ impl Index {
         framed: bool,
     ) -> Result<(), Fault> {
         let present = bytes.len() - head_end;
-        let length = match self.value(bytes, Name::ContentLength) {
+        let length = match self.span(Name::ContentLength) {
             None if framed => return Err(Fault::Missing(Name::ContentLength)),
             None => present,
-            Some(text) => match number(text) {
-                Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
-                None => return Err(Fault::Malformed(Name::ContentLength)),
+            Some(value) => match plain_number(bytes, value) {
+                Some(n) if PLAIN => n as usize,
+                _ => match number(value.of(bytes)) {
+                    Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
+                    None => return Err(Fault::Malformed(Name::ContentLength)),
+                },
             },
         };
         if length > limits.body {
@@ -226,9 +230,7 @@ impl Index {
     #[inline(never)]
     fn read_core<const PLAIN: bool>(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
         let mut fault = None;
-        let mut note = |found: Fault| {
-            fault.get_or_insert(found);
-        };
+        let mut note = |found| note(&mut fault, found);
         let via = self.span(Name::Via).ok_or(Fault::Missing(Name::Via))?;
         if !(PLAIN && self.via.read_plain(bytes, via)) {
             let (via, whole) = read_via(bytes, via).ok_or(Fault::Malformed(Name::Via))?;
@@ -247,16 +249,16 @@ impl Index {
             Some(span) if PLAIN && self.read_plain_cseq(bytes, span) => {}
             Some(span) => self.read_cseq(bytes, span).unwrap_or_else(&mut note),
         }
-        for (name, party) in [(Name::From, &mut self.from), (Name::To, &mut self.to)] {
-            let field = self.fields.at(self.first[name as usize]);
-            match field.map(|f| f.value) {
-                None => note(Fault::Missing(name)),
-                Some(span) if PLAIN && party.read_plain(bytes, span) => {}
-                Some(span) => match read_party(bytes, span) {
-                    None => note(Fault::Malformed(name)),
-                    Some(found) => *party = found,
-                },
-            }
+        let (from, to) = (self.span(Name::From), self.span(Name::To));
+        match from.map(|value| self.from.read::<PLAIN>(bytes, value)) {
+            None => note(Fault::Missing(Name::From)),
+            Some(false) => note(Fault::Malformed(Name::From)),
+            Some(true) => {}
+        }
+        match to.map(|value| self.to.read::<PLAIN>(bytes, value)) {
+            None => note(Fault::Missing(Name::To)),
+            Some(false) => note(Fault::Malformed(Name::To)),
+            Some(true) => {}
         }
         if self.again & ONCE != 0
             && let Some(name) = self.repeated()
@@ -293,10 +295,13 @@ impl Index {
     fn span(&self, name: Name) -> Option<Span> {
         self.first_field(name).map(|f| f.value)
     }
+}
 
-    fn value<'a>(&self, bytes: &'a [u8], name: Name) -> Option<&'a [u8]> {
-        self.span(name).map(|s| s.of(bytes))
-    }
+/// Keeps the first fault.
+#[cold]
+#[inline(never)]
+fn note(fault: &mut Option<Fault>, found: Fault) {
+    fault.get_or_insert(found);
 }
 
 /// How many fields a message may have; a place of each is less than [`ABSENT`].
@@ -429,7 +434,23 @@ fn is_call_id_at(bytes: &[u8], value: Span, limits: &Limits) -> bool {
     call_id_end(bytes, start) == end && start < end && end - start <= limits.call_id
 }
 
+impl Party {
+    /// Reads a From or To value; whether it keeps to the grammar. What was not read is as it was.
+    #[inline(always)]
+    fn read<const PLAIN: bool>(&mut self, bytes: &[u8], value: Span) -> bool {
+        if PLAIN && self.read_plain(bytes, value) {
+            return true;
+        }
+        let found = read_party(bytes, value);
+        if let Some(found) = found {
+            *self = found;
+        }
+        found.is_some()
+    }
+}
+
 /// A From or To value; `None` when it breaks the grammar (RFC 3261 §20.20).
+#[inline(never)]
 fn read_party(bytes: &[u8], value: Span) -> Option<Party> {
     let base = usize::from(value.start);
     let at = |(start, end): Range| Span::new(base + start, base + end);

@@ -5,18 +5,28 @@
 
 use super::index::{ABSENT, Index, NAMES, Party, Rport, StartLine, ViaIndex};
 use crate::edits::Span;
-use crate::header::Named;
-use crate::lanes::{control_bits, far_no_word_bits};
+use crate::header::{LineStart, Named, START_SIZE};
+use crate::lanes::{control_bits, far_no_word_bits, no_word_bits};
 use crate::scan::{
-    HOST, PARAM, far_token_end, is_of, is_word, number_at, odd_at, param_end, port, quoted_near, token_end,
-    uri_end,
+    HOST, PARAM, far_token_end, is_of, is_word, near_number, number_at, odd_at, param_end, quoted_near,
+    token_end, uri_end,
 };
 use crate::{Limits, Method, Name, Status, Transport};
 
-/// The `N` bytes at `at`.
+/// The `N` bytes at a position of less than a word, whose sum with `N` needs no check.
 #[inline(always)]
-fn at<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> {
-    text.get(at..)?.first_chunk()
+fn at<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
+    let at = at as usize;
+    text.get(at..at + N)?.try_into().ok()
+}
+
+/// A value that is a number of a few digits and nothing else.
+#[inline(always)]
+pub(super) fn plain_number(head: &[u8], value: Span) -> Option<u32> {
+    // Few enough to be there though the head may end behind it.
+    let (number, len) = near_number::<5>(at(head, value.start.into())?)?;
+    let is_whole = len > 0 && u32::from(value.start) + len == u32::from(value.end);
+    is_whole.then_some(number)
 }
 
 impl Index {
@@ -29,7 +39,7 @@ impl Index {
         let start = method_end + 1;
         let end = uri_end(head, start);
         let fits = method != Method::Other && end > start && end - start <= limits.request_uri;
-        if !fits || at(head, end) != Some(b" SIP/2.0\r\n") {
+        if !fits || at(head, end as u32) != Some(b" SIP/2.0\r\n") {
             return None;
         }
         self.start_line = Some(StartLine::Request {
@@ -42,7 +52,7 @@ impl Index {
 
     fn read_plain_status(&mut self, head: &[u8]) -> Option<usize> {
         let start = b"SIP/2.0 200 ".len();
-        let [code @ .., b' '] = at::<4>(head, start - 4)? else {
+        let [code @ .., b' '] = at::<4>(head, start as u32 - 4)? else {
             return None;
         };
         let code = code.iter().try_fold(0, |code, digit| {
@@ -51,7 +61,7 @@ impl Index {
                 .then(|| code * 10 + u16::from(digit - b'0'))
         })?;
         let end = odd_at(head, start);
-        if !(100..700).contains(&code) || at(head, end) != Some(b"\r\n") {
+        if !(100..700).contains(&code) || at(head, end as u32) != Some(b"\r\n") {
             return None;
         }
         self.start_line = Some(StartLine::Response {
@@ -62,65 +72,94 @@ impl Index {
     }
 
     /// Reads the field lines from `start` on as long as they are plain and there is room for them; where it stopped.
+    #[inline(always)]
+    pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
+        let end = self.push_plain_lines(head, start as u32, most) as usize;
+        match head.get(end) {
+            Some(b' ' | b'\t') if end > start => self.take_back(),
+            _ => end,
+        }
+    }
+
+    /// Reads lines, the last one maybe folded; where the next one starts.
     // A function of its own, so that what the loop needs stays in registers. What is known of a field is written at once;
     // it counts when all of it is.
     #[inline(never)]
-    pub(super) fn read_plain_lines(&mut self, head: &[u8], start: usize, most: usize) -> usize {
+    fn push_plain_lines(&mut self, head: &[u8], start: u32, most: usize) -> u32 {
         let mut tail = [0; TAIL];
         if let (Some(tail), Some(last)) = (tail.first_chunk_mut(), head.last_chunk::<WINDOW>()) {
             *tail = *last;
         }
         // Positions of less than a word: their sums need no checks.
-        let mut lines = Lines::from(head, &tail, start as u32);
-        let Some(mut window) = lines.window((start as u32).wrapping_sub(3)) else {
+        let mut lines = Lines::from(head, &tail, start);
+        let Some(mut window) = lines.window(start.wrapping_sub(3)) else {
             return start;
         };
-        let (mut count, mut read_to) = (self.fields.len, start as u32);
+        let mut count = self.fields.len;
         let most = most.min(self.fields.places.len());
-        for place in self.fields.places.get_mut(count..most).unwrap_or_default() {
-            let (mut named, start) = (window.named(), lines.base);
-            place.named = named;
-            place.start = start as u16;
-            place.value.start = (start + u32::from(named.len) + 2) as u16;
-            if window.is_space_behind(named) {
-                break;
-            }
-            let Some((end, next)) = lines.next() else { break };
-            if named.len == 0 {
-                let Some((name, value)) = other_name(head, place.start, end) else {
+        let mut places = self.fields.places.get_mut(count..most).unwrap_or_default();
+        while let Some(place) = places.first_mut() {
+            let begun = window.start();
+            place.named = begun.named;
+            place.start = lines.base as u16;
+            place.value.start = (lines.base + u32::from(begun.value)) as u16;
+            if usize::from(begun.value) > START_SIZE {
+                if window.is_last() {
+                    break;
+                }
+                let Some((named, value)) = other_name(head, place.start, begun.named) else {
                     break;
                 };
-                (named, place.named, place.value.start) = (name, name, value);
-            }
-            let ends = next.may_be_folded();
-            if ends && !next.is_last() {
+                (place.named, place.value.start) = (named, value);
+            } else if window.is_space_at(begun.value) {
                 break;
             }
+            let Some((end, next)) = lines.next() else {
+                lines.base = place.start.into();
+                break;
+            };
             place.value.end = end as u16;
-            place.end = (end + 2) as u16;
-            match &mut self.first[named.name as usize % NAMES] {
+            place.end = lines.base as u16;
+            let name = place.named.name as usize % NAMES;
+            match &mut self.first[name] {
                 first if *first == ABSENT => *first = count as u8,
-                _ => again(&mut self.again, named.name),
+                _ => again(&mut self.again, name),
             }
             count += 1;
-            read_to = lines.base;
-            if ends {
-                break;
-            }
             window = next;
+            places = std::mem::take(&mut places).get_mut(1..).unwrap_or_default();
         }
         // Other names are not told apart.
         self.first[Name::Other as usize] = ABSENT;
         self.again &= !(1 << Name::Other as u32);
         self.fields.len = count;
-        read_to as usize
+        lines.base
+    }
+
+    /// Forgets the last of the fields; where its line starts.
+    #[cold]
+    #[inline(never)]
+    fn take_back(&mut self) -> usize {
+        let Some((&last, others)) = self.fields.split_last() else {
+            return 0;
+        };
+        let name = last.name();
+        match others.iter().filter(|field| field.name() == name).count() {
+            0 => self.first[name as usize] = ABSENT,
+            1 => self.again &= !(1 << name as u32),
+            _ => {}
+        }
+        self.fields.len -= 1;
+        usize::from(last.start)
     }
 
     /// Reads a CSeq value whose method is known and, in a request, the right one; whether it is that.
     #[inline]
     pub(super) fn read_plain_cseq(&mut self, head: &[u8], value: Span) -> bool {
         let (start, end) = (usize::from(value.start), usize::from(value.end));
-        let Some((number, space)) = number_at(head, start, (1 << 31) - 1) else {
+        let near = at(head, value.start.into()).and_then(near_number::<8>);
+        let near = near.map(|(number, len)| (number, start + len as usize));
+        let Some((number, space)) = near.or_else(|| number_at(head, start, (1 << 31) - 1)) else {
             return false;
         };
         let text = space + 1;
@@ -146,7 +185,7 @@ impl Index {
 #[inline(always)]
 fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
     let len = usize::from(method.end);
-    let (Some(first), Some(second)) = (at::<8>(head, 0), at::<8>(head, start)) else {
+    let (Some(first), Some(second)) = (at::<8>(head, 0), at::<8>(head, start as u32)) else {
         return false;
     };
     if len > 8 || end - start != len {
@@ -159,34 +198,33 @@ fn is_same(head: &[u8], start: usize, end: usize, method: Span) -> bool {
 /// Notes that a name is there again.
 #[cold]
 #[inline(never)]
-fn again(names: &mut u128, name: Name) {
-    *names |= 1 << name as u32;
+fn again(names: &mut u128, name: usize) {
+    *names |= 1 << name;
 }
 
-/// The name at `start` that is not known, or not written as in the table, or long, and where its value begins.
+/// The name at `start` that is not known, or not written as in the table, or long and may be one, and where its value begins.
 #[inline(never)]
-fn other_name(head: &[u8], start: u16, end: u32) -> Option<(Named, u16)> {
-    if u32::from(start) == end {
-        return None;
-    }
+fn other_name(head: &[u8], start: u16, named: Named) -> Option<(Named, u16)> {
     let text = head.get(usize::from(start)..)?;
-    let len = far_token_end(text, 0);
+    let is_known = named.len > 0 && text.starts_with(named.name.as_str().as_bytes());
+    let len = if is_known {
+        usize::from(named.len)
+    } else {
+        far_token_end(text, 0)
+    };
     let space = match text.get(len..)? {
         [b':', b' ', b' ', ..] => return None,
         [b':', b' ', ..] => 1,
         [b':', ..] => 0,
         _ => return None,
     };
-    let name = Name::from_bytes(&text[..len]);
+    let name = if is_known {
+        named.name
+    } else {
+        Name::from_bytes(&text[..len])
+    };
     let short = u8::try_from(len).ok().filter(|&len| len > 0)?;
     Some((Named { name, len: short }, start + u16::from(short) + 1 + space))
-}
-
-/// [`at`] a position of less than a word.
-#[inline(always)]
-fn at_near<const N: usize>(text: &[u8], at: u32) -> Option<&[u8; N]> {
-    let at = at as usize;
-    text.get(at..at + N)?.try_into().ok()
 }
 
 /// The last byte of a line, its line end, and what the next line begins with: a name, a colon, a space, and a byte more.
@@ -197,25 +235,12 @@ const WINDOW: usize = 3 + 16 + 2;
 /// What a head ends with, and zeros: no window that begins before the end reaches beyond them.
 const TAIL: usize = 2 * WINDOW;
 
-impl<'a> Window<'a> {
-    #[inline(always)]
-    fn word(&self) -> u32 {
-        self.0.first_chunk().map_or(0, |first| u32::from_le_bytes(*first))
-    }
-
-    /// Whether there is a line end, and no space before it.
+impl Window<'_> {
+    /// Whether there is a line end.
     #[inline(always)]
     fn ends(&self) -> bool {
-        let different = self.word() ^ u32::from_le_bytes(*b" \r\n\0");
-        // Different is the first byte, and it alone; what is behind them does not matter.
-        (different << 8).wrapping_sub(0x100) < 0xFF00
-    }
-
-    /// Whether the next line may be folded into this one, or is empty: space, tab, carriage return, and a few more bytes that
-    /// begin no name.
-    #[inline(always)]
-    fn may_be_folded(&self) -> bool {
-        self.word() & 0xD2 << 24 == 0
+        let [_, first, second, ..] = *self.0;
+        u16::from_le_bytes([first, second]) == u16::from_le_bytes(*b"\r\n")
     }
 
     /// Whether the next line is empty.
@@ -223,16 +248,18 @@ impl<'a> Window<'a> {
         self.0[3..].starts_with(b"\r\n")
     }
 
-    /// The known name that the next line begins with, and its colon and a space.
+    /// What the next line begins with.
     #[inline(always)]
-    fn named(&self) -> Named {
-        self.0[3..].first_chunk().map_or(Named::NONE, Name::at_start)
+    fn start(&self) -> &'static LineStart {
+        self.0[3..]
+            .first_chunk()
+            .map_or(&LineStart::NOTHING, Name::at_start)
     }
 
-    /// Whether there is one more space.
+    /// Whether there is a space at a place of the next line.
     #[inline(always)]
-    fn is_space_behind(&self, named: Named) -> bool {
-        self.0[usize::from(named.len & 15) + 5] == b' '
+    fn is_space_at(&self, place: u8) -> bool {
+        self.0.get(3 + usize::from(place)) == Some(&b' ')
     }
 }
 
@@ -260,11 +287,11 @@ impl<'a> Lines<'a> {
 
     /// The window at a position.
     #[inline(always)]
-    fn window(&self, at: u32) -> Option<Window<'a>> {
-        if let Some(bytes) = at_near(self.head, at) {
+    fn window(&self, start: u32) -> Option<Window<'a>> {
+        if let Some(bytes) = at(self.head, start) {
             return Some(Window(bytes));
         }
-        let in_tail = (at as usize + WINDOW).checked_sub(self.head.len())?;
+        let in_tail = (start as usize + WINDOW).checked_sub(self.head.len())?;
         self.tail.get(in_tail..)?.first_chunk().map(Window)
     }
 
@@ -274,7 +301,7 @@ impl<'a> Lines<'a> {
         loop {
             while self.bits == 0 {
                 self.base = self.base.max(self.next);
-                self.bits = match at_near(self.head, self.base) {
+                self.bits = match at(self.head, self.base) {
                     Some(bytes) => control_bits(bytes),
                     None => last_control_bits(self.head, self.base as usize)?,
                 };
@@ -289,6 +316,9 @@ impl<'a> Lines<'a> {
                 // The line feed.
                 self.bits >>= 1;
                 self.base += 1;
+                if window.0[0] == b' ' {
+                    return None;
+                }
                 return Some((end, window));
             }
             if window.0[1].is_ascii() {
@@ -339,12 +369,20 @@ impl Party {
             return Some(Self { uri, tag: None });
         }
         let tag = close + b">;tag=".len();
-        let whole = at(head, close) == Some(b">;tag=") && tag < end && far_token_end(head, tag) == end;
+        let whole = at(head, close as u32) == Some(b">;tag=") && tag < end && is_token_at(head, tag, end);
         whole.then(|| Self {
             uri,
             tag: Some(Span::new(tag, end)),
         })
     }
+}
+
+/// Whether all that is between two positions, which is not nothing, is one token. Few are longer than a block, or have what
+/// is no letter, digit, hyphen or dot.
+#[inline(always)]
+fn is_token_at(head: &[u8], start: usize, end: usize) -> bool {
+    let word = at(head, start as u32).map_or(0, |block| no_word_bits(block).trailing_zeros() as usize);
+    word.min(16) >= end - start || far_token_end(head, start) == end
 }
 
 /// The end of the words at `at`, and of the spaces between and behind them.
@@ -360,7 +398,7 @@ fn words_end(text: &[u8], mut at: usize) -> usize {
 
 impl ViaIndex {
     /// Reads the value if it is alone in its field; whether it is. What was not read is as it was.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn read_plain(&mut self, head: &[u8], value: Span) -> bool {
         let read = self.read_value(head, value).is_some();
         if !read {
@@ -372,10 +410,11 @@ impl ViaIndex {
     #[inline(always)]
     fn read_value(&mut self, head: &[u8], value: Span) -> Option<()> {
         let start = u32::from(value.start);
-        if u64::from_le_bytes(*at_near(head, start)?) != PROTOCOL {
+        let (protocol, transport) = at::<12>(head, start)?.split_first_chunk()?;
+        if u64::from_le_bytes(*protocol) != PROTOCOL {
             return None;
         }
-        self.transport = match u32::from_le_bytes(*at_near(head, start + 8)?) {
+        self.transport = match u32::from_le_bytes(*transport.first_chunk()?) {
             UDP => Some(Transport::Udp),
             TCP => Some(Transport::Tcp),
             TLS => Some(Transport::Tls),
@@ -390,9 +429,9 @@ impl ViaIndex {
         }
         self.host = span(host, end);
         if byte == b':' {
-            let (value, behind) = port(head, end as usize + 1)?;
+            let (value, behind) = plain_port(head, end + 1)?;
             self.port = Some(value);
-            (end, byte) = breaks.at(behind as u32)?;
+            (end, byte) = breaks.at(behind)?;
         }
         while byte == b';' {
             (end, byte) = self.read_plain_param(head, &mut breaks, end + 1)?;
@@ -404,7 +443,7 @@ impl ViaIndex {
     /// Reads the parameter at `start`; where it ends, and the byte there.
     #[inline(always)]
     fn read_plain_param(&mut self, head: &[u8], breaks: &mut Breaks<'_>, start: u32) -> Option<(u32, u8)> {
-        let name = u64::from_le_bytes(*at_near(head, start)?);
+        let name = u64::from_le_bytes(*at(head, start)?);
         if name & BRANCH.mask == BRANCH.word && self.branch.is_none() {
             return value_of(breaks, start + b"branch=".len() as u32, &mut self.branch);
         }
@@ -414,15 +453,23 @@ impl ViaIndex {
                 self.rport = Rport::Asked(end as u16);
                 return Some((end, byte));
             }
-            let (value, end) = port(head, end as usize + 1)?;
+            let (value, end) = plain_port(head, end + 1)?;
             self.rport = Rport::Value(value);
-            return breaks.at(end as u32);
+            return breaks.at(end);
         }
         if name == RECEIVED.word && self.received.is_none() && head.get(start as usize + 8) == Some(&b'=') {
             return value_of(breaks, start + b"received=".len() as u32, &mut self.received);
         }
         breaks.at(other_param_end(head, start as usize)? as u32)
     }
+}
+
+/// The port, 1 to 65535, that starts at a position, and its end.
+#[inline(always)]
+fn plain_port(head: &[u8], start: u32) -> Option<(u16, u32)> {
+    let (value, len) = near_number::<6>(at(head, start)?)?;
+    let value = u16::try_from(value).ok().filter(|&port| port > 0)?;
+    Some((value, start + len))
 }
 
 fn span(start: u32, end: u32) -> Span {
@@ -435,9 +482,10 @@ fn span(start: u32, end: u32) -> Span {
 /// The places of what is no letter, digit, hyphen or dot, from a position on.
 struct Breaks<'a> {
     head: &'a [u8],
-    /// Where the 64 bytes are that the bits are of.
+    /// The bytes that the bits are of, and where they are.
+    block: &'a [u8; 32],
     base: u32,
-    bits: u64,
+    bits: u32,
 }
 
 impl<'a> Breaks<'a> {
@@ -445,7 +493,8 @@ impl<'a> Breaks<'a> {
     fn from(head: &'a [u8], start: u32) -> Self {
         Self {
             head,
-            base: start.wrapping_sub(64),
+            block: &[0; 32],
+            base: start.wrapping_sub(32),
             bits: 0,
         }
     }
@@ -454,12 +503,13 @@ impl<'a> Breaks<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<(u32, u8)> {
         while self.bits == 0 {
-            self.base = self.base.wrapping_add(64);
-            self.bits = far_no_word_bits(at_near(self.head, self.base)?);
+            self.base = self.base.wrapping_add(32);
+            self.block = at(self.head, self.base)?;
+            self.bits = far_no_word_bits(self.block);
         }
-        let at = self.base + self.bits.trailing_zeros();
+        let place = self.bits.trailing_zeros();
         self.bits &= self.bits - 1;
-        Some((at, *self.head.get(at as usize)?))
+        Some((self.base + place, *self.block.get(place as usize)?))
     }
 
     /// The next one that is not of a class.
