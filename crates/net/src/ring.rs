@@ -211,9 +211,11 @@ impl Links {
 
     /// Hands over what waits, as far as there is room; true when something still waits.
     pub(crate) fn retry(&mut self) -> bool {
-        if !self.waits {
-            return false;
-        }
+        self.waits && self.retry_waiting()
+    }
+
+    #[cold]
+    fn retry_waiting(&mut self) -> bool {
         self.waits = false;
         for outward in self.outward.iter_mut().flatten() {
             while let Some(item) = outward.waiting.pop_front() {
@@ -281,9 +283,13 @@ impl Links {
 
     /// Wakes the shards that something was handed to since the last call, if they sleep.
     pub(crate) fn wake_receivers(&mut self, counters: &Counters) {
-        if !std::mem::take(&mut self.news) {
-            return;
+        if std::mem::take(&mut self.news) {
+            self.wake_those_with_news(counters);
         }
+    }
+
+    #[inline(never)]
+    fn wake_those_with_news(&mut self, counters: &Counters) {
         for outward in self.outward.iter_mut().flatten() {
             if outward.news {
                 outward.news = false;

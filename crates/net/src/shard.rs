@@ -114,9 +114,8 @@ pub(super) struct Shard<A: Application> {
     id: u16,
     app: A,
     now: Now,
-    /// What the application wants sent; it is filled while `sending` is sent.
+    /// What the application wants sent.
     out: Outbox,
-    sending: Outbox,
     udp: Vec<Option<UdpSocket>>,
     /// Of multicast groups. Nothing is sent from them.
     groups: Vec<UdpSocket>,
@@ -175,7 +174,6 @@ impl<A: Application> Shard<A> {
             app,
             now: Now::default(),
             out: Outbox::default(),
-            sending: Outbox::default(),
             udp,
             groups,
             batches: Batches::new(&mut pool),
@@ -335,11 +333,12 @@ impl<A: Application> Shard<A> {
             wake_at = wake_at.min(self.shared.drain_until());
         }
         self.doorbell.fall_asleep();
-        let is_called = !self.crossing.links.is_empty()
-            || self.doorbell.has_control()
-            || self.shared.phase() == Phase::Stopped
-            || (self.shared.phase() == Phase::Draining && !self.draining);
-        if is_called {
+        let has_to_end = match self.shared.phase() {
+            Phase::Running => false,
+            Phase::Draining => !self.draining,
+            Phase::Stopped => true,
+        };
+        if has_to_end || self.doorbell.has_control() || !self.crossing.links.is_empty() {
             self.doorbell.rise();
             return 0;
         }

@@ -176,6 +176,23 @@ impl UdpSocket {
         fits
     }
 
+    /// Keeps datagrams until there is room in the send buffer; `failed` gets the tokens of those that would be too much.
+    #[cold]
+    fn store_all<'q>(
+        &mut self,
+        queue: impl Iterator<Item = &'q Queued>,
+        outbox: &Outbox,
+        counters: &Counters,
+        mut failed: impl FnMut(u64, Failure),
+    ) {
+        for queued in queue {
+            if !self.store(queued.datagram(outbox)) {
+                counters.datagrams_not_sent.add(1);
+                failed(queued.token(outbox), Failure::Full);
+            }
+        }
+    }
+
     /// Keeps a datagram until there is room in the send buffer; false when too much waits already.
     fn store(&mut self, datagram: Datagram<'_>) -> bool {
         let Datagram { to, from, bytes, .. } = datagram;
@@ -346,13 +363,8 @@ impl Batches {
                     }
                 }
                 Attempt::Full => {
-                    for &position in rest {
-                        let queued = &queue[position as usize];
-                        if !socket.store(queued.datagram(outbox)) {
-                            counters.datagrams_not_sent.add(1);
-                            failed(queued.token(outbox), Failure::Full);
-                        }
-                    }
+                    let rest = rest.iter().map(|&position| &queue[position as usize]);
+                    socket.store_all(rest, outbox, counters, failed);
                     break;
                 }
             }
@@ -372,6 +384,7 @@ fn note_drops(seen: &mut u32, ancillary: Ancillary, counters: &Counters) {
     }
 }
 
+#[cold]
 fn send_backlog(batch: &mut SendBatch, socket: &mut UdpSocket, counters: &Counters) {
     while !socket.backlog.is_empty() {
         let stored = socket.backlog.iter();

@@ -14,11 +14,19 @@ pub(crate) const ACCEPT: [(Name, &str); 3] = [
 ];
 
 /// Refuses a body whose type, encoding or language is not understood, unless it is optional (RFC 3261 §8.2.3).
+#[inline]
 pub fn check_content(request: Message<'_>) -> Result<(), Reject> {
-    if request.body().is_empty() || is_understood(request) || is_optional(request) {
-        return Ok(());
+    match request.body() {
+        [] => Ok(()),
+        _ => check_body(request),
     }
-    Err(Reject::with(Status::UNSUPPORTED_MEDIA_TYPE, Extra::Accept))
+}
+
+fn check_body(request: Message<'_>) -> Result<(), Reject> {
+    match is_understood(request) || is_optional(request) {
+        true => Ok(()),
+        false => Err(Reject::with(Status::UNSUPPORTED_MEDIA_TYPE, Extra::Accept)),
+    }
 }
 
 fn is_understood(request: Message<'_>) -> bool {

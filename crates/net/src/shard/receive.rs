@@ -49,6 +49,7 @@ impl<A: Application> Shard<A> {
         }
     }
 
+    #[cold]
     pub(super) fn take_udp_errors(&mut self, listener: u16) {
         let Some(Some(socket)) = self.udp.get(usize::from(listener)) else {
             return;
@@ -73,6 +74,7 @@ impl<A: Application> Shard<A> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn read_connection(&mut self, readiness: Readiness, index: u32, generation: u32) {
         self.connections.ready(
             readiness,
@@ -109,21 +111,26 @@ impl<A: Application> Shard<A> {
 
     pub(super) fn take_items(&mut self) {
         for shard in 0..self.crossing.links.shards() {
-            let mut most = None;
-            for taken in 1.. {
-                let Some(item) = self.crossing.links.pop(shard) else {
-                    break;
-                };
-                // Most items have an answer that goes back the same way, where there must be room for it.
-                let most = *most.get_or_insert_with(|| {
-                    let room = self.crossing.links.room(shard);
-                    (room / 2).clamp(ITEMS_PER_TURN_AT_LEAST, ITEMS_PER_TURN)
-                });
-                self.take_item(shard, item);
-                if taken == most {
-                    self.more = true;
-                    break;
-                }
+            self.take_items_of(shard);
+        }
+    }
+
+    #[inline(never)]
+    fn take_items_of(&mut self, shard: u16) {
+        let mut most = None;
+        for taken in 1.. {
+            let Some(item) = self.crossing.links.pop(shard) else {
+                break;
+            };
+            // Most items have an answer that goes back the same way, where there must be room for it.
+            let most = *most.get_or_insert_with(|| {
+                let room = self.crossing.links.room(shard);
+                (room / 2).clamp(ITEMS_PER_TURN_AT_LEAST, ITEMS_PER_TURN)
+            });
+            self.take_item(shard, item);
+            if taken == most {
+                self.more = true;
+                break;
             }
         }
     }
@@ -161,9 +168,13 @@ impl<A: Application> Shard<A> {
     }
 
     pub(super) fn take_controls(&mut self) {
-        if !self.doorbell.take_control() {
-            return;
+        if self.doorbell.take_control() {
+            self.take_announced();
         }
+    }
+
+    #[inline(never)]
+    fn take_announced(&mut self) {
         self.take_change();
         for _ in 0..CONTROLS_PER_TURN {
             let Ok(control) = self.control.try_recv() else {

@@ -21,14 +21,13 @@ impl<A: Application> Shard<A> {
     /// Sends everything, tells who has to know what could not be sent, and sends what that led to.
     pub(super) fn flush(&mut self) {
         for _ in 0..FLUSH_ROUNDS {
-            std::mem::swap(&mut self.out, &mut self.sending);
-            for position in 0..self.sending.transmits.len() {
+            for position in 0..self.out.transmits.len() {
                 self.dispatch(position);
             }
             self.flush_sockets();
-            self.sending.clear();
-            if self.sending.bytes.capacity() > KEPT_BYTES {
-                self.sending.bytes.shrink_to(KEPT_BYTES);
+            self.out.clear();
+            if self.out.bytes.capacity() > KEPT_BYTES {
+                self.out.bytes.shrink_to(KEPT_BYTES);
             }
             if self.connections.reports.is_empty() {
                 break;
@@ -44,7 +43,7 @@ impl<A: Application> Shard<A> {
         let Self {
             udp,
             batches,
-            sending,
+            out,
             counters,
             connections,
             around,
@@ -56,7 +55,7 @@ impl<A: Application> Shard<A> {
                 continue;
             };
             if socket.has_output() {
-                batches.send(socket, sending, counters, |token, failure| {
+                batches.send(socket, out, counters, |token, failure| {
                     connections.reports.unsent(*id, token, failure)
                 });
             }
@@ -67,13 +66,13 @@ impl<A: Application> Shard<A> {
             }
         }
         if connections.has_work() {
-            connections.flush(&sending.bytes, self.now.mono_ns);
+            connections.flush(&out.bytes, self.now.mono_ns);
         }
     }
 
     /// Puts one transmit where it goes out.
     fn dispatch(&mut self, position: usize) {
-        let transmit = &self.sending.transmits[position];
+        let transmit = &self.out.transmits[position];
         let Transmit { to, span, token, .. } = transmit;
         match to {
             Destination::Datagram { listener, from, to } => {
@@ -102,6 +101,7 @@ impl<A: Application> Shard<A> {
     }
 
     /// Sends over a connection to an address, whichever shard has one.
+    #[inline(never)]
     fn dispatch_by_address(
         &mut self,
         transport: Transport,
@@ -160,11 +160,12 @@ impl<A: Application> Shard<A> {
     }
 
     /// Hands a message to the shard that owns the connection.
+    #[inline(never)]
     fn send_by(&mut self, flow: Flow, to: Destination, span: Range<u32>, token: u64) {
         let mut packet = self.crossing.take_packet();
         packet
             .data
-            .extend_from_slice(&self.sending.bytes[span.start as usize..span.end as usize]);
+            .extend_from_slice(&self.out.bytes[span.start as usize..span.end as usize]);
         packet.errand = Errand::Send { to, flow, token };
         let is_known = usize::from(flow.shard) < self.shared.doorbells.len();
         match self.crossing.links.push(flow.shard, Item::Packet(packet)) {
@@ -181,6 +182,7 @@ impl<A: Application> Shard<A> {
     }
 
     /// Tells the application, or the shard that asked, what became of messages and connections.
+    #[inline(never)]
     fn tell_reports(&mut self) {
         let mut reports = std::mem::take(&mut self.connections.reports);
         for unsent in reports.unsent.drain(..) {
@@ -204,6 +206,7 @@ impl<A: Application> Shard<A> {
         self.connections.reports = reports;
     }
 
+    #[cold]
     pub(super) fn send_udp_backlog(&mut self, listener: u16) {
         let Self {
             udp,

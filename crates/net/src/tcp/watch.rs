@@ -62,6 +62,7 @@ impl Connections {
     }
 
     /// Closes connections whose time is over.
+    #[inline(never)]
     pub(crate) fn sweep(&mut self, now: u64) {
         if self.watch.busy_at <= now {
             self.sweep_busy(now);

@@ -38,6 +38,7 @@ enum Written {
 
 impl Connections {
     /// Notes a message to be written by [`flush`](Self::flush), which gets the bytes that the span means.
+    #[inline(never)]
     pub(crate) fn stage(&mut self, flow: Flow, span: Range<u32>, token: u64, origin: u16) {
         if span.is_empty() {
             return;
@@ -62,6 +63,7 @@ impl Connections {
     }
 
     /// Writes what was staged, then ends the connections that end with this turn.
+    #[inline(never)]
     pub(crate) fn flush(&mut self, bytes: &[u8], now: u64) {
         let mut staged = std::mem::take(&mut self.staged);
         if staged.len() > 1 {

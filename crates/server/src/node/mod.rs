@@ -583,13 +583,13 @@ impl Application for Node {
         now: Now,
         out: &mut Outbox,
     ) -> Handled {
-        let limits = self.endpoint.identity.limits;
+        let limits = &self.endpoint.identity.limits;
         let parsed = if source.flow.is_some() {
-            index.parse_framed(bytes, &limits).err()
+            index.parse_framed(bytes, limits).err()
         } else if self.is_keep_alive(bytes, source, out) {
             return Handled::Done;
         } else {
-            index.parse(bytes, &limits).err()
+            index.parse(bytes, limits).err()
         };
         match parsed {
             Some(bad) => self.on_bad(bytes, index, bad, source, now, out),

@@ -137,13 +137,7 @@ impl Node {
         if self.is_retired(ingress) {
             return Err(Reject::with(Status::SERVICE_UNAVAILABLE, Extra::RetryAfter(5)));
         }
-        // Nearly all ask for no extension and have no body.
-        if request.has(Name::Require) {
-            check_extensions(request, &self.shared)?;
-        }
-        if request.body().is_empty() {
-            return Ok(());
-        }
+        check_extensions(request, &self.shared)?;
         check_content(request)
     }
 
@@ -501,17 +495,22 @@ impl Node {
 
     fn registered(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now, out: &mut Outbox) {
         if is_noted(changes) {
-            let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
-            let source = &admitted.ingress.source;
-            self.journal.line(now, "registration").map(|line| {
-                line.text("aor", &self.work.aor)
-                    .number("added", u64::from(changes.added))
-                    .number("removed", u64::from(changes.removed))
-                    .number("contacts", bindings as u64)
-                    .address("source", source.transport.uri_param(), source.remote)
-            });
+            self.note_registration(admitted, changes, now);
         }
         self.answer_register(admitted, now, out);
+    }
+
+    #[inline(never)]
+    fn note_registration(&mut self, admitted: &Admitted<'_>, changes: Changes, now: Now) {
+        let bindings = Bindings::new(&self.work.record).live(now.wall_secs()).count();
+        let source = &admitted.ingress.source;
+        self.journal.line(now, "registration").map(|line| {
+            line.text("aor", &self.work.aor)
+                .number("added", u64::from(changes.added))
+                .number("removed", u64::from(changes.removed))
+                .number("contacts", bindings as u64)
+                .address("source", source.transport.uri_param(), source.remote)
+        });
     }
 
     /// Step 8: the 200 with all current bindings, from the record in the work buffers.
@@ -612,7 +611,15 @@ fn is_noted(changes: Changes) -> bool {
 }
 
 /// Step 2, and §8.2.2.3: whether all extensions that are required are known.
+#[inline]
 pub(super) fn check_extensions(request: Message<'_>, shared: &Shared) -> Result<(), Reject> {
+    match request.has(Name::Require) {
+        true => check_required(request, shared),
+        false => Ok(()),
+    }
+}
+
+fn check_required(request: Message<'_>, shared: &Shared) -> Result<(), Reject> {
     let supported = match shared.policy.registrar.outbound {
         true => SUPPORTED,
         false => WITHOUT_OUTBOUND,

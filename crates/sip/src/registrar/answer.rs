@@ -33,7 +33,9 @@ pub fn write_answer(
     date: &mut DateLine,
     out: &mut Vec<u8>,
 ) {
-    let outbound = told.outbound && was_applied(request);
+    // Contacts that were written before are those of one binding, which is known by its flow if the request says so.
+    let may_be = told.contacts.is_empty() || record.begins_with_flow();
+    let outbound = told.outbound && may_be && was_applied(request);
     if outbound {
         out.extend_from_slice(b"Require: outbound\r\n");
     }

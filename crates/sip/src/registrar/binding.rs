@@ -16,7 +16,9 @@
 //! administrator removed the binding. Decoding never fails: it ends at the first entry that is
 //! not well-formed. What decides on an entry stands at its beginning, so that the rest is decoded only where it is needed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod bytes;
+
+use std::net::{IpAddr, SocketAddr};
 
 use strowger_syntax::header::Params;
 
@@ -25,6 +27,7 @@ use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
 use super::params::put_kept_params;
 use crate::transport::{Destination, Flow, Source, Transport};
+use bytes::{Reader, put_ip, put_sized, put_text, put_varint, size_of_text, size_of_varint};
 
 const TOMBSTONE: u8 = 1;
 /// Of a tombstone: why an administrator removed the binding.
@@ -252,6 +255,13 @@ impl<'a> Bindings<'a> {
         }
     }
 
+    /// Whether its first entry is a binding that is known by its flow.
+    pub(super) fn begins_with_flow(self) -> bool {
+        let mut reader = Reader(self.0.get(4..).unwrap_or(&[]));
+        let kind = reader.varint().and_then(|_| reader.byte());
+        kind.is_some_and(|kind| kind & (TOMBSTONE | OUTBOUND) == OUTBOUND)
+    }
+
     /// The bindings that have not expired.
     pub fn live(self, now_secs: u64) -> impl Iterator<Item = Binding<'a>> + use<'a> {
         self.heads()
@@ -419,6 +429,38 @@ impl<'a> Head<'a> {
         binding?.instance_flow()
     }
 
+    /// Writes a record of this binding alone as it is once a request with the same Call-ID has refreshed it, if all that changes
+    /// takes as many bytes as what it replaces, as it mostly does. Returns how many bytes the entry takes.
+    #[inline]
+    pub(super) fn write_renewed(
+        &self,
+        order: &Order<'_>,
+        now: u32,
+        expires: u32,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let expires_at = now.checked_add(expires)?;
+        let size = size_of_refreshed(order, expires, self.tail);
+        if expires != self.lifetime || self.encoded.len() != size_of_varint(size as u32) + size {
+            return None;
+        }
+        out.clear();
+        out.extend_from_slice(&expires_at.to_le_bytes());
+        out.extend_from_slice(self.encoded);
+        let fields = out.get_mut(4 + self.encoded.len() - size + 1..)?;
+        let (cseq, fields) = fields.split_at_mut_checked(size_of_varint(order.cseq))?;
+        let mut value = order.cseq;
+        for byte in &mut *cseq {
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+        }
+        *cseq.last_mut()? &= 0x7f;
+        *fields.first_chunk_mut()? = order.branch.to_le_bytes();
+        let ends_at = fields.get_mut(4 + size_of_text(order.call_id)..)?;
+        *ends_at.first_chunk_mut()? = expires_at.to_le_bytes();
+        Some(self.encoded.len())
+    }
+
     #[inline]
     fn params(&self, reader: &mut Reader<'a>) -> Option<&'a [u8]> {
         if self.kind & PARAMS != 0 {
@@ -504,69 +546,6 @@ fn decode_epoch(reader: &mut Reader<'_>) -> Option<Option<Epoch>> {
     Some(Some(Epoch { id, first_cseq }))
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Option<u32> {
-        match self.byte()? {
-            byte @ ..0x80 => Some(u32::from(byte)),
-            byte => self.varint_after(byte),
-        }
-    }
-
-    /// The rest of a number whose first byte says that there are more.
-    fn varint_after(&mut self, first: u8) -> Option<u32> {
-        let mut value = u64::from(first & 0x7f);
-        for shift in [7, 14, 21, 28] {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return u32::try_from(value).ok();
-            }
-        }
-        None
-    }
-
-    #[inline]
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let len = self.varint()?;
-        self.take(len as usize)
-    }
-
-    fn ip(&mut self, kind: u8) -> Option<IpAddr> {
-        if kind & V6 != 0 {
-            self.array::<16>().map(|octets| Ipv6Addr::from(octets).into())
-        } else {
-            self.array::<4>().map(|octets| Ipv4Addr::from(octets).into())
-        }
-    }
-}
-
 /// Writes a record, entry by entry.
 #[derive(Debug)]
 pub struct RecordWriter<'o> {
@@ -623,8 +602,7 @@ impl<'o> RecordWriter<'o> {
         let expires_at = now.saturating_add(expires);
         let lifetime = expires_at - now;
         self.due = self.due.min(expires_at);
-        let size = 1 + size_of_order(order) + 4 + size_of_varint(lifetime) + head.tail.len();
-        put_varint(self.out, size as u32);
+        put_varint(self.out, size_of_refreshed(order, lifetime, head.tail) as u32);
         self.out.push(head.kind);
         put_order(self.out, order);
         self.out.extend_from_slice(&expires_at.to_le_bytes());
@@ -747,54 +725,11 @@ fn put_order(out: &mut Vec<u8>, order: &Order<'_>) {
     put_text(out, order.call_id);
 }
 
+/// How many bytes an entry takes behind its length that ends with this tail.
 #[inline]
-fn size_of_order(order: &Order<'_>) -> usize {
-    size_of_varint(order.cseq) + 4 + size_of_varint(order.call_id.len() as u32) + order.call_id.len()
-}
-
-fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
-    }
-}
-
-#[inline]
-fn put_varint(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-#[inline]
-fn size_of_varint(value: u32) -> usize {
-    (value.max(1).ilog2() / 7 + 1) as usize
-}
-
-#[inline]
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    put_varint(out, text.len() as u32);
-    out.extend_from_slice(text);
-}
-
-/// Writes something and its length in front of it, which nearly always fits into the one byte kept free for it.
-fn put_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    let at = out.len();
-    out.push(0);
-    write(out);
-    let (end, len) = (out.len(), out.len() - at - 1);
-    put_varint(out, len as u32);
-    let head = out.len() - end;
-    if head == 1 {
-        out.pop();
-        out[at] = len as u8;
-    } else {
-        // The length was written behind: turn it to the front, over the byte kept free.
-        out.remove(at);
-        out[at..].rotate_right(head);
-    }
+fn size_of_refreshed(order: &Order<'_>, lifetime: u32, tail: &[u8]) -> usize {
+    let order = size_of_varint(order.cseq) + 4 + size_of_text(order.call_id);
+    1 + order + 4 + size_of_varint(lifetime) + tail.len()
 }
 
 #[cfg(test)]

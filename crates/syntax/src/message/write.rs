@@ -167,7 +167,16 @@ fn put_tag(out: &mut Vec<u8>, tag: &[u8]) {
 }
 
 /// Writes a Status-Line (§7.2).
+#[inline]
 fn put_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
+    // Nearly all answers begin with this one.
+    if status == Status::OK && reason == "OK" {
+        return out.extend_from_slice(b"SIP/2.0 200 OK\r\n");
+    }
+    put_any_status_line(out, status, reason);
+}
+
+fn put_any_status_line(out: &mut Vec<u8>, status: Status, reason: &str) {
     let code = status.code();
     let [b, c] = two_digits(code % 100);
     let class = b'0' + (code / 100) as u8;

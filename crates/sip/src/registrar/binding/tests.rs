@@ -1,3 +1,5 @@
+use std::net::Ipv6Addr;
+
 use super::*;
 
 fn order(call_id: &'static str, cseq: u32) -> Order<'static> {
