@@ -21,7 +21,7 @@ use crate::{Destination, Outbox, Source};
 /// cannot use the node to flood it with much more than they send themselves.
 pub const AMPLIFICATION: usize = 3;
 
-/// A To tag that is made without state: a seeded hash, in hexadecimal.
+/// A To tag that is made without state: a MAC, in hexadecimal.
 pub type Tag = [u8; 16];
 
 /// The bytes that the answer to a request of so many bytes may have. A connection proves its address.
@@ -247,10 +247,10 @@ impl Identity {
     }
 
     /// The To tag of answers made here: the same for every answer to the same Call-ID, so that an ACK that carries it is
-    /// known for what it is. Who could guess one would gain an ACK that goes nowhere, so a hash does that is no MAC.
+    /// known for what it is. Who could guess one would gain an ACK that goes nowhere, so the shorter hash does.
     pub fn to_tag(&self, bytes: &[u8], index: &Index) -> Tag {
         let call_id = index.call_id(bytes).unwrap_or(&[]);
-        hex_digits(self.key_hasher.of_tag(call_id))
+        hex_digits(self.keys.to_tag.hash_of(call_id))
     }
 
     /// Whether a request's To tag was made here without state.

@@ -103,7 +103,7 @@ pub struct Keys {
     pub branch: MacKey,
     /// Digest nonces (RFC 7616 §3.3).
     pub nonce: MacKey,
-    /// Tags of the dialogs that the node has as a notifier (RFC 3261 §19.3).
+    /// To tags of answers made without state (RFC 3261 §8.2.7).
     pub to_tag: MacKey,
     /// Record-Route tokens (RFC 3261 §16.6 step 4).
     pub record_route: MacKey,

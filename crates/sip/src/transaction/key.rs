@@ -20,8 +20,6 @@ pub struct KeyHasher {
     seed: SharedSeed,
     /// Of their own, because these hashes are shown.
     loops: (u64, SharedSeed),
-    /// The same.
-    tags: (u64, SharedSeed),
 }
 
 impl std::fmt::Debug for KeyHasher {
@@ -39,12 +37,10 @@ impl KeyHasher {
         let [a, b] =
             [&key[..8], &key[8..]].map(|half| half.iter().fold(0, |seed, &byte| seed << 8 | u64::from(byte)));
         let derived = |label: &[u8]| SipHasher24::new_with_key(&key).hash(label);
-        let seeds = |first: &[u8], seed: &[u8]| (derived(first), SharedSeed::from_u64(derived(seed)));
         Self {
             first: a,
             seed: SharedSeed::from_u64(b),
-            loops: seeds(b"first", b"seed"),
-            tags: seeds(b"first of tags", b"seed of tags"),
+            loops: (derived(b"first"), SharedSeed::from_u64(derived(b"seed"))),
         }
     }
 
@@ -63,14 +59,6 @@ impl KeyHasher {
     pub fn of_call(&self, call_id: &[u8], tag: &[u8]) -> u64 {
         let mut hasher = self.hasher();
         put(&mut hasher, &[call_id, tag]);
-        hasher.finish()
-    }
-
-    /// A seeded hash of a Call-ID, for the To tags of answers that are made without state (RFC 3261 §8.2.7). They are shown, so
-    /// whoever sees many may work out its seeds, which are those of no other hash, and lead to none.
-    pub fn of_tag(&self, call_id: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.tags.0, &self.tags.1);
-        hasher.write(call_id);
         hasher.finish()
     }
 
