@@ -96,6 +96,33 @@ fn responses_go_to_the_source_address_at_the_port_of_sent_by() {
     }
 }
 
+#[test]
+fn responses_to_a_link_local_address_leave_by_its_interface() {
+    let from = source(Transport::Udp, "[fe80::7%3]:7000");
+    for via in [
+        "SIP/2.0/UDP [fe80::7]:6000;branch=z9hG4bK1",
+        "SIP/2.0/UDP [fe80::7]:7000;rport;branch=z9hG4bK1",
+    ] {
+        let Destination::Datagram { to, .. } = told(via, &from).1 else {
+            panic!("a datagram is answered by one");
+        };
+        assert!(
+            matches!(to, SocketAddr::V6(to) if to.scope_id() == 3),
+            "{via}: {to}"
+        );
+    }
+    let by_stream = source(Transport::Tcp, "[fe80::7%3]:7000");
+    let fallback = told("SIP/2.0/TCP [fe80::7]:6000;branch=z9hG4bK1", &by_stream).2;
+    let to = "[fe80::7%3]:6000".parse().expect("an address");
+    assert_eq!(
+        fallback,
+        Some(Destination::Connect {
+            transport: Transport::Tcp,
+            to
+        })
+    );
+}
+
 // RFC 3581 §4: rport asks for both parameters, and for the source port.
 #[test]
 fn rport_is_filled_in_and_takes_responses_to_the_source_port() {

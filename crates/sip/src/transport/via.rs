@@ -46,8 +46,15 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     Destination::Datagram {
         listener: source.listener,
         from: Some(source.local.ip()).filter(|ip| !ip.is_multicast()),
-        to: SocketAddr::new(source.remote.ip(), port),
+        to: source_at(source, port),
     }
+}
+
+/// The source at another port. A link-local address keeps its interface, without which it leads nowhere.
+fn source_at(source: &Source, port: u16) -> SocketAddr {
+    let mut address = source.remote;
+    address.set_port(port);
+    address
 }
 
 /// The group that the responses to a request go to which was sent there, as its top Via says (RFC 3261 §18.2.2), at the port
@@ -99,7 +106,7 @@ pub fn response_fallback(via: &ViaIndex, source: &Source) -> Option<Destination>
     let port = via.port.unwrap_or_else(|| source.transport.default_port());
     Some(Destination::Connect {
         transport: source.transport,
-        to: SocketAddr::new(source.remote.ip(), port),
+        to: source_at(source, port),
     })
 }
 
