@@ -23,10 +23,10 @@ const SCENARIOS: &[(&str, &str)] = &[
         "call through the stateful proxy: INVITE to BYE, Record-Route, lookup",
     ),
     ("f", "the same with digest on the INVITE"),
-    ("g", "INVITE answered by redirection"),
-    ("h", "call to three phones, two cancelled"),
+    ("g", "INVITE answered with 302"),
+    ("h", "fork to three, two cancelled"),
     ("bt", "REGISTER over TCP"),
-    ("et", "call through the stateful proxy over TCP"),
+    ("et", "stateful call over TCP"),
 ];
 
 /// What is told of memory: the result's kind and field, and what it is.
