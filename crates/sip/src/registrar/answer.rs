@@ -1,6 +1,6 @@
 //! The 200 to a REGISTER (RFC 3261 §10.3 step 8).
 
-use strowger_syntax::scan::put_number;
+use strowger_syntax::scan::{put_number, two_digits};
 use strowger_syntax::{Message, Name};
 
 use super::binding::{Binding, Bindings};
@@ -164,8 +164,7 @@ fn write_date(now_secs: u64, out: &mut Vec<u8>) {
         (26, seconds / 60 % 60),
         (29, seconds % 60),
     ] {
-        line[at] = b'0' + (n / 10) as u8;
-        line[at + 1] = b'0' + (n % 10) as u8;
+        line[at..at + 2].copy_from_slice(&two_digits(n as u16));
     }
     out.extend_from_slice(&line);
 }

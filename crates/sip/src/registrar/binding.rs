@@ -27,7 +27,7 @@ use super::epoch::Epoch;
 use super::outbound::{InstanceFlow, instance_of};
 use super::params::put_kept_params;
 use crate::transport::{Destination, Flow, Source, Transport};
-use bytes::{Reader, put_ip, put_sized, put_text, put_varint, size_of_text, size_of_varint};
+use bytes::{Reader, put_ip, put_sized, put_text, put_varint, set_varint, size_of_text, size_of_varint};
 
 const TOMBSTONE: u8 = 1;
 /// Of a tombstone: why an administrator removed the binding.
@@ -431,6 +431,8 @@ impl<'a> Head<'a> {
 
     /// Writes a record of this binding alone as it is once a request with the same Call-ID has refreshed it, if all that changes
     /// takes as many bytes as what it replaces, as it mostly does. Returns how many bytes the entry takes.
+    ///
+    /// With Call-ID and lifetime as they are, an entry of the same length has a CSeq of the same length.
     #[inline]
     pub(super) fn write_renewed(
         &self,
@@ -441,7 +443,8 @@ impl<'a> Head<'a> {
     ) -> Option<usize> {
         let expires_at = now.checked_add(expires)?;
         let size = size_of_refreshed(order, expires, self.tail);
-        if expires != self.lifetime || self.encoded.len() != size_of_varint(size as u32) + size {
+        let is_same = order.call_id == self.order.call_id && expires == self.lifetime;
+        if !is_same || self.encoded.len() != size_of_varint(size as u32) + size {
             return None;
         }
         out.clear();
@@ -449,12 +452,7 @@ impl<'a> Head<'a> {
         out.extend_from_slice(self.encoded);
         let fields = out.get_mut(4 + self.encoded.len() - size + 1..)?;
         let (cseq, fields) = fields.split_at_mut_checked(size_of_varint(order.cseq))?;
-        let mut value = order.cseq;
-        for byte in &mut *cseq {
-            *byte = value as u8 | 0x80;
-            value >>= 7;
-        }
-        *cseq.last_mut()? &= 0x7f;
+        set_varint(cseq, order.cseq);
         *fields.first_chunk_mut()? = order.branch.to_le_bytes();
         let ends_at = fields.get_mut(4 + size_of_text(order.call_id)..)?;
         *ends_at.first_chunk_mut()? = expires_at.to_le_bytes();

@@ -53,10 +53,7 @@ pub(super) fn refresh(
     if (epoch.is_none() && knows_gruu) || (!same_call && (epoch.is_some() || head.is_outbound())) {
         return None;
     }
-    let renewed = match same_call {
-        true => head.write_renewed(&order, now, expires, out),
-        false => None,
-    };
+    let renewed = head.write_renewed(&order, now, expires, out);
     let size = renewed.unwrap_or_else(|| {
         let mut writer = RecordWriter::new(out);
         let size = writer.put_refreshed(&head, &order, now, expires);

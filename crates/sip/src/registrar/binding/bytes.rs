@@ -84,6 +84,18 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
+/// Writes a number over one that is as long.
+#[inline]
+pub(super) fn set_varint(place: &mut [u8], mut value: u32) {
+    for byte in &mut *place {
+        *byte = value as u8 | 0x80;
+        value >>= 7;
+    }
+    if let Some(last) = place.last_mut() {
+        *last &= 0x7f;
+    }
+}
+
 #[inline]
 pub(super) fn size_of_varint(value: u32) -> usize {
     (value.max(1).ilog2() / 7 + 1) as usize

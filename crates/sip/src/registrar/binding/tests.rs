@@ -235,3 +235,43 @@ fn a_connection_is_used_again_in_its_own_boot_only() {
     };
     assert_eq!(small().origin.destination(77), datagram);
 }
+
+#[test]
+fn a_record_is_renewed_in_place_where_all_is_as_long_as_before() {
+    const NOW: u32 = 1_764_001_000;
+    let lifetime = 3600;
+    for (before, after, in_place) in [
+        (2, 3, true),
+        (2, 127, true),
+        (2, 128, false),
+        (128, 16_383, true),
+        (1 << 28, u32::MAX, true),
+        ((1 << 28) - 1, 1 << 28, false),
+    ] {
+        let binding = Binding {
+            order: order("0123456789abcdef@192.168.100.1", before),
+            updated_at: 1_764_000_000,
+            expires_at: 1_764_000_000 + lifetime,
+            ..small()
+        };
+        let old = record(&[Entry::Binding(binding)]);
+        let head = Bindings::new(&old).heads().next().expect("a binding");
+        let later = order("0123456789abcdef@192.168.100.1", after);
+        let (mut renewed, mut written) = (Vec::new(), Vec::new());
+        let size = head.write_renewed(&later, NOW, lifetime, &mut renewed);
+        assert_eq!(size.is_some(), in_place, "{before} {after}");
+        let mut writer = RecordWriter::new(&mut written);
+        let expected = writer.put_refreshed(&head, &later, NOW, lifetime);
+        writer.finish();
+        if let Some(size) = size {
+            assert_eq!((size, renewed), (expected, written), "{before} {after}");
+        }
+        for (other, lifetime) in [
+            ("0123456789abcdef@192.168.100.2", lifetime),
+            ("0123456789abcdef@192.168.100.1", 60),
+        ] {
+            let of_other = head.write_renewed(&order(other, after), NOW, lifetime, &mut Vec::new());
+            assert_eq!(of_other, None, "{other} {lifetime}");
+        }
+    }
+}
