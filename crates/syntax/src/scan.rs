@@ -706,6 +706,34 @@ mod tests {
         let mut out = Vec::new();
         put_visible(&mut out, "a@b\r\n x=1\u{202e}\u{85}\u{7f}".as_bytes());
         assert_eq!(out, b"a@b%0D%0A%20x=1%E2%80%AE%C2%85%7F");
+        // Wherever it stands among many that are visible.
+        for at in 0..40 {
+            for byte in [b' ', 0, 0x7F, 0x80, 0xFF] {
+                let mut text = [b'a'; 40];
+                text[at] = byte;
+                out.clear();
+                put_visible(&mut out, &text);
+                let (before, after) = ("a".repeat(at), "a".repeat(39 - at));
+                assert_eq!(out, format!("{before}%{byte:02X}{after}").as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_an_address_is_found_only_behind_that_address() {
+        for (text, address, rest) in [
+            ("1.1.1.1", [1, 1, 1, 1], Some("")),
+            ("1.1.1.1:5060;lr", [1, 1, 1, 1], Some(":5060;lr")),
+            ("1.1.1.10", [1, 1, 1, 1], Some("0")),
+            ("1.1.1.1", [1, 1, 1, 10], None),
+            ("1.1.1.", [1, 1, 1, 1], None),
+            ("192.168.100.200>", [192, 168, 100, 200], Some(">")),
+            ("192.168.100.201>", [192, 168, 100, 200], None),
+            ("", [0, 0, 0, 0], None),
+        ] {
+            let found = strip_ipv4(text.as_bytes(), Ipv4Addr::from(address));
+            assert_eq!(found, rest.map(str::as_bytes), "{text} {address:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::mutate::{Random, mutate};
 use crate::samples;
-use strowger_syntax::{Index, Limits};
+use strowger_syntax::{Index, Limits, Name};
 
 /// Messages that are read the short way, at least but for a field.
 const PLAIN: [&str; 5] = [
@@ -34,9 +34,13 @@ struct Both {
 
 impl Both {
     fn agree(&mut self, bytes: &[u8]) {
+        self.agree_within(bytes, &Limits::DEFAULT);
+    }
+
+    fn agree_within(&mut self, bytes: &[u8], limits: &Limits) {
         let text = || bytes.escape_ascii();
-        let short = self.short.parse(bytes, &Limits::DEFAULT);
-        let long = self.long.parse_by_grammar(bytes, &Limits::DEFAULT);
+        let short = self.short.parse(bytes, limits);
+        let long = self.long.parse_by_grammar(bytes, limits);
         assert_eq!(
             short.map(|message| message.bytes().len()),
             long.map(|message| message.bytes().len()),
@@ -105,5 +109,92 @@ fn it_is_the_same_of_mutated_messages() {
         let mut bytes = messages[place].clone();
         mutate(&mut bytes, &mut random);
         both.agree(&bytes);
+    }
+}
+
+/// A request with one more line, and other texts in the places that the short way reads.
+fn request(line: &str, [port, tag, cseq, length]: [&str; 4]) -> String {
+    format!(
+        "INVITE sip:b@c SIP/2.0\r\nVia: SIP/2.0/UDP x{port};branch=z9hG4bK4;rport\r\nFrom: <sip:a@b>;tag={tag}\r\n\
+         To: <sip:b@c>\r\nCall-ID: 3\r\nCSeq: {cseq} INVITE\r\n{line}Content-Length: {length}\r\n\r\n0123456789"
+    )
+}
+
+const USUAL: [&str; 4] = ["", "1", "5", "4"];
+
+#[test]
+fn it_is_the_same_of_every_name_in_every_way_to_write_it() {
+    let mut both = Both::default();
+    for name in Name::KNOWN {
+        let name = name.as_str();
+        for rest in [
+            ": v", ":v", ":  v", ": \tv", "x: v", " : v", ":", ": ", "-x: v", "",
+        ] {
+            both.agree(request(&format!("{name}{rest}\r\n"), USUAL).as_bytes());
+            both.agree(request(&format!("{}{rest}\r\n", name.to_lowercase()), USUAL).as_bytes());
+        }
+    }
+}
+
+#[test]
+fn it_is_the_same_where_a_field_is_folded_or_one_too_many() {
+    let mut both = Both::default();
+    for count in 1..40 {
+        for line in ["Route: <sip:a>\r\n", "X-Own: 1\r\n", "Subject: 1\r\n"] {
+            let lines = line.repeat(count);
+            for end in ["", " ;x\r\n", "\t\r\n", " ;x\r\n y\r\nRoute: <sip:z>\r\n", " \r"] {
+                let text = request(&format!("{lines}{end}"), USUAL);
+                both.agree(text.as_bytes());
+                for fields in [3, 6, 7, count + 5, count + 6] {
+                    let limits = Limits {
+                        fields,
+                        ..Limits::DEFAULT
+                    };
+                    both.agree_within(text.as_bytes(), &limits);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folded_field_leaves_those_of_its_name_before_it() {
+    let routes = "Route: <sip:p>\r\nRoute: <sip:q>\r\nRoute: <sip:r>\r\n ;lr\r\n";
+    let text = request(routes, USUAL);
+    let mut index = Index::default();
+    let message = index.parse(text.as_bytes(), &Limits::DEFAULT).expect("a request");
+    let values: Vec<_> = message.fields_of(Name::Route).map(|field| field.value).collect();
+    assert_eq!(values.len(), 3, "{values:?}");
+}
+
+#[test]
+fn it_is_the_same_of_numbers_and_tags_of_any_length() {
+    let mut both = Both::default();
+    for digits in 0..13 {
+        for number in ["0".repeat(digits), "9".repeat(digits), format!("{:0>digits$}", 4)] {
+            let port = format!(":{number}");
+            both.agree(request("", [&port, "1", "5", "4"]).as_bytes());
+            both.agree(request("", ["", "1", &number, "4"]).as_bytes());
+            both.agree(request("", ["", "1", "5", &number]).as_bytes());
+        }
+    }
+    for number in [
+        "65535",
+        "65536",
+        "2147483647",
+        "2147483648",
+        "4294967296",
+        "1x",
+        "1 ",
+        "+1",
+    ] {
+        let port = format!(":{number}");
+        both.agree(request("", [&port, "1", number, number]).as_bytes());
+    }
+    for len in 0..40 {
+        for last in ["", "_", ";", " ", ",", "\"", ";x=y"] {
+            let tag = format!("{}{last}", "a".repeat(len));
+            both.agree(request("", ["", &tag, "5", "4"]).as_bytes());
+        }
     }
 }
