@@ -50,7 +50,8 @@ pub fn response_destination(via: &ViaIndex, source: &Source) -> Destination {
     }
 }
 
-/// The source at another port. A link-local address keeps its interface, without which it leads nowhere.
+/// The source at another port. A link-local address keeps its interface, without which it leads nowhere: this is all that is
+/// known of it, as neither Via nor a binding has a place for it.
 fn source_at(source: &Source, port: u16) -> SocketAddr {
     let mut address = source.remote;
     address.set_port(port);
