@@ -202,7 +202,7 @@ mod tests {
 | CPU microseconds each | Strowger | Kamailio | ratio |
 |---|---|---|---|
 | OPTIONS answered | 5.0 | 8.5 | 1.7 |
-| call through the stateful proxy over TCP (core not full) | 39.2 | 116.2 | 3.0 |
+| stateful call over TCP (core not full) | 39.2 | 116.2 | 3.0 |
 
 | Instructions each, the kernel's not counted | Strowger | Kamailio | ratio |
 |---|---|---|---|
