@@ -234,9 +234,7 @@ impl Routing<'_> {
             _ => RouteToken::Forged,
         };
     }
-}
 
-impl Routing<'_> {
     /// The flow of the last entry. In a dialog its token counts with that of the dialog.
     fn flow_of(&self, identity: &Identity, entry: OwnEntry<'_>, is_alone: bool) -> Option<RouteFlow> {
         let used = match entry.token {

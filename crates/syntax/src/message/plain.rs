@@ -295,7 +295,8 @@ impl<'a> Lines<'a> {
         self.tail.get(in_tail..)?.first_chunk().map(Window)
     }
 
-    /// The end of the next line, if there are no control characters in it and no space before its end.
+    /// The end of the next line, if there are no control characters in it and no space before its end. If there are, `base` stays
+    /// somewhere in the line, and whoever asked sets it back.
     #[inline(always)]
     fn next(&mut self) -> Option<(u32, Window<'a>)> {
         loop {
