@@ -125,6 +125,20 @@ fn a_phone_is_called_through_its_edge_proxy() {
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
 
+/// RFC 3261 §17.1.4: what was written to a phone whose connection then ends is as good as not sent.
+#[test]
+fn a_phone_that_goes_while_it_is_called_is_gone_at_once() {
+    let (edge, registrar) = edge_and_registrar();
+    let (caller, phone) = (Peer::udp(registrar.sip()), Peer::tcp(edge.sip()));
+    register(&phone, 1, Some(&edge));
+    caller.send(&invite(&caller));
+    phone.expect_request("INVITE");
+    let begun = Instant::now();
+    drop(phone);
+    caller.expect_status(480);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+}
+
 /// RFC 5626 §5.3.1, §7: its edge proxy answers 430 at once, and the next flow of the same instance is tried.
 #[test]
 fn a_phone_with_two_edge_proxies_is_called_through_the_one_that_is_left() {

@@ -1,6 +1,7 @@
 //! Connections of one shard: accepted and opened, read, written and closed (RFC 3261 §18).
 
 mod accept;
+mod awaited;
 mod connection;
 mod output;
 mod read;
@@ -27,11 +28,12 @@ use crate::listener::Listen;
 use crate::options::{ConnectionOptions, Options};
 use crate::sources::Connected;
 use accept::Acceptor;
+use awaited::Request;
 use connection::{Connection, Party, State};
 pub(crate) use read::Input;
 use write::Staged;
 
-/// A message that could not be sent.
+/// A message that could not be sent, or a request that no more answer can come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unsent {
     /// The shard that asked for it.
@@ -45,7 +47,7 @@ pub(crate) struct Unsent {
 /// What happened to connections and has not been told yet.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
-    /// Messages that could not be sent.
+    /// Messages that could not be sent, and requests that no more answer can come to.
     pub(crate) unsent: Vec<Unsent>,
     /// Established connections that are gone.
     pub(crate) closed: Vec<Flow>,
@@ -60,6 +62,13 @@ impl Reports {
                 token,
                 failure,
             });
+        }
+    }
+
+    /// Notes requests that were written and that no answer can come to.
+    fn lost(&mut self, requests: impl IntoIterator<Item = Request>) {
+        for Request { token, origin, .. } in requests {
+            self.unsent(origin, token, Failure::Lost);
         }
     }
 
@@ -289,6 +298,7 @@ impl Connections {
         for waiting in connection.output.unwritten() {
             self.reports.unsent(waiting.origin, waiting.token, failure);
         }
+        self.reports.lost(connection.awaited.take());
         if matches!(connection.state, State::Connecting { .. }) {
             self.around.counters.connects_failed.add(1);
         } else {

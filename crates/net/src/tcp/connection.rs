@@ -12,6 +12,7 @@ use socket2::Socket;
 use strowger_sip::{Flow, Source};
 use strowger_syntax::message::stream::Framer;
 
+use super::awaited::Awaited;
 use super::output::Output;
 use crate::epoll::{Interest, Token};
 use crate::options::ConnectionOptions;
@@ -64,6 +65,8 @@ pub(super) struct Connection {
     /// When that message began.
     pub(super) input_since: u64,
     pub(super) output: Output,
+    /// What was written and waits for its answer.
+    pub(super) awaited: Awaited,
     /// When anything last came or went.
     pub(super) traffic_at: u64,
     /// When a message last came.
@@ -98,6 +101,7 @@ impl Connection {
             input: Vec::new(),
             input_since: now,
             output: Output::default(),
+            awaited: Awaited::default(),
             traffic_at: now,
             message_at: 0,
             interest,

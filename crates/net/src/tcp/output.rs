@@ -5,6 +5,8 @@ use std::io;
 
 use socket2::Socket;
 
+use super::awaited::Awaited;
+
 /// A message whose last byte has not been written yet, and whose sender wants to know if it never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
@@ -68,8 +70,8 @@ impl Output {
         }
     }
 
-    /// Writes as much as the kernel takes. Returns how many bytes it took.
-    pub(super) fn write(&mut self, socket: &Socket, now: u64) -> io::Result<usize> {
+    /// Writes as much as the kernel takes. Returns how many bytes it took; requests among them are awaited from now on.
+    pub(super) fn write(&mut self, socket: &Socket, awaited: &mut Awaited, now: u64) -> io::Result<usize> {
         let mut total = 0;
         while self.written < self.buffer.len() {
             match socket.send_with_flags(&self.buffer[self.written..], libc::MSG_NOSIGNAL) {
@@ -83,17 +85,14 @@ impl Output {
                 Err(error) => return Err(error),
             }
         }
-        self.forget_written();
+        self.forget_written(|written| awaited.note(written.token, written.origin, now));
         Ok(total)
     }
 
-    fn forget_written(&mut self) {
-        while self
-            .waiting
-            .front()
-            .is_some_and(|waiting| waiting.end <= self.written)
-        {
-            self.waiting.pop_front();
+    /// Forgets the messages whose last byte was written, and the bytes where it is worth it.
+    fn forget_written(&mut self, mut written: impl FnMut(Waiting)) {
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.end <= self.written) {
+            written(waiting);
         }
         if self.written == self.buffer.len() {
             self.buffer.clear();
@@ -132,7 +131,7 @@ mod tests {
         output.append(&[1; 10], 7, 0, 0, &mut Vec::new());
         output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
         output.written = 19;
-        output.forget_written();
+        output.forget_written(|_| {});
         assert_eq!(output.len(), 1);
         assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
     }
@@ -143,10 +142,10 @@ mod tests {
         output.append(&[1; COMPACT_AT], 7, 0, 0, &mut Vec::new());
         output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
         output.written = COMPACT_AT;
-        output.forget_written();
+        output.forget_written(|_| {});
         assert_eq!(output.buffer, [2; 10]);
         output.written = 10;
-        output.forget_written();
+        output.forget_written(|_| {});
         assert!(output.is_empty());
         assert_eq!(output.unwritten().count(), 0);
     }

@@ -213,6 +213,8 @@ impl Connections {
         };
         connection.state = State::Closing { until, ending };
         let source = connection.source;
+        let lost = connection.awaited.take();
+        self.reports.lost(lost);
         self.forget_address(&source, flow);
         self.ending.push(flow);
         self.look_after(flow.index);

@@ -98,6 +98,9 @@ impl Connections {
             match write_chunk(connection, chunk, bytes) {
                 Written::Bytes(count) => {
                     connection.traffic_at = now;
+                    if count == total {
+                        await_answers(connection, chunk, now);
+                    }
                     self.around.counters.stream_bytes_sent.add(count as u64);
                     if count < total {
                         return self.queue(flow, rest, count, bytes, now);
@@ -119,18 +122,19 @@ impl Connections {
         let mut buffers = std::mem::take(&mut self.buffers);
         for staged in group {
             let message = staged.of(bytes);
-            if gone >= message.len() {
-                gone -= message.len();
-                self.around.counters.stream_messages_sent.add(1);
-                continue;
-            }
+            let Staged { token, origin, .. } = *staged;
             let backlog = self.backlog();
             let Some(connection) = self.get_mut(flow) else {
                 break;
             };
+            if gone >= message.len() {
+                gone -= message.len();
+                connection.awaited.note(token, origin, now);
+                self.around.counters.stream_messages_sent.add(1);
+                continue;
+            }
             // A message that has begun must be finished, or the stream breaks.
             if gone > 0 || connection.output.len() + message.len() <= backlog {
-                let Staged { token, origin, .. } = *staged;
                 connection
                     .output
                     .append(&message[gone..], token, origin, now, &mut buffers);
@@ -138,7 +142,7 @@ impl Connections {
                 self.around.counters.stream_messages_sent.add(1);
             } else {
                 self.around.counters.stream_messages_refused.add(1);
-                self.reports.unsent(staged.origin, staged.token, Failure::Full);
+                self.reports.unsent(origin, token, Failure::Full);
             }
             gone = 0;
         }
@@ -174,8 +178,13 @@ impl Connections {
         };
         let before = connection.output.len();
         let result = {
-            let Connection { output, socket, .. } = connection;
-            output.write(socket, now)
+            let Connection {
+                output,
+                awaited,
+                socket,
+                ..
+            } = connection;
+            output.write(socket, awaited, now)
         };
         let gone = before - connection.output.len();
         match result {
@@ -268,6 +277,13 @@ fn write_chunk(connection: &Connection, chunk: &[Staged], bytes: &[u8]) -> Writt
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Written::Failed(failure_of(&error)),
         }
+    }
+}
+
+/// Notes which of the messages that were written are requests.
+fn await_answers(connection: &mut Connection, chunk: &[Staged], now: u64) {
+    for &Staged { token, origin, .. } in chunk {
+        connection.awaited.note(token, origin, now);
     }
 }
 

@@ -169,7 +169,7 @@ fn a_peer_that_shuts_its_side_down_still_gets_its_answer() {
 /// What an endpoint gives the request of a client transaction as its token.
 const OF_A_REQUEST: u64 = 2 << 62 | 1;
 
-// RFC 3261 §17.1.4: what cannot be answered is no way.
+// RFC 3261 §17.1.4: what cannot be answered is no way, and was none for what went before.
 #[test]
 fn a_peer_that_shuts_its_side_down_gets_answers_and_no_requests() {
     let options = options(2);
@@ -190,7 +190,14 @@ fn a_peer_that_shuts_its_side_down_gets_answers_and_no_requests() {
     rig.send(1, Destination::Flow(flow), b"a", OF_A_REQUEST);
     assert_eq!(read(&mut stream, 1), b"a");
     stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
-    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(
+        rig.event(),
+        Event::Failed {
+            shard: 1,
+            token: OF_A_REQUEST,
+            failure: Failure::Lost
+        }
+    );
     for shard in [0, 1] {
         rig.send(shard, Destination::Flow(flow), b"b", OF_A_REQUEST);
         let (token, failure) = (OF_A_REQUEST, Failure::Closed);

@@ -605,9 +605,10 @@ impl Application for Node {
         self.on_message(Message::view(bytes, index), source, now, out);
     }
 
-    fn send_failed(&mut self, token: u64, _: Failure, now: Now, out: &mut Outbox) {
-        let peer = self.endpoint.layer.peer_of_token(token);
-        let failed = self.endpoint.layer.on_send_failed(token, now.mono_ms(), out);
+    fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox) {
+        let layer = &mut self.endpoint.layer;
+        let peer = layer.peer_of_token(token);
+        let failed = layer.on_send_failed(token, failure, now.mono_ms(), out);
         if let FailedSend::Client(_) = failed {
             self.note_failure(peer, now);
         }
@@ -629,7 +630,7 @@ impl Application for Node {
                     return Handled::Done;
                 }
                 let peer = self.endpoint.layer.peer_of(client);
-                let failed = self.endpoint.layer.on_unreachable(client, now.mono_ms(), out);
+                let failed = self.endpoint.layer.on_unreachable(client);
                 if let FailedSend::Client(_) = failed {
                     self.note_failure(peer, now);
                 }

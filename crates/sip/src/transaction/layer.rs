@@ -11,7 +11,7 @@ use super::{
     Cx, Delivery, InviteClient, InviteServer, Misuse, Next, NonInviteClient, NonInviteServer, Timers,
 };
 use crate::memory::{Chunks, Id, Pool, Slab, TimerId, Wheel, is_sparse, table_bytes};
-use crate::{Destination, Flow, Outbox};
+use crate::{Destination, Failure, Flow, Outbox};
 
 /// Whose timer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -688,29 +688,30 @@ impl Layer {
         ringing.then_some(Expired::Ringing(user))
     }
 
-    /// A transmit with this token could not be sent (RFC 3261 §17.1.4). A response takes its other way, if it has one.
-    pub fn on_send_failed(&mut self, failed: u64, now_ms: u64, out: &mut Outbox) -> FailedSend {
+    /// A transmit with this token could not be sent, or was sent in vain (RFC 3261 §17.1.4). A response takes its other way, if
+    /// it has one.
+    pub fn on_send_failed(
+        &mut self,
+        failed: u64,
+        failure: Failure,
+        now_ms: u64,
+        out: &mut Outbox,
+    ) -> FailedSend {
         let id = named(failed);
         match failed & (3 << 62) {
             SERVER_TOKEN => {
                 self.take_fallback(id, now_ms, out);
                 FailedSend::Nobody
             }
-            CLIENT_TOKEN => match self.clients.get(id) {
-                Some(client) if self.is_pending(id) => {
-                    let user = client.user;
-                    self.drop_client(id);
-                    FailedSend::Client(user)
-                }
-                _ => FailedSend::Nobody,
-            },
+            CLIENT_TOKEN if failure == Failure::Lost => self.on_unreachable(id),
+            CLIENT_TOKEN => self.fail_client(id),
             _ => FailedSend::Nobody,
         }
     }
 
-    /// An ICMP error came for a message of this client transaction. It says nothing of an INVITE that was answered with a
-    /// provisional response: whether the final one comes is timer C's business.
-    pub fn on_unreachable(&mut self, client: Id, now_ms: u64, out: &mut Outbox) -> FailedSend {
+    /// An ICMP error came for a message of this client transaction, or the connection ended that it went by. It says nothing of an
+    /// INVITE that was answered with a provisional response: whether the final one comes is timer C's business.
+    pub fn on_unreachable(&mut self, client: Id) -> FailedSend {
         let answered = self.clients.get(client).is_some_and(|c| match &c.machine {
             ClientMachine::Invite { invite, .. } => invite.may_cancel(),
             ClientMachine::NonInvite(_) => false,
@@ -718,7 +719,18 @@ impl Layer {
         if answered {
             return FailedSend::Nobody;
         }
-        self.on_send_failed(token(CLIENT_TOKEN, client), now_ms, out)
+        self.fail_client(client)
+    }
+
+    fn fail_client(&mut self, client: Id) -> FailedSend {
+        match self.clients.get(client) {
+            Some(record) if self.is_pending(client) => {
+                let user = record.user;
+                self.drop_client(client);
+                FailedSend::Client(user)
+            }
+            _ => FailedSend::Nobody,
+        }
     }
 
     fn take_fallback(&mut self, server: Id, now_ms: u64, out: &mut Outbox) {

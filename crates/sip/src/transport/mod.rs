@@ -85,7 +85,8 @@ pub enum Destination {
     },
 }
 
-/// Why a message could not be sent. Reported once for each [`Transmit`](crate::Transmit) that carried a token.
+/// Why a message could not be sent, or was sent in vain. Reported at most once for each [`Transmit`](crate::Transmit) that carried a
+/// token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The peer answered that nobody listens (RST, ICMP port unreachable).
@@ -94,6 +95,9 @@ pub enum Failure {
     Unreachable,
     /// The connection had been closed or was reset.
     Closed,
+    /// It is a request that was written, and then the connection ended over which its answers come. Who reports it does not
+    /// know which answers have come before.
+    Lost,
     /// The connection was not established in time.
     TimedOut,
     /// A bounded queue (connection or ring) was full.

@@ -7,7 +7,7 @@ use strowger_sip::memory::Id;
 use strowger_sip::transaction::{
     Expired, FailedSend, KeyHasher, Layer, Matched, Patience, Sending, Timers, User,
 };
-use strowger_sip::{Destination, Flow, Outbox};
+use strowger_sip::{Destination, Failure, Flow, Outbox};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 
 use crate::reference::back;
@@ -182,10 +182,7 @@ impl Subject {
         match event {
             Event::Cancel { .. } => Some(Answer::Yes(self.layer.cancel(id, self.now_ms, &mut self.out))),
             Event::SendFails { .. } => Some(self.fail(token)),
-            Event::Unreachable { .. } => {
-                let failed = self.layer.on_unreachable(id, self.now_ms, &mut self.out);
-                Some(answer_of(failed))
-            }
+            Event::Unreachable { .. } => Some(answer_of(self.layer.on_unreachable(id))),
             _ => {
                 self.layer.drop_client(id);
                 None
@@ -194,7 +191,8 @@ impl Subject {
     }
 
     fn fail(&mut self, token: u64) -> Answer {
-        answer_of(self.layer.on_send_failed(token, self.now_ms, &mut self.out))
+        let (layer, out) = (&mut self.layer, &mut self.out);
+        answer_of(layer.on_send_failed(token, Failure::Refused, self.now_ms, out))
     }
 
     fn request(&mut self, branch: usize, method: sequence::Method, way: Way) -> Answer {

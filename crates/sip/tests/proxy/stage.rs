@@ -11,7 +11,7 @@ use strowger_sip::proxy::{
 };
 use strowger_sip::transaction::{Expired, Matched, Timers};
 use strowger_sip::transport::{AdvertisedAs, Hop, Listener, Listeners, OurBranch};
-use strowger_sip::{Destination, Endpoint, EndpointConfig, Ingress, Outbox, Source};
+use strowger_sip::{Destination, Endpoint, EndpointConfig, Failure, Ingress, Outbox, Source};
 use strowger_syntax::message::{ResponseWriter, ViaStamp};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 use strowger_testkit::script::Effect;
@@ -346,7 +346,7 @@ impl Stage {
         let failed = self
             .endpoint
             .layer
-            .on_send_failed(token, self.now_ms, &mut self.out);
+            .on_send_failed(token, Failure::Refused, self.now_ms, &mut self.out);
         self.proxy
             .on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
         self.collect();
@@ -363,10 +363,7 @@ impl Stage {
         let Some(OurBranch::Stateful { client, .. }) = self.endpoint.identity.branches.find(quoted) else {
             panic!("no branch in {}", sent.text)
         };
-        let failed = self
-            .endpoint
-            .layer
-            .on_unreachable(client, self.now_ms, &mut self.out);
+        let failed = self.endpoint.layer.on_unreachable(client);
         self.proxy
             .on_send_failed(&mut self.endpoint, failed, self.now_ms, &mut self.out);
         self.collect();

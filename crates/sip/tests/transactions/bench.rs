@@ -7,7 +7,7 @@ use strowger_sip::memory::Id;
 use strowger_sip::transaction::{
     Expired, FailedSend, KeyHasher, Layer, Matched, Patience, Sending, Timers, User,
 };
-use strowger_sip::{Destination, Outbox};
+use strowger_sip::{Destination, Failure, Outbox};
 use strowger_syntax::{Index, Limits, Message, Method, Status, Transport};
 
 /// When a bench begins, in monotonic milliseconds.
@@ -163,7 +163,13 @@ impl Bench {
 
     /// A transmit could not be sent.
     pub(crate) fn fail(&mut self, token: u64) -> FailedSend {
-        let failed = self.layer.on_send_failed(token, self.now_ms, &mut self.out);
+        self.fail_by(token, Failure::Refused)
+    }
+
+    /// A transmit could not be sent, or was sent in vain.
+    pub(crate) fn fail_by(&mut self, token: u64, failure: Failure) -> FailedSend {
+        let (layer, out) = (&mut self.layer, &mut self.out);
+        let failed = layer.on_send_failed(token, failure, self.now_ms, out);
         self.collect();
         failed
     }

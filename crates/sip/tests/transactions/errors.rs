@@ -1,7 +1,7 @@
 //! RFC 3261 §17.1.4 and §17.2.4: what cannot be sent.
 
 use strowger_sip::transaction::{FailedSend, Matched};
-use strowger_sip::{Destination, Flow};
+use strowger_sip::{Destination, Failure, Flow};
 
 use crate::bench::{Bench, USER, request, response, tcp, udp};
 
@@ -23,17 +23,35 @@ fn an_icmp_error_ends_the_transaction_it_belongs_to_and_no_other() {
     let mut bench = Bench::new();
     let client = bench.send("MESSAGE", udp());
     let other = bench.send("MESSAGE", udp());
-    let mut out = strowger_sip::Outbox::default();
-    assert_eq!(
-        bench.layer.on_unreachable(client, 0, &mut out),
-        FailedSend::Client(USER)
-    );
+    assert_eq!(bench.layer.on_unreachable(client), FailedSend::Client(USER));
     assert!(bench.layer.is_pending(other));
-    assert_eq!(
-        bench.layer.on_unreachable(client, 0, &mut out),
-        FailedSend::Nobody
-    );
+    assert_eq!(bench.layer.on_unreachable(client), FailedSend::Nobody);
     assert!(bench.layer.is_pending(other));
+}
+
+// A peer that has answered may send the rest over a new connection (§18.2.2), and timer C waits for it.
+#[test]
+fn a_connection_that_ends_ends_what_was_not_answered_over_it() {
+    for (method, heard, expected) in [
+        ("INVITE", None, FailedSend::Client(USER)),
+        ("INVITE", Some(180), FailedSend::Nobody),
+        ("INVITE", Some(200), FailedSend::Nobody),
+        ("MESSAGE", None, FailedSend::Client(USER)),
+        ("MESSAGE", Some(100), FailedSend::Client(USER)),
+        ("MESSAGE", Some(200), FailedSend::Nobody),
+    ] {
+        let mut bench = Bench::new();
+        let client = bench.send(method, tcp());
+        let token = bench.tokens[0];
+        if let Some(code) = heard {
+            bench.hear(client, &response(code, method));
+        }
+        assert_eq!(
+            bench.fail_by(token, Failure::Lost),
+            expected,
+            "{method} {heard:?}"
+        );
+    }
 }
 
 #[test]

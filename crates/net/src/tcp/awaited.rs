@@ -1,0 +1,106 @@
+//! Requests that were written to one connection and whose answers have to come back over it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use strowger_sip::transaction::awaits_answer;
+
+use super::connection::later;
+
+/// A request that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// The sender's token.
+    pub(super) token: u64,
+    /// The shard that sent it.
+    pub(super) origin: u16,
+    /// When it was written; monotonic nanoseconds.
+    written_at: u64,
+}
+
+/// The latest of them. Which have been answered is known to their senders only, so a few stay in that have. It owns no memory
+/// until the first.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    requests: VecDeque<Request>,
+}
+
+/// Timers B and F at their usual length (RFC 3261 §17.1): nobody waits longer for the first answer.
+const PATIENCE: Duration = Duration::from_secs(32);
+
+/// So many are kept at most: the older ones of a peer that is sent more are left to their timers.
+const KEPT: usize = 1024;
+
+impl Awaited {
+    /// Notes a message that was written, if it is a request that somebody waits for.
+    #[inline]
+    pub(super) fn note(&mut self, token: u64, origin: u16, now: u64) {
+        if awaits_answer(token) {
+            self.push(token, origin, now);
+        }
+    }
+
+    fn push(&mut self, token: u64, origin: u16, now: u64) {
+        let is_over = |request: &Request| later(request.written_at, PATIENCE) <= now;
+        while self.requests.front().is_some_and(is_over) || self.requests.len() >= KEPT {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Request {
+            token,
+            origin,
+            written_at: now,
+        });
+    }
+
+    /// All of them, now that no answer can come.
+    pub(super) fn take(&mut self) -> VecDeque<Request> {
+        std::mem::take(&mut self.requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the transaction layer gives to a request; the same with another counter in the low bits.
+    const REQUEST: u64 = 2 << 62;
+    const RESPONSE: u64 = 1 << 62;
+
+    fn tokens(awaited: &mut Awaited) -> Vec<u64> {
+        awaited
+            .take()
+            .into_iter()
+            .map(|request| request.token - REQUEST)
+            .collect()
+    }
+
+    #[test]
+    fn only_requests_are_awaited() {
+        let mut awaited = Awaited::default();
+        for token in [RESPONSE + 1, REQUEST + 2, 0, REQUEST + 3] {
+            awaited.note(token, 0, 0);
+        }
+        assert_eq!(tokens(&mut awaited), [2, 3]);
+        assert_eq!(tokens(&mut awaited), [], "they are told once");
+    }
+
+    #[test]
+    fn what_nobody_can_wait_for_any_more_is_forgotten() {
+        let mut awaited = Awaited::default();
+        let patience = PATIENCE.as_nanos() as u64;
+        awaited.note(REQUEST + 1, 0, 0);
+        awaited.note(REQUEST + 2, 0, 1);
+        awaited.note(REQUEST + 3, 0, patience);
+        assert_eq!(tokens(&mut awaited), [2, 3]);
+    }
+
+    #[test]
+    fn a_peer_that_is_sent_much_has_only_the_latest() {
+        let mut awaited = Awaited::default();
+        for number in 0..3 * KEPT as u64 {
+            awaited.note(REQUEST + number, 0, 0);
+        }
+        let latest: Vec<u64> = (2 * KEPT as u64..3 * KEPT as u64).collect();
+        assert_eq!(tokens(&mut awaited), latest);
+    }
+}
