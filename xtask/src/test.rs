@@ -37,12 +37,6 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     report.cargo("crates fetched", root, &["fetch", "--locked"]);
     check::steps(root, &mut report);
     let peers = report.run("peers installed", || peers.join().unwrap_or(false));
-    let clippy = ["clippy", "--offline", "--quiet", "--package", check::FUZZER];
-    report.cargo(
-        "clippy of the fuzzer",
-        root,
-        &[&clippy[..], &["--", "-D", "warnings"]].concat(),
-    );
     let mut builds = Builds::default();
     let built = report.run("release build", || {
         builds = build(root, &target);
