@@ -1,5 +1,8 @@
 //! The loop of one shard: take what the sockets and the other shards have, let the application work, send what it
 //! wants sent, sleep until there is more or its next deadline comes.
+//!
+//! Here and below, what not every turn needs is kept out of line (`#[cold]`, `#[inline(never)]`): what every turn needs then stays
+//! together, and its registers are not saved for the rest.
 
 mod change;
 mod crossing;
