@@ -125,6 +125,19 @@ fn a_phone_is_called_through_its_edge_proxy() {
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
 
+/// What a phone has said before it goes is its answer.
+#[test]
+fn a_phone_that_declines_and_goes_has_declined() {
+    let server = Setup::new().start();
+    let (caller, phone) = (Peer::udp(server.sip()), Peer::tcp(server.sip()));
+    register(&phone, 1, None);
+    caller.send(&invite(&caller));
+    let arrived = phone.expect_request("INVITE");
+    phone.answer(&arrived, 603, "Decline");
+    drop(phone);
+    caller.expect_status(603);
+}
+
 /// RFC 3261 §17.1.4: what was written to a phone whose connection then ends is as good as not sent.
 #[test]
 fn a_phone_that_goes_while_it_is_called_is_gone_at_once() {

@@ -38,8 +38,8 @@ pub trait Application {
     fn receive_hop(&mut self, bytes: &[u8], index: &Index, source: &Source, now: Now, out: &mut Outbox);
 
     /// A transmit that carried a token (not 0) could not be sent. It is told on the shard that asked for it, once. A
-    /// message that was written to a connection is sent, even if the peer never reads it; but for a request
-    /// [`Failure::Lost`] is told when that connection ends within the next half minute.
+    /// message that was written to a connection is sent, even if the peer never reads it; but for the latest requests
+    /// [`Failure::Lost`] is told when that connection ends within half a minute, whether they were answered or not.
     fn send_failed(&mut self, token: u64, failure: Failure, now: Now, out: &mut Outbox);
 
     /// An ICMP error came back for a datagram that was sent to `remote`. Not every such datagram has one: routers limit

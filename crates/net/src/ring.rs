@@ -9,25 +9,20 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
-use strowger_sip::Failure;
-
 use crate::counters::Counters;
 use crate::epoll::Bell;
 use crate::packet::{Packet, Pool};
+use crate::tcp::Unsent;
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 /// What one shard hands to another.
 #[derive(Debug)]
 pub(crate) enum Item {
     /// A message and what is to be done with it.
     Packet(Box<Packet>),
-    /// A stream send that this shard asked for has failed.
-    Failed {
-        /// The token of the transmit.
-        token: u64,
-        /// Why.
-        failure: Failure,
-    },
+    /// Stream sends that this shard asked for have failed, or were in vain. All that one turn of the other brings is one item, for
+    /// it may be much, and other items need room.
+    Failed(Box<[Unsent]>),
 }
 
 /// What other threads know of a shard: whether it sleeps, and its bell.
@@ -303,6 +298,8 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
+    use strowger_sip::Failure;
+
     use super::*;
 
     fn pair(capacity: usize) -> (Vec<Arc<Doorbell>>, Links, Links) {
@@ -316,15 +313,20 @@ mod tests {
     }
 
     fn failed(token: u64) -> Item {
-        Item::Failed {
-            token,
-            failure: Failure::Full,
-        }
+        let (origin, failure) = (1, Failure::Full);
+        Item::Failed(
+            [Unsent {
+                origin,
+                token,
+                failure,
+            }]
+            .into(),
+        )
     }
 
     fn token(item: Option<Item>) -> Option<u64> {
         match item {
-            Some(Item::Failed { token, .. }) => Some(token),
+            Some(Item::Failed(all)) => Some(all[0].token),
             _ => None,
         }
     }

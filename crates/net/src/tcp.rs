@@ -28,8 +28,9 @@ use crate::listener::Listen;
 use crate::options::{ConnectionOptions, Options};
 use crate::sources::Connected;
 use accept::Acceptor;
-use awaited::Request;
+use awaited::Written;
 use connection::{Connection, Party, State};
+use output::Waiting;
 pub(crate) use read::Input;
 use write::Staged;
 
@@ -66,8 +67,15 @@ impl Reports {
     }
 
     /// Notes requests that were written and that no answer can come to.
-    fn lost(&mut self, requests: impl IntoIterator<Item = Request>) {
-        for Request { token, origin, .. } in requests {
+    fn lost(&mut self, requests: impl IntoIterator<Item = Written>) {
+        for Written { token, origin, .. } in requests {
+            self.unsent(origin, token, Failure::Lost);
+        }
+    }
+
+    /// Notes requests that still wait to be written and that no answer can come to.
+    fn given_up(&mut self, requests: impl IntoIterator<Item = Waiting>) {
+        for Waiting { token, origin, .. } in requests {
             self.unsent(origin, token, Failure::Lost);
         }
     }
@@ -283,7 +291,7 @@ impl Connections {
     }
 
     /// Takes a connection out: its place is free, what waited for it has failed, and whoever knew it is told.
-    fn close(&mut self, index: u32, failure: Failure) {
+    fn close(&mut self, index: u32, failure: Failure, now: u64) {
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return;
         };
@@ -298,7 +306,7 @@ impl Connections {
         for waiting in connection.output.unwritten() {
             self.reports.unsent(waiting.origin, waiting.token, failure);
         }
-        self.reports.lost(connection.awaited.take());
+        self.reports.lost(connection.awaited.take(now));
         if matches!(connection.state, State::Connecting { .. }) {
             self.around.counters.connects_failed.add(1);
         } else {

@@ -138,9 +138,7 @@ impl<A: Application> Shard<A> {
     fn take_item(&mut self, from: u16, item: Item) {
         let packet = match item {
             Item::Packet(packet) => packet,
-            Item::Failed { token, failure } => {
-                return self.app.send_failed(token, failure, self.now, &mut self.out);
-            }
+            Item::Failed(all) => return self.tell_unsent(&all),
         };
         self.counters.hops_in.add(1);
         match packet.errand {

@@ -13,6 +13,7 @@ use crate::application::Application;
 use crate::epoll::Token;
 use crate::packet::Errand;
 use crate::ring::Item;
+use crate::tcp::Unsent;
 
 /// Memory that the buffer of outgoing messages keeps from one turn to the next.
 const KEPT_BYTES: usize = 4 << 20;
@@ -185,25 +186,32 @@ impl<A: Application> Shard<A> {
     #[inline(never)]
     fn tell_reports(&mut self) {
         let mut reports = std::mem::take(&mut self.connections.reports);
-        for unsent in reports.unsent.drain(..) {
-            if unsent.origin == self.id {
-                self.app
-                    .send_failed(unsent.token, unsent.failure, self.now, &mut self.out);
-            } else {
-                let item = Item::Failed {
-                    token: unsent.token,
-                    failure: unsent.failure,
-                };
-                if self.crossing.links.push_or_wait(unsent.origin, item).is_err() {
-                    self.counters.ring_drops.add(1);
-                }
+        reports.unsent.sort_by_key(|unsent| unsent.origin);
+        for of_one in reports.unsent.chunk_by(|one, next| one.origin == next.origin) {
+            let origin = of_one[0].origin;
+            if origin == self.id {
+                self.tell_unsent(of_one);
+                continue;
+            }
+            let item = Item::Failed(of_one.into());
+            if self.crossing.links.push_or_wait(origin, item).is_err() {
+                self.counters.ring_drops.add(1);
             }
         }
+        reports.unsent.clear();
         for flow in reports.closed.drain(..) {
             self.app.flow_closed(flow, self.now, &mut self.out);
         }
         // Nothing was added meanwhile: the application only writes to its outbox.
         self.connections.reports = reports;
+    }
+
+    /// Tells the application what became of messages of this shard.
+    pub(super) fn tell_unsent(&mut self, all: &[Unsent]) {
+        for unsent in all {
+            self.app
+                .send_failed(unsent.token, unsent.failure, self.now, &mut self.out);
+        }
     }
 
     #[cold]

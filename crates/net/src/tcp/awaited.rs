@@ -1,4 +1,4 @@
-//! Requests that were written to one connection and whose answers have to come back over it.
+//! Requests that were written to one connection, and whose answers come back over it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use strowger_sip::transaction::awaits_answer;
 
 use super::connection::later;
 
-/// A request that was written.
+/// A SIP request that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct Written {
     /// The sender's token.
     pub(super) token: u64,
     /// The shard that sent it.
@@ -22,14 +22,14 @@ pub(super) struct Request {
 /// until the first.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
-    requests: VecDeque<Request>,
+    requests: VecDeque<Written>,
 }
 
 /// Timers B and F at their usual length (RFC 3261 §17.1): nobody waits longer for the first answer.
-const PATIENCE: Duration = Duration::from_secs(32);
+pub(super) const PATIENCE: Duration = Duration::from_secs(32);
 
 /// So many are kept at most: the older ones of a peer that is sent more are left to their timers.
-const KEPT: usize = 1024;
+const KEPT: usize = 256;
 
 impl Awaited {
     /// Notes a message that was written, if it is a request that somebody waits for.
@@ -41,19 +41,30 @@ impl Awaited {
     }
 
     fn push(&mut self, token: u64, origin: u16, now: u64) {
-        let is_over = |request: &Request| later(request.written_at, PATIENCE) <= now;
-        while self.requests.front().is_some_and(is_over) || self.requests.len() >= KEPT {
+        self.forget_old(now);
+        if self.requests.len() == KEPT {
             self.requests.pop_front();
         }
-        self.requests.push_back(Request {
+        self.requests.push_back(Written {
             token,
             origin,
             written_at: now,
         });
     }
 
+    /// Forgets those that nobody waits for any more.
+    fn forget_old(&mut self, now: u64) {
+        let is_over = |written: &mut Written| later(written.written_at, PATIENCE) <= now;
+        while self.requests.pop_front_if(is_over).is_some() {}
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// All of them, now that no answer can come.
-    pub(super) fn take(&mut self) -> VecDeque<Request> {
+    pub(super) fn take(&mut self, now: u64) -> VecDeque<Written> {
+        self.forget_old(now);
         std::mem::take(&mut self.requests)
     }
 }
@@ -62,15 +73,15 @@ impl Awaited {
 mod tests {
     use super::*;
 
-    /// What the transaction layer gives to a request; the same with another counter in the low bits.
+    /// What the transaction layer adds to a name to make the token of a request, and of a response.
     const REQUEST: u64 = 2 << 62;
     const RESPONSE: u64 = 1 << 62;
 
-    fn tokens(awaited: &mut Awaited) -> Vec<u64> {
+    fn tokens(awaited: &mut Awaited, now: u64) -> Vec<u64> {
         awaited
-            .take()
+            .take(now)
             .into_iter()
-            .map(|request| request.token - REQUEST)
+            .map(|written| written.token - REQUEST)
             .collect()
     }
 
@@ -80,8 +91,8 @@ mod tests {
         for token in [RESPONSE + 1, REQUEST + 2, 0, REQUEST + 3] {
             awaited.note(token, 0, 0);
         }
-        assert_eq!(tokens(&mut awaited), [2, 3]);
-        assert_eq!(tokens(&mut awaited), [], "they are told once");
+        assert_eq!(tokens(&mut awaited, 0), [2, 3]);
+        assert_eq!(tokens(&mut awaited, 0), [], "they are told once");
     }
 
     #[test]
@@ -91,7 +102,10 @@ mod tests {
         awaited.note(REQUEST + 1, 0, 0);
         awaited.note(REQUEST + 2, 0, 1);
         awaited.note(REQUEST + 3, 0, patience);
-        assert_eq!(tokens(&mut awaited), [2, 3]);
+        assert_eq!(tokens(&mut awaited, patience), [2, 3]);
+        awaited.note(REQUEST + 4, 0, 0);
+        awaited.note(REQUEST + 5, 0, 1);
+        assert_eq!(tokens(&mut awaited, patience), [5]);
     }
 
     #[test]
@@ -101,6 +115,6 @@ mod tests {
             awaited.note(REQUEST + number, 0, 0);
         }
         let latest: Vec<u64> = (2 * KEPT as u64..3 * KEPT as u64).collect();
-        assert_eq!(tokens(&mut awaited), latest);
+        assert_eq!(tokens(&mut awaited, 0), latest);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use socket2::Socket;
+use strowger_sip::transaction::awaits_answer;
 
 use super::awaited::Awaited;
 
@@ -73,7 +74,8 @@ impl Output {
     /// Writes as much as the kernel takes. Returns how many bytes it took; requests among them are awaited from now on.
     pub(super) fn write(&mut self, socket: &Socket, awaited: &mut Awaited, now: u64) -> io::Result<usize> {
         let mut total = 0;
-        while self.written < self.buffer.len() {
+        let mut outcome = Ok(());
+        while self.written < self.buffer.len() && outcome.is_ok() {
             match socket.send_with_flags(&self.buffer[self.written..], libc::MSG_NOSIGNAL) {
                 Ok(count) => {
                     self.written += count;
@@ -82,11 +84,11 @@ impl Output {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => outcome = Err(error),
             }
         }
         self.forget_written(|written| awaited.note(written.token, written.origin, now));
-        Ok(total)
+        outcome.map(|()| total)
     }
 
     /// Forgets the messages whose last byte was written, and the bytes where it is worth it.
@@ -115,6 +117,17 @@ impl Output {
         Some(std::mem::take(&mut self.buffer))
     }
 
+    /// The requests that were not written to their end, when no answer to them can come any more. They are written nevertheless,
+    /// for a message that has begun must be finished, and nobody waits for them.
+    pub(super) fn give_up_requests(&mut self) -> VecDeque<Waiting> {
+        let (given_up, kept): (VecDeque<_>, _) = self
+            .waiting
+            .drain(..)
+            .partition(|waiting| awaits_answer(waiting.token));
+        self.waiting = kept;
+        given_up
+    }
+
     /// The messages that were not written to their end.
     pub(super) fn unwritten(&mut self) -> impl Iterator<Item = Waiting> {
         self.waiting.drain(..)
@@ -131,8 +144,23 @@ mod tests {
         output.append(&[1; 10], 7, 0, 0, &mut Vec::new());
         output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
         output.written = 19;
-        output.forget_written(|_| {});
+        let mut written = Vec::new();
+        output.forget_written(|waiting| written.push(waiting.token));
         assert_eq!(output.len(), 1);
+        assert_eq!(written, [7]);
+        assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
+    fn requests_are_given_up_once_and_answers_are_not() {
+        let mut output = Output::default();
+        let request = 2 << 62 | 1;
+        for token in [request, 8] {
+            output.append(&[1; 10], token, 0, 0, &mut Vec::new());
+        }
+        let given_up: Vec<_> = output.give_up_requests().iter().map(|w| w.token).collect();
+        assert_eq!(given_up, [request]);
+        assert_eq!(output.len(), 20, "the bytes are written nevertheless");
         assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
     }
 

@@ -69,7 +69,7 @@ impl Connections {
         };
         match connection.state {
             State::Connecting { .. } => self.finish_connect(flow, now),
-            State::Closing { .. } if readiness.is_error() => self.close(index, Failure::Closed),
+            State::Closing { .. } if readiness.is_error() => self.close(index, Failure::Closed, now),
             _ => {
                 if readiness.is_writable() {
                     self.write_waiting(flow, now);
@@ -98,7 +98,7 @@ impl Connections {
             return;
         };
         if matches!(connection.state, State::Closing { .. }) {
-            return self.discard(flow, landing);
+            return self.discard(flow, landing, now);
         }
         // The beginning of a message is short nearly always. It goes before what is read now, in the shard's landing zone;
         // behind a long one the connection's own memory is read into.
@@ -138,7 +138,7 @@ impl Connections {
             }
             Outcome::Failed(failure) => {
                 self.keep_buffer(input);
-                self.close(flow.index, failure);
+                self.close(flow.index, failure, now);
             }
         }
     }
@@ -174,12 +174,12 @@ impl Connections {
             Leftover::Unframeable => {
                 self.keep_buffer(input);
                 self.around.counters.connections_unframeable.add(1);
-                self.begin_ending(flow, Ending::Ours, later(now, self.options.linger));
+                self.begin_ending(flow, Ending::Ours, later(now, self.options.linger), now);
             }
             Leftover::TooLarge => {
                 self.keep_buffer(input);
                 self.around.counters.connections_unframeable.add(1);
-                self.close(flow.index, Failure::Closed);
+                self.close(flow.index, Failure::Closed, now);
             }
         }
     }
@@ -196,38 +196,40 @@ impl Connections {
         } else {
             later(connection.message_at, linger)
         };
-        self.begin_ending(flow, Ending::PeerDone, until);
+        self.begin_ending(flow, Ending::PeerDone, until, now);
     }
 
     /// Ends a connection that is in use, after what waits to be written.
     pub(super) fn end_ours(&mut self, flow: Flow, now: u64) {
         let is_open = self.get(flow).is_some_and(|c| c.state == State::Open);
         if is_open {
-            self.begin_ending(flow, Ending::Ours, later(now, self.options.linger));
+            self.begin_ending(flow, Ending::Ours, later(now, self.options.linger), now);
         }
     }
 
-    fn begin_ending(&mut self, flow: Flow, ending: Ending, until: u64) {
+    fn begin_ending(&mut self, flow: Flow, ending: Ending, until: u64, now: u64) {
         let Some(connection) = self.get_mut(flow) else {
             return;
         };
         connection.state = State::Closing { until, ending };
         let source = connection.source;
-        let lost = connection.awaited.take();
-        self.reports.lost(lost);
+        let written = connection.awaited.take(now);
+        let unwritten = connection.output.give_up_requests();
+        self.reports.lost(written);
+        self.reports.given_up(unwritten);
         self.forget_address(&source, flow);
         self.ending.push(flow);
         self.look_after(flow.index);
         self.update_interest(flow);
     }
 
-    fn discard(&mut self, flow: Flow, landing: &mut [u8]) {
+    fn discard(&mut self, flow: Flow, landing: &mut [u8], now: u64) {
         let Some(connection) = self.get(flow) else {
             return;
         };
         match receive(&connection.socket, landing) {
             Outcome::Bytes(_) | Outcome::Nothing => {}
-            Outcome::EndOfStream | Outcome::Failed(_) => self.close(flow.index, Failure::Closed),
+            Outcome::EndOfStream | Outcome::Failed(_) => self.close(flow.index, Failure::Closed, now),
         }
     }
 }

@@ -129,7 +129,7 @@ impl Connections {
         if state == State::Open {
             self.around.counters.connections_timed_out.add(1);
         }
-        self.close(flow.index, failure);
+        self.close(flow.index, failure, now);
         false
     }
 
@@ -141,7 +141,7 @@ impl Connections {
             };
             if connection.idle_deadline(&self.options) <= now {
                 self.around.counters.connections_timed_out.add(1);
-                self.close(index as u32, Failure::Closed);
+                self.close(index as u32, Failure::Closed, now);
             }
         }
         if self.open > 0 {

@@ -110,7 +110,7 @@ impl Connections {
                 }
                 Written::Failed(failure) => {
                     self.fail(rest, failure);
-                    return self.close(flow.index, failure);
+                    return self.close(flow.index, failure, now);
                 }
             }
         }
@@ -204,7 +204,7 @@ impl Connections {
             }
             Err(error) => {
                 self.waiting -= gone;
-                self.close(flow.index, failure_of(&error));
+                self.close(flow.index, failure_of(&error), now);
             }
         }
     }
@@ -221,7 +221,7 @@ impl Connections {
             Ok(Some(error)) | Err(error) => Some(failure_of(&error)),
         };
         if let Some(failure) = failure {
-            return self.close(flow.index, failure);
+            return self.close(flow.index, failure, now);
         }
         connection.state = State::Open;
         connection.traffic_at = now;
@@ -243,11 +243,11 @@ impl Connections {
             return;
         }
         match ending {
-            Ending::PeerDone if until <= now => self.close(flow.index, Failure::Closed),
+            Ending::PeerDone if until <= now => self.close(flow.index, Failure::Closed, now),
             Ending::PeerDone | Ending::Shut => {}
             Ending::Ours => {
                 if connection.socket.shutdown(std::net::Shutdown::Write).is_err() {
-                    return self.close(flow.index, Failure::Closed);
+                    return self.close(flow.index, Failure::Closed, now);
                 }
                 connection.state = State::Closing {
                     until: later(now, linger),

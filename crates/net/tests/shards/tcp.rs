@@ -1,5 +1,6 @@
 //! Connections: framing, keep-alives, reuse, failures.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn accepted(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-fn received_flow(rig: &Rig) -> Flow {
+pub(crate) fn received_flow(rig: &Rig) -> Flow {
     rig.wait_for(|event| match event {
         Event::Received { source, .. } => source.flow,
         _ => None,
@@ -167,7 +168,7 @@ fn a_peer_that_shuts_its_side_down_still_gets_its_answer() {
 }
 
 /// What an endpoint gives the request of a client transaction as its token.
-const OF_A_REQUEST: u64 = 2 << 62 | 1;
+pub(crate) const OF_A_REQUEST: u64 = 2 << 62 | 1;
 
 // RFC 3261 §17.1.4: what cannot be answered is no way, and was none for what went before.
 #[test]
@@ -212,6 +213,46 @@ fn a_peer_that_shuts_its_side_down_gets_answers_and_no_requests() {
         rig.send(shard, Destination::Flow(flow), b"c", 1);
         assert_eq!(read(&mut stream, 1), b"c");
     }
+}
+
+// More than a ring holds, and from the other shard than the one that sends.
+#[test]
+fn all_requests_of_a_peer_that_goes_with_all_its_connections_are_told_once() {
+    let options = Options {
+        ring: 16,
+        ..options(2)
+    };
+    let rig = Rig::new(&["tcp:127.0.0.1:0"], &options);
+    let (mut streams, mut sent) = (Vec::new(), 0);
+    for _ in 0..3 {
+        let mut stream = client(rig.address(0));
+        stream.write_all(&message("silent hop:0")).expect("write");
+        let flow = received_flow(&rig);
+        for _ in 0..100 {
+            sent += 1;
+            rig.send(1 - flow.shard, Destination::Flow(flow), b"a", OF_A_REQUEST + sent);
+            // An answer and what nobody waits for are not told.
+            rig.send(1 - flow.shard, Destination::Flow(flow), b"b", 1 << 62 | sent);
+            rig.send(1 - flow.shard, Destination::Flow(flow), b"c", 0);
+            rig.wait_for_count("strowger_stream_messages_sent_total", 3 * sent);
+        }
+        streams.push(stream);
+    }
+    // They have not read what came, so they are reset.
+    drop(streams);
+    let (mut lost, mut closed) = (HashSet::new(), 0);
+    while closed < 3 || lost.len() < sent as usize {
+        match rig.event() {
+            Event::Failed { token, failure, .. } => {
+                assert_eq!(failure, Failure::Lost);
+                assert!(lost.insert(token), "{token} is told twice");
+            }
+            Event::Closed { .. } => closed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    rig.expect_nothing(Duration::from_millis(20));
+    assert_eq!(rig.count("strowger_ring_drops_total"), 0);
 }
 
 #[test]

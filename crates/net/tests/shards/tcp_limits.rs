@@ -9,7 +9,7 @@ use strowger_sip::{Destination, Failure, Flow};
 use strowger_syntax::Transport;
 
 use crate::echo::{Control, Event, PATIENCE, Rig, message, options};
-use crate::tcp::{client, read, read_to_end};
+use crate::tcp::{OF_A_REQUEST, client, read, read_to_end, received_flow};
 
 fn flow_of(rig: &Rig, stream: &mut TcpStream) -> Flow {
     let one = message("who am I");
@@ -154,11 +154,17 @@ fn an_idle_connection_is_closed_after_its_time() {
             ..options(1)
         },
     );
+    let mut asked = client(rig.address(0));
+    asked.write_all(&message("silent")).expect("write");
+    let flow = received_flow(&rig);
+    rig.send(0, Destination::Flow(flow), b"a", OF_A_REQUEST);
     let mut stream = client(rig.address(0));
     let begin = Instant::now();
     assert_eq!(read_to_end(&mut stream), b"");
     assert!(begin.elapsed() >= Duration::from_millis(150));
     assert!(matches!(rig.event(), Event::Closed { .. }));
+    // Over the other one an answer may be on its way.
+    rig.expect_nothing(Duration::from_millis(300));
     assert_eq!(rig.count("strowger_connections_timed_out_total"), 1);
 }
 

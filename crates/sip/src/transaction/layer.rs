@@ -709,8 +709,9 @@ impl Layer {
         }
     }
 
-    /// An ICMP error came for a message of this client transaction, or the connection ended that it went by. It says nothing of an
-    /// INVITE that was answered with a provisional response: whether the final one comes is timer C's business.
+    /// An ICMP error came for a message of this client transaction, or the connection ended that it went by. It ends what is Calling,
+    /// Trying or Proceeding (RFC 3261 figures 5 and 6), but for an INVITE that was answered with a provisional response: whether the
+    /// final one comes is timer C's business.
     pub fn on_unreachable(&mut self, client: Id) -> FailedSend {
         let answered = self.clients.get(client).is_some_and(|c| match &c.machine {
             ClientMachine::Invite { invite, .. } => invite.may_cancel(),

@@ -334,10 +334,11 @@ impl Node {
         self.on_notified(user, Answer::Status(status, retry_after), now, out);
     }
 
-    /// A NOTIFY was not answered, or could not be sent. One that could not be sent is tried on the other way once.
-    pub(in crate::node) fn on_notify_failed(&mut self, user: User, sent: bool, now: Now, out: &mut Outbox) {
+    /// A NOTIFY was not answered in time (`silent`), or could not be sent, or was sent in vain. One that time has not run out for is
+    /// tried on the other way once.
+    pub(in crate::node) fn on_notify_failed(&mut self, user: User, silent: bool, now: Now, out: &mut Outbox) {
         if let Some(subscription) = self.events.subscriptions.get_mut(user.context) {
-            let other = !sent && subscription.has_other_way && !subscription.other_way;
+            let other = !silent && subscription.has_other_way && !subscription.other_way;
             subscription.other_way = other;
             if other && subscription.course.lost(user.branch & NUMBER, now.mono_ms()) {
                 return self.attend(user.context, now, out);
