@@ -1,7 +1,8 @@
 //! The server as a subscriber of a provider, which is Kamailio: it registers, is called, and calls out.
 #![cfg(target_os = "linux")]
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use system_tests::digest::Answer;
@@ -221,4 +222,56 @@ fn a_provider_is_registered_with_and_called_through_whatever_restarts() {
         "{log}"
     );
     assert!(!log.contains("secret"), "{log}");
+}
+
+/// RFC 3261 §22.2: the answer to a challenge goes over a new connection, where the one that the challenge came by has ended with it.
+#[test]
+fn a_registrar_that_ends_each_connection_is_registered_with() {
+    let registrar = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    registrar.set_nonblocking(true).expect("an option");
+    let address = registrar.local_addr().expect("bound");
+    let server = Setup::new()
+        .toml(&format!(
+            "[[register]]\nname = \"provider\"\naor = \"{NUMBER}\"\nregistrar = \"sip:{address};transport=tcp\"\n\
+             password = \"secret\"\nto = [\"{ALICE}\"]\ntrusted = true\n"
+        ))
+        .start();
+    let challenged = answer_once(&registrar, |request| {
+        Message::response(request, 401, "Unauthorized", "registrar").with(
+            "WWW-Authenticate",
+            "Digest realm=\"provider.example\", nonce=\"n\", algorithm=MD5",
+        )
+    });
+    assert_eq!(challenged.get("Authorization"), None);
+    let begun = Instant::now();
+    let authorized = answer_once(&registrar, |request| {
+        Message::response(request, 200, "OK", "registrar")
+            .with("Contact", request.header("Contact"))
+            .with("Expires", "300")
+    });
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(authorized.get("Authorization").is_some(), "{}", authorized.text());
+    let state = || server.ctl_json("trunks")[0]["state"].clone();
+    assert!(wait::until_true(SLACK, || state() == "registered"), "{}", state());
+}
+
+/// Answers the first message of the next connection, and ends that with the same segment.
+fn answer_once(listener: &TcpListener, answer: impl FnOnce(&Message) -> Message) -> Message {
+    let (mut stream, _) = wait::until(SLACK, || listener.accept().ok()).expect("a connection");
+    stream.set_read_timeout(Some(SLACK)).expect("an option");
+    let mut bytes = Vec::new();
+    let request = loop {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part).expect("a message");
+        bytes.extend_from_slice(&part[..count]);
+        if let Some(request) = Message::parse(&bytes) {
+            break request;
+        }
+    };
+    socket2::SockRef::from(&stream)
+        .set_tcp_cork(true)
+        .expect("an option of TCP");
+    let answer = answer(&request).text();
+    stream.write_all(answer.as_bytes()).expect("written");
+    request
 }

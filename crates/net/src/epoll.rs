@@ -10,7 +10,7 @@ use std::ptr;
 pub(crate) enum Interest {
     /// Errors only.
     Nothing,
-    /// That there is something to read.
+    /// That there is something to read, or that the peer has closed its side.
     Read,
     /// That there is room to write.
     Write,
@@ -24,9 +24,9 @@ impl Interest {
     fn bits(self) -> u32 {
         let bits = match self {
             Self::Nothing => 0,
-            Self::Read => libc::EPOLLIN,
+            Self::Read => libc::EPOLLIN | libc::EPOLLRDHUP,
             Self::Write => libc::EPOLLOUT,
-            Self::ReadWrite => libc::EPOLLIN | libc::EPOLLOUT,
+            Self::ReadWrite => libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLOUT,
             Self::Ringing => libc::EPOLLIN | libc::EPOLLET,
         };
         bits as u32
@@ -48,6 +48,11 @@ impl Readiness {
 
     pub(crate) fn is_writable(self) -> bool {
         self.bits & libc::EPOLLOUT as u32 != 0
+    }
+
+    /// Whether the peer has closed its side, behind what there is to read.
+    pub(crate) fn is_ended(self) -> bool {
+        self.bits & libc::EPOLLRDHUP as u32 != 0
     }
 
     pub(crate) fn is_error(self) -> bool {

@@ -533,10 +533,16 @@ impl Site {
     /// The last message of all could not be sent.
     #[track_caller]
     pub fn fail_last(&mut self) {
+        self.fail_last_by(Failure::Refused);
+    }
+
+    /// The last message of all could not be sent, or was sent in vain.
+    #[track_caller]
+    pub fn fail_last_by(&mut self, failure: Failure) {
         let Sent { shard, token, .. } = *self.sent.last().expect("was sent");
         assert_ne!(token, 0);
         self.turn(shard, |node, _, now, out| {
-            node.send_failed(token, Failure::Refused, now, out)
+            node.send_failed(token, failure, now, out)
         });
     }
 }

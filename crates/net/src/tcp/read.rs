@@ -77,6 +77,11 @@ impl Connections {
                 if readiness.is_readable() || readiness.is_error() {
                     self.read(flow, now, deliver);
                 }
+                let is_open = |connection: &Connection| connection.state == State::Open;
+                if readiness.is_ended() && self.get(flow).is_some_and(is_open) {
+                    // The end itself is read in the same turn, so that what answers a peer's last words does not go by it.
+                    self.read(flow, now, deliver);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! RFC 3263: next hops that are names, asked for beside the shards.
 
 use strowger_server::dns::Question;
+use strowger_sip::Failure;
 use strowger_sip::transport::{Server, Transport, Wanted};
 use strowger_testkit::message::{lines, registration, request, start_line, with};
 use strowger_testkit::peer::address;
@@ -234,6 +235,28 @@ fn a_call_to_another_domain_goes_on_to_its_next_server_after_a_503() {
         assert_eq!(start_line(sent), format!("INVITE {FAR} SIP/2.0"));
         site.answer('g', last);
         assert_eq!(site.log(), told);
+        site.assert_ends();
+    }
+}
+
+// A server that ends a connection may take another one, and a queue of ours that is full is not its fault.
+#[test]
+fn only_what_a_server_is_to_blame_for_makes_it_avoided() {
+    for (failure, next) in [
+        (Failure::Refused, "g"),
+        (Failure::TimedOut, "g"),
+        (Failure::Lost, "f"),
+        (Failure::Full, "f"),
+    ] {
+        let mut site = site();
+        site.send('a', &request('a', "MESSAGE", FAR, 1));
+        let question = site.question().expect("a question");
+        site.answer_with(&question, servers(&[(0, 0, 'f'), (1, 0, 'g')]), 600);
+        site.fail_last_by(failure);
+        assert_eq!(site.log(), "f MESSAGE, g MESSAGE", "{failure:?}");
+        site.answer('g', 200);
+        assert_eq!(receiver(&mut site, 2), next, "{failure:?}");
+        site.answer(next.chars().next().expect("a name"), 200);
         site.assert_ends();
     }
 }
