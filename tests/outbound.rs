@@ -134,8 +134,9 @@ fn a_phone_that_declines_and_goes_has_declined() {
     caller.send(&invite(&caller));
     let arrived = phone.expect_request("INVITE");
     phone.answer(&arrived, 603, "Decline");
-    drop(phone);
+    phone.end();
     caller.expect_status(603);
+    phone.expect_request("ACK");
 }
 
 /// RFC 3261 §17.1.4: what was written to a phone whose connection then ends is as good as not sent.

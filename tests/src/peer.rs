@@ -297,6 +297,16 @@ impl Peer {
         self.sent.replace(bytes.to_owned());
     }
 
+    /// Ends its side of a connection; it still receives.
+    pub fn end(&self) {
+        if let Socket::Tcp(stream) = &self.socket {
+            stream
+                .borrow()
+                .shutdown(std::net::Shutdown::Write)
+                .expect("the connection is open");
+        }
+    }
+
     /// The next message, repeats left out; `None` after the limit.
     pub fn receive(&self, limit: Duration) -> Option<Message> {
         let end = Instant::now() + limit;

@@ -68,7 +68,7 @@ counters! {
     Counter hops_in "strowger_hops_in_total"
         "Messages, ICMP errors and stream sends taken from other shards.";
     Counter ring_drops "strowger_ring_drops_total"
-        "Messages and ICMP errors dropped because a ring between shards was full.";
+        "Messages, ICMP errors and reports of failed sends dropped because a ring between shards was full.";
     Counter ring_refusals "strowger_ring_refusals_total"
         "Stream sends that failed because a ring between shards was full.";
     Counter bells "strowger_shard_bells_total" "Wake-ups of other shards.";

@@ -20,7 +20,7 @@ use rtrb::{Consumer, Producer, PushError, RingBuffer};
 pub(crate) enum Item {
     /// A message and what is to be done with it.
     Packet(Box<Packet>),
-    /// Stream sends that this shard asked for have failed, or were in vain. All that one turn of the other brings is one item, for
+    /// Stream sends that this shard asked for have failed, or were in vain. What one flush of the other brings is one item, for
     /// it may be much, and other items need room.
     Failed(Box<[Unsent]>),
 }

@@ -195,7 +195,7 @@ impl<A: Application> Shard<A> {
             }
             let item = Item::Failed(of_one.into());
             if self.crossing.links.push_or_wait(origin, item).is_err() {
-                self.counters.ring_drops.add(1);
+                self.counters.ring_drops.add(of_one.len() as u64);
             }
         }
         reports.unsent.clear();

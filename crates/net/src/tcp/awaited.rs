@@ -26,7 +26,7 @@ pub(super) struct Awaited {
 }
 
 /// Timers B and F at their usual length (RFC 3261 §17.1): nobody waits longer for the first answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(32);
+const PATIENCE: Duration = Duration::from_secs(32);
 
 /// So many are kept at most: the older ones of a peer that is sent more are left to their timers.
 const KEPT: usize = 256;
@@ -58,8 +58,10 @@ impl Awaited {
         while self.requests.pop_front_if(is_over).is_some() {}
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+    /// Until when somebody may wait; 0 when nobody does.
+    pub(super) fn until(&self) -> u64 {
+        let latest = self.requests.back();
+        latest.map_or(0, |written| later(written.written_at, PATIENCE))
     }
 
     /// All of them, now that no answer can come.

@@ -12,7 +12,7 @@ use socket2::Socket;
 use strowger_sip::{Flow, Source};
 use strowger_syntax::message::stream::Framer;
 
-use super::awaited::{Awaited, PATIENCE};
+use super::awaited::Awaited;
 use super::output::Output;
 use crate::epoll::{Interest, Token};
 use crate::options::ConnectionOptions;
@@ -189,12 +189,7 @@ impl Connection {
 
     /// When it has to be closed because nothing came or went, and no answer can be on its way; monotonic nanoseconds.
     pub(super) fn idle_deadline(&self, options: &ConnectionOptions) -> u64 {
-        let idle = if self.awaited.is_empty() {
-            options.idle
-        } else {
-            options.idle.max(PATIENCE)
-        };
-        later(self.traffic_at, idle)
+        later(self.traffic_at, options.idle).max(self.awaited.until())
     }
 }
 

@@ -117,8 +117,8 @@ impl Output {
         Some(std::mem::take(&mut self.buffer))
     }
 
-    /// The requests that were not written to their end, when no answer to them can come any more. They are written nevertheless,
-    /// for a message that has begun must be finished, and nobody waits for them.
+    /// The requests that were not written to their end, when no answer to them can come by here any more: nobody waits for them from
+    /// now on. Their bytes stay, between those of answers.
     pub(super) fn give_up_requests(&mut self) -> VecDeque<Waiting> {
         let (given_up, kept): (VecDeque<_>, _) = self
             .waiting

@@ -79,7 +79,8 @@ impl Connections {
                 }
                 let is_open = |connection: &Connection| connection.state == State::Open;
                 if readiness.is_ended() && self.get(flow).is_some_and(is_open) {
-                    // The end itself is read in the same turn, so that what answers a peer's last words does not go by it.
+                    // The end is read in the same turn, if no more than one read takes is before it, so that what answers a peer's
+                    // last words does not go by it.
                     self.read(flow, now, deliver);
                 }
             }

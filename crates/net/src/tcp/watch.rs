@@ -121,15 +121,10 @@ impl Connections {
             self.watch.expect_busy(deadline);
             return true;
         }
-        let state = connection.state;
-        let failure = match state {
-            State::Connecting { .. } => Failure::TimedOut,
-            _ => Failure::Closed,
-        };
-        if state == State::Open {
+        if connection.state == State::Open {
             self.around.counters.connections_timed_out.add(1);
         }
-        self.close(flow.index, failure, now);
+        self.close(flow.index, Failure::TimedOut, now);
         false
     }
 

@@ -99,7 +99,7 @@ fn a_peer_that_never_reads_is_closed_while_others_work() {
                 ..
             } => full += 1,
             Event::Failed {
-                failure: Failure::Closed,
+                failure: Failure::TimedOut,
                 token,
                 ..
             } => break token,

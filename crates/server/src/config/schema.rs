@@ -491,7 +491,7 @@ pub(super) const LIMITS: &[Key<Limits>] = &[
         name: "tcp_idle",
         example: r#""65m""#,
         given: Given::Default,
-        doc: "A TCP connection that carries nothing for this long is closed.",
+        doc: "A TCP connection that carries nothing for this long is closed, but not within 32 s of a request sent over it.",
         read: |limits, item, report| set(&mut limits.tcp_idle, item.duration(s(10)..=s(604_800), report)),
     },
     Key {

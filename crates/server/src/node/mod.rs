@@ -610,7 +610,7 @@ impl Application for Node {
         let peer = layer.peer_of_token(token);
         let failed = layer.on_send_failed(token, failure, now.mono_ms(), out);
         // A peer that ends a connection may well take another one, and a queue of ours that is full says nothing of the peer.
-        let is_peers = !matches!(failure, Failure::Lost | Failure::Full);
+        let is_peers = !matches!(failure, Failure::Closed | Failure::Lost | Failure::Full);
         if let FailedSend::Client(_) = failed
             && is_peers
         {

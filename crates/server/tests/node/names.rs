@@ -245,6 +245,7 @@ fn only_what_a_server_is_to_blame_for_makes_it_avoided() {
     for (failure, next) in [
         (Failure::Refused, "g"),
         (Failure::TimedOut, "g"),
+        (Failure::Closed, "f"),
         (Failure::Lost, "f"),
         (Failure::Full, "f"),
     ] {

@@ -95,10 +95,10 @@ pub enum Failure {
     Unreachable,
     /// The connection had been closed or was reset.
     Closed,
-    /// It is a request that was written, and then the connection ended over which its answers come. Who reports it does not
-    /// know which answers have come before.
+    /// It is a request that was written, or was to be, when the connection ended over which its answers come. Who reports it does
+    /// not know which answers have come before.
     Lost,
-    /// The connection was not established in time.
+    /// The connection was not established in time, or its peer took nothing for too long.
     TimedOut,
     /// A bounded queue (connection or ring) was full.
     Full,
