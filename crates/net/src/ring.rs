@@ -9,11 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
 use crate::counters::Counters;
 use crate::epoll::Bell;
 use crate::packet::{Packet, Pool};
 use crate::tcp::Unsent;
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 /// What one shard hands to another.
 #[derive(Debug)]

@@ -28,9 +28,7 @@ use crate::listener::Listen;
 use crate::options::{ConnectionOptions, Options};
 use crate::sources::Connected;
 use accept::Acceptor;
-use awaited::Written;
 use connection::{Connection, Party, State};
-use output::Waiting;
 pub(crate) use read::Input;
 use write::Staged;
 
@@ -43,6 +41,15 @@ pub(crate) struct Unsent {
     pub(crate) token: u64,
     /// Why.
     pub(crate) failure: Failure,
+}
+
+/// Who wants to know what becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sender {
+    /// The token of the message.
+    token: u64,
+    /// The shard that sends it.
+    origin: u16,
 }
 
 /// What happened to connections and has not been told yet.
@@ -66,17 +73,10 @@ impl Reports {
         }
     }
 
-    /// Notes requests that were written and that no answer can come to.
-    fn lost(&mut self, requests: impl IntoIterator<Item = Written>) {
-        for Written { token, origin, .. } in requests {
-            self.unsent(origin, token, Failure::Lost);
-        }
-    }
-
-    /// Notes requests that still wait to be written and that no answer can come to.
-    fn given_up(&mut self, requests: impl IntoIterator<Item = Waiting>) {
-        for Waiting { token, origin, .. } in requests {
-            self.unsent(origin, token, Failure::Lost);
+    /// Notes the same of several.
+    fn all_unsent(&mut self, senders: impl IntoIterator<Item = Sender>, failure: Failure) {
+        for Sender { token, origin } in senders {
+            self.unsent(origin, token, failure);
         }
     }
 
@@ -303,10 +303,9 @@ impl Connections {
         self.open -= 1;
         self.around.counters.connections_open.set(self.open as u64);
         self.waiting -= connection.output.len();
-        for waiting in connection.output.unwritten() {
-            self.reports.unsent(waiting.origin, waiting.token, failure);
-        }
-        self.reports.lost(connection.awaited.take(now));
+        self.reports.all_unsent(connection.output.unwritten(), failure);
+        self.reports
+            .all_unsent(connection.awaited.take(now), Failure::Lost);
         if matches!(connection.state, State::Connecting { .. }) {
             self.around.counters.connects_failed.add(1);
         } else {

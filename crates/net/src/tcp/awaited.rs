@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use strowger_sip::transaction::awaits_answer;
 
+use super::Sender;
 use super::connection::later;
 
 /// A SIP request that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Written {
-    /// The sender's token.
-    pub(super) token: u64,
-    /// The shard that sent it.
-    pub(super) origin: u16,
+struct Written {
+    sender: Sender,
     /// When it was written; monotonic nanoseconds.
     written_at: u64,
 }
@@ -34,20 +32,19 @@ const KEPT: usize = 256;
 impl Awaited {
     /// Notes a message that was written, if it is a request that somebody waits for.
     #[inline]
-    pub(super) fn note(&mut self, token: u64, origin: u16, now: u64) {
-        if awaits_answer(token) {
-            self.push(token, origin, now);
+    pub(super) fn note(&mut self, sender: Sender, now: u64) {
+        if awaits_answer(sender.token) {
+            self.push(sender, now);
         }
     }
 
-    fn push(&mut self, token: u64, origin: u16, now: u64) {
+    fn push(&mut self, sender: Sender, now: u64) {
         self.forget_old(now);
         if self.requests.len() == KEPT {
             self.requests.pop_front();
         }
         self.requests.push_back(Written {
-            token,
-            origin,
+            sender,
             written_at: now,
         });
     }
@@ -64,10 +61,12 @@ impl Awaited {
         latest.map_or(0, |written| later(written.written_at, PATIENCE))
     }
 
-    /// All of them, now that no answer can come.
-    pub(super) fn take(&mut self, now: u64) -> VecDeque<Written> {
+    /// Whoever sent them, now that no answer can come.
+    pub(super) fn take(&mut self, now: u64) -> impl Iterator<Item = Sender> + use<> {
         self.forget_old(now);
         std::mem::take(&mut self.requests)
+            .into_iter()
+            .map(|written| written.sender)
     }
 }
 
@@ -79,19 +78,19 @@ mod tests {
     const REQUEST: u64 = 2 << 62;
     const RESPONSE: u64 = 1 << 62;
 
+    fn by(token: u64) -> Sender {
+        Sender { token, origin: 0 }
+    }
+
     fn tokens(awaited: &mut Awaited, now: u64) -> Vec<u64> {
-        awaited
-            .take(now)
-            .into_iter()
-            .map(|written| written.token - REQUEST)
-            .collect()
+        awaited.take(now).map(|sender| sender.token - REQUEST).collect()
     }
 
     #[test]
     fn only_requests_are_awaited() {
         let mut awaited = Awaited::default();
         for token in [RESPONSE + 1, REQUEST + 2, 0, REQUEST + 3] {
-            awaited.note(token, 0, 0);
+            awaited.note(by(token), 0);
         }
         assert_eq!(tokens(&mut awaited, 0), [2, 3]);
         assert_eq!(tokens(&mut awaited, 0), [], "they are told once");
@@ -101,12 +100,12 @@ mod tests {
     fn what_nobody_can_wait_for_any_more_is_forgotten() {
         let mut awaited = Awaited::default();
         let patience = PATIENCE.as_nanos() as u64;
-        awaited.note(REQUEST + 1, 0, 0);
-        awaited.note(REQUEST + 2, 0, 1);
-        awaited.note(REQUEST + 3, 0, patience);
+        awaited.note(by(REQUEST + 1), 0);
+        awaited.note(by(REQUEST + 2), 1);
+        awaited.note(by(REQUEST + 3), patience);
         assert_eq!(tokens(&mut awaited, patience), [2, 3]);
-        awaited.note(REQUEST + 4, 0, 0);
-        awaited.note(REQUEST + 5, 0, 1);
+        awaited.note(by(REQUEST + 4), 0);
+        awaited.note(by(REQUEST + 5), 1);
         assert_eq!(tokens(&mut awaited, patience), [5]);
     }
 
@@ -114,7 +113,7 @@ mod tests {
     fn a_peer_that_is_sent_much_has_only_the_latest() {
         let mut awaited = Awaited::default();
         for number in 0..3 * KEPT as u64 {
-            awaited.note(REQUEST + number, 0, 0);
+            awaited.note(by(REQUEST + number), 0);
         }
         let latest: Vec<u64> = (2 * KEPT as u64..3 * KEPT as u64).collect();
         assert_eq!(tokens(&mut awaited, 0), latest);

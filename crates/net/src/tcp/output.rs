@@ -6,17 +6,15 @@ use std::io;
 use socket2::Socket;
 use strowger_sip::transaction::awaits_answer;
 
+use super::Sender;
 use super::awaited::Awaited;
 
 /// A message whose last byte has not been written yet, and whose sender wants to know if it never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
+struct Waiting {
     /// One behind its last byte, in the buffer.
     end: usize,
-    /// The sender's token.
-    pub(super) token: u64,
-    /// The shard that sends it.
-    pub(super) origin: u16,
+    sender: Sender,
 }
 
 /// Bytes that wait for room in the kernel's send buffer. It owns no memory while nothing waits.
@@ -47,14 +45,7 @@ impl Output {
     }
 
     /// Appends a message, or the rest of one; `buffers` are spare buffers.
-    pub(super) fn append(
-        &mut self,
-        bytes: &[u8],
-        token: u64,
-        origin: u16,
-        now: u64,
-        buffers: &mut Vec<Vec<u8>>,
-    ) {
+    pub(super) fn append(&mut self, bytes: &[u8], sender: Sender, now: u64, buffers: &mut Vec<Vec<u8>>) {
         if self.buffer.is_empty() {
             self.progress_at = now;
             if self.buffer.capacity() == 0 {
@@ -62,11 +53,10 @@ impl Output {
             }
         }
         self.buffer.extend_from_slice(bytes);
-        if token != 0 {
+        if sender.token != 0 {
             self.waiting.push_back(Waiting {
                 end: self.buffer.len(),
-                token,
-                origin,
+                sender,
             });
         }
     }
@@ -87,14 +77,14 @@ impl Output {
                 Err(error) => outcome = Err(error),
             }
         }
-        self.forget_written(|written| awaited.note(written.token, written.origin, now));
+        self.forget_written(|sender| awaited.note(sender, now));
         outcome.map(|()| total)
     }
 
     /// Forgets the messages whose last byte was written, and the bytes where it is worth it.
-    fn forget_written(&mut self, mut written: impl FnMut(Waiting)) {
+    fn forget_written(&mut self, mut written: impl FnMut(Sender)) {
         while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.end <= self.written) {
-            written(waiting);
+            written(waiting.sender);
         }
         if self.written == self.buffer.len() {
             self.buffer.clear();
@@ -119,18 +109,18 @@ impl Output {
 
     /// The requests that were not written to their end, when no answer to them can come by here any more: nobody waits for them from
     /// now on. Their bytes stay, between those of answers.
-    pub(super) fn give_up_requests(&mut self) -> VecDeque<Waiting> {
+    pub(super) fn give_up_requests(&mut self) -> impl Iterator<Item = Sender> + use<> {
         let (given_up, kept): (VecDeque<_>, _) = self
             .waiting
             .drain(..)
-            .partition(|waiting| awaits_answer(waiting.token));
+            .partition(|waiting| awaits_answer(waiting.sender.token));
         self.waiting = kept;
-        given_up
+        given_up.into_iter().map(|waiting| waiting.sender)
     }
 
     /// The messages that were not written to their end.
-    pub(super) fn unwritten(&mut self) -> impl Iterator<Item = Waiting> {
-        self.waiting.drain(..)
+    pub(super) fn unwritten(&mut self) -> impl Iterator<Item = Sender> {
+        self.waiting.drain(..).map(|waiting| waiting.sender)
     }
 }
 
@@ -138,14 +128,18 @@ impl Output {
 mod tests {
     use super::*;
 
+    fn by(token: u64) -> Sender {
+        Sender { token, origin: 0 }
+    }
+
     #[test]
     fn a_message_is_unwritten_until_its_last_byte_is_gone() {
         let mut output = Output::default();
-        output.append(&[1; 10], 7, 0, 0, &mut Vec::new());
-        output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
+        output.append(&[1; 10], by(7), 0, &mut Vec::new());
+        output.append(&[2; 10], by(8), 0, &mut Vec::new());
         output.written = 19;
         let mut written = Vec::new();
-        output.forget_written(|waiting| written.push(waiting.token));
+        output.forget_written(|sender| written.push(sender.token));
         assert_eq!(output.len(), 1);
         assert_eq!(written, [7]);
         assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
@@ -156,9 +150,9 @@ mod tests {
         let mut output = Output::default();
         let request = 2 << 62 | 1;
         for token in [request, 8] {
-            output.append(&[1; 10], token, 0, 0, &mut Vec::new());
+            output.append(&[1; 10], by(token), 0, &mut Vec::new());
         }
-        let given_up: Vec<_> = output.give_up_requests().iter().map(|w| w.token).collect();
+        let given_up: Vec<_> = output.give_up_requests().map(|w| w.token).collect();
         assert_eq!(given_up, [request]);
         assert_eq!(output.len(), 20, "the bytes are written nevertheless");
         assert_eq!(output.unwritten().map(|w| w.token).collect::<Vec<_>>(), [8]);
@@ -167,8 +161,8 @@ mod tests {
     #[test]
     fn written_bytes_of_a_buffer_that_never_runs_empty_do_not_pile_up() {
         let mut output = Output::default();
-        output.append(&[1; COMPACT_AT], 7, 0, 0, &mut Vec::new());
-        output.append(&[2; 10], 8, 0, 0, &mut Vec::new());
+        output.append(&[1; COMPACT_AT], by(7), 0, &mut Vec::new());
+        output.append(&[2; 10], by(8), 0, &mut Vec::new());
         output.written = COMPACT_AT;
         output.forget_written(|_| {});
         assert_eq!(output.buffer, [2; 10]);

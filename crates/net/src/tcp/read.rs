@@ -221,8 +221,7 @@ impl Connections {
         let source = connection.source;
         let written = connection.awaited.take(now);
         let unwritten = connection.output.give_up_requests();
-        self.reports.lost(written);
-        self.reports.given_up(unwritten);
+        self.reports.all_unsent(written.chain(unwritten), Failure::Lost);
         self.forget_address(&source, flow);
         self.ending.push(flow);
         self.look_after(flow.index);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use strowger_sip::{Failure, Flow};
 
 use super::connection::{Connection, Ending, State, later};
-use super::{Connections, failure_of};
+use super::{Connections, Sender, failure_of};
 use crate::options::ConnectionOptions;
 
 /// A message for a connection of this shard, among the bytes of this turn.
@@ -16,8 +16,7 @@ pub(super) struct Staged {
     /// The order in which they were staged.
     sequence: u32,
     span: Range<u32>,
-    token: u64,
-    origin: u16,
+    sender: Sender,
 }
 
 impl Staged {
@@ -49,8 +48,7 @@ impl Connections {
                 flow,
                 sequence,
                 span,
-                token,
-                origin,
+                sender: Sender { token, origin },
             });
         } else {
             self.reports.unsent(origin, token, Failure::Closed);
@@ -122,14 +120,14 @@ impl Connections {
         let mut buffers = std::mem::take(&mut self.buffers);
         for staged in group {
             let message = staged.of(bytes);
-            let Staged { token, origin, .. } = *staged;
+            let sender = staged.sender;
             let backlog = self.backlog();
             let Some(connection) = self.get_mut(flow) else {
                 break;
             };
             if gone >= message.len() {
                 gone -= message.len();
-                connection.awaited.note(token, origin, now);
+                connection.awaited.note(sender, now);
                 self.around.counters.stream_messages_sent.add(1);
                 continue;
             }
@@ -137,12 +135,12 @@ impl Connections {
             if gone > 0 || connection.output.len() + message.len() <= backlog {
                 connection
                     .output
-                    .append(&message[gone..], token, origin, now, &mut buffers);
+                    .append(&message[gone..], sender, now, &mut buffers);
                 self.waiting += message.len() - gone;
                 self.around.counters.stream_messages_sent.add(1);
             } else {
                 self.around.counters.stream_messages_refused.add(1);
-                self.reports.unsent(origin, token, Failure::Full);
+                self.reports.all_unsent([sender], Failure::Full);
             }
             gone = 0;
         }
@@ -166,9 +164,8 @@ impl Connections {
     }
 
     fn fail(&mut self, group: &[Staged], failure: Failure) {
-        for staged in group {
-            self.reports.unsent(staged.origin, staged.token, failure);
-        }
+        let senders = group.iter().map(|staged| staged.sender);
+        self.reports.all_unsent(senders, failure);
     }
 
     /// Writes what waits, now that there is room.
@@ -282,8 +279,8 @@ fn write_chunk(connection: &Connection, chunk: &[Staged], bytes: &[u8]) -> Writt
 
 /// Notes which of the messages that were written are requests.
 fn await_answers(connection: &mut Connection, chunk: &[Staged], now: u64) {
-    for &Staged { token, origin, .. } in chunk {
-        connection.awaited.note(token, origin, now);
+    for staged in chunk {
+        connection.awaited.note(staged.sender, now);
     }
 }
 

@@ -610,9 +610,9 @@ impl Application for Node {
         let peer = layer.peer_of_token(token);
         let failed = layer.on_send_failed(token, failure, now.mono_ms(), out);
         // A peer that ends a connection may well take another one, and a queue of ours that is full says nothing of the peer.
-        let is_peers = !matches!(failure, Failure::Closed | Failure::Lost | Failure::Full);
+        let blames_peer = !matches!(failure, Failure::Closed | Failure::Lost | Failure::Full);
         if let FailedSend::Client(_) = failed
-            && is_peers
+            && blames_peer
         {
             self.note_failure(peer, now);
         }

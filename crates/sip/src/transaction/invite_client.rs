@@ -98,15 +98,12 @@ impl InviteClient {
             (Self::Calling { request, .. } | Self::Proceeding { request, .. }, _) => {
                 let start = cx.out.bytes.len();
                 write_ack(cx.pool.bytes(request), &mut cx.out.bytes);
-                // Nobody waits for an answer to it, or need hear that it could not be sent.
-                cx.token = 0;
                 let ack = cx.send_and_keep(start);
                 let until_d = cx.rest_unless_reliable(cx.timers.d_ms());
                 std::mem::replace(self, Self::Completed { ack, until_d }).dispose(cx.pool);
                 Delivery::Pass
             }
             (Self::Completed { ack, .. }, 3..) => {
-                cx.token = 0;
                 cx.resend(ack);
                 Delivery::Absorbed
             }

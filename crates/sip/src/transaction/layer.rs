@@ -526,7 +526,8 @@ impl Layer {
     ) -> Option<User> {
         let status = response.status()?;
         let record = self.clients.get_mut(client)?;
-        let mut cx = cx!(self, record.to, token(CLIENT_TOKEN, client), now_ms, out);
+        // What is sent now is an ACK: nobody waits for an answer to it, or need hear that it could not be sent.
+        let mut cx = cx!(self, record.to, 0, now_ms, out);
         let delivery = match (&mut record.machine, response.method()) {
             (ClientMachine::Invite { cancel, .. }, Method::Cancel) => {
                 if let Cancel::Sent(cancel) = *cancel

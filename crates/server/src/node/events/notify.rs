@@ -334,8 +334,8 @@ impl Node {
         self.on_notified(user, Answer::Status(status, retry_after), now, out);
     }
 
-    /// A NOTIFY was not answered in time (`silent`), or could not be sent, or was sent in vain. One that time has not run out for is
-    /// tried on the other way once.
+    /// A NOTIFY was not answered in time (`silent`), or could not be sent, or was sent in vain. Unless it was silence, the other way is
+    /// tried once.
     pub(in crate::node) fn on_notify_failed(&mut self, user: User, silent: bool, now: Now, out: &mut Outbox) {
         if let Some(subscription) = self.events.subscriptions.get_mut(user.context) {
             let other = !silent && subscription.has_other_way && !subscription.other_way;
